@@ -1,0 +1,69 @@
+"""Decode TAESD-family latents at any size and any length: exactly, in bounded memory.
+
+>>> import taesd_stream as ts
+>>> import torch
+>>> ae = ts.load("latent2rgb", device="cpu")
+>>> ae.decode(torch.zeros(1, 4, 6, 9)).shape
+torch.Size([1, 3, 48, 72])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taesd_stream.errors import (
+    CheckpointError,
+    DownloadError,
+    InputError,
+    LatentsError,
+    MissingExtraError,
+    ModelNotFoundError,
+    NonFiniteError,
+    OutOfMemoryError,
+    TaesdStreamError,
+)
+
+if TYPE_CHECKING:
+    from taesd_stream.engine import AutoEncoder
+    from taesd_stream.engine.load import load
+    from taesd_stream.latents import LatentSource, open_latents
+    from taesd_stream.models import ModelSpec
+    from taesd_stream.render import Rendered, render
+
+__all__ = [
+    "AutoEncoder",
+    "CheckpointError",
+    "DownloadError",
+    "InputError",
+    "LatentSource",
+    "LatentsError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "ModelSpec",
+    "NonFiniteError",
+    "OutOfMemoryError",
+    "Rendered",
+    "TaesdStreamError",
+    "load",
+    "open_latents",
+    "render",
+]
+
+_HOMES = {
+    "AutoEncoder": "taesd_stream.engine",
+    "LatentSource": "taesd_stream.latents",
+    "ModelSpec": "taesd_stream.models",
+    "Rendered": "taesd_stream.render",
+    "load": "taesd_stream.engine.load",
+    "open_latents": "taesd_stream.latents",
+    "render": "taesd_stream.render",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import torch only when something that needs it is asked for."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,67 @@
+"""Frames in and out of files: uint8 (H, W, 3) RGB arrays and exact rates, nothing else.
+
+Importing this is cheap: FFmpeg and OpenCV are loaded when a name that needs them is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from video.errors import OutputExistsError, VideoError, VideoInputError, VideoWriteError
+from video.rates import parse_rate
+from video.spec import CODECS, CONTAINERS, Codec, ColorTags, VideoSpec, choose_codec
+
+if TYPE_CHECKING:
+    from video.factory import FrameReader, FrameWriter, open_reader, open_writer
+    from video.images import read_image, write_image
+    from video.reader import Frame, VideoReader
+    from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
+    from video.writer import VideoWriter
+
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "Codec",
+    "ColorTags",
+    "Frame",
+    "FrameReader",
+    "FrameWriter",
+    "ImageSequenceReader",
+    "ImageSequenceWriter",
+    "OutputExistsError",
+    "VideoError",
+    "VideoInputError",
+    "VideoReader",
+    "VideoSpec",
+    "VideoWriteError",
+    "VideoWriter",
+    "choose_codec",
+    "open_reader",
+    "open_writer",
+    "parse_rate",
+    "read_image",
+    "read_sequence",
+    "write_image",
+]
+
+_HOMES = {
+    "Frame": "reader",
+    "FrameReader": "factory",
+    "FrameWriter": "factory",
+    "ImageSequenceReader": "sequence",
+    "ImageSequenceWriter": "sequence",
+    "VideoReader": "reader",
+    "VideoWriter": "writer",
+    "open_reader": "factory",
+    "open_writer": "factory",
+    "read_image": "images",
+    "read_sequence": "sequence",
+    "write_image": "images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,20 @@
+"""Sources of latents, lazily opened, and writers of latents files."""
+
+from taesd_stream.latents.checks import check_finite
+from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout
+from taesd_stream.latents.opening import Latents, open_latents
+from taesd_stream.latents.save import Saved, save_latents
+from taesd_stream.latents.source import LatentSource
+from taesd_stream.latents.writer import LatentWriter
+
+__all__ = [
+    "KNOWN_CHANNELS",
+    "LatentSource",
+    "LatentWriter",
+    "Latents",
+    "Saved",
+    "check_finite",
+    "infer_layout",
+    "open_latents",
+    "save_latents",
+]

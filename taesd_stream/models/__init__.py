@@ -1,0 +1,27 @@
+"""Networks, and where their weights come from."""
+
+from taesd_stream.models.checkpoint import Checkpoint, read_checkpoint
+from taesd_stream.models.detect import build, detect
+from taesd_stream.models.hub import fetch_from_hub, is_hub_name
+from taesd_stream.models.network import Network
+from taesd_stream.models.official import cached, fetch, official_names
+from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.variants import VARIANTS, Variant, variant_named, variants_for
+
+__all__ = [
+    "VARIANTS",
+    "Checkpoint",
+    "ModelSpec",
+    "Network",
+    "Variant",
+    "build",
+    "cached",
+    "detect",
+    "fetch",
+    "fetch_from_hub",
+    "is_hub_name",
+    "official_names",
+    "read_checkpoint",
+    "variant_named",
+    "variants_for",
+]

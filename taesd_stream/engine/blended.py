@@ -1,0 +1,52 @@
+"""Tiles of a smaller overlap than exactness needs, cross-faded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.executor import Executor
+from tiling import Block, Interval, Size, TilePlan, windows
+
+__all__ = ["blended_tiles"]
+
+
+def blended_tiles(
+    executor: Executor, plan: TilePlan, source: Tensor, made: Size
+) -> Iterator[tuple[Block, Tensor]]:
+    """The parts whose sum is the blended output.
+
+    Every crop is computed as a picture of its own, exactly, however little memory there is; its
+    weight rises and falls linearly where it overlaps others, and all weights sum to one.
+
+    Args:
+        executor: Runs the crops.
+        plan: A plan whose overlap is a number.
+        source: The network's input, (N, C, h, w).
+        made: Height and width of the output.
+
+    Yields:
+        Where a part belongs, and the part, weighted, in float32.
+    """
+    rows, columns = plan.crops
+    up, down = executor.scale
+    plane = Size(*source.shape[2:])
+    high = _weights(rows, made.height, up, int(plan.overlap))
+    wide = _weights(columns, made.width, up, int(plan.overlap))
+    for row, row_weight in zip(rows, high, strict=True):
+        y = row.scale(down).clip(0, plane.height)
+        for column, column_weight in zip(columns, wide, strict=True):
+            x = column.scale(down).clip(0, plane.width)
+            crop = source[:, :, y.start : y.stop, x.start : x.stop]
+            for block, tile in executor.run(crop):
+                _, in_y, in_x = block.slices
+                weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
+                place = block.region.shift(row.start * up, column.start * up)
+                yield Block(block.frames, place), tile.float() * weight
+
+
+def _weights(crops: tuple[Interval, ...], size: int, up: int, overlap: int) -> list[Tensor]:
+    scaled = [crop.scale(up) for crop in crops]
+    return [torch.from_numpy(weight) for weight in windows(scaled, size, 2 * overlap * up)]

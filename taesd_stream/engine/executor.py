@@ -1,0 +1,182 @@
+"""Runs a network tile by tile: the only place where anything is computed.
+
+A network is a list of passes. Each reads a plane tile by tile and writes the next; the last one's
+tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
+ever sees zeros where the picture goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.memory import is_out_of_memory, release
+from taesd_stream.engine.settings import Settings
+from taesd_stream.errors import OutOfMemoryError
+from taesd_stream.models.global_pool import Moments, NormalisedPool
+from taesd_stream.models.network import Network, Pass
+from tiling import Backoff, Block, Grid, Interval, Region, Size
+
+__all__ = ["Executor"]
+
+_log = logging.getLogger("taesd_stream")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A pass over planes of one size, and its tiles."""
+
+    each: Pass
+    plane: Size
+    grid: Grid
+    backoff: Backoff
+
+
+class Executor:
+    """One network and one size of tile, for any number of pictures of any size.
+
+    What it learns when memory runs out, it keeps: later pictures start with the smaller tiles.
+
+    Args:
+        network: The encoder or the decoder, on its device.
+        settings: Where and how it computes.
+        tile: The largest tile, in latents.
+        batch: Frames computed together.
+    """
+
+    def __init__(self, network: Network, settings: Settings, tile: Size, batch: int = 1) -> None:
+        self._network = network
+        self._settings = settings
+        self._tile = tile
+        self._batch = batch
+        self._backoffs: dict[tuple[int, int], Backoff] = {}
+
+    @property
+    def scale(self) -> tuple[int, int]:
+        """Output elements (first) per input elements (second)."""
+        return self._network.scale
+
+    def run(self, source: Tensor) -> Iterator[tuple[Block, Tensor]]:
+        """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W), in reading order.
+
+        Yields:
+            Which frames and which region of the output, and a fresh tensor of them, on the
+            computing device and in the computing dtype.
+
+        Raises:
+            OutOfMemoryError: Not even a tile of one latent fits.
+        """
+        stages = self._stages(Size(*source.shape[2:]))
+        for frames in _chunks(source.shape[0], self._batch):
+            try:
+                for block, tile in self._run_chunk(stages, source[frames.start : frames.stop]):
+                    yield Block(block.frames.shift(frames.start), block.region), tile
+            except Exception as error:
+                if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
+                    raise OutOfMemoryError(
+                        f"memory ran out on {self._settings.device} although tiles were cut down as"
+                        f" far as they go ({(str(error) or type(error).__name__).splitlines()[0]})"
+                    ) from error
+                raise
+
+    def _stages(self, plane: Size) -> list[_Stage]:
+        stages = []
+        grids = self._network.grids(plane, self._tile)
+        for index, (each, grid) in enumerate(zip(self._network.passes, grids, strict=True)):
+            backoff = self._backoffs.setdefault(
+                (index, grid.cell),
+                Backoff(
+                    cell=grid.cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink
+                ),
+            )
+            stages.append(_Stage(each, plane, grid, backoff))
+            plane = each.out_plane(plane)
+        return stages
+
+    def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
+        """All passes over a few pictures, every one but the last into a plane in memory."""
+        pool: NormalisedPool | None = None
+        for stage, after in pairwise(stages):
+            plane, moments = self._fill(stage, plane, pool)
+            with torch.inference_mode():
+                pool = after.each.pool.normalise(moments) if after.each.pool else None
+        yield from self._tiles(stages[-1], plane, pool)
+
+    def _fill(
+        self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None
+    ) -> tuple[Tensor, Moments]:
+        """The plane that a pass makes, and the moments of its channels."""
+        size = stage.each.out_plane(stage.plane)
+        frames, channels = plane.shape[0], stage.each.out_channels
+        device = self._settings.device
+        with torch.inference_mode():
+            filled = torch.empty(
+                (frames, channels, size.height, size.width),
+                dtype=self._settings.dtype,
+                device=device,
+                memory_format=torch.channels_last,
+            )
+            moments = Moments(frames, channels, size.area, device)
+            for block, tile in self._tiles(stage, plane, pool):
+                _part(filled, block).copy_(tile)
+                moments.add(block.frames, tile)
+        return filled, moments
+
+    def _tiles(
+        self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """The tiles of one pass."""
+        frames = Interval(0, plane.shape[0])
+        blocks = (Block(frames, region) for region in stage.grid)
+        return stage.backoff.run(blocks, lambda block: self._tile_of(stage, plane, block, pool))
+
+    def _tile_of(
+        self, stage: _Stage, plane: Tensor, block: Block, pool: NormalisedPool | None
+    ) -> Tensor:
+        """One tile of one pass."""
+        rows = stage.each.body.span(block.region.y, stage.plane.height)
+        columns = stage.each.body.span(block.region.x, stage.plane.width)
+        with torch.inference_mode(), _full_float32(self._settings):
+            tile = _part(plane, Block(block.frames, Region(rows.have, columns.have))).to(
+                self._settings.device, self._settings.dtype, memory_format=torch.channels_last
+            )
+            if pool is not None:
+                tile = pool(tile, block.frames)
+            made: Tensor = stage.each.body(tile, rows, columns)
+        return made
+
+    def _on_shrink(self, block: Block, left: int) -> None:
+        release(self._settings.device)
+        _log.warning(
+            "memory ran out at a tile of %s elements; going on with smaller tiles, %d left here",
+            block.region.shape,
+            left,
+        )
+
+
+def _full_float32(settings: Settings) -> AbstractContextManager[None]:
+    """No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23."""
+    if settings.device.type != "cuda" or settings.dtype != torch.float32:
+        return nullcontext()
+    benchmark = torch.backends.cudnn.benchmark
+    context: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=benchmark, allow_tf32=False
+    )
+    return context
+
+
+def _chunks(count: int, most: int) -> Iterator[Interval]:
+    bounds = [*range(0, count, most), count]
+    return (Interval(start, stop) for start, stop in pairwise(bounds))
+
+
+def _part(plane: Tensor, block: Block) -> Tensor:
+    """The block of a plane, as a view."""
+    frames, y, x = block.frames, block.region.y, block.region.x
+    return plane[frames.start : frames.stop, :, y.start : y.stop, x.start : x.stop]

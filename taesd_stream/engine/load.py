@@ -1,0 +1,109 @@
+"""From a name, a path, or weights in memory to a model that works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.autoencoder import AutoEncoder
+from taesd_stream.engine.settings import Settings, resolve_settings
+from taesd_stream.errors import ModelNotFoundError
+from taesd_stream.models import (
+    VARIANTS,
+    Checkpoint,
+    ModelSpec,
+    Network,
+    Variant,
+    build,
+    detect,
+    fetch,
+    fetch_from_hub,
+    is_hub_name,
+    official_names,
+    read_checkpoint,
+    variant_named,
+)
+
+__all__ = ["load"]
+
+
+def load(
+    model: str | os.PathLike[str] | Mapping[str, Tensor],
+    *,
+    variant: str | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    backend: str = "auto",
+) -> AutoEncoder:
+    """A model, ready to decode and, if its encoder is there too, to encode.
+
+    Args:
+        model: What to load, looked for in this order: a state dict; a file or a folder that exists;
+            the name of a variant (its weights are downloaded once, verified and cached);
+            "owner/name" on the Hugging Face hub (needs the extra ``hub``).
+        variant: The variant's name, where two share every shape.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or a torch device.
+        dtype: "auto" (float32 on a CPU, float16 on a GPU), or a torch dtype or its name.
+        backend: "auto" or "torch".
+
+    Raises:
+        InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
+        DownloadError: The weights could not be fetched whole.
+
+    >>> load("latent2rgb", device="cpu")
+    AutoEncoder(latent2rgb, cpu float32 torch)
+    """
+    settings = resolve_settings(device, dtype, backend)
+    if isinstance(model, Mapping):
+        return _from_checkpoint(read_checkpoint(model), variant, settings)
+    if Path(model).exists():
+        return _from_checkpoint(read_checkpoint(Path(model)), variant, settings)
+    name = os.fspath(model)
+    if name.lower() in official_names() or any(each.name == name.lower() for each in VARIANTS):
+        found = variant_named(name)
+        if found.built_in:
+            return _assemble(found, None, found.decoder(), settings)
+        checkpoint = read_checkpoint(fetch(found.name)[-1])
+        return _from_checkpoint(checkpoint, variant or found.name, settings)
+    if is_hub_name(name) and not Path(name).suffix:
+        checkpoint = read_checkpoint(fetch_from_hub(name))
+        # The snapshot's folder is named after a commit; the repository's name says more.
+        named = replace(checkpoint, stem_hint=name.rpartition("/")[2])
+        return _from_checkpoint(named, variant, settings)
+    known = ", ".join(each.name for each in VARIANTS)
+    raise ModelNotFoundError(
+        f"model: expected a file or folder of weights, owner/name on the hub, or one of {known};"
+        f" found {name!r}, which is none of these"
+    )
+
+
+def _from_checkpoint(
+    checkpoint: Checkpoint, variant: str | None, settings: Settings
+) -> AutoEncoder:
+    found = detect(checkpoint, variant)
+    return _assemble(found, *build(found, checkpoint), settings)
+
+
+def _assemble(
+    variant: Variant, encoder: Network | None, decoder: Network | None, settings: Settings
+) -> AutoEncoder:
+    for network in (encoder, decoder):
+        if network is not None:
+            network.requires_grad_(False).to(settings.device, settings.dtype)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    spec = ModelSpec(
+        name=variant.name,
+        latent_channels=variant.latent_channels,
+        spatial_scale=variant.spatial_scale,
+        temporal_scale=1,
+        halo=decoder.halo if decoder is not None else None,
+        encoder_halo=encoder.halo if encoder is not None else None,
+        can_decode=decoder is not None,
+        can_encode=encoder is not None,
+    )
+    return AutoEncoder(spec, settings, encoder, decoder)

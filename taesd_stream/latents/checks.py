@@ -1,0 +1,116 @@
+"""What latents must be before anything is computed from them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import psutil
+import torch
+
+from taesd_stream.errors import LatentsError, NonFiniteError
+from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout, parse_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = [
+    "FLOATING_DTYPES",
+    "check_finite",
+    "layout_of",
+    "require_channels",
+    "require_floating",
+    "require_memory",
+]
+
+FLOATING_DTYPES: Final = frozenset(
+    {
+        torch.float64,
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+        torch.float8_e4m3fn,
+        torch.float8_e5m2,
+        torch.float8_e4m3fnuz,
+        torch.float8_e5m2fnuz,
+    }
+)
+"""The dtypes that latents may be stored in."""
+
+_ALWAYS_ALLOWED_BYTES: Final = 2**28
+
+
+def check_finite(latent: torch.Tensor, index: int) -> None:
+    """Refuse a latent, (C,h,w) of any floating dtype, that holds NaN or infinity.
+
+    ``index`` is its number in time, from 0, and becomes the error's ``frame``.
+
+    Raises:
+        NonFiniteError: it names the frame, the first such position, and how many there are.
+
+    >>> check_finite(torch.zeros(4, 8, 8), 0)
+    """
+    numbers = latent.float() if latent.dtype.itemsize == 1 else latent
+    finite = torch.isfinite(numbers)
+    if bool(finite.all()):
+        return
+    position = tuple((~finite).nonzero()[0].tolist())
+    count = int((~finite).sum())
+    raise NonFiniteError(
+        f"expected finite latents, found {float(numbers[position])} in latent {index} at "
+        f"(channel, row, column) {position}, {count} of its {finite.numel()} values in all: "
+        "make the latents anew, or leave that frame out",
+        frame=index,
+    )
+
+
+def require_floating(dtype: object, name: str) -> None:
+    """Refuse every dtype (torch's, or the name of another library's) that latents cannot have."""
+    if dtype in FLOATING_DTYPES:
+        return
+    found = str(dtype).removeprefix("torch.")
+    hint = "convert them to float32 or float16"
+    if found in {"uint8", "|u1"}:
+        hint = "8-bit latents are read from RGBA PNG files only; convert these to float32"
+    raise LatentsError(f"{name}: expected floating-point latents, found {found}: {hint}")
+
+
+def require_channels(channels: int, wanted: Collection[int] | None, name: str) -> None:
+    """Refuse latents whose channel count is not among those the caller can use."""
+    if wanted is not None and channels not in wanted:
+        counts = " or ".join(str(count) for count in sorted(wanted))
+        raise LatentsError(
+            f"{name}: expected latents of {counts} channels, found {channels}: "
+            "use the model that these latents were made for"
+        )
+
+
+def require_memory(nbytes: int, what: str) -> None:
+    """Refuse an allocation that the host's free memory cannot hold, before it is tried."""
+    if nbytes <= _ALWAYS_ALLOWED_BYTES:
+        return
+    available = psutil.virtual_memory().available
+    if nbytes > available:
+        raise LatentsError(
+            f"{what} take {nbytes / 2**30:.1f} GiB and {available / 2**30:.1f} GiB of memory are "
+            "free: read fewer at a time, or check that the file is what it claims to be"
+        )
+
+
+def layout_of(
+    shape: Sequence[int], *, layout: str | None, channels: Collection[int] | None, name: str
+) -> str:
+    """The layout that the caller states, or the one that the shape tells; every axis counted."""
+    if math.prod(shape) == 0:
+        raise LatentsError(
+            f"{name}: expected latents, found an empty array of shape {tuple(shape)}: "
+            "check what wrote it"
+        )
+    try:
+        if layout is None:
+            return infer_layout(shape, KNOWN_CHANNELS if channels is None else channels)
+        stated = parse_layout(layout, shape)
+    except LatentsError as error:
+        raise LatentsError(f"{name}: {error}") from None
+    require_channels(shape[stated.split().index("C")], channels, name)
+    return stated

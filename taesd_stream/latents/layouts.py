@@ -1,0 +1,114 @@
+"""Which axis of a stored array of latents is which.
+
+A layout names the stored axes in order, by the letters ``N`` clip, ``T`` latent in time, ``C``
+channel, ``H`` row and ``W`` column, with spaces between, as einops writes them: ``"T C H W"``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from taesd_stream.errors import LatentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["KNOWN_CHANNELS", "infer_layout", "parse_layout", "possible_layouts"]
+
+KNOWN_CHANNELS: Final = frozenset({4, 12, 16, 24, 32, 48, 128})
+"""The latent channel counts of the models there are."""
+
+_INFERRED: Final = {
+    3: ("C H W",),
+    4: ("T C H W", "C T H W"),
+    5: ("N C T H W", "N T C H W"),
+}
+_ON_REQUEST: Final = {4: ("N C H W",)}
+
+
+def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[str, ...]:
+    """Every layout that ``shape`` can have when ``C`` is one of ``channels``; likeliest first.
+
+    >>> possible_layouts((1, 4, 16, 60, 64), {4, 16})
+    ('N C T H W', 'N T C H W')
+    >>> possible_layouts((1, 4, 16, 60, 64), {4})
+    ('N C T H W',)
+    """
+    return tuple(
+        layout
+        for layout in _INFERRED.get(len(shape), ())
+        if shape[layout.split().index("C")] in channels
+    )
+
+
+def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:
+    """The layout of ``shape``, told by the axis whose size is one of ``channels``.
+
+    Four axes mean ``T C H W`` wherever that fits: a batch of latents is stored so by everybody,
+    and four latents of four channels are no riddle. ``C T H W`` is taken where only it fits. Five
+    axes are in use both ways, so they must be told apart by the channel count or by the user.
+
+    Raises:
+        LatentsError: no axis has a size in ``channels``, or two readings are equally likely; the
+            message lists them.
+
+    >>> infer_layout((81, 4, 60, 104), {4, 16})
+    'T C H W'
+    >>> infer_layout((16, 5, 60, 104), {16})
+    'C T H W'
+    """
+    readings = possible_layouts(shape, channels)
+    if not readings:
+        raise LatentsError(_no_reading(shape, channels))
+    if len(readings) > 1 and len(shape) == 5:
+        either = " or ".join(f"{layout} ({_in_words(shape, layout)})" for layout in readings)
+        names = " or ".join(layout.replace(" ", "") for layout in readings)
+        raise LatentsError(
+            f"latents of shape {tuple(shape)} can be read as {either}: "
+            f"say which with --layout (layout= in Python) {names}{_by_channels(shape, readings)}"
+        )
+    return readings[0]
+
+
+def parse_layout(text: str, shape: Sequence[int]) -> str:
+    """The canonical spelling of a layout given by a user, which must fit the axes of ``shape``.
+
+    Raises:
+        LatentsError: no such layout, or one with another number of axes.
+
+    >>> parse_layout("ncthw", (1, 16, 16, 40, 64))
+    'N C T H W'
+    """
+    known = [*_INFERRED.get(len(shape), ()), *_ON_REQUEST.get(len(shape), ())]
+    wanted = " ".join("".join(text.split()).upper())
+    if wanted not in known:
+        choice = ", ".join(layout.replace(" ", "") for layout in known) or "none: 3 to 5 axes"
+        raise LatentsError(
+            f"layout {text!r} does not fit latents of shape {tuple(shape)}: use one of {choice}"
+        )
+    return wanted
+
+
+def _no_reading(shape: Sequence[int], channels: Collection[int]) -> str:
+    counts = ", ".join(str(count) for count in sorted(channels))
+    layouts = _INFERRED.get(len(shape))
+    if layouts is None:
+        return (
+            f"expected latents of 3 to 5 axes, such as T C H W, found shape {tuple(shape)}: "
+            "reshape them"
+        )
+    return (
+        f"expected latents stored {' or '.join(layouts)} with {counts} channels, "
+        f"found shape {tuple(shape)}: use a model of that many channels, "
+        "or say what the axes are with --layout (layout= in Python)"
+    )
+
+
+def _by_channels(shape: Sequence[int], readings: Sequence[str]) -> str:
+    counts = sorted({shape[layout.split().index("C")] for layout in readings})
+    return f", or name a model of {' or '.join(map(str, counts))} channels" * (len(counts) > 1)
+
+
+def _in_words(shape: Sequence[int], layout: str) -> str:
+    size = dict(zip(layout.split(), shape, strict=True))
+    return f"{size['N']} x {size['T']} latents of {size['C']} channels"

@@ -1,0 +1,232 @@
+"""What every source of latents can do, and the source that lies somewhere in full."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol, Self, overload
+
+import torch
+from einops import rearrange
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import require_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LatentSource", "Store", "StoredSource"]
+
+
+class Store(Protocol):
+    """An array that lies in a file or in memory and can be read in part.
+
+    ``shape`` has one size per axis and ``dtype`` is what the numbers are stored as.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
+        """Copy the block ``index`` (per axis: start and stop within the shape, step 1) to ``out``.
+
+        ``out`` has the block's shape and the store's dtype, lies on the CPU, and may be strided.
+        """
+
+    def close(self) -> None: ...
+
+
+class LatentSource(ABC):
+    """Latents in order of time, each a (C,h,w) tensor on the CPU in the dtype they are stored in.
+
+    ``len(source)`` is the number of latents; several clips count one after the other.
+    ``source[i]`` is the (C,h,w) latent i and ``source[a:b]`` a (T,C,h,w) tensor; both are fresh
+    copies, both read only what they return. Iterating yields one latent after the other and holds
+    one. A source is for one thread at a time. It is a context manager that closes itself.
+
+    Attributes:
+        shape: the sizes of the stored axes, as stored.
+        layout: the names of the stored axes, such as ``"T C H W"``.
+        dtype: the stored floating dtype.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    @abstractmethod
+    def layout(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    @abstractmethod
+    def frames(self) -> int | None:
+        """The number of latents along time, or None while an iterator has not told."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int | None:
+        """What all latents take in the stored dtype, in bytes; None if their number is unknown."""
+
+    @property
+    def channels(self) -> int:
+        return self._size("C")
+
+    @property
+    def height(self) -> int:
+        """Rows of a latent, in latents."""
+        return self._size("H")
+
+    @property
+    def width(self) -> int:
+        """Columns of a latent, in latents."""
+        return self._size("W")
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, key: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, key: slice) -> torch.Tensor: ...
+    @abstractmethod
+    def __getitem__(self, key: int | slice) -> torch.Tensor: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[torch.Tensor]: ...
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people: where the latents are, how many, how large, and how stored."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and memory; reading afterwards raises LatentsError."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _size(self, axis: str) -> int:
+        return self.shape[self.layout.split().index(axis)]
+
+
+class StoredSource(LatentSource):
+    """Latents that a :class:`Store` holds under a known layout.
+
+    ``name`` is what errors call the source, ``kind`` is what it is, in words, and ``remark`` what
+    its description should add.
+    """
+
+    def __init__(
+        self, store: Store, layout: str, *, name: str, kind: str, remark: str = ""
+    ) -> None:
+        self._store: Store | None = store
+        self._shape = store.shape
+        self._dtype = store.dtype
+        self._layout = layout
+        self._name = name
+        self._kind = kind
+        self._remark = remark
+        axes = layout.split()
+        self._time_axis = "T" if "T" in axes else "N"
+        self._clip_frames = self._size(self._time_axis) if self._time_axis in axes else 1
+        self._clip_axes = {"N": 1} if "N" in axes and "T" in axes else {}
+        self._clips = self._size("N") if self._clip_axes else 1
+        time = " ".join(axis for axis in axes if axis in "NT")
+        self._frames_to_stored = f"({time}) C H W -> {layout}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def layout(self) -> str:
+        return self._layout
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._dtype
+
+    @property
+    def frames(self) -> int:
+        return self._clips * self._clip_frames
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self._shape) * self._dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.frames
+
+    @overload
+    def __getitem__(self, key: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, key: slice) -> torch.Tensor: ...
+    def __getitem__(self, key: int | slice) -> torch.Tensor:
+        if isinstance(key, slice):
+            wanted = range(self.frames)[key]
+            out = self._empty(len(wanted))
+            if wanted.step == 1:
+                self._fill(out, wanted.start)
+            else:
+                for row, frame in enumerate(wanted):
+                    self._fill(out[row : row + 1], frame)
+            return out
+        try:
+            frame = range(self.frames)[key]
+        except IndexError:
+            raise IndexError(
+                f"{self._name} holds {self.frames} latents: there is no latent {key}"
+            ) from None
+        out = self._empty(1)
+        self._fill(out, frame)
+        return out[0]
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return (self[frame] for frame in range(self.frames))
+
+    def describe(self) -> str:
+        plural = "latent" if self.frames == 1 else "latents"
+        return (
+            f"{self._name}: {self.frames} {plural} of {self.channels} channels, "
+            f"{self.width}x{self.height}, {str(self.dtype).removeprefix('torch.')}, "
+            f"stored {self.layout} {self.shape} in {self._kind}, {self.nbytes / 2**20:.1f} MiB"
+            + (f" ({self._remark})" if self._remark else "")
+        )
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _empty(self, frames: int) -> torch.Tensor:
+        shape = (frames, self.channels, self.height, self.width)
+        require_memory(math.prod(shape) * self.dtype.itemsize, f"{frames} latents of {self._name}")
+        return torch.empty(shape, dtype=self.dtype)
+
+    def _fill(self, out: torch.Tensor, first: int) -> None:
+        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w), clip by clip."""
+        if self._store is None:
+            raise LatentsError(f"{self._name} is closed: open it again to read from it")
+        done = 0
+        while done < len(out):
+            clip, start = divmod(first + done, self._clip_frames)
+            count = min(len(out) - done, self._clip_frames - start)
+            block = rearrange(out[done : done + count], self._frames_to_stored, **self._clip_axes)
+            self._store.copy_to(block, self._index(clip, start, start + count))
+            done += count
+
+    def _index(self, clip: int, start: int, stop: int) -> tuple[slice, ...]:
+        window = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
+        sizes = zip(self._layout.split(), self._shape, strict=True)
+        return tuple(window.get(axis, slice(0, size)) for axis, size in sizes)

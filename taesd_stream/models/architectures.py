@@ -1,0 +1,99 @@
+"""The architectures: each builds a network from a few sizes, in the official numbering.
+
+Sources: github.com/madebyollin/taesd for all but the linear map, whose factors are published in
+github.com/comfyanonymous/ComfyUI (comfy/latent_formats.py).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from taesd_stream.models.global_pool import GlobalPool
+from taesd_stream.models.layers import (
+    Chain,
+    Conv,
+    Layer,
+    ReLU,
+    Residual,
+    SmoothUpsample,
+    SoftClamp,
+    Upsample,
+)
+from taesd_stream.models.linear_maps import LinearMap
+from taesd_stream.models.network import Network
+
+__all__ = [
+    "latent2rgb_decoder",
+    "taesana_decoder",
+    "taesana_encoder",
+    "taesd_decoder",
+    "taesd_encoder",
+]
+
+
+def _block(width: int, *, pool: bool = False) -> Residual:
+    convs = [Conv(width, width), ReLU(), Conv(width, width), ReLU(), Conv(width, width)]
+    return Residual(Chain(convs), pool=GlobalPool(width) if pool else None)
+
+
+def _blocks(count: int, width: int, *, pool: bool = False) -> list[Layer]:
+    return [_block(width, pool=pool) for _ in range(count)]
+
+
+def _up(width_in: int, width_out: int) -> list[Layer]:
+    return [Upsample(2), Conv(width_in, width_out, bias=False)]
+
+
+def _down(width: int) -> Conv:
+    return Conv(width, width, stride=2, bias=False)
+
+
+def taesd_decoder(latent_channels: int, *, pool: bool = False) -> Network:
+    """Latents to pixels, 8 times as large: TAESD, TAESDXL, TAESD3, TAEF1; with ``pool`` TAEF2."""
+    width = 64
+    layers: list[Layer] = [SoftClamp(), Conv(latent_channels, width), ReLU()]
+    for stage in range(3):
+        layers += [*_blocks(3, width, pool=pool and stage == 0), *_up(width, width)]
+    layers += [_block(width), Conv(width, 3)]
+    return Network(layers, latent_channels)
+
+
+def taesd_encoder(latent_channels: int, *, pool: bool = False) -> Network:
+    """Pixels to latents, 8 times as small: TAESD, TAESDXL, TAESD3, TAEF1; with ``pool`` TAEF2."""
+    width = 64
+    layers: list[Layer] = [Conv(3, width), _block(width)]
+    for stage in range(3):
+        layers += [_down(width), *_blocks(3, width, pool=pool and stage == 2)]
+    layers += [Conv(width, latent_channels)]
+    return Network(layers, 3)
+
+
+def taesana_decoder(latent_channels: int) -> Network:
+    """Latents to pixels, 32 times as large: the tiny decoder for Sana's DC-AE."""
+    widths = (256, 128, 64, 64, 64, 64)
+    layers: list[Layer] = [SoftClamp(), Conv(latent_channels, widths[0]), ReLU()]
+    for width, next_width in zip(widths, widths[1:], strict=False):
+        layers += [*_blocks(3, width), *_up(width, next_width)]
+    layers += [_block(widths[-1]), Conv(widths[-1], 3)]
+    return Network(layers, latent_channels)
+
+
+def taesana_encoder(latent_channels: int) -> Network:
+    """Pixels to latents, 32 times as small: the tiny encoder for Sana's DC-AE."""
+    width = 64
+    layers: list[Layer] = [Conv(3, 32, stride=2), ReLU(), Conv(32, width, stride=2), ReLU()]
+    layers += [_block(width)]
+    for _ in range(3):
+        layers += [_down(width), *_blocks(3, width)]
+    layers += [Conv(width, latent_channels)]
+    return Network(layers, 3)
+
+
+def latent2rgb_decoder(linear_map: LinearMap) -> Network:
+    """A linear map from latents to colours, brought to full size smoothly: no weights needed."""
+    colours = Conv(len(linear_map.factors), 3, kernel=1)
+    # The published maps make RGB in [-1, 1].
+    factors = torch.tensor(linear_map.factors).T / 2
+    colours.weight = torch.nn.Parameter(factors[:, :, None, None])
+    colours.bias = torch.nn.Parameter((torch.tensor(linear_map.bias) + 1) / 2)
+    return Network([colours, SmoothUpsample(8)], len(linear_map.factors))

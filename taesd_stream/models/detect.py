@@ -1,0 +1,119 @@
+"""Which variant a checkpoint is: its names and shapes decide, never its path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from taesd_stream.errors import CheckpointError
+from taesd_stream.models.checkpoint import Checkpoint
+from taesd_stream.models.network import Network
+from taesd_stream.models.variants import VARIANTS, Variant, variant_named
+
+__all__ = ["build", "detect"]
+
+_log = logging.getLogger("taesd_stream")
+
+
+def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
+    """The variant that a checkpoint's shapes are those of.
+
+    Several variants can share every shape and differ in nothing but the latents their weights were
+    trained for (taesd and taesdxl; taesd3 and taef1). Then ``variant`` names it, or else the stem
+    of the file is taken for a hint, or else it is the first of them.
+
+    Raises:
+        CheckpointError: No variant has these shapes, or not the one that was named.
+        ModelNotFoundError: No variant goes by that name.
+    """
+    fitting = [each for each in VARIANTS if not each.built_in and not _misfit(each, checkpoint)]
+    if variant is not None:
+        named = variant_named(variant)
+        if named not in fitting:
+            others = ", ".join(each.name for each in fitting) or "none that is known"
+            problem = "it needs no checkpoint" if named.built_in else _misfit(named, checkpoint)
+            raise CheckpointError(
+                f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
+                f" {others}"
+            )
+        return named
+    if not fitting:
+        raise CheckpointError(_unknown(checkpoint))
+    hint = (checkpoint.stem_hint or "").lower()
+    hinted = [each for each in fitting if each.name in hint]
+    chosen = max(hinted, key=lambda each: len(each.name), default=fitting[0])
+    if len(fitting) > 1:
+        names = " and ".join(each.name for each in fitting)
+        why = f"because of its name {hint!r}" if hinted else "the first of them"
+        _log.info(
+            "%s: the shapes are those of %s; taken for %s, %s",
+            checkpoint.origin, names, chosen.name, why,
+        )  # fmt: skip
+    return chosen
+
+
+def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Network | None]:
+    """Encoder and decoder with the checkpoint's weights; None for a half that it lacks."""
+    halves = []
+    for make, state in (
+        (variant.encoder, checkpoint.encoder),
+        (variant.decoder, checkpoint.decoder),
+    ):
+        network = None
+        if make is not None and state is not None:
+            network = _empty(make)
+            network.load_state_dict(state, assign=True)
+        halves.append(network)
+    return halves[0], halves[1]
+
+
+def _empty(make: object) -> Network:
+    with torch.device("meta"):
+        network = make() if callable(make) else None
+    if not isinstance(network, Network):
+        raise TypeError(f"expected a builder of a network, found {make!r}")
+    return network
+
+
+def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
+    """The first difference between a variant's shapes and the checkpoint's; None if none."""
+    for role, make, state in (
+        ("decoder", variant.decoder, checkpoint.decoder),
+        ("encoder", variant.encoder, checkpoint.encoder),
+    ):
+        if state is not None and make is not None:
+            difference = _difference(_empty(make).shapes(), state)
+            if difference is not None:
+                return f"its {role}'s {difference}"
+    return None
+
+
+def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> str | None:
+    for name, shape in expected.items():
+        if name not in state:
+            return f"{name} is missing"
+        if tuple(state[name].shape) != shape:
+            return f"{name} is {tuple(state[name].shape)}, not {shape}"
+    for name in state:
+        if name not in expected:
+            return f"{name} belongs to no layer"
+    return None
+
+
+def _unknown(checkpoint: Checkpoint) -> str:
+    differences = {
+        each.name: difference
+        for each in VARIANTS
+        if not each.built_in and (difference := _misfit(each, checkpoint))
+    }
+    # The variant that fits farthest is the one that was probably meant.
+    first = checkpoint.decoder or checkpoint.encoder or {}
+    name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))
+    tried = "; ".join(f"not {model}: {why}" for model, why in differences.items())
+    return (
+        f"{checkpoint.origin}: expected the weights of {', '.join(differences)}; found"
+        f" {len(first)} tensors, the first being {name} {shape} ({tried})"
+    )

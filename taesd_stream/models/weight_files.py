@@ -1,0 +1,189 @@
+"""One file of weights, opened without trusting it: no code runs and no stated size is believed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from taesd_stream.errors import CheckpointError
+
+__all__ = ["DIFFUSERS_WEIGHTS", "MAX_CHECKPOINT_BYTES", "WEIGHT_SUFFIXES", "read_weight_file"]
+
+MAX_CHECKPOINT_BYTES: Final = 2 * 2**30
+"""No model of this family has more than a few hundred MiB of weights; larger files are refused."""
+
+WEIGHT_SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin")
+"""Suffixes of files that may hold weights, the preferred one first."""
+
+DIFFUSERS_WEIGHTS: Final = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+)
+"""Names of the weights in a diffusers folder, the preferred one first."""
+
+_ZIP_MAGIC: Final = b"PK\x03\x04"
+_NPY_MAGIC: Final = b"\x93NUMPY"
+# The pickled number that torch.save wrote first before PyTorch 1.6.
+_OLD_TORCH_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def read_weight_file(path: Path) -> Mapping[str, object]:
+    """Read whatever mapping a .safetensors file or a ``torch.save`` archive holds.
+
+    The format is told by the content; the suffix is not trusted. Tensors are mapped from the file,
+    not copied; names and values are left for the caller to check.
+
+    Raises:
+        CheckpointError: there is no such file; it is empty, truncated, over 2 GiB or of another
+            format; its pickle asks for more than tensors; it holds no mapping.
+    """
+    try:
+        is_file = path.is_file()
+        size_bytes = path.stat().st_size
+        # Opening a pipe would wait for its writer.
+        head = _read_head(path) if is_file else b""
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CheckpointError(
+            f"{path}: expected a checkpoint, but it cannot be read ({reason}); check the path"
+        ) from error
+    if not is_file:
+        raise CheckpointError(
+            f"{path}: expected a file of weights, found no regular file; check the path"
+        )
+    if size_bytes > MAX_CHECKPOINT_BYTES:
+        raise CheckpointError(
+            f"{path}: expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
+            f"found {size_bytes}; give the tiny autoencoder's own file, not a whole pipeline's"
+        )
+    if head.startswith(_ZIP_MAGIC):
+        if path.suffix == ".safetensors":
+            raise CheckpointError(
+                f"{path}: expected a safetensors file, found a torch.save archive; "
+                "rename it to end in .pth"
+            )
+        return _read_torch_archive(path)
+    if len(head) > 8 and head[8:9] == b"{":
+        return _read_safetensors(path, size_bytes, head)
+    raise CheckpointError(f"{path}: {_describe_foreign(head)}")
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(16)
+
+
+def _describe_foreign(head: bytes) -> str:
+    if not head:
+        return "expected a checkpoint, found an empty file; fetch it again"
+    if head.startswith(_NPY_MAGIC):
+        return (
+            "expected a checkpoint, found a .npy array, which looks like a latents file; "
+            "give it as the input, and a checkpoint as the model"
+        )
+    if head.startswith(_OLD_TORCH_MAGIC[: len(head)]):
+        return (
+            "expected a torch.save archive, found the format of PyTorch before 1.6; "
+            "load it there with weights_only=True and save its state dict again"
+        )
+    return (
+        "expected a .safetensors file or a torch.save archive, "
+        f"found a file that begins with {head!r}; fetch it again"
+    )
+
+
+def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, object]:
+    (header_bytes,) = struct.unpack("<Q", head[:8])
+    if header_bytes > size_bytes - 8:
+        raise CheckpointError(
+            f"{path}: expected a header of at most {size_bytes - 8} bytes, found one that claims "
+            f"{header_bytes}; the file is truncated, fetch it again"
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: expected a whole safetensors file, found a broken one "
+            f"({_first_line(error)}); fetch it again"
+        ) from error
+
+
+def _read_torch_archive(path: Path) -> Mapping[str, object]:
+    _check_archive_sizes(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"one that asks for {wanted[1]}" if wanted else f"another ({_first_line(error)})"
+        raise CheckpointError(
+            f"{path}: expected a pickle of tensors only, found {what}, and it was not run; "
+            "save the model's state_dict() instead"
+        ) from error
+    except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError, IndexError) as error:
+        raise CheckpointError(
+            f"{path}: expected a whole torch.save archive, found a broken one "
+            f"({_first_line(error)}); fetch it again"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: {_describe_content(content)}")
+    return content
+
+
+def _check_archive_sizes(path: Path) -> None:
+    """Refuse archives that would unpack to more than they are: torch.save never compresses."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{path}: expected a whole torch.save archive, found a broken one "
+            f"({_first_line(error)}); fetch it again"
+        ) from error
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
+        first = repr(entries[0].filename) if entries else "nothing"
+        raise CheckpointError(
+            f"{path}: expected a torch.save archive, found another kind of zip, which begins with "
+            f"{first}; give a checkpoint"
+        )
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise CheckpointError(
+                f"{path}: expected a torch.save archive, whose entries are stored as they are, "
+                f"found the compressed entry {entry.filename!r}; unpack the archive first"
+            )
+    total_bytes = sum(entry.file_size for entry in entries)
+    if total_bytes > MAX_CHECKPOINT_BYTES:
+        raise CheckpointError(
+            f"{path}: expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
+            f"found entries that claim {total_bytes}; the file is damaged or hostile"
+        )
+
+
+def _describe_content(content: object) -> str:
+    tensor = content
+    while isinstance(tensor, (list, tuple)) and tensor:
+        tensor = tensor[0]
+    if isinstance(tensor, torch.Tensor):
+        return (
+            f"expected a checkpoint's named tensors, found a tensor of shape {list(tensor.shape)}, "
+            "which looks like a latents file; give it as the input, and a checkpoint as the model"
+        )
+    return (
+        f"expected a checkpoint's named tensors, found a {type(content).__name__}; "
+        "save the model's state_dict()"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__

@@ -1,0 +1,115 @@
+"""What an operation reads to make what it writes.
+
+A footprint is that relation along one axis. Composed backwards through a network it tells exactly
+which input a piece of output needs; the shrinking halo is nothing but this composition, taken
+layer by layer instead of once for the whole network (fused-layer execution: Alwani et al., MICRO
+2016; exact tiles for classification: Pinckaers et al., TPAMI 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tiling.interval import Interval, Region, Size
+
+__all__ = ["POINTWISE", "Footprint", "halo", "out_size", "reads", "scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Upscaling by repetition, followed by a window that slides with a stride.
+
+    Attributes:
+        kernel: Width of the window, in elements of the upscaled axis.
+        stride: Elements from one window to the next.
+        padding: Elements assumed to lie before and after the upscaled axis.
+        upscale: How many elements each input element becomes before the window slides.
+
+    >>> conv3x3 = Footprint(kernel=3, padding=1)
+    >>> conv3x3.reads(Interval(8, 16))
+    Interval(start=7, stop=17)
+    >>> Footprint(upscale=2).reads(Interval(7, 17))
+    Interval(start=3, stop=9)
+    """
+
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    upscale: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.kernel, self.stride, self.upscale) < 1 or self.padding < 0:
+            raise ValueError(
+                f"kernel, stride and upscale must be at least 1 and padding at least 0; got {self}"
+            )
+
+    def out_size(self, size: int) -> int:
+        """Length of the output axis for an input axis of ``size`` elements."""
+        return (size * self.upscale + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def reads(self, out: Interval) -> Interval:
+        """The input that ``out`` is made of; it reaches past the axis where padding is read."""
+        if out.size == 0:
+            start = (out.start * self.stride) // self.upscale
+            return Interval(start, start)
+        first = out.start * self.stride - self.padding
+        last = (out.stop - 1) * self.stride - self.padding + self.kernel
+        return Interval(first, last).divide(self.upscale)
+
+    def reads_region(self, want: Region, plane: Size) -> Region:
+        """The part of an input ``plane`` that the output rectangle ``want`` is made of."""
+        return Region(self.reads(want.y), self.reads(want.x)).clip(plane)
+
+    def out_plane(self, plane: Size) -> Size:
+        """The output plane of an input ``plane``."""
+        return Size(self.out_size(plane.height), self.out_size(plane.width))
+
+
+POINTWISE = Footprint()
+
+
+def reads(chain: Sequence[Footprint], out: Interval) -> Interval:
+    """The input that ``out`` needs through a whole chain, borders not considered.
+
+    >>> reads([Footprint(kernel=3, padding=1)] * 2, Interval(0, 1))
+    Interval(start=-2, stop=3)
+    """
+    for footprint in reversed(chain):
+        out = footprint.reads(out)
+    return out
+
+
+def out_size(chain: Sequence[Footprint], size: int) -> int:
+    """Length of the last axis of a chain whose first has ``size`` elements."""
+    for footprint in chain:
+        size = footprint.out_size(size)
+    return size
+
+
+def scale(chain: Sequence[Footprint]) -> tuple[int, int]:
+    """How many output elements (first) stand for how many input elements (second).
+
+    >>> scale([Footprint(upscale=2)] * 3)
+    (8, 1)
+    """
+    up = down = 1
+    for footprint in chain:
+        up *= footprint.upscale
+        down *= footprint.stride
+    return up, down
+
+
+def halo(chain: Sequence[Footprint]) -> int:
+    """Input elements that a tile needs beyond its own on the side that needs more.
+
+    A tile is aligned: it stands for whole input elements when the chain upscales, and for whole
+    output elements when it strides.
+
+    >>> halo([Footprint(kernel=3, padding=1), Footprint(upscale=2), Footprint(kernel=3, padding=1)])
+    2
+    """
+    up, down = scale(chain)
+    own = Interval(0, down)
+    need = reads(chain, Interval(0, up))
+    return max(own.start - need.start, need.stop - own.stop)

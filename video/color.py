@@ -1,0 +1,168 @@
+"""RGB arrays to the frames an encoder takes, and decoded frames back to RGB.
+
+Luma and full-size chroma come from swscale, which rounds correctly between RGB and 4:4:4 (within
+0.51 of a level of the exact formula). It is not asked to halve chroma: its filters put the samples
+between two pixels, while H.264, HEVC and the rest put them over the left one unless told
+otherwise. That step is done here, so that the picture agrees with its tag.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+
+from video.errors import VideoInputError
+from video.spec import BT709, ColorTags
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_image", "frame_to_rgb", "pad_to", "rgb_to_frame"]
+
+# swscale's flags: bicubic, full chroma in and out, accurate rounding. Given as numbers, since not
+# every PyAV accepts the names combined.
+_ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000
+_LIMITED, _FULL = 1, 2
+# swscale knows one set of coefficients under each of these numbers of H.273; 6 equals 5.
+_MATRIX_TO_SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_UNSPECIFIED_MATRIX = 2
+_HD_HEIGHT = 720
+
+_INTERMEDIATE: dict[str, tuple[str, np.dtype[Any]]] = {
+    "yuv420p": ("yuv444p", np.dtype(np.uint8)),
+    "nv12": ("yuv444p", np.dtype(np.uint8)),
+    "yuv422p10le": ("yuv444p10le", np.dtype("<u2")),
+}
+
+
+def check_image(image: object, *, width: int, height: int) -> NDArray[np.uint8]:
+    """Return ``image`` if it is uint8 of shape (height, width, 3); raise VideoInputError if not."""
+    if not isinstance(image, np.ndarray):
+        raise VideoInputError(
+            f"expected a numpy array ({height}, {width}, 3) of uint8; found {type(image).__name__}"
+        )
+    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+        raise VideoInputError(
+            f"expected a frame of shape ({height}, {width}, 3) and dtype uint8;"
+            f" found shape {image.shape} and dtype {image.dtype}"
+        )
+    return image
+
+
+def pad_to(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
+    """Repeat the last row and column of (H, W, 3) until it is (height, width, 3).
+
+    Example:
+        >>> pad_to(np.zeros((3, 5, 3), np.uint8), width=6, height=4).shape
+        (4, 6, 3)
+    """
+    rows, columns = height - image.shape[0], width - image.shape[1]
+    if rows == 0 and columns == 0:
+        return image
+    return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
+
+
+def rgb_to_frame(
+    image: NDArray[np.uint8], pixel_format: str, tags: ColorTags = BT709
+) -> av.VideoFrame:
+    """Convert (H, W, 3) RGB to a frame of ``pixel_format``, with the matrix and range of ``tags``.
+
+    Example:
+        >>> frame = rgb_to_frame(np.full((2, 2, 3), 255, np.uint8), "yuv420p")
+        >>> bytes(frame.planes[0])[0], bytes(frame.planes[1])[0]
+        (235, 128)
+    """
+    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    if pixel_format == "rgb24":
+        return source
+    if pixel_format not in _INTERMEDIATE:
+        return source.reformat(format=pixel_format, interpolation=_ACCURATE)
+    full_format, dtype = _INTERMEDIATE[pixel_format]
+    full = source.reformat(
+        format=full_format,
+        interpolation=_ACCURATE,
+        dst_colorspace=_MATRIX_TO_SWSCALE[tags.matrix],
+        src_color_range=_FULL,
+        dst_color_range=tags.range_code,
+    )
+    frame = av.VideoFrame(source.width, source.height, pixel_format)
+    _plane(frame, 0, dtype)[:] = _plane(full, 0, dtype)
+    vertical = pixel_format != "yuv422p10le"
+    chroma = [_halve(_plane(full, index, dtype), vertical=vertical) for index in (1, 2)]
+    if pixel_format == "nv12":
+        interleaved = _plane(frame, 1, dtype)
+        interleaved[:, 0::2], interleaved[:, 1::2] = chroma
+    else:
+        for index, samples in enumerate(chroma, start=1):
+            _plane(frame, index, dtype)[:] = samples
+    frame.colorspace = tags.matrix
+    frame.color_range = tags.range_code
+    # ProRes takes these two from each picture.
+    frame.color_primaries = tags.primaries
+    frame.color_trc = tags.transfer
+    return frame
+
+
+def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Convert a decoded frame to (H, W, 3) RGB, by its own tags.
+
+    Without a matrix tag, BT.709 is assumed from 720 rows on and BT.601 below; without a range tag,
+    limited range, unless the pixel format says otherwise.
+    """
+    if frame.format.name == "rgb24":
+        return _owned(frame)
+    if frame.format.is_rgb:
+        return _owned(frame.reformat(format="rgb24", interpolation=_ACCURATE))
+    matrix = int(frame.colorspace)
+    if matrix == _UNSPECIFIED_MATRIX:
+        matrix = 1 if frame.height >= _HD_HEIGHT else 6
+    declared = int(frame.color_range)
+    is_full = declared == _FULL or (declared != _LIMITED and frame.format.name.startswith("yuvj"))
+    return _owned(
+        frame.reformat(
+            format="rgb24",
+            interpolation=_ACCURATE,
+            src_colorspace=_MATRIX_TO_SWSCALE.get(matrix, 1),
+            src_color_range=_FULL if is_full else _LIMITED,
+            dst_color_range=_FULL,
+        )
+    )
+
+
+def _owned(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8] = np.ascontiguousarray(frame.to_ndarray(), dtype=np.uint8)
+    return image
+
+
+def _plane(frame: av.VideoFrame, index: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A writable view of one plane, without the bytes that pad its rows."""
+    plane = frame.planes[index]
+    samples: NDArray[Any] = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    is_interleaved = frame.format.name == "nv12" and index == 1
+    return samples[:, : plane.width * (2 if is_interleaved else 1)]
+
+
+def _halve(plane: NDArray[Any], *, vertical: bool) -> NDArray[Any]:
+    """Halve chroma across, weighing 1:2:1 around every other column; and down, by the mean."""
+    if vertical:
+        if plane.shape[0] % 2:
+            plane = np.concatenate((plane, plane[-1:]))
+        total = plane[0::2].astype(np.uint16)
+        total += plane[1::2]
+    else:
+        total = plane.astype(np.uint16)
+    if total.shape[1] % 2:
+        total = np.concatenate((total, total[:, -1:]), axis=1)
+    even, odd = total[:, 0::2], total[:, 1::2]
+    weighed = even << 1
+    weighed += odd
+    weighed[:, 1:] += odd[:, :-1]
+    weighed[:, 0] += even[:, 0]
+    shift = 3 if vertical else 2
+    # Halves go to the even neighbour: always up would brighten every plane a little.
+    weighed += ((weighed >> shift) & 1) + ((1 << (shift - 1)) - 1)
+    weighed >>= shift
+    halved: NDArray[Any] = weighed.astype(plane.dtype)
+    return halved

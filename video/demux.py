@@ -1,0 +1,45 @@
+"""Opening files that others made: local files only, and only the formats we mean to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from video.errors import VideoInputError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from av.container import InputContainer
+
+__all__ = ["open_input"]
+
+# A playlist that calls itself .mp4 could make FFmpeg open other files, or addresses: so no
+# playlists, and no protocol but "file". The name goes with its protocol, or "12:30.mp4" is none.
+_PROTOCOLS = "file"
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,webp_pipe,mpegts,mpeg,ogg,ivf,y4m,yuv4mpegpipe,"
+    "apng,wav,w64,mp3,flac,aac,ac3,aiff,caf,h264,hevc,obu,m4v"
+)
+
+
+def open_input(path: str | PathLike[str]) -> InputContainer:
+    """Open a media file for reading; the caller closes it.
+
+    Raises:
+        VideoInputError: if there is no such file, or it is no media file known here.
+    """
+    source = Path(path)
+    if not source.is_file():
+        what = "a folder" if source.is_dir() else "no such file"
+        raise VideoInputError(f"expected a video or audio file at '{source}'; found {what}")
+    options = {"protocol_whitelist": _PROTOCOLS, "format_whitelist": _FORMATS}
+    try:
+        return av.open(f"file:{source.absolute()}", mode="r", options=options)
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoInputError(
+            f"cannot read '{source}' as a video or audio file: {reason}; is it complete?"
+        ) from error

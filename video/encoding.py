@@ -1,0 +1,232 @@
+"""An encoder, opened: RGB images in, packets out.
+
+One class for all codecs; GIF alone needs a filter in between, which gives each frame its palette.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+from av.codec.hwaccel import HWAccel
+
+from video.color import pad_to, rgb_to_frame
+from video.errors import VideoInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from video.codecs import Encoder
+    from video.spec import ColorTags, VideoSpec
+
+__all__ = ["StreamEncoder", "pick_encoder"]
+
+_MAX_REORDERED_TICKS = 1 << 16
+
+
+def pick_encoder(specs: Sequence[VideoSpec]) -> tuple[VideoSpec, Encoder]:
+    """The first encoder of the first spec that opens on this machine at the spec's size.
+
+    Raises:
+        VideoInputError: if none opens; the line lists those tried, and names a way out.
+    """
+    tried = []
+    for spec in specs:
+        for encoder in spec.encoders:
+            reason = _why_not(spec, encoder)
+            if reason is None:
+                return spec, encoder
+            tried.append(f"{encoder.name} ({reason})")
+    spec = specs[0]
+    advice = f"; use codec {spec.codec.software!r} instead" if spec.codec.software else ""
+    raise VideoInputError(
+        f"no encoder opens here for {spec.width}x{spec.height} at {spec.rate} frames per second;"
+        f" tried {', '.join(tried)}{advice}"
+    )
+
+
+def _why_not(spec: VideoSpec, encoder: Encoder) -> str | None:
+    """Open ``encoder`` by itself, before there is a file; say why that fails, or None."""
+    if encoder.device is not None:
+        # It takes frames on a device, which only a stream of a container sets up.
+        container = av.open(os.devnull, "w", format="null")
+        try:
+            _add_stream(container, spec, encoder, threads=1).codec_context.open()
+        except (av.FFmpegError, ValueError, TypeError, NotImplementedError) as error:
+            return _reason(error)
+        finally:
+            container.close()
+        return None
+    try:
+        context = cast("av.VideoCodecContext", av.CodecContext.create(encoder.name, "w"))
+        _configure(context, spec, encoder)
+        context.options = spec.encoder_options(encoder)
+        with _quiet_svt():
+            context.open()
+    except (av.FFmpegError, ValueError) as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, av.codec.codec.UnknownCodecError):
+        return "not in this build of FFmpeg"
+    if isinstance(error, av.FFmpegError) and error.strerror:
+        return error.strerror
+    return str(error)
+
+
+def _configure(context: av.VideoCodecContext, spec: VideoSpec, encoder: Encoder) -> None:
+    context.width, context.height = spec.coded_size(encoder)
+    context.pix_fmt = encoder.pixel_format
+    context.framerate = spec.rate
+    context.time_base = _time_base(spec, encoder)
+    tags = spec.color_tags(encoder)
+    context.colorspace = tags.matrix
+    context.color_primaries = tags.primaries
+    context.color_trc = tags.transfer
+    context.color_range = tags.range_code
+
+
+def _time_base(spec: VideoSpec, encoder: Encoder) -> Fraction:
+    """Seconds per tick of the clock that frames are stamped with."""
+    if encoder.ticks_per_second is None:
+        return 1 / spec.rate
+    return Fraction(1, encoder.ticks_per_second)
+
+
+def _add_stream(
+    container: OutputContainer, spec: VideoSpec, encoder: Encoder, *, threads: int
+) -> VideoStream:
+    options = spec.encoder_options(encoder)
+    if encoder.device is None:
+        stream = container.add_stream(encoder.name, rate=spec.rate, options=options)
+    else:
+        device = HWAccel(device_type=encoder.device, allow_software_fallback=False)
+        stream = container.add_stream(encoder.name, rate=spec.rate, options=options, hwaccel=device)
+    if not isinstance(stream, av.VideoStream):
+        raise VideoInputError(f"expected a video encoder; found {encoder.name!r}")
+    _configure(stream.codec_context, spec, encoder)
+    stream.time_base = _time_base(spec, encoder)
+    stream.codec_context.thread_count = threads
+    if spec.codec.tag is not None and container.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = spec.codec.tag
+    return stream
+
+
+class StreamEncoder:
+    """The video stream of ``container``, fed with images of the spec's size.
+
+    ``threads`` 0 leaves their number to the encoder.
+    """
+
+    def __init__(
+        self, container: OutputContainer, spec: VideoSpec, encoder: Encoder, *, threads: int
+    ) -> None:
+        self._spec = spec
+        self._encoder = encoder
+        self._tags: ColorTags = spec.color_tags(encoder)
+        self._time_base = _time_base(spec, encoder)
+        self._stream = _add_stream(container, spec, encoder, threads=threads)
+        self._palettes = (
+            _PaletteFilter(spec.width, spec.height, self._time_base)
+            if encoder.pixel_format == "pal8"
+            else None
+        )
+        with _quiet_svt():
+            self._stream.codec_context.open()
+
+    def encode(self, image: NDArray[np.uint8], index: int) -> list[av.Packet[Any]]:
+        """Packets that are ready after frame ``index``, shown at ``index / rate`` seconds."""
+        width, height = self._spec.coded_size(self._encoder)
+        padded = pad_to(image, width=width, height=height)
+        pixel_format = "rgb24" if self._palettes else self._encoder.pixel_format
+        frame = rgb_to_frame(padded, pixel_format, self._tags)
+        frame.pts = round(index / self._spec.rate / self._time_base)
+        frame.time_base = self._time_base
+        if self._palettes is None:
+            return self._packets(frame)
+        return [
+            packet for colored in self._palettes.push(frame) for packet in self._packets(colored)
+        ]
+
+    def flush(self) -> list[av.Packet[Any]]:
+        """The packets still inside; no frame may follow."""
+        late = self._palettes.push(None) if self._palettes else ()
+        packets = [packet for frame in late for packet in self._packets(frame)]
+        return packets + self._packets(None)
+
+    def _packets(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
+        packets = self._stream.encode(frame)
+        for packet in packets:
+            if not packet.duration and packet.time_base == 1 / self._spec.rate:
+                packet.duration = 1
+            _mend_dts(packet)
+        return packets
+
+
+def _mend_dts(packet: av.Packet[Any]) -> None:
+    """Replace a decoding time that cannot be: x265 (before its pull request 936) takes it from
+    memory never set when a video is shorter than its B-frames reach, and muxers then refuse it.
+    """
+    if packet.pts is None or packet.dts is None:
+        return
+    if not 0 <= packet.pts - packet.dts <= _MAX_REORDERED_TICKS:
+        packet.dts = packet.pts
+
+
+class _PaletteFilter:
+    """RGB frames to 256 colours, with the best palette for each frame; holds one frame at a time.
+
+    Ordered dithering: its pattern stands still from frame to frame, where error diffusion crawls.
+    """
+
+    def __init__(self, width: int, height: int, time_base: Fraction) -> None:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=time_base
+        )
+        split = graph.add("split")
+        generate = graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
+        use = graph.add("paletteuse", "new=1:dither=bayer:bayer_scale=4")
+        sink = graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(generate, 0, 0)
+        split.link_to(use, 1, 0)
+        generate.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        self._graph = graph
+
+    def push(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        """Give one frame, or None at the end; yields those that are ready."""
+        self._graph.vpush(frame)
+        while True:
+            try:
+                yield self._graph.vpull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+
+
+@contextlib.contextmanager
+def _quiet_svt() -> Iterator[None]:
+    """Keep SVT-AV1 from printing its settings: it reads this variable when it starts, and only it.
+
+    A value that the user has set stays.
+    """
+    if "SVT_LOG" in os.environ:
+        yield
+        return
+    os.environ["SVT_LOG"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("SVT_LOG", None)

@@ -1,0 +1,170 @@
+"""One way in and one way out: the kind of file decides which reader or writer is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+
+from video.codecs import CONTAINERS
+from video.errors import VideoInputError
+from video.rates import parse_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+    from os import PathLike
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from video.reader import Frame
+
+__all__ = ["FrameReader", "FrameWriter", "open_reader", "open_writer"]
+
+
+class FrameWriter(Protocol):
+    """What ``VideoWriter`` and ``ImageSequenceWriter`` have in common."""
+
+    path: Path
+    frames_written: int
+    kept_part: Path | None
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def coded_size(self) -> tuple[int, int]: ...
+    @property
+    def part_path(self) -> Path | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def write(self, frame: NDArray[np.uint8]) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class FrameReader(Protocol):
+    """What ``VideoReader`` and ``ImageSequenceReader`` have in common."""
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    frame_count: int | None
+    duration_seconds: Fraction | None
+
+    def __iter__(self) -> Iterator[Frame]: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def open_writer(
+    path: str | PathLike[str] | BinaryIO,
+    *,
+    width: int,
+    height: int,
+    rate: str | int | float | Fraction = 24,
+    codec: str | None = None,
+    crf: int | None = None,
+    lossless: bool = False,
+    audio: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> FrameWriter:
+    """Open what ``path`` asks for: a video by its suffix, numbered pictures, or a still.
+
+    ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``.
+
+    Raises:
+        VideoInputError: also for a codec, a crf or audio with pictures, which have none.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open_writer(f"{folder}/frames", width=4, height=2) as writer:
+        ...         writer.write(np.zeros((2, 4, 3), np.uint8))
+        ...     [file.name for file in writer.path.iterdir()]
+        ['00000.png']
+    """
+    if not isinstance(path, str | os.PathLike) or _is_video(path):
+        from video.writer import VideoWriter
+
+        return VideoWriter(
+            path,
+            width=width,
+            height=height,
+            rate=rate,
+            codec=codec,
+            crf=crf,
+            lossless=lossless,
+            audio=audio,
+            overwrite=overwrite,
+            threads=threads,
+        )
+    from video.sequence import ImageSequenceWriter
+
+    parse_rate(rate)
+    for name, value in (("codec", codec), ("crf", crf), ("audio", audio)):
+        if value is not None:
+            raise VideoInputError(
+                f"pictures have no {name}; found {name} {str(value)!r} for '{os.fspath(path)}':"
+                " leave it out, or write a video"
+            )
+    return ImageSequenceWriter(
+        path, width=width, height=height, overwrite=overwrite, lossless=lossless
+    )
+
+
+def _is_video(path: str | PathLike[str]) -> bool:
+    if os.fspath(path) == "-":
+        return True
+    target = Path(path)
+    suffix = target.suffix.lower()
+    return suffix in CONTAINERS and not target.is_dir() and not _is_pattern(target, suffix)
+
+
+def _is_pattern(target: Path, suffix: str) -> bool:
+    return suffix == ".webp" and "%" in target.name
+
+
+def open_reader(
+    path: str | PathLike[str], *, rate: str | int | float | Fraction = 24
+) -> FrameReader:
+    """Open a video, a still, a folder of pictures or a pattern, as frames.
+
+    ``rate`` is for pictures; a video has its own.
+
+    Raises:
+        VideoInputError: if there is nothing to read.
+    """
+    from video.numbering import READABLE_SUFFIXES
+    from video.sequence import ImageSequenceReader
+
+    source = Path(path)
+    is_pattern = "%" in source.name and not source.is_file()
+    is_still = source.suffix.lower() in READABLE_SUFFIXES and not _is_animation(source)
+    if source.is_dir() or is_pattern or is_still:
+        return ImageSequenceReader(source, rate)
+    from video.reader import VideoReader
+
+    return VideoReader(source)
+
+
+def _is_animation(source: Path) -> bool:
+    from video.webp import is_webp, open_webp
+
+    return source.is_file() and is_webp(source) and open_webp(source) is not None

@@ -1,0 +1,164 @@
+"""Stills in and out of files, through OpenCV; RGB order on our side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from video.errors import VideoInputError
+from video.output import PartFile, check_output, explain_os_error
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+__all__ = ["WRITABLE_SUFFIXES", "decode_image", "read_image", "write_image"]
+
+WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_WEBP_LOSSLESS = 101
+_WEBP_QUALITY = 95
+_JPEG_QUALITY = 95
+
+
+def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.uint8]:
+    """Read a still as uint8, (H, W, 3) RGB or, with ``channels`` 4, (H, W, 4) RGBA.
+
+    With 3, grey becomes RGB, an alpha channel is left out, and a photograph is turned the way its
+    EXIF data says. With 4, the file must hold four channels, and they come back as stored. 16 bits
+    are rounded to 8.
+
+    Raises:
+        VideoInputError: if there is no such file, it is no picture, or it has too few channels.
+    """
+    if channels not in (3, 4):
+        raise VideoInputError(f"expected 3 or 4 channels to be asked for; found {channels!r}")
+    source = Path(path)
+    if not source.is_file():
+        what = "a folder" if source.is_dir() else "no such file"
+        raise VideoInputError(f"expected a picture at '{source}'; found {what}")
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise VideoInputError(f"cannot read '{source}': {error.strerror}") from error
+    image = decode_image(data, source, as_stored=channels == 4)
+    if image.shape[2] < channels:
+        raise VideoInputError(f"expected {channels} channels in '{source}'; found {image.shape[2]}")
+    return image
+
+
+def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[np.uint8]:
+    """Decode the bytes of an image file: uint8, (H, W, 3 or 4); ``name`` is for the message.
+
+    ``as_stored`` keeps an alpha channel and ignores EXIF; else the result has three channels.
+
+    Raises:
+        VideoInputError: if they are no picture.
+    """
+    flags = cv2.IMREAD_UNCHANGED if as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise VideoInputError(f"cannot read '{name}' as a picture: {error.err}") from error
+    if decoded is None:
+        raise VideoInputError(
+            f"cannot read '{name}' as a picture: {len(data)} bytes of no known format; is it"
+            " complete?"
+        )
+    image = _to_uint8(decoded, name)
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, order), dtype=np.uint8)
+
+
+def _to_uint8(image: NDArray[Any], name: Path) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.uint16:
+        # 65535 is 257 times 255: the nearest of 256 levels.
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise VideoInputError(f"expected 8 or 16 bits a channel in '{name}'; found {image.dtype}")
+
+
+def write_image(
+    path: str | PathLike[str],
+    image: NDArray[np.uint8],
+    *,
+    overwrite: bool = False,
+    lossless: bool = False,
+) -> Path:
+    """Write uint8 (H, W, 3) RGB or (H, W, 4) RGBA as .png, .jpg or .webp; returns the path.
+
+    The file appears complete or not at all. ``lossless`` makes WebP lossless; PNG always is.
+
+    Raises:
+        VideoInputError: if the array or the suffix is none of these, or the folder is missing.
+        OutputExistsError: if the file exists and ``overwrite`` is false.
+        VideoWriteError: if writing fails; nothing is left behind.
+
+    Example:
+        >>> import tempfile
+        >>> red = np.zeros((2, 3, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = write_image(f"{folder}/red.png", red)
+        ...     bool((read_image(file) == red).all())
+        True
+    """
+    target = check_output(path, overwrite=overwrite)
+    data = _encoded(target, image, lossless=lossless)
+    part = PartFile(target)
+    try:
+        part.path.write_bytes(data.tobytes())
+        part.publish(overwrite=overwrite)
+    except OSError as error:
+        part.discard()
+        raise explain_os_error(target, error) from error
+    except BaseException:
+        part.discard()
+        raise
+    return target
+
+
+def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArray[np.uint8]:
+    suffix = target.suffix.lower()
+    if suffix not in WRITABLE_SUFFIXES:
+        raise VideoInputError(
+            f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)};"
+            f" found '{target.name}'"
+        )
+    is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+    if not is_image or image.shape[2] not in (3, 4) or 0 in image.shape:
+        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
+        raise VideoInputError(
+            f"expected a picture (H, W, 3 or 4) of uint8; found shape {shape} and dtype {dtype}"
+        )
+    is_jpeg = suffix in (".jpg", ".jpeg")
+    if is_jpeg and (lossless or image.shape[2] == 4):
+        what = "is never lossless" if lossless else "has no alpha channel"
+        raise VideoInputError(f"JPEG {what}; found '{target.name}': write .png instead")
+    parameters: list[int] = []
+    if is_jpeg:
+        parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        parameters += [
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        ]
+    elif suffix == ".webp":
+        quality = _WEBP_LOSSLESS if lossless else _WEBP_QUALITY
+        parameters = [cv2.IMWRITE_WEBP_QUALITY, quality]
+    order = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    try:
+        encoded, data = cv2.imencode(suffix, cv2.cvtColor(image, order), parameters)
+    except cv2.error as error:
+        raise VideoInputError(
+            f"{suffix} cannot hold a picture of {image.shape[1]}x{image.shape[0]}: {error.err}"
+        ) from error
+    if not encoded:
+        raise VideoInputError(
+            f"{suffix} cannot hold a picture of {image.shape[1]}x{image.shape[0]} pixels"
+        )
+    return np.asarray(data, dtype=np.uint8)

@@ -1,0 +1,228 @@
+"""Numbered pictures: a folder, or names such as ``frame_%05d.png``, written and read as frames."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from video.color import check_image
+from video.errors import OutputExistsError, VideoInputError
+from video.images import read_image, write_image
+from video.numbering import parse_target, sequence_files
+from video.rates import parse_rate
+from video.reader import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+__all__ = ["ImageSequenceReader", "ImageSequenceWriter", "read_sequence"]
+
+
+class ImageSequenceWriter:
+    """Frames into numbered pictures, or one frame into a still: the protocol of ``VideoWriter``.
+
+    ``target`` is a folder (made if missing; frames are ``00000.png`` and so on), a path whose file
+    name holds ``%d`` or ``%05d``, or a plain name such as ``still.png``, for exactly one frame.
+    Each file appears complete or not at all, and what is complete stays if the work is interrupted
+    or fails: ``notes`` says which. A still is written when the block ends well.
+
+    Raises:
+        VideoInputError: for a name or size that makes no sense, for a second frame in a still, and
+            at the end if there was no frame.
+        OutputExistsError: if a picture of that name exists and ``overwrite`` is false.
+        VideoWriteError: if writing fails.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ImageSequenceWriter(f"{folder}/%03d.png", width=4, height=2) as writer:
+        ...         writer.write(np.zeros((2, 4, 3), np.uint8))
+        ...     writer.files[0].name
+        '000.png'
+    """
+
+    def __init__(
+        self,
+        target: str | PathLike[str],
+        *,
+        width: int,
+        height: int,
+        overwrite: bool = False,
+        lossless: bool = False,
+    ) -> None:
+        self.path = Path(target)
+        self.size = self.coded_size = (width, height)
+        self.frames_written = 0
+        self.files: list[Path] = []
+        self.kept_part: Path | None = None
+        self.part_path: Path | None = None
+        self._target = parse_target(target)
+        self._overwrite = overwrite
+        self._lossless = lossless
+        self._still: NDArray[np.uint8] | None = None
+        self._closed = False
+        self._notes: list[str] = []
+        if min(width, height) < 1:
+            raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
+        if lossless and self._target.name.lower().endswith((".jpg", ".jpeg")):
+            raise VideoInputError(f"JPEG is never lossless; found '{self.path}': write .png")
+        self._stale = len(self._target.existing())
+        if self._stale and not overwrite:
+            raise OutputExistsError(
+                f"'{self._target.existing()[0]}' exists already; give another name, or ask to"
+                " overwrite it"
+            )
+        self._made_folder = self._make_folder()
+
+    def _make_folder(self) -> bool:
+        folder = self._target.folder
+        if folder.is_dir():
+            return False
+        if folder != self.path or not folder.parent.is_dir():
+            missing = folder if folder != self.path else folder.parent
+            raise VideoInputError(
+                f"cannot write '{self.path}': there is no folder '{missing}'; create it first"
+            )
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise VideoInputError(f"cannot make the folder '{folder}': {error.strerror}") from error
+        return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever asked for the pictures should be told, a line each."""
+        return tuple(self._notes)
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one frame: uint8, (height, width, 3), RGB.
+
+        Raises:
+            VideoInputError: if its shape or dtype is another, or no frame may follow.
+            VideoWriteError: if it cannot be written.
+        """
+        if self._closed:
+            raise VideoInputError(f"'{self.path}' is closed; no frame can follow")
+        width, height = self.size
+        image = check_image(frame, width=width, height=height)
+        if self._target.is_still:
+            if self._still is not None:
+                raise VideoInputError(
+                    f"'{self.path}' is one picture, and there is a second frame: write"
+                    f" '{self.path.stem}_%05d{self.path.suffix}' or a folder, or ask for one frame"
+                )
+            self._still = image.copy()
+        else:
+            self._write_file(image)
+        self.frames_written += 1
+
+    def _write_file(self, image: NDArray[np.uint8]) -> None:
+        file = self._target.file(len(self.files))
+        write_image(file, image, overwrite=self._overwrite, lossless=self._lossless)
+        self.files.append(file)
+
+    def close(self) -> None:
+        """Finish; a second call does nothing.
+
+        Raises:
+            VideoInputError: if no frame was written.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self.frames_written == 0:
+            self._remove_empty_folder()
+            raise VideoInputError(f"expected at least one frame for '{self.path}'; found none")
+        if self._still is not None:
+            self._write_file(self._still)
+        left_over = self._stale - len(self.files)
+        if left_over > 0:
+            self._notes.append(f"{left_over} older pictures beyond these were left in place")
+
+    def _remove_empty_folder(self) -> None:
+        if self._made_folder and not any(self._target.folder.iterdir()):
+            self._target.folder.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._closed:
+            return
+        if kind is None or (issubclass(kind, KeyboardInterrupt) and self._still is not None):
+            self.close()
+            return
+        self._closed = True
+        if self.files:
+            self._notes.append(
+                f"kept: {len(self.files)} finished pictures, '{self.files[0]}' to"
+                f" '{self.files[-1]}'"
+            )
+        else:
+            self._remove_empty_folder()
+
+
+def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
+    """Pictures of a folder, a pattern or a single file, as uint8 (H, W, 3) RGB, one at a time.
+
+    Raises:
+        VideoInputError: if there are none, one cannot be read, or their sizes differ.
+    """
+    shape: tuple[int, ...] | None = None
+    for file in sequence_files(source):
+        image = read_image(file)
+        if shape is not None and image.shape != shape:
+            raise VideoInputError(
+                f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}"
+                " like those before it"
+            )
+        shape = image.shape
+        yield image
+
+
+class ImageSequenceReader:
+    """Pictures as the frames of a video at ``rate``: the protocol of ``VideoReader``.
+
+    Raises:
+        VideoInputError: as ``read_sequence`` does.
+    """
+
+    def __init__(
+        self, source: str | PathLike[str], rate: str | int | float | Fraction = 24
+    ) -> None:
+        self.path = Path(source)
+        self.rate = parse_rate(rate)
+        files = sequence_files(source)
+        self.frame_count: int | None = len(files)
+        self.duration_seconds: Fraction | None = len(files) / self.rate
+        self.height, self.width = read_image(files[0]).shape[:2]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, image in enumerate(read_sequence(self.path)):
+            yield Frame(image, index / self.rate, index)
+
+    def close(self) -> None:
+        """Nothing is open between two pictures."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
