@@ -20,6 +20,7 @@ from taesd_stream.errors import (
     ModelNotFoundError,
     NonFiniteError,
     OutOfMemoryError,
+    OutputError,
     TaesdStreamError,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "ModelSpec",
     "NonFiniteError",
     "OutOfMemoryError",
+    "OutputError",
     "Rendered",
     "TaesdStreamError",
     "load",

@@ -15,6 +15,7 @@ __all__ = [
     "ModelNotFoundError",
     "NonFiniteError",
     "OutOfMemoryError",
+    "OutputError",
     "TaesdStreamError",
 ]
 
@@ -49,6 +50,10 @@ class ModelNotFoundError(InputError):
 
 class DownloadError(TaesdStreamError):
     """Weights could not be fetched, or what arrived is not what was published."""
+
+
+class OutputError(TaesdStreamError, OSError):
+    """The output could not be written to its end: a full disk, an encoder that gave up."""
 
 
 class MissingExtraError(TaesdStreamError, ImportError):

@@ -68,19 +68,20 @@ def publish(part: Path, target: Path, *, overwrite: bool) -> None:
     try:
         os.link(part, target)
     except FileExistsError:
-        raise _appeared(target) from None
+        raise _appeared(target, part) from None
     except OSError:
         # A file system without hard links: the check and the move are then two steps.
         if target.exists():
-            raise _appeared(target) from None
+            raise _appeared(target, part) from None
         part.rename(target)
         return
     part.unlink()
 
 
-def _appeared(target: Path) -> OutputExistsError:
+def _appeared(target: Path, part: Path) -> OutputExistsError:
     return OutputExistsError(
-        f"'{target}' appeared while it was being written; it was left as it is"
+        f"'{target}' appeared while it was being written and was left as it is; the new file is"
+        f" '{part}'"
     )
 
 

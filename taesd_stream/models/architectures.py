@@ -6,6 +6,8 @@ github.com/comfyanonymous/ComfyUI (comfy/latent_formats.py).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from taesd_stream.models.global_pool import GlobalPool
@@ -72,7 +74,7 @@ def taesana_decoder(latent_channels: int) -> Network:
     """Latents to pixels, 32 times as large: the tiny decoder for Sana's DC-AE."""
     widths = (256, 128, 64, 64, 64, 64)
     layers: list[Layer] = [SoftClamp(), Conv(latent_channels, widths[0]), ReLU()]
-    for width, next_width in zip(widths, widths[1:], strict=False):
+    for width, next_width in pairwise(widths):
         layers += [*_blocks(3, width), *_up(width, next_width)]
     layers += [_block(widths[-1]), Conv(widths[-1], 3)]
     return Network(layers, latent_channels)

@@ -146,7 +146,7 @@ def test_what_an_earlier_run_has_left_is_kept(tmp_path, suffix):
     ("latent", "match"),
     [
         (_VIDEO, r"\(5, 4, 2, 3\)"),
-        (_VIDEO[0, :, :, :2], r"\(4, 2, 3\), found shape \(4, 2, 2\) at latent 1"),
+        (_VIDEO[0, :, :, :2], r"\(4, 2, 3\), found \(4, 2, 2\) at number 1"),
         (_VIDEO[0].int(), "int32"),
         (_VIDEO[0, :0], "found shape"),
     ],
@@ -154,7 +154,7 @@ def test_what_an_earlier_run_has_left_is_kept(tmp_path, suffix):
 def test_what_is_no_latent_like_the_first_is_refused(tmp_path, latent, match):
     with LatentWriter(tmp_path / "a.npy") as writer:
         writer.write(_VIDEO[0])
-        with pytest.raises(LatentsError, match=match):
+        with pytest.raises(InputError, match=match):
             writer.write(latent)
     assert len(open_latents(tmp_path / "a.npy")) == 1
 
