@@ -15,6 +15,7 @@ from taesd_stream.errors import (
     CheckpointError,
     DownloadError,
     InputError,
+    Interrupted,
     LatentsError,
     MissingExtraError,
     ModelNotFoundError,
@@ -25,6 +26,7 @@ from taesd_stream.errors import (
 )
 
 if TYPE_CHECKING:
+    from taesd_stream.encode_file import encode_file
     from taesd_stream.engine import AutoEncoder
     from taesd_stream.engine.load import load
     from taesd_stream.latents import LatentSource, open_latents
@@ -36,6 +38,7 @@ __all__ = [
     "CheckpointError",
     "DownloadError",
     "InputError",
+    "Interrupted",
     "LatentSource",
     "LatentsError",
     "MissingExtraError",
@@ -46,6 +49,7 @@ __all__ = [
     "OutputError",
     "Rendered",
     "TaesdStreamError",
+    "encode_file",
     "load",
     "open_latents",
     "render",
@@ -56,6 +60,7 @@ _HOMES = {
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
     "Rendered": "taesd_stream.render",
+    "encode_file": "taesd_stream.encode_file",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",
     "render": "taesd_stream.render",

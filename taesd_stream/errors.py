@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointError",
     "DownloadError",
     "InputError",
+    "Interrupted",
     "LatentsError",
     "MissingExtraError",
     "ModelNotFoundError",
@@ -58,6 +59,10 @@ class OutputError(TaesdStreamError, OSError):
 
 class MissingExtraError(TaesdStreamError, ImportError):
     """An optional library is absent; the message holds the pip command that installs it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after everything was put in order; the message says what is left and where."""
 
 
 class OutOfMemoryError(TaesdStreamError, MemoryError):

@@ -79,7 +79,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The height and width of a plane.
+    """The height and width of a plane; in words it is written WIDTHxHEIGHT.
 
     >>> Size(3, 4).area
     12
@@ -98,7 +98,7 @@ class Size:
         return Size(self.height * factor, self.width * factor)
 
     def __str__(self) -> str:
-        return f"{self.height}x{self.width}"
+        return f"{self.width}x{self.height}"
 
 
 @dataclass(frozen=True, slots=True)

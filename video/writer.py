@@ -232,9 +232,9 @@ class VideoWriter:
         part = self._part
         try:
             part.publish(overwrite=self._overwrite)
-        except OutputExistsError as error:
+        except OutputExistsError:
             self._keep()
-            raise OutputExistsError(f"{error}; the new video is '{part.path}'") from None
+            raise
         except OSError as error:
             self._keep()
             failure = explain_os_error(self.path, error)

@@ -1,0 +1,1 @@
+"""The command `taesd-video`: thin commands; what is heavy is imported inside them."""

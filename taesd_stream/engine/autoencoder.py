@@ -14,7 +14,7 @@ from torch import Tensor
 from taesd_stream.engine.blended import blended_tiles
 from taesd_stream.engine.executor import Executor
 from taesd_stream.engine.memory import default_budget, parse_bytes
-from taesd_stream.engine.pixels import to_bytes
+from taesd_stream.engine.pixels import to_bytes, to_images
 from taesd_stream.engine.planner import Budget, Overlap, Planner, Tile
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -144,6 +144,27 @@ class AutoEncoder:
         return self._frames(
             self._need("decoder"), latents, _Options(tile, overlap, memory), on_tile
         )
+
+    def encode_stream(
+        self,
+        frames: Iterable[npt.NDArray[np.uint8]],
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+    ) -> Iterator[Tensor]:
+        """Latents from frames, one by one, each as soon as its frame is there.
+
+        Args:
+            frames: (H, W, 3) RGB bytes; nothing is read ahead.
+
+        Returns:
+            An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
+            ``encode`` raises.
+        """
+        encoder = self._need("encoder")
+        options = _Options(tile, overlap, memory)
+        return (self._run(encoder, to_images(frame[None]), options, None)[0] for frame in frames)
 
     def plan(
         self,

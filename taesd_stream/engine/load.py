@@ -21,6 +21,7 @@ from taesd_stream.models import (
     Variant,
     build,
     detect,
+    empty_network,
     fetch,
     fetch_from_hub,
     is_hub_name,
@@ -29,7 +30,7 @@ from taesd_stream.models import (
     variant_named,
 )
 
-__all__ = ["load"]
+__all__ = ["load", "outline"]
 
 
 def load(
@@ -82,6 +83,29 @@ def load(
     )
 
 
+def outline(
+    model: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    backend: str = "auto",
+) -> AutoEncoder:
+    """A model that can plan but not compute: a variant given by name has no weights yet.
+
+    Raises:
+        InputError: As ``load``.
+    """
+    name = os.fspath(model).lower()
+    if Path(model).exists() or all(each.name != name for each in VARIANTS):
+        return load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+    found = variant_named(name)
+    settings = resolve_settings(device, dtype, backend)
+    encoder = empty_network(found.encoder) if found.encoder else None
+    decoder = empty_network(found.decoder)
+    return AutoEncoder(_spec(found, encoder, decoder), settings, encoder, decoder)
+
+
 def _from_checkpoint(
     checkpoint: Checkpoint, variant: str | None, settings: Settings
 ) -> AutoEncoder:
@@ -96,7 +120,11 @@ def _assemble(
         if network is not None:
             network.requires_grad_(False).to(settings.device, settings.dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    spec = ModelSpec(
+    return AutoEncoder(_spec(variant, encoder, decoder), settings, encoder, decoder)
+
+
+def _spec(variant: Variant, encoder: Network | None, decoder: Network | None) -> ModelSpec:
+    return ModelSpec(
         name=variant.name,
         latent_channels=variant.latent_channels,
         spatial_scale=variant.spatial_scale,
@@ -106,4 +134,3 @@ def _assemble(
         can_decode=decoder is not None,
         can_encode=encoder is not None,
     )
-    return AutoEncoder(spec, settings, encoder, decoder)

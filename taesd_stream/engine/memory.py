@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,14 @@ import torch
 
 from taesd_stream.errors import InputError
 
-__all__ = ["default_budget", "free_bytes", "is_out_of_memory", "parse_bytes", "release"]
+__all__ = [
+    "default_budget",
+    "free_bytes",
+    "is_out_of_memory",
+    "parse_bytes",
+    "peak_bytes",
+    "release",
+]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -92,6 +100,18 @@ def is_out_of_memory(error: BaseException) -> bool:
             "std::bad_alloc",
         )
     )
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory this process has held: tensors on a GPU, else everything that is resident."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def release(device: torch.device) -> None:

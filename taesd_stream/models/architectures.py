@@ -1,7 +1,6 @@
 """The architectures: each builds a network from a few sizes, in the official numbering.
 
-Sources: github.com/madebyollin/taesd for all but the linear map, whose factors are published in
-github.com/comfyanonymous/ComfyUI (comfy/latent_formats.py).
+Source: github.com/madebyollin/taesd, for all but the linear map, whose factors say their own.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from taesd_stream.models.checkpoint import Checkpoint
 from taesd_stream.models.network import Network
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named
 
-__all__ = ["build", "detect"]
+__all__ = ["build", "detect", "empty_network"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -64,18 +64,16 @@ def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Net
     ):
         network = None
         if make is not None and state is not None:
-            network = _empty(make)
+            network = empty_network(make)
             network.load_state_dict(state, assign=True)
         halves.append(network)
     return halves[0], halves[1]
 
 
-def _empty(make: object) -> Network:
+def empty_network(make: Callable[[], Network]) -> Network:
+    """A network whose weights take no memory and hold nothing."""
     with torch.device("meta"):
-        network = make() if callable(make) else None
-    if not isinstance(network, Network):
-        raise TypeError(f"expected a builder of a network, found {make!r}")
-    return network
+        return make()
 
 
 def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
@@ -85,7 +83,7 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
         ("encoder", variant.encoder, checkpoint.encoder),
     ):
         if state is not None and make is not None:
-            difference = _difference(_empty(make).shapes(), state)
+            difference = _difference(empty_network(make).shapes(), state)
             if difference is not None:
                 return f"its {role}'s {difference}"
     return None
@@ -109,7 +107,6 @@ def _unknown(checkpoint: Checkpoint) -> str:
         for each in VARIANTS
         if not each.built_in and (difference := _misfit(each, checkpoint))
     }
-    # The variant that fits farthest is the one that was probably meant.
     first = checkpoint.decoder or checkpoint.encoder or {}
     name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))
     tried = "; ".join(f"not {model}: {why}" for model, why in differences.items())

@@ -1,0 +1,129 @@
+"""What each command does: arguments to a call of the library, and its result in words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taesd_stream.errors import CheckpointError, LatentsError
+
+if TYPE_CHECKING:
+    from taesd_stream.encode_file import Encoded
+    from taesd_stream.render import Rendered
+    from tiling import TilePlan
+
+__all__ = ["decode", "demo", "encode", "info", "models", "plan"]
+
+_ENGINE = ("tile", "overlap", "memory", "device", "dtype", "backend")
+_FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
+
+
+def decode(arguments: Namespace) -> None:
+    """Latents to a file."""
+    from taesd_stream.render import render
+
+    done = render(
+        arguments.input,
+        arguments.output,
+        progress=not arguments.json,
+        on_plan=_teller(arguments),
+        **_pick(arguments, "model", "variant", "layout", "key", "frames", *_ENGINE, *_FILE),
+    )
+    _report(arguments, done)
+
+
+def encode(arguments: Namespace) -> None:
+    """A video or pictures to a file of latents."""
+    from taesd_stream.encode_file import encode_file
+
+    done = encode_file(
+        arguments.input,
+        arguments.output,
+        progress=not arguments.json,
+        on_plan=_teller(arguments),
+        **_pick(arguments, "model", "variant", "frames", "overwrite", *_ENGINE),
+    )
+    _report(arguments, done)
+
+
+def demo(arguments: Namespace) -> None:
+    """The sample inside the package to a file."""
+    from taesd_stream.render import render
+    from taesd_stream.samples import sample_path
+
+    done = render(
+        sample_path(),
+        arguments.output,
+        progress=not arguments.json,
+        on_plan=_teller(arguments),
+        **_pick(arguments, "model", *_ENGINE, *_FILE),
+    )
+    _report(arguments, done)
+
+
+def plan(arguments: Namespace) -> None:
+    """What decode would do."""
+    from taesd_stream.choosing import plan_for
+
+    made = plan_for(
+        arguments.input,
+        **_pick(arguments, "model", "variant", "layout", "key", "frames", *_ENGINE),
+    )
+    _say(arguments, str(made), made.to_json())
+
+
+def info(arguments: Namespace) -> None:
+    """What a file is: latents if it can be read as such, else a checkpoint."""
+    from taesd_stream.describe import describe_checkpoint, describe_latents
+
+    path = Path(arguments.input)
+    try:
+        words, values = describe_latents(path)
+    except LatentsError as not_latents:
+        try:
+            words, values = describe_checkpoint(path)
+        except CheckpointError as not_weights:
+            raise (not_weights if "latents" not in str(not_weights) else not_latents) from None
+    _say(arguments, words, values)
+
+
+def models(arguments: Namespace) -> None:
+    """The table of models."""
+    from taesd_stream.describe import model_rows
+
+    rows = model_rows()
+    columns = list(rows[0])
+    widths = {c: max(len(c), *(len(str(row[c])) for row in rows)) for c in columns}
+    lines = ["  ".join(f"{c:<{widths[c]}}" for c in columns).rstrip()]
+    for row in rows:
+        lines.append("  ".join(f"{row[c]!s:<{widths[c]}}" for c in columns).rstrip())
+    _say(arguments, "\n".join(lines), {"models": rows})
+
+
+def _pick(arguments: Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _teller(arguments: Namespace) -> Any:
+    def tell(made: TilePlan) -> None:
+        if not arguments.json:
+            print(made, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _report(arguments: Namespace, done: Rendered | Encoded) -> None:
+    for note in done.notes:
+        print(f"taesd-video: {note}", file=sys.stderr)
+    _say(arguments, str(done), done.to_json(), quiet_stdout=arguments.output == "-")
+
+
+def _say(
+    arguments: Namespace, words: str, values: dict[str, Any], *, quiet_stdout: bool = False
+) -> None:
+    """One JSON object or the same in words; on standard error where standard output is data."""
+    text = json.dumps(values) if arguments.json else words
+    print(text, file=sys.stderr if quiet_stdout else sys.stdout)
