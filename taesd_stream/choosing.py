@@ -26,9 +26,7 @@ Model = str | os.PathLike[str] | Mapping[str, Tensor] | AutoEncoder
 
 
 def default_model(channels: int) -> str:
-    """The official model for latents of so many channels.
-
-    Four channels are taken for Stable Diffusion 1 and 2, and the log says so.
+    """The official model for latents of so many channels; four are taken for Stable Diffusion 1's.
 
     Raises:
         InputError: None has so many channels, or several very different ones have.
@@ -44,11 +42,7 @@ def default_model(channels: int) -> str:
             f" {', '.join(map(str, known))}; if the axes were misread, give --layout"
         )
     names = [each.name for each in fitting]
-    if names[0] == "taesd":
-        _log.info(
-            "latents of 4 channels: taken for Stable Diffusion 1's; else give --model taesdxl"
-        )
-    elif len(names) > 1:
+    if len(names) > 1 and names[0] != "taesd":
         choices = " or ".join(f"{each.name} ({each.latents_of})" for each in fitting)
         raise InputError(
             f"model: latents of {channels} channels may be for {choices}; say which with --model"
@@ -75,7 +69,9 @@ def open_with_model(
     if model is None:
         source = open_latents(latents, layout=layout, key=key)
         model = default_model(source.channels)
-        return source, load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+        ae = load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+        _log.info("no model was given: %s, for latents of %d channels", model, source.channels)
+        return source, ae
     if isinstance(model, AutoEncoder):
         ae = model
     else:

@@ -28,11 +28,14 @@ from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
 from taesd_stream.progress import FrameProgress
 from tiling import TilePlan
-from video import open_writer, parse_rate
+from video import CONTAINERS, open_writer, parse_rate
 
 __all__ = ["Rendered", "render"]
 
 Frame = npt.NDArray[np.uint8]
+
+_STILLS = (".png", ".jpg", ".jpeg")
+_SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,7 @@ def render(
                 lossless=lossless, audio=audio, overwrite=overwrite,
             )  # fmt: skip
 
+        _check_name(Path(out), count)
         start = time.perf_counter()
         with FrameProgress(count, shown=progress) as bar:
             pictures = ae.stream(chosen, on_tile=bar.part, **options)
@@ -185,6 +189,21 @@ def render(
             peak_bytes=peak_bytes(ae.settings.device),
             plan=plan,
             notes=sink.notes,
+        )
+
+
+def _check_name(out: Path, count: int | None) -> None:
+    """Refuse a name that says nothing, or that of one picture for several, before any work."""
+    suffix = out.suffix.lower()
+    if suffix not in _SUFFIXES and suffix and not out.is_dir():
+        raise InputError(
+            f"output: expected a name ending in one of {' '.join(sorted(_SUFFIXES))}, a folder, or"
+            f" - for standard output; found {str(out)!r}"
+        )
+    if suffix in _STILLS and count not in (None, 1) and "%" not in out.name and not out.is_dir():
+        raise InputError(
+            f"output: {out} is one picture, and there are {count} frames; write"
+            f" {out.stem}_%05d{out.suffix} or a folder, or give --frames N for one"
         )
 
 

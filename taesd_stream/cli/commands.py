@@ -85,8 +85,8 @@ def info(arguments: Namespace) -> None:
     except LatentsError as not_latents:
         try:
             words, values = describe_checkpoint(path)
-        except CheckpointError as not_weights:
-            raise (not_weights if "latents" not in str(not_weights) else not_latents) from None
+        except CheckpointError:
+            raise not_latents from None
     _say(arguments, words, values)
 
 
