@@ -247,16 +247,35 @@ class TilePlan:
 
 
 def choose_tile(
-    peak_bytes: Mapping[Size, int], seconds: Mapping[Size, float], budget_bytes: int
+    peak_bytes: Mapping[Size, int],
+    seconds: Mapping[Size, float],
+    budget_bytes: int,
+    *,
+    patience: float = 0.0,
 ) -> Size | None:
-    """The tile of the least ``seconds`` among those whose peak fits; None if none fits.
+    """The quickest tile whose peak fits the budget, or a smaller one that is hardly slower.
+
+    Args:
+        peak_bytes: The peak of every tile there is to choose from.
+        seconds: What each of them takes, in any unit.
+        budget_bytes: What the peak may be.
+        patience: A tile of a lower peak is taken if it takes at most this share longer.
+
+    Returns:
+        None if no tile fits.
 
     >>> small, large = Size(8, 8), Size(16, 16)
     >>> choose_tile({small: 64, large: 256}, {small: 2.0, large: 1.0}, budget_bytes=200)
     Size(height=8, width=8)
+    >>> choose_tile({small: 64, large: 256}, {small: 1.02, large: 1.0}, 300, patience=0.05)
+    Size(height=8, width=8)
     """
     fitting = [tile for tile, peak in peak_bytes.items() if peak <= budget_bytes]
-    return min(fitting, key=lambda tile: seconds[tile], default=None)
+    if not fitting:
+        return None
+    longest = min(seconds[tile] for tile in fitting) * (1 + patience)
+    quick = [tile for tile in fitting if seconds[tile] <= longest]
+    return min(quick, key=lambda tile: (peak_bytes[tile], seconds[tile]))
 
 
 def format_bytes(count: int) -> str:
@@ -268,9 +287,13 @@ def format_bytes(count: int) -> str:
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
-            return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+            return f"{_three_digits(size)} {unit}"
         size /= 1024
-    return f"{size:.3g} TiB"
+    return f"{_three_digits(size)} TiB"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def _plural(count: int, noun: str) -> str:
