@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "LatentsError",
+    "LayoutError",
     "MissingExtraError",
     "ModelNotFoundError",
     "NonFiniteError",
@@ -31,6 +32,14 @@ class InputError(TaesdStreamError, ValueError):
 
 class LatentsError(InputError):
     """A source of latents that cannot be read, or whose layout is unknown."""
+
+
+class LayoutError(LatentsError):
+    """Latents whose axes fit several layouts; ``readings`` are these, likeliest first."""
+
+    def __init__(self, message: str, *, readings: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.readings = readings
 
 
 class NonFiniteError(LatentsError):

@@ -119,7 +119,7 @@ class AutoEncoder:
         """
         flat = _pictures(x, "images", 3, self.spec.name)
         for index, image in enumerate(flat):
-            check_finite(image, index)
+            check_finite(image, index, "image")
         out = self._run(self._need("encoder"), flat, _Options(tile, overlap, memory), on_tile)
         return out if x.dim() == 4 else rearrange(out, "(n t) c h w -> n t c h w", n=x.shape[0])
 

@@ -126,6 +126,7 @@ class Executor:
             for block, tile in self._tiles(stage, plane, pool):
                 _part(filled, block).copy_(tile)
                 moments.add(block.frames, tile)
+                del tile  # else it would be held while the next one is made
         return filled, moments
 
     def _tiles(

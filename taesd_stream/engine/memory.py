@@ -91,7 +91,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return type(error) is RuntimeError and any(
+    if type(error) is not RuntimeError:
+        return False
+    # Word for word: what oneDNN says of a primitive *descriptor* is that it has no such kernel.
+    return str(error) == "could not create a primitive" or any(
         words in str(error)
         for words in (
             "DefaultCPUAllocator: can't allocate memory",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 import torch
 
-from taesd_stream.errors import LatentsError, NonFiniteError
+from taesd_stream.errors import LatentsError, LayoutError, NonFiniteError
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout, parse_layout
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ FLOATING_DTYPES: Final = frozenset(
 _ALWAYS_ALLOWED_BYTES: Final = 2**28
 
 
-def check_finite(latent: torch.Tensor, index: int) -> None:
-    """Refuse a latent, (C,h,w) of any floating dtype, that holds NaN or infinity.
+def check_finite(latent: torch.Tensor, index: int, what: str = "latent") -> None:
+    """Refuse a latent (or ``what`` else), (C,h,w) of any floating dtype, with NaN or infinity.
 
     ``index`` is its number in time, from 0, and becomes the error's ``frame``.
 
@@ -57,9 +57,9 @@ def check_finite(latent: torch.Tensor, index: int) -> None:
     position = tuple((~finite).nonzero()[0].tolist())
     count = int((~finite).sum())
     raise NonFiniteError(
-        f"expected finite latents, found {float(numbers[position])} in latent {index} at "
+        f"expected finite {what}s, found {float(numbers[position])} in {what} {index} at "
         f"(channel, row, column) {position}, {count} of its {finite.numel()} values in all: "
-        "make the latents anew, or leave that frame out",
+        f"make the {what}s anew, or leave that frame out",
         frame=index,
     )
 
@@ -110,6 +110,8 @@ def layout_of(
         if layout is None:
             return infer_layout(shape, KNOWN_CHANNELS if channels is None else channels)
         stated = parse_layout(layout, shape)
+    except LayoutError as error:
+        raise LayoutError(f"{name}: {error}", readings=error.readings) from None
     except LatentsError as error:
         raise LatentsError(f"{name}: {error}") from None
     require_channels(shape[stated.split().index("C")], channels, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from taesd_stream.errors import LatentsError
+from taesd_stream.errors import LatentsError, LayoutError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -49,8 +49,8 @@ def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:
     axes are in use both ways, so they must be told apart by the channel count or by the user.
 
     Raises:
-        LatentsError: no axis has a size in ``channels``, or two readings are equally likely; the
-            message lists them.
+        LatentsError: no axis has a size in ``channels``.
+        LayoutError: two readings are equally likely; the message lists them.
 
     >>> infer_layout((81, 4, 60, 104), {4, 16})
     'T C H W'
@@ -63,9 +63,10 @@ def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:
     if len(readings) > 1 and len(shape) == 5:
         either = " or ".join(f"{layout} ({_in_words(shape, layout)})" for layout in readings)
         names = " or ".join(layout.replace(" ", "") for layout in readings)
-        raise LatentsError(
+        raise LayoutError(
             f"latents of shape {tuple(shape)} can be read as {either}: "
-            f"say which with --layout (layout= in Python) {names}{_by_channels(shape, readings)}"
+            f"say which with --layout (layout= in Python) {names}{_by_channels(shape, readings)}",
+            readings=readings,
         )
     return readings[0]
 

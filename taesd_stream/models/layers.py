@@ -267,11 +267,14 @@ class Chain(Layer):
             yield from layer.extents(layer_span)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        # The caller holds the input until the last layer is done.
+        held = rows.have.size * columns.have.size * channels
         most = 0
         all_rows = self._spans(rows.want, rows.size)
         all_columns = self._spans(columns.want, columns.size)
-        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
-            most = max(most, layer.peak(y, x, channels))
+        for index, layer in enumerate(self._layers):
+            peak = layer.peak(all_rows[index], all_columns[index], channels)
+            most = max(most, held + peak if index else peak)
             channels = layer.out_channels(channels)
         return most
 
@@ -323,10 +326,10 @@ class Residual(Layer):
             yield from self.skip.extents(span)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        kept = rows.have.size * columns.have.size * channels
-        if self.skip is not None:
-            kept += rows.want.size * columns.want.size * self.out_channels(channels)
-        return kept + self.conv.peak(rows, columns, channels)
+        peak = self.conv.peak(rows, columns, channels)
+        if self.skip is None:
+            return peak
+        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
 
 
 def _crop(tensor: Tensor, rows: Span, columns: Span, factor: int = 1) -> Tensor:

@@ -50,9 +50,13 @@ class Pass:
 
     def peak(self, plane: Size, grid: Grid) -> int:
         """The most elements held at once for the costliest tile of a grid, per frame."""
-        rows = self._widest(self._kinds(grid.rows, grid.cell, plane.height))
-        columns = self._widest(self._kinds(grid.columns, grid.cell, plane.width))
-        return max(self._tile_peak(y, x) for y in rows for x in columns)
+        rows = self._kinds(grid.rows, grid.cell, plane.height)
+        columns = self._kinds(grid.columns, grid.cell, plane.width)
+        # A tile at a border is copied for padding; where it is so along one axis, it is largest
+        # when it is the widest along the other.
+        pairs = {(y, x) for y in rows for x in self._widest(columns)}
+        pairs |= {(y, x) for y in self._widest(rows) for x in columns}
+        return max(self._tile_peak(y, x) for y, x in pairs)
 
     def _tile_peak(self, rows: Span, columns: Span) -> int:
         most = self.body.peak(rows, columns, self.channels)
@@ -65,7 +69,10 @@ class Pass:
 
         Pieces farther from both ends than the halo differ in nothing but where they lie.
         """
-        margin = halo(tuple(self.body.footprints()))
+        footprints = tuple(self.body.footprints())
+        _, down = scale(footprints)
+        # In cells; one more, because the last cell of an encoder may stand for fewer pixels.
+        margin = -(-halo(footprints) // down) + 1
         first: dict[tuple[int, int, int], Span] = {}
         kinds: Counter[Span] = Counter()
         out_size = self.body.out_size(size)
@@ -86,9 +93,10 @@ class Pass:
             each.append([extent * count for extent in extents])
         return [sum(column) for column in zip(*each, strict=True)]
 
-    def _widest(self, kinds: Counter[Span]) -> list[Span]:
-        """The few kinds that read most: one of them has the highest peak."""
-        return sorted(kinds, key=lambda span: (span.have.size, span.want.size))[-4:]
+    def _widest(self, kinds: Counter[Span]) -> tuple[Span, Span]:
+        """The kind that reads most, and that of which most is computed over all layers."""
+        reads_most = max(kinds, key=lambda span: (span.have.size, span.want.size))
+        return reads_most, max(kinds, key=lambda span: sum(self.body.extents(span)))
 
 
 class Network(nn.Module):

@@ -1,0 +1,69 @@
+"""Models with weights that are the same on every machine, and what reference code makes of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import taesd_stream as ts
+
+TESTS = Path(__file__).parents[1]
+GOLDENS = TESTS / "data" / "goldens"
+
+Models = Callable[..., ts.AutoEncoder]
+
+
+@lru_cache(maxsize=1)
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "synthetic_weights", TESTS / "synthetic_weights.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@lru_cache(maxsize=1)
+def _manifest() -> dict[str, dict[str, object]]:
+    manifest: dict[str, dict[str, object]] = json.loads((GOLDENS / "manifest.json").read_text())
+    return manifest
+
+
+@lru_cache(maxsize=8)
+def _model(name: str, dtype: str) -> ts.AutoEncoder:
+    if name.startswith("latent2rgb"):
+        return ts.load(name, device="cpu", dtype=dtype)
+    arrays = _generator().synthetic_state_dict(_manifest()[name])
+    state = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    return ts.load(state, device="cpu", dtype=dtype)
+
+
+@pytest.fixture(scope="session")
+def model() -> Models:
+    """``model(name)``: a variant with the goldens' weights, on the CPU, float32 unless asked."""
+
+    def get(name: str, dtype: str = "float32") -> ts.AutoEncoder:
+        return _model(name, dtype)
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, Tensor]]:
+    """``golden(name)``: latents, decoded, images and encoded of the reference implementation."""
+
+    def get(name: str) -> dict[str, Tensor]:
+        return load_file(GOLDENS / f"{name}.safetensors")
+
+    return get

@@ -1,0 +1,86 @@
+"""Outputs equal those of the reference implementations, undivided and in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import taesd_stream as ts
+
+Models = Callable[..., ts.AutoEncoder]
+Goldens = Callable[[str], dict[str, Tensor]]
+
+NAMES = ["taesd", "taesd3", "taef2", "taesana"]
+TILES = [None, "auto", 1, 2, 3, (2, 5)]
+TOLERANCE = 1e-4  # of the reference output's range
+
+
+def assert_within_tolerance(made: Tensor, expected: Tensor) -> None:
+    assert made.shape == expected.shape
+    span = float(expected.max() - expected.min())
+    assert float((made - expected).abs().max()) <= TOLERANCE * span
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_decoding_equals_the_reference(
+    name: str, tile: object, model: Models, golden: Goldens
+) -> None:
+    reference = golden(name)
+    made = model(name).decode(reference["latents"], tile=tile)
+    assert_within_tolerance(made, reference["decoded"].clamp(0, 1))
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_encoding_equals_the_reference(
+    name: str, tile: object, model: Models, golden: Goldens
+) -> None:
+    reference = golden(name)
+    made = model(name).encode(reference["images"], tile=tile)
+    assert_within_tolerance(made, reference["encoded"])
+
+
+def test_the_reference_pictures_are_worth_comparing(golden: Goldens) -> None:
+    """Neither flat nor clipped away: a comparison with them can fail."""
+    for name in NAMES:
+        decoded = golden(name)["decoded"].clamp(0, 1)
+        assert float(decoded.std()) > 0.1
+        assert float(((decoded > 0) & (decoded < 1)).float().mean()) > 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_copies_here_are_those_of_the_shared_folder(name: str, shared: Path) -> None:
+    here = Path(__file__).parents[1] / "data" / "goldens" / f"{name}.safetensors"
+    assert here.read_bytes() == (shared / "goldens" / here.name).read_bytes()
+
+
+def test_real_weights_decode_real_latents_to_the_reference_pictures(shared: Path) -> None:
+    ae = ts.load(shared / "weights" / "taef2_decoder.pth", device="cpu")
+    assert (ae.spec.name, ae.spec.halo, ae.spec.can_encode) == ("taef2", None, True)
+    with ts.open_latents(shared / "latents" / "flux2_clip.safetensors") as latents:
+        reference = _reference_pictures(shared)
+        index = next(iter(reference))
+        for tile in (None, 16):
+            (frame,) = ae.stream([latents[index]], tile=tile)
+            made = torch.from_numpy(frame).movedim(-1, 0).int()
+            assert int((made - reference[index].int()).abs().max()) <= 1
+
+
+def _reference_pictures(shared: Path) -> dict[int, Tensor]:
+    from safetensors.torch import load_file
+
+    stored = load_file(shared / "latents" / "flux2_clip_reference.safetensors")
+    return dict(zip(stored["frames"].tolist(), stored["images"], strict=True))
+
+
+def test_an_encoder_alone_encodes_and_says_that_it_cannot_decode(shared: Path) -> None:
+    ae = ts.load(shared / "weights" / "taesana_encoder.pth", device="cpu")
+    assert (ae.spec.name, ae.spec.can_decode, ae.spec.can_encode) == ("taesana", False, True)
+    assert ae.encode(torch.rand(1, 3, 33, 64)).shape == (1, 32, 2, 2)
+    with pytest.raises(ts.InputError, match="taesana was loaded without its decoder"):
+        ae.decode(torch.zeros(1, 32, 2, 2))

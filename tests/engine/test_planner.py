@@ -1,0 +1,172 @@
+"""Plans keep to their budget and say exactly how much will be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import taesd_stream as ts
+
+Models = Callable[..., ts.AutoEncoder]
+MIB = 1 << 20
+
+properties = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+@properties
+@given(
+    name=st.sampled_from(["taesd", "taef2", "taesana", "latent2rgb"]),
+    plane=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    budget=st.integers(16, 4096),
+)
+def test_a_plan_stays_under_its_budget_or_says_what_it_takes(
+    name: str, plane: tuple[int, int], budget: int, model: Models
+) -> None:
+    ae = model(name)
+    shape = (1, ae.spec.latent_channels, *plane)
+    if ae.plan(shape, tile=1, memory=1 << 50).peak_bytes > budget * MIB:
+        with pytest.raises(ts.InputError, match="needs at least"):
+            ae.plan(shape, memory=budget * MIB)
+    else:
+        plan = ae.plan(shape, memory=budget * MIB)
+        assert plan.peak_bytes <= plan.budget_bytes == budget * MIB
+
+
+@pytest.mark.parametrize(("action", "least"), [("decode", 8), ("encode", 512)])
+def test_half_the_budget_is_half_the_memory_and_not_an_error(
+    action: str, least: int, model: Models
+) -> None:
+    ae = model("taesd")
+    shape = (1, 4, 256, 256) if action == "decode" else (1, 3, 2048, 2048)
+    works = []
+    for megabytes in (16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8):
+        if megabytes < least:
+            break
+        plan = ae.plan(shape, action=action, memory=megabytes * MIB)
+        assert plan.peak_bytes <= megabytes * MIB
+        works.append(plan.work)
+    assert works[-1] > works[0]
+
+
+def test_too_little_is_an_error_that_says_how_much_would_do(model: Models) -> None:
+    with pytest.raises(ts.InputError, match=r"needs at least [\d.]+ MiB .* 100 KiB asked") as no:
+        model("taesd").plan((1, 4, 64, 64), memory="100KiB")
+    assert "\n" not in str(no.value)
+    least = model("taesd").plan((1, 4, 64, 64), tile=1).peak_bytes
+    assert model("taesd").plan((1, 4, 64, 64), memory=least).tile.area == 1
+    with pytest.raises(ts.InputError):
+        model("taesd").plan((1, 4, 64, 64), memory=least - 1)
+
+
+def test_a_named_tile_and_a_named_budget_that_disagree_are_refused(model: Models) -> None:
+    ae = model("taesd")
+    for tile in (64, None):
+        with pytest.raises(ts.InputError, match="a tile of 64x64 latents needs about"):
+            ae.plan((1, 4, 64, 64), tile=tile, memory="32MiB")
+    assert ae.plan((1, 4, 64, 64), tile=8, memory="32MiB").tile.height == 8
+
+
+def test_undivided_is_never_the_default_above_the_budget(model: Models) -> None:
+    ae = model("taesd")
+    for side in (8, 32, 128):
+        needed = ae.plan((1, 4, side, side), tile=None).peak_bytes
+        assert ae.plan((1, 4, side, side), memory=needed - 1).tiles > 1
+
+
+@pytest.mark.parametrize(
+    "tile", [0, -4, 2.5, "64", (4,), (4, 0), (1, 2, 3), [4, 4], True, ("a", 2)], ids=repr
+)
+def test_a_tile_that_makes_no_sense_is_refused_and_quoted(tile: object, model: Models) -> None:
+    with pytest.raises(ts.InputError, match="tile: expected auto, None, or latents") as caught:
+        model("taesd").plan((1, 4, 8, 8), tile=tile)  # type: ignore[arg-type]
+    assert repr(tile) in str(caught.value)
+
+
+@pytest.mark.parametrize("overlap", [-1, 1.5, "8", True, None], ids=repr)
+def test_an_overlap_that_makes_no_sense_is_refused_and_quoted(
+    overlap: object, model: Models
+) -> None:
+    with pytest.raises(ts.InputError, match="overlap: expected exact, or latents") as caught:
+        model("taesd").plan((1, 4, 8, 8), overlap=overlap)  # type: ignore[arg-type]
+    assert repr(overlap) in str(caught.value)
+
+
+def test_tiles_are_equal_and_no_larger_than_asked(model: Models) -> None:
+    ae = model("taesd")
+    for tile, largest in [(64, (33, 50)), ((8, 100), (8, 50)), (1000, (65, 50)), (None, (65, 50))]:
+        found = ae.plan((1, 4, 65, 50), tile=tile).tile
+        assert (found.height, found.width) == largest
+
+
+def test_what_pytorch_would_upsample_wrongly_is_refused(model: Models) -> None:
+    ae = model("taesd")
+    with pytest.raises(ts.InputError, match="elements at once, more than the 2,147,483,647"):
+        ae.plan((1, 4, 2000, 2000), tile=None, memory="64TiB")
+    plan = ae.plan((1, 4, 2000, 2000), memory="64TiB")
+    assert max(each.peak_elements for each in plan.passes) < 2**31
+
+
+def test_planning_again_takes_what_was_worked_out(model: Models) -> None:
+    ae = model("taesd")
+    assert ae.plan((1, 4, 99, 77), memory=MIB * 512) == ae.plan((1, 4, 99, 77), memory=MIB * 512)
+
+
+def test_a_tile_of_64_computes_little_twice(model: Models) -> None:
+    """Carrying the whole halo through every layer would make it 1.5."""
+    ae = model("taesd")
+    assert 0.05 < ae.plan((1, 4, 128, 128), tile=64).recompute < 0.16
+    assert 0.05 < ae.plan((1, 4, 1024, 1024), tile=64).recompute < 0.17
+    assert ae.plan((1, 4, 128, 128), tile=None).recompute == 0
+
+
+def counted_work(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Multiply-adds of all convolutions that really ran."""
+    work = 0
+    conv2d = F.conv2d
+
+    def counting(tensor: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        nonlocal work
+        out = conv2d(tensor, weight, *args, **kwargs)
+        work += out.numel() * weight[0].numel()
+        if weight.shape[0] == 4 * weight.shape[1]:
+            # It opens a global branch, whose statistics multiply every pair of channels.
+            work += tensor.shape[1] ** 2 * tensor[0, 0].numel()
+        return out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "conv2d", counting)
+        run()
+    return work
+
+
+@pytest.mark.parametrize("tile", [None, 2, (3, 5), 4], ids=str)
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
+def test_the_work_of_a_plan_is_what_is_multiplied(
+    name: str, tile: object, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = model(name)
+    side = 5 if name == "taesana" else 9
+    latents = torch.zeros(1, ae.spec.latent_channels, side, 4)
+    plan = ae.plan(latents.shape, tile=tile)
+    assert counted_work(lambda: ae.decode(latents, tile=tile), monkeypatch) == plan.work
+    images = torch.zeros(1, 3, ae.spec.spatial_scale * 3 - 3, ae.spec.spatial_scale * 5 - 1)
+    plan = ae.plan(images.shape, tile=tile, action="encode")
+    assert counted_work(lambda: ae.encode(images, tile=tile), monkeypatch) == plan.work
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(4, 1), ((3, 9), 2)], ids=str)
+def test_the_work_of_a_blended_plan_is_what_is_multiplied(
+    tile: object, overlap: int, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = model("taesd")
+    latents = torch.zeros(1, 4, 10, 9)
+    options = {"tile": tile, "overlap": overlap}
+    plan = ae.plan(latents.shape, **options)
+    assert counted_work(lambda: ae.decode(latents, **options), monkeypatch) == plan.work

@@ -1,0 +1,214 @@
+"""Every layer makes any part of its output plane from just the part of the input that it reads."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from taesd_stream.models.layers import (
+    Chain,
+    Conv,
+    Layer,
+    ReLU,
+    Residual,
+    SmoothUpsample,
+    SoftClamp,
+    Upsample,
+)
+from tiling import Interval
+
+properties = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def initialised(layer: Layer, seed: int = 0) -> Layer:
+    """The same layer with random weights, which builders leave empty."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5, generator=generator)
+    return layer.requires_grad_(False)
+
+
+def conv(cin: int, cout: int, kernel: int = 3, stride: int = 1, bias: bool = True) -> Conv:
+    layer = Conv(cin, cout, kernel, stride, bias)
+    initialised(layer, seed=cin + 10 * cout + 100 * kernel)
+    return layer
+
+
+def body(cin: int, cout: int) -> Chain:
+    return Chain([conv(cin, 5), ReLU(), conv(5, cout)])
+
+
+LAYERS: dict[str, Layer] = {
+    "conv1": conv(4, 3, 1),
+    "conv3": conv(4, 5),
+    "conv3 without bias": conv(4, 5, bias=False),
+    "conv7": conv(4, 2, 7),
+    "conv3 by 2": conv(4, 5, stride=2),
+    "conv3 by 3": conv(4, 5, stride=3),
+    "conv5 by 2": conv(4, 5, 5, stride=2),
+    "relu": ReLU(),
+    "soft clamp": SoftClamp(),
+    "upsample 2": Upsample(2),
+    "upsample 3": Upsample(3),
+    "bicubic 2": SmoothUpsample(2),
+    "bicubic 8": SmoothUpsample(8),
+    "block": Residual(body(4, 4)),
+    "block with skip": Residual(body(4, 6), skip=conv(4, 6, 1, bias=False)),
+    "decoder": Chain([conv(4, 3), ReLU(), Upsample(2), conv(3, 5), Residual(body(5, 5))]),
+    "encoder": Chain([conv(4, 3, stride=2), Residual(body(3, 3)), conv(3, 2, stride=2)]),
+}
+
+
+def plain(layer: Layer, tensor: Tensor) -> Tensor:
+    """What the layer means, written with torch's own functions on the whole plane."""
+    match layer:
+        case Conv():
+            padding = layer.weight.shape[-1] // 2
+            return F.conv2d(tensor, layer.weight, layer.bias, layer.footprint.stride, padding)
+        case ReLU():
+            return tensor.relu()
+        case SoftClamp():
+            return 3 * torch.tanh(tensor / 3)
+        case Upsample():
+            return tensor.repeat_interleave(layer.factor, 2).repeat_interleave(layer.factor, 3)
+        case SmoothUpsample():
+            return F.interpolate(tensor, scale_factor=layer.factor, mode="bicubic")
+        case Residual():
+            around = tensor if layer.skip is None else plain(layer.skip, tensor)
+            return (plain(layer.conv, tensor) + around).relu()
+        case Chain():
+            for child in layer.children():
+                assert isinstance(child, Layer)
+                tensor = plain(child, tensor)
+            return tensor
+    raise TypeError(type(layer))
+
+
+def part_of(layer: Layer, tensor: Tensor, y: Interval, x: Interval) -> Tensor:
+    rows, columns = layer.span(y, tensor.shape[2]), layer.span(x, tensor.shape[3])
+    have = tensor[:, :, rows.have.start : rows.have.stop, columns.have.start : columns.have.stop]
+    return layer(have.clone(), rows, columns)
+
+
+@st.composite
+def wanted(draw: st.DrawFn, size: int) -> Interval:
+    start = draw(st.integers(0, size - 1))
+    return Interval(start, draw(st.integers(start + 1, size)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(properties, max_examples=25)
+@given(data=st.data())
+def test_a_part_is_cut_from_the_whole(name: str, data: st.DataObject) -> None:
+    layer = LAYERS[name]
+    height, width = data.draw(st.tuples(st.integers(1, 17), st.integers(1, 17)))
+    tensor = torch.rand(2, 4, height, width, generator=torch.Generator().manual_seed(height)) - 0.5
+    whole = plain(layer, tensor)
+    assert whole.shape[1:] == (
+        layer.out_channels(4),
+        layer.out_size(height),
+        layer.out_size(width),
+    )
+    y, x = data.draw(wanted(whole.shape[2])), data.draw(wanted(whole.shape[3]))
+    part = part_of(layer, tensor, y, x)
+    expected = whole[:, :, y.start : y.stop, x.start : x.stop]
+    torch.testing.assert_close(part, expected, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(properties, max_examples=10)
+@given(data=st.data())
+def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) -> None:
+    layer = LAYERS[name]
+    if "bicubic" in name:
+        pytest.skip("interpolation multiplies inside one kernel, where nothing can count")
+    size = data.draw(st.integers(1, 13))
+    want = data.draw(wanted(layer.out_size(size)))
+    span = layer.span(want, size)
+    counted = 0
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal counted
+            out = func(*args, **(kwargs or {}))
+            if func is torch.ops.aten.convolution.default:
+                counted += out.numel() * args[1][0].numel()
+            return out
+
+    with Counting():
+        layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span)
+    extents = list(layer.extents(span))
+    work = sum(d * e * e for d, e in zip(layer.densities(4), extents, strict=True))
+    assert work == counted
+
+
+class LiveElements(TorchDispatchMode):
+    """Counts the elements of all storages that are alive after each operation."""
+
+    def __init__(self, first: Tensor) -> None:
+        super().__init__()
+        self._storages: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self.most = 0
+        self._see(first)
+
+    def _see(self, out: object) -> None:
+        if isinstance(out, Tensor):
+            storage = out.untyped_storage()
+            self._storages[storage._cdata] = (
+                weakref.ref(storage),
+                storage.nbytes() // out.dtype.itemsize,
+            )
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self._see(out)
+        alive = [size for reference, size in self._storages.values() if reference() is not None]
+        self.most = max(self.most, sum(alive))
+        return out
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(properties, max_examples=15)
+@given(data=st.data())
+def test_peak_is_no_less_than_what_is_really_held(name: str, data: st.DataObject) -> None:
+    layer = LAYERS[name]
+    size = data.draw(st.integers(6, 17))
+    y, x = data.draw(wanted(layer.out_size(size))), data.draw(wanted(layer.out_size(size)))
+    rows, columns = layer.span(y, size), layer.span(x, size)
+    tensor = torch.rand(1, 4, rows.have.size, columns.have.size)
+    with LiveElements(tensor) as live:
+        layer(tensor, rows, columns)
+    # Of an upsampled plane the next layer may read a row and a column less; all of it is held.
+    slack = 1.2 if name == "decoder" else 1
+    assert 0 < live.most <= slack * layer.peak(rows, columns, 4)
+
+
+def test_convolutions_pad_by_themselves_unless_a_border_needs_it() -> None:
+    """Inside a plane nothing is copied for padding: that is what the peak counts on."""
+    layer = conv(4, 4)
+    inside = layer.span(Interval(4, 8), 20)
+    whole = layer.span(Interval(0, 20), 20)
+    corner = layer.span(Interval(0, 8), 20)
+    assert layer.peak(inside, inside, 4) == 4 * (6 * 6 + 4 * 4)
+    assert layer.peak(whole, whole, 4) == 4 * (20 * 20 + 20 * 20)
+    assert layer.peak(corner, corner, 4) == 4 * (9 * 9 + 10 * 10 + 8 * 8)
+
+
+def test_numbering_is_that_of_a_sequential() -> None:
+    ours = Chain([Conv(4, 3), ReLU(), Upsample(2), Conv(3, 5, bias=False)])
+    theirs = nn.Sequential(
+        nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 5, 3, bias=False)
+    )
+    assert list(ours.state_dict()) == list(theirs.state_dict())

@@ -1,0 +1,273 @@
+"""Who may import whom, and what the package shows to the world."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import taesd_stream as ts
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("taesd_stream", "tiling", "video")
+
+# A part of the tree, to what it may import besides itself and the standard library. A module
+# belongs to the longest prefix that fits; a name allows everything below it.
+MAY_IMPORT: Mapping[str, frozenset[str]] = {
+    "tiling": frozenset({"numpy"}),
+    "video": frozenset({"numpy", "av", "cv2", "psutil"}),
+    "taesd_stream.errors": frozenset(),
+    "taesd_stream.files": frozenset({"taesd_stream.errors", "video"}),
+    "taesd_stream.models": frozenset(
+        {
+            "huggingface_hub",
+            "numpy",
+            "platformdirs",
+            "safetensors",
+            "taesd_stream.errors",
+            "tiling",
+            "torch",
+            "tqdm",
+        }
+    ),
+    "taesd_stream.latents": frozenset(
+        {
+            "einops",
+            "numpy",
+            "psutil",
+            "safetensors",
+            "taesd_stream.errors",
+            "taesd_stream.files",
+            "torch",
+            "video",
+        }
+    ),
+    "taesd_stream.engine": frozenset(
+        {
+            "einops",
+            "numpy",
+            "psutil",
+            "taesd_stream.errors",
+            "taesd_stream.latents",
+            "taesd_stream.models",
+            "tiling",
+            "torch",
+        }
+    ),
+}
+# All that is left (render and its like) may import anything of ours but the command line.
+COMMAND_LINE = "taesd_stream.cli"
+STARTS_COMMAND_LINE = "taesd_stream.__main__"
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's target, as far as it is a module."""
+
+    importer: str
+    target: str
+    line: int
+    when_loaded: bool
+
+
+def module_files(root: Path) -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    if not isinstance(node, ast.If):
+        return False
+    test = node.test
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
+    return name == "TYPE_CHECKING"
+
+
+def imports_in(module: str, path: Path, modules: Mapping[str, Path]) -> Iterator[Import]:
+    """Every import of a file; those under TYPE_CHECKING or in a function do not run on loading."""
+
+    def walk(node: ast.AST, when_loaded: bool) -> Iterator[Import]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            when_loaded = False
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, alias.name, node.lineno, when_loaded)
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node)
+            for alias in node.names:
+                below = f"{base}.{alias.name}"
+                yield Import(module, below if below in modules else base, node.lineno, when_loaded)
+        elif is_type_checking(node):
+            for child in node.body:  # type: ignore[attr-defined]
+                yield from walk(child, False)
+            for child in node.orelse:  # type: ignore[attr-defined]
+                yield from walk(child, when_loaded)
+        else:
+            for child in ast.iter_child_nodes(node):
+                yield from walk(child, when_loaded)
+
+    def absolute(node: ast.ImportFrom) -> str:
+        if node.level == 0:
+            return node.module or ""
+        parts = module.split(".") + ([""] if path.name == "__init__.py" else [])
+        return ".".join([*parts[: -node.level], *filter(None, [node.module])])
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def below(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(f"{prefix}.")
+
+
+def is_allowed(found: Import) -> bool:
+    target = found.target
+    if target.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    homes = [prefix for prefix in MAY_IMPORT if below(found.importer, prefix)]
+    if not homes:
+        may_start_it = below(found.importer, COMMAND_LINE) or found.importer == STARTS_COMMAND_LINE
+        return may_start_it or not below(target, COMMAND_LINE)
+    home = max(homes, key=len)
+    return any(below(target, prefix) for prefix in (home, *MAY_IMPORT[home]))
+
+
+def complaints_about(root: Path) -> list[str]:
+    """Every import that breaks a rule, and every circle of imports; empty when all is well."""
+    modules = module_files(root)
+    found = [each for name, path in modules.items() for each in imports_in(name, path, modules)]
+    complaints = [
+        f"{each.importer}:{each.line} must not import {each.target}"
+        for each in found
+        if not is_allowed(each)
+    ]
+    graph = {
+        name: {each.target for each in found if each.importer == name and each.when_loaded}
+        & modules.keys() - {name}
+        for name in modules
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        complaints.append("imports run in a circle: " + " <- ".join(error.args[1]))
+    return complaints
+
+
+def test_every_import_keeps_the_rules() -> None:
+    assert complaints_about(ROOT) == []
+
+
+def test_the_rules_are_about_modules_that_are_there() -> None:
+    modules = module_files(ROOT)
+    for prefix in (*MAY_IMPORT, COMMAND_LINE, STARTS_COMMAND_LINE):
+        assert prefix in modules
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "complaint"),
+    [
+        ("tiling/a.py", "import torch", "tiling.a:1 must not import torch"),
+        ("tiling/a.py", "def f():\n    import torch", "tiling.a:2 must not import torch"),
+        ("tiling/a.py", "from taesd_stream.errors import X", "import taesd_stream.errors"),
+        ("video/a.py", "import taesd_stream", "video.a:1 must not import taesd_stream"),
+        ("video/a.py", "from tiling import Size", "video.a:1 must not import tiling"),
+        ("taesd_stream/models/a.py", "from ..engine import b", "must not import taesd_stream.eng"),
+        ("taesd_stream/models/a.py", "import taesd_stream.latents", "taesd_stream.latents"),
+        (
+            "taesd_stream/models/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import av",
+            "taesd_stream.models.a:3 must not import av",
+        ),
+        ("taesd_stream/latents/a.py", "import taesd_stream.models", "taesd_stream.models"),
+        ("taesd_stream/engine/a.py", "import video", "must not import video"),
+        ("taesd_stream/engine/a.py", "import taesd_stream.render", "taesd_stream.render"),
+        ("taesd_stream/engine/a.py", "from taesd_stream import cli", "taesd_stream.cli"),
+        ("taesd_stream/render.py", "import taesd_stream.cli.main", "taesd_stream.cli.main"),
+        ("taesd_stream/errors.py", "import torch", "taesd_stream.errors:1 must not import torch"),
+    ],
+)
+def test_the_rules_can_be_broken(path: str, source: str, complaint: str, tmp_path: Path) -> None:
+    for package in (*PACKAGES, "taesd_stream/cli", "taesd_stream/engine", "taesd_stream/models"):
+        (tmp_path / package).mkdir(parents=True, exist_ok=True)
+        (tmp_path / package / "__init__.py").touch()
+    assert complaints_about(tmp_path) == []
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text(source)
+    (found,) = complaints_about(tmp_path)
+    assert complaint in found
+
+
+def test_a_circle_is_found_and_imports_for_types_are_none(tmp_path: Path) -> None:
+    package = tmp_path / "tiling"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "a.py").write_text("from tiling import b")
+    (package / "b.py").write_text("from tiling.c import X")
+    (package / "c.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tiling.a import Y"
+    )
+    assert complaints_about(tmp_path) == []
+    (package / "c.py").write_text("from .a import Y")
+    (found,) = complaints_about(tmp_path)
+    assert found.startswith("imports run in a circle: ")
+    assert all(name in found for name in ("tiling.a", "tiling.b", "tiling.c"))
+
+
+def test_the_public_names_are_these_and_all_resolve() -> None:
+    assert sorted(ts.__all__) == [
+        "AutoEncoder",
+        "CheckpointError",
+        "DownloadError",
+        "InputError",
+        "Interrupted",
+        "LatentSource",
+        "LatentsError",
+        "MissingExtraError",
+        "ModelNotFoundError",
+        "ModelSpec",
+        "NonFiniteError",
+        "OutOfMemoryError",
+        "OutputError",
+        "Rendered",
+        "TaesdStreamError",
+        "encode_file",
+        "load",
+        "open_latents",
+        "render",
+    ]
+    for name in ts.__all__:
+        assert getattr(ts, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ts.nothing  # noqa: B018
+
+
+def test_errors_form_one_tree() -> None:
+    errors = [getattr(ts, name) for name in ts.__all__ if name.endswith("Error")]
+    assert all(issubclass(error, ts.TaesdStreamError) for error in errors)
+    assert issubclass(ts.InputError, ValueError)
+    assert issubclass(ts.OutOfMemoryError, MemoryError)
+    assert issubclass(ts.OutputError, OSError)
+    assert issubclass(ts.MissingExtraError, ImportError)
+    wrong_input = {error.__name__ for error in errors if issubclass(error, ts.InputError)}
+    assert wrong_input == {
+        "CheckpointError",
+        "InputError",
+        "LatentsError",
+        "ModelNotFoundError",
+        "NonFiniteError",
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_does_not_import_torch(package: str) -> None:
+    script = f"import sys, {package}; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
