@@ -26,12 +26,12 @@ from taesd_stream.errors import (
 )
 
 if TYPE_CHECKING:
-    from taesd_stream.encode_file import encode_file
+    from taesd_stream.encoding import encode_file
     from taesd_stream.engine import AutoEncoder
     from taesd_stream.engine.load import load
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
-    from taesd_stream.render import Rendered, render
+    from taesd_stream.rendering import Rendered, render
 
 __all__ = [
     "AutoEncoder",
@@ -59,11 +59,11 @@ _HOMES = {
     "AutoEncoder": "taesd_stream.engine",
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
-    "Rendered": "taesd_stream.render",
-    "encode_file": "taesd_stream.encode_file",
+    "Rendered": "taesd_stream.rendering",
+    "encode_file": "taesd_stream.encoding",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",
-    "render": "taesd_stream.render",
+    "render": "taesd_stream.rendering",
 }
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -18,7 +22,14 @@ from taesd_stream.latents.opening import Latents
 from taesd_stream.models import VARIANTS, variants_for
 from tiling import TilePlan
 
-__all__ = ["Model", "default_model", "open_with_model", "plan_for"]
+__all__ = [
+    "Model",
+    "chosen_frames",
+    "default_model",
+    "open_with_model",
+    "plan_for",
+    "plan_pictures",
+]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -50,6 +61,37 @@ def default_model(channels: int) -> str:
     return names[0]
 
 
+def chosen_frames(total: int | None, frames: slice | None) -> range:
+    """The numbers of the frames that are wanted out of ``total``.
+
+    Where ``total`` is None, nobody knows how many there are: the range ends where ``frames`` does,
+    or never.
+
+    Raises:
+        InputError: There is none of these, or of an unknown number they are counted from the end.
+
+    >>> chosen_frames(81, slice(78, None))
+    range(78, 81)
+    """
+    wanted = slice(None) if frames is None else frames
+    chosen = range(sys.maxsize if total is None else total)[wanted]
+    from_end = min(wanted.start or 0, wanted.stop or 0) < 0 or chosen.step < 0
+    if total is None and from_end:
+        raise InputError(
+            f"frames: expected numbers from 0 up where the number of frames is unknown, found"
+            f" {_in_words(wanted)}"
+        )
+    if not chosen:
+        of = "frames, the first being 0" if total is None else f"the {total} frames, from 0 up"
+        raise InputError(f"frames: expected some of {of}, found none in {_in_words(wanted)}")
+    return chosen
+
+
+def _in_words(wanted: slice) -> str:
+    parts = [wanted.start, wanted.stop] + [wanted.step] * (wanted.step is not None)
+    return ":".join("" if part is None else str(part) for part in parts)
+
+
 def open_with_model(
     latents: Latents,
     model: Model | None,
@@ -60,31 +102,49 @@ def open_with_model(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    planning: bool = False,
 ) -> tuple[LatentSource, AutoEncoder]:
     """Open latents and load the model for them; without ``model``, the official one.
+
+    Args:
+        planning: Make a model that can plan and not compute: one given by name needs no weights.
 
     Raises:
         InputError: Either cannot be opened, or they do not fit each other.
     """
-    if model is None:
-        source = open_latents(latents, layout=layout, key=key)
-        model = default_model(source.channels)
-        ae = load(model, variant=variant, device=device, dtype=dtype, backend=backend)
-        _log.info("no model was given: %s, for latents of %d channels", model, source.channels)
-        return source, ae
+    settings = _Settings(variant=variant, device=device, dtype=dtype, backend=backend)
+    if model is not None:
+        ae = _loaded(model, settings, planning)
+        channels = ae.spec.latent_channels
+        return open_latents(latents, layout=layout, key=key, channels=channels), ae
+    with ExitStack() as on_failure:
+        source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
+        name = default_model(source.channels)
+        ae = _loaded(name, settings, planning)
+        on_failure.pop_all()
+    _log.info("no model was given: %s, for latents of %d channels", name, source.channels)
+    return source, ae
+
+
+class _Settings(TypedDict):
+    variant: str | None
+    device: str | torch.device
+    dtype: str | torch.dtype
+    backend: str
+
+
+def _loaded(model: Model, settings: _Settings, planning: bool) -> AutoEncoder:
     if isinstance(model, AutoEncoder):
-        ae = model
-    else:
-        ae = load(model, variant=variant, device=device, dtype=dtype, backend=backend)
-    return open_latents(
-        latents, layout=layout, key=key, channels=ae.spec.latent_channels
-    ), ae  # fmt: skip
+        return model
+    if planning and not isinstance(model, Mapping):
+        return outline(model, **settings)
+    return load(model, **settings)
 
 
 def plan_for(
     latents: Latents,
     *,
-    model: str | os.PathLike[str] | None = None,
+    model: Model | None = None,
     variant: str | None = None,
     layout: str | None = None,
     key: str | None = None,
@@ -100,20 +160,40 @@ def plan_for(
 
     Raises:
         InputError: As ``render``.
+
+    >>> print(plan_for(torch.zeros(81, 4, 60, 104), model="latent2rgb").frames)
+    81
     """
-    name = None if model is None else os.fspath(model)
-    with open_latents(latents, layout=layout, key=key, channels=_channels_of(name)) as source:
-        if name is None:
-            name = default_model(source.channels)
-        ae = outline(name, variant=variant, device=device, dtype=dtype, backend=backend)
-        count = None
-        if source.frames is not None:
-            count = len(range(source.frames)[frames or slice(None)])
-        shape = (source.channels, source.height, source.width)
-        return ae.plan(shape, frames=count, tile=tile, overlap=overlap, memory=memory)
+    source, ae = open_with_model(
+        latents, model, variant=variant, layout=layout, key=key,
+        device=device, dtype=dtype, backend=backend, planning=True,
+    )  # fmt: skip
+    with nullcontext() if source is latents else source:
+        chosen = chosen_frames(source.frames, frames)
+        count = None if source.frames is None else len(chosen)
+        return plan_pictures(
+            ae, (source.channels, source.height, source.width), count,
+            tile=tile, overlap=overlap, memory=memory,
+        )  # fmt: skip
 
 
-def _channels_of(name: str | None) -> int | None:
-    """The channels of a variant, which may settle the layout; None for any other model."""
-    found = [each.latent_channels for each in VARIANTS if name and each.name == name.lower()]
-    return found[0] if found else None
+def plan_pictures(
+    ae: AutoEncoder,
+    shape: tuple[int, int, int],
+    count: int | None,
+    *,
+    action: str = "decode",
+    tile: Tile = "auto",
+    overlap: Overlap = "exact",
+    memory: int | str = "auto",
+) -> TilePlan:
+    """The plan for ``count`` inputs of shape (C, h, w), one by one; None if nobody knows how many.
+
+    Raises:
+        InputError: As ``AutoEncoder.plan``.
+
+    >>> print(plan_pictures(load("latent2rgb"), (4, 6, 8), None).frames)
+    None
+    """
+    plan = ae.plan(shape, action=action, frames=count, tile=tile, overlap=overlap, memory=memory)
+    return replace(plan, frames=count)

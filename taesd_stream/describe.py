@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from taesd_stream.errors import CheckpointError, InputError, LatentsError, LayoutError
 from taesd_stream.latents import open_latents
 from taesd_stream.models import (
     VARIANTS,
@@ -16,23 +17,62 @@ from taesd_stream.models import (
     variants_for,
 )
 
-__all__ = ["describe_checkpoint", "describe_latents", "model_rows"]
+__all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
+
+
+def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
+    """What a file holds, in words and as plain values: latents or a checkpoint.
+
+    Raises:
+        InputError: Neither that can be told.
+    """
+    try:
+        return describe_latents(path)
+    except LatentsError as not_latents:
+        if not path.exists():
+            raise
+        try:
+            return describe_checkpoint(path)
+        except CheckpointError as not_checkpoint:
+            raise InputError(
+                f"{path}: expected latents or a checkpoint, found neither; as latents:"
+                f" {not_latents}; as a checkpoint: {not_checkpoint}"
+            ) from None
 
 
 def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
-    """What latents are in a file.
+    """What latents are in a file; every reading of them where the axes fit several.
 
     Raises:
         LatentsError: None that can be told.
     """
-    with open_latents(path) as source:
+    try:
+        return _describe_reading(path, None)
+    except LayoutError as error:
+        readings = [_describe_reading(path, layout) for layout in error.readings]
+    names = [values["layout"].replace(" ", "") for _, values in readings]
+    told = [f"{name}: {words}" for name, (words, _) in zip(names, readings, strict=True)]
+    words = "\n".join(
+        [f"{path}: the axes fit {len(names)} layouts", *told, f"say --layout {' or '.join(names)}"]
+    )
+    return words, {
+        "kind": "latents",
+        "file": str(path),
+        "shape": readings[0][1]["shape"],
+        "layout": None,
+        "readings": [values for _, values in readings],
+    }
+
+
+def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, Any]]:
+    with open_latents(path, layout=layout) as source:
         fitting = [each.name for each in variants_for(source.channels)]
         words = f"{source.describe()}\nmodels for them: {', '.join(fitting) or 'none'}"
         return words, {
             "kind": "latents",
             "file": str(path),
             "shape": list(source.shape),
-            "layout": source.layout,
+            "layout": layout or source.layout,
             "dtype": str(source.dtype).removeprefix("torch."),
             "latents": source.frames,
             "channels": source.channels,

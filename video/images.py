@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from video.errors import VideoInputError
+from video.interrupts import deferred_interrupt
 from video.output import PartFile, check_output, explain_os_error
 
 if TYPE_CHECKING:
@@ -110,16 +111,17 @@ def write_image(
     """
     target = check_output(path, overwrite=overwrite)
     data = _encoded(target, image, lossless=lossless)
-    part = PartFile(target)
-    try:
-        part.path.write_bytes(data.tobytes())
-        part.publish(overwrite=overwrite)
-    except OSError as error:
-        part.discard()
-        raise explain_os_error(target, error) from error
-    except BaseException:
-        part.discard()
-        raise
+    with deferred_interrupt():
+        part = PartFile(target)
+        try:
+            part.path.write_bytes(data.tobytes())
+            part.publish(overwrite=overwrite)
+        except OSError as error:
+            part.discard()
+            raise explain_os_error(target, error) from error
+        except BaseException:
+            part.discard()
+            raise
     return target
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from video.color import check_image
 from video.errors import OutputExistsError, VideoInputError
 from video.images import read_image, write_image
+from video.interrupts import deferred_interrupt
 from video.numbering import parse_target, sequence_files
 from video.rates import parse_rate
 from video.reader import Frame
@@ -125,8 +126,9 @@ class ImageSequenceWriter:
 
     def _write_file(self, image: NDArray[np.uint8]) -> None:
         file = self._target.file(len(self.files))
-        write_image(file, image, overwrite=self._overwrite, lossless=self._lossless)
-        self.files.append(file)
+        with deferred_interrupt():
+            write_image(file, image, overwrite=self._overwrite, lossless=self._lossless)
+            self.files.append(file)
 
     def close(self) -> None:
         """Finish; a second call does nothing.

@@ -8,11 +8,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taesd_stream.errors import CheckpointError, LatentsError
+from taesd_stream.errors import OutputError
 
 if TYPE_CHECKING:
-    from taesd_stream.encode_file import Encoded
-    from taesd_stream.render import Rendered
+    from collections.abc import Callable
+
+    from taesd_stream.encoding import Encoded
+    from taesd_stream.rendering import Rendered
     from tiling import TilePlan
 
 __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
@@ -23,7 +25,7 @@ _FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
 
 def decode(arguments: Namespace) -> None:
     """Latents to a file."""
-    from taesd_stream.render import render
+    from taesd_stream.rendering import render
 
     done = render(
         arguments.input,
@@ -37,7 +39,7 @@ def decode(arguments: Namespace) -> None:
 
 def encode(arguments: Namespace) -> None:
     """A video or pictures to a file of latents."""
-    from taesd_stream.encode_file import encode_file
+    from taesd_stream.encoding import encode_file
 
     done = encode_file(
         arguments.input,
@@ -51,7 +53,7 @@ def encode(arguments: Namespace) -> None:
 
 def demo(arguments: Namespace) -> None:
     """The sample inside the package to a file."""
-    from taesd_stream.render import render
+    from taesd_stream.rendering import render
     from taesd_stream.samples import sample_path
 
     done = render(
@@ -76,18 +78,10 @@ def plan(arguments: Namespace) -> None:
 
 
 def info(arguments: Namespace) -> None:
-    """What a file is: latents if it can be read as such, else a checkpoint."""
-    from taesd_stream.describe import describe_checkpoint, describe_latents
+    """What a file is."""
+    from taesd_stream.describe import describe_file
 
-    path = Path(arguments.input)
-    try:
-        words, values = describe_latents(path)
-    except LatentsError as not_latents:
-        try:
-            words, values = describe_checkpoint(path)
-        except CheckpointError:
-            raise not_latents from None
-    _say(arguments, words, values)
+    _say(arguments, *describe_file(Path(arguments.input)))
 
 
 def models(arguments: Namespace) -> None:
@@ -107,7 +101,7 @@ def _pick(arguments: Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names}
 
 
-def _teller(arguments: Namespace) -> Any:
+def _teller(arguments: Namespace) -> Callable[[TilePlan], None]:
     def tell(made: TilePlan) -> None:
         if not arguments.json:
             print(made, file=sys.stderr, flush=True)
@@ -116,8 +110,9 @@ def _teller(arguments: Namespace) -> Any:
 
 
 def _report(arguments: Namespace, done: Rendered | Encoded) -> None:
-    for note in done.notes:
-        print(f"taesd-video: {note}", file=sys.stderr)
+    if not arguments.json:
+        for note in done.notes:
+            print(f"taesd-video: {note}", file=sys.stderr)
     _say(arguments, str(done), done.to_json(), quiet_stdout=arguments.output == "-")
 
 
@@ -126,4 +121,9 @@ def _say(
 ) -> None:
     """One JSON object or the same in words; on standard error where standard output is data."""
     text = json.dumps(values) if arguments.json else words
-    print(text, file=sys.stderr if quiet_stdout else sys.stdout)
+    try:
+        print(text, file=sys.stderr if quiet_stdout else sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 
-from taesd_stream.cli.parser import make_parser
-from taesd_stream.errors import InputError, Interrupted
+from taesd_stream.cli.signals import ends_as_interrupts
+from taesd_stream.errors import InputError, TaesdStreamError
 
 __all__ = ["main"]
 
@@ -19,40 +22,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 2 the input or the arguments are wrong; 1 anything else; 130 interrupted. What went
-        wrong is one line on standard error; the variable TAESD_STREAM_DEBUG adds the traceback.
+        0 done; 2 the input or the arguments are wrong; 1 anything else; 130 interrupted, 143 ended
+        by SIGTERM, 129 by SIGHUP. What went wrong is one line on standard error; the variable
+        TAESD_STREAM_DEBUG adds the traceback.
     """
+    with ends_as_interrupts() as ended_by:
+        try:
+            _run(arguments)
+        except KeyboardInterrupt as error:
+            number = ended_by[0] if ended_by else int(signal.SIGINT)
+            return _complain(error, 128 + number)
+        except BrokenPipeError as error:
+            # Whoever read our words has gone and needs none; an unfinished output is another thing.
+            return _complain(error, 1) if isinstance(error, TaesdStreamError) else _drop_stdout(1)
+        except InputError as error:
+            return _complain(error, 2)
+        except Exception as error:
+            return _complain(error, 1)
+        return 0
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    from taesd_stream.cli.parser import make_parser
+
     parsed = make_parser().parse_args(arguments)
-    logging.basicConfig(format="taesd-video: %(message)s", level=logging.WARNING)
-    if not parsed.json:
-        logging.getLogger("taesd_stream").setLevel(logging.INFO)
-    try:
+    with _log_shown(logging.WARNING if parsed.json else logging.INFO):
         parsed.run(parsed)
+    if sys.stdout is not None:
         sys.stdout.flush()
-    except Interrupted as error:
-        return _complain(str(error), 130)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-    except InputError as error:
-        return _complain(str(error), 2)
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        return _complain(_one_line(error), 1)
-    return 0
 
 
-def _complain(message: str, status: int) -> int:
+@contextlib.contextmanager
+def _log_shown(level: int) -> Iterator[None]:
+    """Inside it, what the package logs is a line on standard error."""
+    log = logging.getLogger("taesd_stream")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("taesd-video: %(message)s"))
+    level_before = log.level
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level_before)
+
+
+def _complain(error: BaseException, status: int) -> int:
     if os.environ.get(DEBUG_VARIABLE):
-        logging.getLogger("taesd_stream").exception("details")
-    print(f"taesd-video: {' '.join(message.split())}", file=sys.stderr)
-    return status
+        traceback.print_exception(error)
+    print(f"taesd-video: {' '.join(_words(error).split())}", file=sys.stderr)
+    return _drop_stdout(status)
 
 
-def _one_line(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """The message of our own errors, and of others their kind as well."""
-    if type(error).__module__.startswith("taesd_stream"):
-        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "interrupted"
+    if isinstance(error, TaesdStreamError):
+        return "; ".join([str(error), *getattr(error, "__notes__", ())])
     return f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 to see where)"
+
+
+def _drop_stdout(status: int) -> int:
+    """Flush, and drop what cannot be written: else Python would complain of it when it exits."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return status

@@ -54,7 +54,7 @@ def overlap(text: str) -> int | Literal["exact"]:
     """
     if text == "exact":
         return "exact"
-    if not text.isdigit():
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected exact, or latents from 0 up, found {text!r}")
     return int(text)
 

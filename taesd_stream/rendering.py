@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, TypedDict
+from typing import TypedDict
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from einops import rearrange
 from torch import Tensor
 
-from taesd_stream.choosing import Model, open_with_model
+from taesd_stream.choosing import Model, chosen_frames, open_with_model, plan_pictures
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.planner import Overlap, Tile
-from taesd_stream.errors import InputError, Interrupted
+from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.latents.opening import Latents
-from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
 from taesd_stream.progress import FrameProgress
+from taesd_stream.sinks import (
+    Frame,
+    Sink,
+    check_count,
+    check_name,
+    inode_of,
+    kept_pictures,
+    open_sink,
+    what_is_left,
+)
 from tiling import TilePlan
-from video import CONTAINERS, open_writer, parse_rate
+from video import CONTAINERS, parse_rate
 
 __all__ = ["Rendered", "render"]
-
-Frame = npt.NDArray[np.uint8]
-
-_STILLS = (".png", ".jpg", ".jpeg")
-_SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ class Rendered:
 
     def __str__(self) -> str:
         speed = f"{self.frames / self.seconds:.2f} frames/s"
-        what = "1 frame" if self.frames == 1 else f"{self.frames} frames at {self.rate} fps"
+        what = "1 frame" if self.frames == 1 else f"{self.frames} frames"
+        if self.path == Path("-") or self.path.suffix.lower() in CONTAINERS:
+            what += f" at {self.rate} fps"
         return f"{self.path}: {what}, {self.width}x{self.height}, {self.seconds:.1f} s, {speed}"
 
     def to_json(self) -> dict[str, object]:
@@ -82,24 +86,6 @@ class Rendered:
             "plan": self.plan.to_json(),
             "notes": list(self.notes),
         }
-
-
-class _Sink(Protocol):
-    """What writers of videos, pictures and arrays have in common."""
-
-    frames_written: int
-    kept_part: Path | None
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    def write(self, frame: Frame, /) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 def render(
@@ -156,29 +142,32 @@ def render(
     """
     with video_errors_as_ours():
         rate = parse_rate(fps)
+    check_name(out, overwrite=overwrite)
     source, ae = open_with_model(
         latents, model, variant=variant, layout=layout, key=key,
         device=device, dtype=dtype, backend=backend,
     )  # fmt: skip
-    with source:
+    with nullcontext() if source is latents else source:
         chosen, count = _select(source, frames)
+        check_count(out, count)
         options = _Options(tile=tile, overlap=overlap, memory=memory)
-        plan = ae.plan((source.channels, source.height, source.width), frames=count, **options)
+        shape = (source.channels, source.height, source.width)
+        plan = plan_pictures(ae, shape, count, **options)
         height, width = plan.pixels.height, plan.pixels.width
+        opening = partial(
+            open_sink, out, width=width, height=height, rate=rate, codec=codec, crf=crf,
+            lossless=lossless, audio=audio, overwrite=overwrite,
+        )  # fmt: skip
 
-        def open_sink() -> _Sink:
-            if Path(out).suffix.lower() in STACK_SUFFIXES:
-                return _ImageStack(out, overwrite=overwrite)
-            return open_writer(
-                out, width=width, height=height, rate=rate, codec=codec, crf=crf,
-                lossless=lossless, audio=audio, overwrite=overwrite,
-            )  # fmt: skip
+        def pictures() -> Generator[Frame]:
+            on_plan(plan)
+            with FrameProgress(count, shown=progress) as bar:
+                for picture in ae.stream(chosen, on_tile=bar.part, **options):
+                    yield picture
+                    bar.frame()
 
-        _check_name(Path(out), count)
         start = time.perf_counter()
-        with FrameProgress(count, shown=progress) as bar:
-            pictures = ae.stream(chosen, on_tile=bar.part, **options)
-            sink = _write_all(pictures, open_sink, bar, lambda: on_plan(plan))
+        sink = _write_all(out, opening, pictures())
         return Rendered(
             path=Path(out),
             frames=sink.frames_written,
@@ -192,61 +181,18 @@ def render(
         )
 
 
-def _check_name(out: Path, count: int | None) -> None:
-    """Refuse a name that says nothing, or that of one picture for several, before any work."""
-    suffix = out.suffix.lower()
-    if suffix not in _SUFFIXES and suffix and not out.is_dir():
-        raise InputError(
-            f"output: expected a name ending in one of {' '.join(sorted(_SUFFIXES))}, a folder, or"
-            f" - for standard output; found {str(out)!r}"
-        )
-    if suffix in _STILLS and count not in (None, 1) and "%" not in out.name and not out.is_dir():
-        raise InputError(
-            f"output: {out} is one picture, and there are {count} frames; write"
-            f" {out.stem}_%05d{out.suffix} or a folder, or give --frames N for one"
-        )
-
-
 class _Options(TypedDict):
     tile: Tile
     overlap: Overlap
     memory: int | str
 
 
-class _ImageStack(StackWriter):
-    """Frames as one array of bytes: (T, H, W, 3) in .npy, (T, 3, H, W) in .safetensors."""
-
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool) -> None:
-        super().__init__(path, key="images", overwrite=overwrite)
-        self._planar = self.path.suffix.lower() == ".safetensors"
-
-    def write(self, frame: Frame | Tensor) -> None:
-        """Append a frame, (H, W, 3) bytes."""
-        pixels = torch.as_tensor(frame)
-        super().write(rearrange(pixels, "h w c -> c h w") if self._planar else pixels)
-
-
 def _select(source: LatentSource, frames: slice | None) -> tuple[Iterator[Tensor], int | None]:
     """The latents that were asked for, each checked under its own number, and how many."""
-    total = source.frames
-    wanted = slice(None) if frames is None else frames
-    if total is None:
-        start, stop, step = wanted.start or 0, wanted.stop, wanted.step or 1
-        if min(start, stop or 0) < 0 or step < 1:
-            raise InputError(
-                f"frames: expected numbers from 0 up for latents of unknown length, found"
-                f" {start}:{'' if stop is None else stop}"
-            )
-        numbered = islice(enumerate(source), start, stop, step)
+    chosen = chosen_frames(source.frames, frames)
+    if source.frames is None:
+        numbered = islice(enumerate(source), chosen.start, chosen.stop, chosen.step)
         return (_checked(latent, index) for index, latent in numbered), None
-    chosen = range(total)[wanted]
-    if not chosen:
-        raise InputError(
-            f"frames: expected some of the {total} latents, found none in"
-            f" {wanted.start or 0}:{'' if wanted.stop is None else wanted.stop}"
-        )
     return (_checked(source[index], index) for index in chosen), len(chosen)
 
 
@@ -256,29 +202,20 @@ def _checked(latent: Tensor, index: int) -> Tensor:
 
 
 def _write_all(
-    pictures: Iterator[Frame],
-    open_sink: Callable[[], _Sink],
-    bar: FrameProgress,
-    on_open: Callable[[], None],
-) -> _Sink:
-    """Write every picture; on Ctrl-C say what is left."""
-    sink: _Sink | None = None
+    out: str | os.PathLike[str], opening: Callable[[], Sink], pictures: Generator[Frame]
+) -> Sink:
+    """Write every picture; if that ends early, say what is left."""
+    sink: Sink | None = None
+    inode_before = inode_of(out)
     try:
-        with video_errors_as_ours(), open_sink() as sink:
-            on_open()
+        with video_errors_as_ours(), opening() as sink, closing(pictures):
             for picture in pictures:
                 sink.write(picture)
-                bar.frame()
     except KeyboardInterrupt as error:
-        raise Interrupted(_what_is_left(sink)) from error
+        raise Interrupted(f"interrupted; {what_is_left(sink, out, inode_before)}") from error
+    except TaesdStreamError as error:
+        kept = kept_pictures(sink)
+        if kept is not None:
+            error.add_note(kept)
+        raise
     return sink
-
-
-def _what_is_left(sink: _Sink | None) -> str:
-    if sink is not None and sink.kept_part is not None:
-        return (
-            f"interrupted; the first {sink.frames_written} frames are in {sink.kept_part}, which"
-            " can be opened"
-        )
-    kept = "; ".join(sink.notes) if sink is not None else ""
-    return f"interrupted; {kept or 'nothing is left behind'}"

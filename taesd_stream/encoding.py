@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,20 +15,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from taesd_stream.choosing import Model
+from taesd_stream.choosing import Model, chosen_frames, plan_pictures
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load
 from taesd_stream.engine.memory import peak_bytes
+from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planner import Overlap, Tile
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents
+from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
 from taesd_stream.progress import FrameProgress
+from taesd_stream.sinks import inode_of, what_is_left
 from tiling import TilePlan
 from video import FrameReader, open_reader
+from video.output import check_output
 
 __all__ = ["Encoded", "encode_file"]
+
+_PICTURE = ".png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +118,38 @@ def encode_file(
         OutputError: The output could not be written; no file is left.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    wanted = _checked_slice(frames)
+    _check_name(os.fspath(out), overwrite=overwrite)
+    target = Path(out)
     if isinstance(model, AutoEncoder):
         ae = model
     else:
         ae = load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+    _check_channels(target, ae)
     with video_errors_as_ours(), open_reader(os.fspath(images)) as reader:
-        count = None
-        if reader.frame_count is not None:
-            count = len(range(reader.frame_count)[wanted])
-        plan = ae.plan(
-            (3, reader.height, reader.width),
-            action="encode", frames=count, tile=tile, overlap=overlap, memory=memory,
+        chosen = chosen_frames(reader.frame_count, frames)
+        count = None if reader.frame_count is None else len(chosen)
+        _check_count(target, count)
+        plan = plan_pictures(
+            ae, (3, reader.height, reader.width), count,
+            action="encode", tile=tile, overlap=overlap, memory=memory,
         )  # fmt: skip
+
+        def latents() -> Generator[Tensor]:
+            on_plan(plan)
+            with FrameProgress(count, shown=progress) as bar:
+                for image in _frames(reader, chosen):
+                    yield ae.encode(
+                        to_images(image[None]),
+                        tile=tile, overlap=overlap, memory=memory, on_tile=bar.part,
+                    )[0]  # fmt: skip
+                    bar.frame()
+
         start = time.perf_counter()
-        with FrameProgress(count, shown=progress) as bar:
-            latents = ae.encode_stream(
-                _frames(reader, wanted), tile=tile, overlap=overlap, memory=memory
-            )
-            written, notes = _write(
-                Path(out), _counted(latents, bar), overwrite, lambda: on_plan(plan)
-            )
+        write = _write_stack if target.suffix.lower() in STACK_SUFFIXES else _write_pictures
+        with closing(latents()) as each:
+            written, notes = write(target, each, overwrite)
     return Encoded(
-        path=Path(out),
+        path=target,
         frames=written,
         channels=ae.spec.latent_channels,
         height=plan.latents.height,
@@ -145,51 +161,81 @@ def encode_file(
     )
 
 
-def _checked_slice(frames: slice | None) -> slice:
-    wanted = slice(None) if frames is None else frames
-    start, stop = wanted.start or 0, wanted.stop
-    if start < 0 or (stop is not None and stop <= start):
+def _check_name(name: str, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be, before a model is loaded."""
+    out = Path(name)
+    if out.suffix.lower() not in (*STACK_SUFFIXES, _PICTURE):
         raise InputError(
-            f"frames: expected A:B with 0 <= A < B, found {start}:{'' if stop is None else stop}"
+            f"output: expected a name ending in {', '.join(STACK_SUFFIXES)} or {_PICTURE}, found"
+            f" {name!r}"
         )
-    return wanted
+    if not is_pattern(out):
+        with video_errors_as_ours():
+            check_output(out, overwrite=overwrite)
 
 
-def _frames(reader: FrameReader, wanted: slice) -> Iterator[npt.NDArray[np.uint8]]:
+def _check_channels(out: Path, ae: AutoEncoder) -> None:
+    if out.suffix.lower() == _PICTURE and ae.spec.latent_channels != 4:
+        raise InputError(
+            f"output: {_PICTURE} holds latents of 4 channels, and those of {ae.spec.name} have"
+            f" {ae.spec.latent_channels}; write {out.stem}.safetensors"
+        )
+
+
+def _check_count(out: Path, frames: int | None) -> None:
+    if out.suffix.lower() == _PICTURE and frames not in (None, 1) and not is_pattern(out):
+        raise InputError(
+            f"output: {out} is one picture, and there are {frames} latents; write"
+            f" {out.stem}_%05d{out.suffix}, or give --frames N for one"
+        )
+
+
+def _frames(reader: FrameReader, chosen: range) -> Iterator[npt.NDArray[np.uint8]]:
     some = False
-    for frame in islice(reader, wanted.start, wanted.stop, wanted.step):
+    for frame in islice(reader, chosen.start, chosen.stop, chosen.step):
         some = True
         yield frame.image
     if not some:
         raise InputError(
-            f"frames: {reader.path} has no frame from {wanted.start or 0} on; give a smaller start"
+            f"frames: {reader.path} has no frame from {chosen.start} on; give a smaller start"
         )
 
 
-def _counted(latents: Iterator[Tensor], bar: FrameProgress) -> Iterator[Tensor]:
-    for latent in latents:
-        yield latent
-        bar.frame()
-
-
-def _write(
-    out: Path, latents: Iterator[Tensor], overwrite: bool, on_open: Callable[[], None]
+def _write_stack(
+    out: Path, latents: Iterator[Tensor], overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
-    """Write all latents; how many, and what there is to say about them."""
-    if out.suffix.lower() not in STACK_SUFFIXES:
-        on_open()
-        saved = save_latents(out, latents, overwrite=overwrite)
-        clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"
-        return saved.frames, (clipped,) if saved.clipped_values else ()
+    """Write all latents into one file; how many, and what there is to say about them."""
+    inode_before = inode_of(out)
     writer = LatentWriter(out, overwrite=overwrite)
     try:
         with writer:
-            on_open()
             for latent in latents:
                 writer.write(latent)
     except KeyboardInterrupt as error:
-        left = "nothing is left behind"
-        if writer.kept_part is not None:
-            left = f"the first {writer.frames_written} latents are in {writer.kept_part}"
+        left = what_is_left(writer, out, inode_before, what="latents")
         raise Interrupted(f"interrupted; {left}") from error
     return writer.frames_written, ()
+
+
+def _write_pictures(
+    out: Path, latents: Iterator[Tensor], overwrite: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Write each latent as an 8-bit picture; as ``_write_stack``."""
+    written = 0
+
+    def counted() -> Iterator[Tensor]:
+        nonlocal written
+        for latent in latents:
+            yield latent
+            written += 1
+
+    try:
+        saved = save_latents(out, counted(), overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        left = "nothing is left behind"
+        if written and is_pattern(out):
+            first, last = numbered(out, 0), numbered(out, written - 1)
+            left = f"{written} finished pictures are kept, {first} to {last}"
+        raise Interrupted(f"interrupted; {left}") from error
+    clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"
+    return saved.frames, (clipped,) if saved.clipped_values else ()

@@ -1,0 +1,203 @@
+"""Where frames go: a video, pictures, or an array; and what an interrupt leaves of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from taesd_stream.errors import InputError
+from taesd_stream.files import video_errors_as_ours
+from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
+from video import CONTAINERS, ImageSequenceWriter, open_writer
+from video.output import check_output
+
+__all__ = [
+    "Frame",
+    "Sink",
+    "check_count",
+    "check_name",
+    "inode_of",
+    "kept_pictures",
+    "open_sink",
+    "what_is_left",
+]
+
+Frame = npt.NDArray[np.uint8]
+
+_STANDARD_OUTPUT = "-"
+_STILLS = (".png", ".jpg", ".jpeg")
+_SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
+
+
+class Sink(Protocol):
+    """What writers of videos, pictures and arrays have in common."""
+
+    frames_written: int
+    kept_part: Path | None
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def write(self, frame: Frame, /) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class _ImageStack(StackWriter):
+    """Frames as one array of bytes: (T, H, W, 3) in .npy, (T, 3, H, W) in .safetensors."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool) -> None:
+        super().__init__(path, key="images", overwrite=overwrite)
+        self._planar = self.path.suffix.lower() == ".safetensors"
+
+    def write(self, frame: Frame | Tensor) -> None:
+        """Append a frame, (H, W, 3) bytes."""
+        pixels = torch.as_tensor(frame)
+        super().write(rearrange(pixels, "h w c -> c h w") if self._planar else pixels)
+
+
+def open_sink(
+    out: str | os.PathLike[str],
+    *,
+    width: int,
+    height: int,
+    rate: Fraction,
+    codec: str | None,
+    crf: int | None,
+    lossless: bool,
+    audio: str | os.PathLike[str] | None,
+    overwrite: bool,
+) -> Sink:
+    """A writer for frames of one size, by the suffix of ``out``; for use as a context manager.
+
+    Raises:
+        InputError: The options do not fit the kind of file.
+        VideoInputError: The same, found by `video`.
+    """
+    suffix = Path(out).suffix.lower()
+    if suffix not in STACK_SUFFIXES:
+        return open_writer(
+            out, width=width, height=height, rate=rate, codec=codec, crf=crf,
+            lossless=lossless, audio=audio, overwrite=overwrite,
+        )  # fmt: skip
+    for name, value in (("codec", codec), ("crf", crf), ("audio", audio)):
+        if value is not None:
+            raise InputError(
+                f"{name}: expected none for {suffix}, which holds plain bytes, found"
+                f" {str(value)!r}; leave it out, or write a video"
+            )
+    return _ImageStack(out, overwrite=overwrite)
+
+
+def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse an output that cannot be, before anything is loaded.
+
+    Raises:
+        InputError: The name tells no kind of file, the file exists, or its folder does not.
+    """
+    name = os.fspath(out)
+    if name == _STANDARD_OUTPUT:
+        _check_standard_output()
+        return
+    suffix = Path(name).suffix.lower()
+    if not name or (suffix not in _SUFFIXES and suffix and not os.path.isdir(name)):
+        raise InputError(
+            f"output: expected a name ending in one of {' '.join(sorted(_SUFFIXES))}, a folder, or"
+            f" - for standard output; found {name!r}"
+        )
+    if suffix in _SUFFIXES and not _is_for_several(name):
+        with video_errors_as_ours():
+            check_output(name, overwrite=overwrite)
+
+
+def check_count(out: str | os.PathLike[str], frames: int | None) -> None:
+    """Refuse the name of one picture for several.
+
+    Raises:
+        InputError: That.
+    """
+    name = os.fspath(out)
+    path = Path(name)
+    if path.suffix.lower() in _STILLS and frames not in (None, 1) and not _is_for_several(name):
+        raise InputError(
+            f"output: {out} is one picture, and there are {frames} frames; write"
+            f" {path.stem}_%05d{path.suffix} or a folder, or give --frames N for one"
+        )
+
+
+def _is_for_several(name: str) -> bool:
+    return "%" in Path(name).name or os.path.isdir(name)
+
+
+def _check_standard_output() -> None:
+    if sys.stdout is None or sys.stdout.isatty():
+        found = "it is closed" if sys.stdout is None else "a terminal, which shows no video"
+        raise InputError(
+            f"output: expected standard output to go to a file or another program, found {found};"
+            " write > out.mkv or | ffplay - after the command"
+        )
+
+
+def inode_of(out: str | os.PathLike[str]) -> int | None:
+    """A number that tells a file from the one that replaces it; None if there is no file."""
+    path = Path(out)
+    try:
+        return path.stat().st_ino if path.is_file() else None
+    except OSError:
+        return None
+
+
+def kept_pictures(sink: object) -> str | None:
+    """What numbered pictures are there, in words; None for other sinks, or if there are none.
+
+    They are complete, each, and stay whatever happens to those after them.
+    """
+    if not isinstance(sink, ImageSequenceWriter) or not sink.files:
+        return None
+    first, last = sink.files[0], sink.files[-1]
+    if first == last:
+        return f"1 finished picture is kept, {first}"
+    return f"{len(sink.files)} finished pictures are kept, {first} to {last}"
+
+
+def what_is_left(
+    sink: Sink | StackWriter | None,
+    out: str | os.PathLike[str],
+    inode_before: int | None,
+    *,
+    what: str = "frames",
+) -> str:
+    """What there is of ``out`` after an interrupt, in words.
+
+    Args:
+        sink: The writer, after its block; None if it was not opened.
+        inode_before: What ``inode_of`` told before the work began.
+        what: What was written.
+    """
+    written = sink.frames_written if sink is not None else 0
+    if sink is not None and sink.kept_part is not None and sink.kept_part.exists():
+        return f"the first {written} {what} are in {sink.kept_part}, which can be opened"
+    pictures = kept_pictures(sink)
+    if pictures is not None:
+        return pictures
+    if os.fspath(out) == _STANDARD_OUTPUT:
+        return f"{written} {what} went to standard output"
+    if inode_of(out) not in (None, inode_before):
+        return f"{out} is complete: {written} {what}"
+    return "nothing is left behind"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import taesd_stream as ts
+from taesd_stream.choosing import chosen_frames, default_model, open_with_model, plan_for
+from taesd_stream.errors import InputError, LayoutError
+
+
+@pytest.mark.parametrize(
+    ("total", "frames", "numbers"),
+    [
+        (5, None, range(5)),
+        (5, slice(2, 4), range(2, 4)),
+        (5, slice(3, 99), range(3, 5)),
+        (5, slice(-2, None), range(3, 5)),
+        (5, slice(None, None, -2), range(4, -1, -2)),
+        (None, None, range(sys.maxsize)),
+        (None, slice(3, None), range(3, sys.maxsize)),
+        (None, slice(3, 9, 2), range(3, 9, 2)),
+        (None, slice(3, 10**30), range(3, sys.maxsize)),
+    ],
+)
+def test_chosen_frames(total: int | None, frames: slice | None, numbers: range) -> None:
+    assert chosen_frames(total, frames) == numbers
+
+
+@pytest.mark.parametrize(
+    ("total", "frames", "said"),
+    [
+        (5, slice(5, None), "the 5 frames, from 0 up, found none in 5:"),
+        (5, slice(3, 3), "3:3"),
+        (0, None, "0 frames"),
+        (None, slice(-2, None), "unknown, found -2:"),
+        (None, slice(None, -1), "unknown, found :-1"),
+        (None, slice(None, None, -1), "unknown, found ::-1"),
+        (None, slice(4, 2), "4:2"),
+        (None, slice(10**30, None), "found none"),
+    ],
+)
+def test_frames_that_are_not_there(total: int | None, frames: slice | None, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        chosen_frames(total, frames)
+
+
+def test_default_models() -> None:
+    assert default_model(4) == "taesd"
+    with pytest.raises(InputError, match=r"taesd3 \(.*\) or taef1 \(.*--model"):
+        default_model(16)
+    with pytest.raises(InputError, match="of 7 channels, only of 4, 16, 32"):
+        default_model(7)
+
+
+def test_the_model_settles_the_layout() -> None:
+    both = torch.zeros(1, 4, 16, 6, 8)
+    with pytest.raises(LayoutError) as caught:
+        plan_for(both)
+    assert caught.value.readings == ("N C T H W", "N T C H W")
+    assert plan_for(both, model="latent2rgb").frames == 16
+    assert plan_for(both, model="latent2rgb_sd3").frames == 4
+    assert plan_for(both, model=ts.load("latent2rgb")).frames == 16
+
+
+def test_a_loaded_model_is_taken_as_it_is() -> None:
+    ae = ts.load("latent2rgb", device="cpu")
+    source, chosen = open_with_model(torch.zeros(2, 4, 6, 8), ae)
+    assert chosen is ae
+    assert len(source) == 2
+
+
+def test_latents_and_model_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="16 channels"):
+        open_with_model(torch.zeros(2, 4, 6, 8), "latent2rgb_sd3")
+
+
+def test_what_was_opened_is_closed_when_there_is_no_model() -> None:
+    closed = []
+
+    def latents() -> Iterator[torch.Tensor]:
+        try:
+            yield torch.zeros(16, 4, 4)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(InputError, match="--model") as caught:
+        open_with_model(latents(), None)
+    assert closed, caught  # whose traceback holds the source, so that nobody else can close it
+
+
+@pytest.mark.parametrize("frames", [None, slice(2, 5)])
+def test_a_plan_is_that_of_the_work(tmp_path: Path, frames: slice | None) -> None:
+    z = torch.zeros(6, 4, 9, 9)
+    options = {"model": "latent2rgb", "frames": frames, "tile": 4, "memory": "50MiB"}
+    plans = []
+    done = ts.render(z, tmp_path / "a.npy", on_plan=plans.append, **options)
+    assert [plan_for(z, **options)] == plans == [done.plan]
+
+
+def test_a_source_of_the_callers_stays_open() -> None:
+    with ts.open_latents(torch.zeros(2, 4, 6, 8)) as source:
+        plan_for(source, model="latent2rgb")
+        assert source[1].shape == (4, 6, 8)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from taesd_stream.describe import (
+    describe_checkpoint,
+    describe_file,
+    describe_latents,
+    model_rows,
+)
+from taesd_stream.errors import CheckpointError, InputError, LatentsError
+from taesd_stream.models import VARIANTS, variant_named
+
+
+def _weights(path: Path, *halves: str) -> Path:
+    variant = variant_named("taef2")
+    makers = {"encoder": variant.encoder, "decoder": variant.decoder}
+    for half in halves:
+        make = makers[half]
+        assert make is not None
+        shapes = make().shapes()
+        state = {name: torch.zeros(shape, dtype=torch.float16) for name, shape in shapes.items()}
+        torch.save(state, path / f"taef2_{half}.pth")
+    return path
+
+
+def test_latents(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3, 32, 6, 8, dtype=torch.bfloat16), tmp_path / "z.pt")
+    words, values = describe_latents(tmp_path / "z.pt")
+    assert values == {
+        "kind": "latents",
+        "file": str(tmp_path / "z.pt"),
+        "shape": [3, 32, 6, 8],
+        "layout": "T C H W",
+        "dtype": "bfloat16",
+        "latents": 3,
+        "channels": 32,
+        "height": 6,
+        "width": 8,
+        "models": ["taef2", "taesana"],
+    }
+    for said in ("3 latents of 32 channels", "8x6", "bfloat16", "taef2, taesana"):
+        assert said in words
+
+
+@pytest.mark.parametrize("wrap", [lambda z: z, lambda z: {"samples": z}, lambda z: [z, z]])
+def test_every_reading_of_axes_that_fit_several(tmp_path: Path, wrap) -> None:
+    torch.save(wrap(torch.zeros(1, 4, 16, 6, 8)), tmp_path / "z.pt")
+    words, values = describe_latents(tmp_path / "z.pt")
+    assert values["layout"] is None
+    readings = values["readings"]
+    assert [each["channels"] for each in readings] == [4, 16]
+    assert [each["models"] for each in readings] == [["taesd", "taesdxl"], ["taesd3", "taef1"]]
+    assert words.splitlines()[-1] == "say --layout NCTHW or NTCHW"
+
+
+def test_a_checkpoint_of_both_halves(tmp_path: Path) -> None:
+    words, values = describe_checkpoint(_weights(tmp_path, "encoder", "decoder"))
+    assert values["model"] == "taef2"
+    assert values["latent_channels"] == 32
+    assert values["parameters"] == {"encoder": 1_338_528, "decoder": 1_338_499}
+    assert "encoder of 1,338,528 parameters and decoder of 1,338,499 parameters" in words
+
+
+def test_a_checkpoint_of_one_half(tmp_path: Path) -> None:
+    _, values = describe_checkpoint(_weights(tmp_path, "encoder"))
+    assert list(values["parameters"]) == ["encoder"]
+    assert values["halo"] is None
+
+
+def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
+    torch.save(torch.zeros(4, 6, 8), tmp_path / "z.pt")
+    assert describe_file(tmp_path / "z.pt")[1]["kind"] == "latents"
+    weights = _weights(tmp_path, "decoder") / "taef2_decoder.pth"
+    assert describe_file(weights)[1]["kind"] == "checkpoint"
+
+
+def test_neither(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("eggs")
+    with pytest.raises(InputError, match=r"a\.txt: expected latents or a checkpoint"):
+        describe_file(tmp_path / "a.txt")
+    with pytest.raises(LatentsError):
+        describe_latents(tmp_path / "a.txt")
+    with pytest.raises(CheckpointError):
+        describe_checkpoint(tmp_path / "a.txt")
+    with pytest.raises(LatentsError, match=r"missing\.pt"):
+        describe_file(tmp_path / "missing.pt")
+
+
+def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TAESD_STREAM_CACHE", str(tmp_path))
+    rows = {row["model"]: row for row in model_rows()}
+    assert list(rows) == [each.name for each in VARIANTS]
+    assert rows["latent2rgb"]["weights"] == "built in"
+    assert rows["taesd"] == {
+        "model": "taesd",
+        "latents of": "Stable Diffusion 1 and 2",
+        "channels": 4,
+        "scale": 8,
+        "weights": "downloaded when first used",
+    }
