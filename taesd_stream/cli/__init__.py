@@ -1,1 +1,1 @@
-"""The command `taesd-video`: thin commands; what is heavy is imported inside them."""
+"""The command `taesd-video`: thin commands; what is heavy is imported once they are known."""

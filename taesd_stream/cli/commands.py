@@ -1,21 +1,24 @@
-"""What each command does: arguments to a call of the library, and its result in words."""
+"""What each command does: arguments to a call of the library, and its result in words.
+
+Importing this imports torch; the parser does without.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from taesd_stream.choosing import plan_for
+from taesd_stream.describe import describe_file, model_rows
+from taesd_stream.encoding import Encoded, encode_file
 from taesd_stream.errors import OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from taesd_stream.encoding import Encoded
-    from taesd_stream.rendering import Rendered
-    from tiling import TilePlan
+from taesd_stream.rendering import Rendered, render
+from taesd_stream.samples import sample_path
+from tiling import TilePlan
 
 __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
 
@@ -25,8 +28,6 @@ _FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
 
 def decode(arguments: Namespace) -> None:
     """Latents to a file."""
-    from taesd_stream.rendering import render
-
     done = render(
         arguments.input,
         arguments.output,
@@ -39,8 +40,6 @@ def decode(arguments: Namespace) -> None:
 
 def encode(arguments: Namespace) -> None:
     """A video or pictures to a file of latents."""
-    from taesd_stream.encoding import encode_file
-
     done = encode_file(
         arguments.input,
         arguments.output,
@@ -53,9 +52,6 @@ def encode(arguments: Namespace) -> None:
 
 def demo(arguments: Namespace) -> None:
     """The sample inside the package to a file."""
-    from taesd_stream.rendering import render
-    from taesd_stream.samples import sample_path
-
     done = render(
         sample_path(),
         arguments.output,
@@ -68,8 +64,6 @@ def demo(arguments: Namespace) -> None:
 
 def plan(arguments: Namespace) -> None:
     """What decode would do."""
-    from taesd_stream.choosing import plan_for
-
     made = plan_for(
         arguments.input,
         **_pick(arguments, "model", "variant", "layout", "key", "frames", *_ENGINE),
@@ -79,15 +73,11 @@ def plan(arguments: Namespace) -> None:
 
 def info(arguments: Namespace) -> None:
     """What a file is."""
-    from taesd_stream.describe import describe_file
-
     _say(arguments, *describe_file(Path(arguments.input)))
 
 
 def models(arguments: Namespace) -> None:
     """The table of models."""
-    from taesd_stream.describe import model_rows
-
     rows = model_rows()
     columns = list(rows[0])
     widths = {c: max(len(c), *(len(str(row[c])) for row in rows)) for c in columns}

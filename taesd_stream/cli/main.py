@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 
-from taesd_stream.cli.signals import ends_as_interrupts
+from taesd_stream.cli.signals import ends_as_interrupts, ends_at_once
 from taesd_stream.errors import InputError, TaesdStreamError
 
 __all__ = ["main"]
@@ -26,30 +27,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         by SIGTERM, 129 by SIGHUP. What went wrong is one line on standard error; the variable
         TAESD_STREAM_DEBUG adds the traceback.
     """
-    with ends_as_interrupts() as ended_by:
-        try:
-            _run(arguments)
-        except KeyboardInterrupt as error:
-            number = ended_by[0] if ended_by else int(signal.SIGINT)
-            return _complain(error, 128 + number)
-        except BrokenPipeError as error:
-            # Whoever read our words has gone and needs none; an unfinished output is another thing.
-            return _complain(error, 1) if isinstance(error, TaesdStreamError) else _drop_stdout(1)
-        except InputError as error:
-            return _complain(error, 2)
-        except Exception as error:
-            return _complain(error, 1)
-        return 0
+    ended_by: list[int] = []
+    try:
+        with ends_at_once():
+            work = _prepare(arguments)
+        with ends_as_interrupts(ended_by):
+            work()
+    except KeyboardInterrupt as error:
+        return _complain(error, 128 + (ended_by[0] if ended_by else signal.SIGINT))
+    except BrokenPipeError as error:
+        # Whoever read our words has gone and needs none; an unfinished output is another thing.
+        return _complain(error, 1) if isinstance(error, TaesdStreamError) else _drop_stdout(1)
+    except InputError as error:
+        return _complain(error, 2)
+    except Exception as error:
+        return _complain(error, 1)
+    return 0
 
 
-def _run(arguments: Sequence[str] | None) -> None:
+def _prepare(arguments: Sequence[str] | None) -> Callable[[], None]:
+    """Read the arguments and load what their command needs; the command, ready to be called."""
     from taesd_stream.cli.parser import make_parser
 
     parsed = make_parser().parse_args(arguments)
-    with _log_shown(logging.WARNING if parsed.json else logging.INFO):
-        parsed.run(parsed)
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    from taesd_stream.cli import commands
+
+    command: Callable[[Namespace], None] = getattr(commands, parsed.command)
+
+    def work() -> None:
+        with _log_shown(logging.WARNING if parsed.json else logging.INFO):
+            command(parsed)
+
+    return work
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import NoReturn
 
-from taesd_stream.cli import commands
 from taesd_stream.cli.values import fps, frames, overlap, tile
 
 __all__ = ["make_parser"]
@@ -21,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of `taesd-video`; the parsed arguments' ``run`` carries the command out."""
+    """The parser of `taesd-video`; what it calls ``command`` is a function's name in `commands`."""
     parser = _Parser(
         prog="taesd-video",
         description=(
@@ -58,7 +57,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     _engine_options(parser)
     _file_options(parser)
     _output_options(parser)
-    parser.set_defaults(run=commands.decode)
+    parser.set_defaults(command="decode")
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +74,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     _frames_option(parser)
     _engine_options(parser)
     _output_options(parser)
-    parser.set_defaults(run=commands.encode)
+    parser.set_defaults(command="encode")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -85,20 +84,20 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _frames_option(parser)
     _engine_options(parser)
     _json_option(parser)
-    parser.set_defaults(run=commands.plan)
+    parser.set_defaults(command="plan")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what a file of latents or a checkpoint is."
     parser.add_argument("input", metavar="FILE", help="latents, or weights, or a folder of either")
     _json_option(parser)
-    parser.set_defaults(run=commands.info)
+    parser.set_defaults(command="info")
 
 
 def _models(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the models by name."
     _json_option(parser)
-    parser.set_defaults(run=commands.models)
+    parser.set_defaults(command="models")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +107,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     _file_options(parser)
     _engine_options(parser)
     _output_options(parser)
-    parser.set_defaults(run=commands.demo, variant=None)
+    parser.set_defaults(command="demo", variant=None)
 
 
 def _latents_in(parser: argparse.ArgumentParser) -> None:

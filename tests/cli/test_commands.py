@@ -146,7 +146,7 @@ def test_what_nobody_expected_is_one_line_and_status_1(
     def fail() -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("taesd_stream.describe.model_rows", fail)
+    monkeypatch.setattr("taesd_stream.cli.commands.model_rows", fail)
     outcome = command("models")
     assert outcome.status == 1
     assert outcome.err.startswith("taesd-video: unexpected RuntimeError: two lines (set TAESD_")

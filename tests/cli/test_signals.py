@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from taesd_stream.cli.signals import ends_as_interrupts
+from taesd_stream.cli.signals import ends_as_interrupts, ends_at_once
 from video import read_image
 
 MODEL = ("--model", "latent2rgb")
@@ -91,12 +91,52 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_modules_are_loaded_ends_at_once(number: signal.Signals) -> None:
+    """Even where what is loaded catches everything."""
+    program = f"""
+import signal
+from taesd_stream.cli.signals import ends_at_once
+with ends_at_once():
+    try:
+        signal.raise_signal({int(number)})
+    except:
+        pass
+print("still here")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.stderr == "taesd-video: interrupted\n"
+
+
+def test_modules_are_loaded_where_signals_end_at_once(
+    command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing the commands is what takes long."""
+    handlers = []
+
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "taesd_stream.cli.commands":
+                handlers.extend(map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)))
+
+    monkeypatch.delitem(sys.modules, "taesd_stream.cli.commands", raising=False)
+    monkeypatch.delattr("taesd_stream.cli.commands", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert command("models").status == 0
+    assert [handler.__name__ for handler in handlers] == ["leave", "leave"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_that_end_a_program_are_interrupts(number: signal.Signals) -> None:
-    with ends_as_interrupts() as came:
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-        assert came == [number]
+    came: list[int] = []
+    with ends_as_interrupts(came), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    assert came == [number]
     assert signal.getsignal(number) is signal.SIG_DFL
 
 
@@ -104,7 +144,7 @@ def test_sigterm_ends_what_ignores_ctrl_c() -> None:
     """A shell starts background jobs that way."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with ends_as_interrupts(), pytest.raises(KeyboardInterrupt):
+        with ends_as_interrupts([]), pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -114,7 +154,8 @@ def test_what_is_ignored_stays_ignored() -> None:
     """As nohup asks for."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with ends_as_interrupts() as came:
+        came: list[int] = []
+        with ends_at_once(), ends_as_interrupts(came):
             signal.raise_signal(signal.SIGHUP)
         assert came == []
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
