@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from typing import TypedDict
 
 import torch
@@ -28,7 +27,6 @@ __all__ = [
     "default_model",
     "open_with_model",
     "plan_for",
-    "plan_pictures",
 ]
 
 _log = logging.getLogger("taesd_stream")
@@ -171,29 +169,5 @@ def plan_for(
     with nullcontext() if source is latents else source:
         chosen = chosen_frames(source.frames, frames)
         count = None if source.frames is None else len(chosen)
-        return plan_pictures(
-            ae, (source.channels, source.height, source.width), count,
-            tile=tile, overlap=overlap, memory=memory,
-        )  # fmt: skip
-
-
-def plan_pictures(
-    ae: AutoEncoder,
-    shape: tuple[int, int, int],
-    count: int | None,
-    *,
-    action: str = "decode",
-    tile: Tile = "auto",
-    overlap: Overlap = "exact",
-    memory: int | str = "auto",
-) -> TilePlan:
-    """The plan for ``count`` inputs of shape (C, h, w), one by one; None if nobody knows how many.
-
-    Raises:
-        InputError: As ``AutoEncoder.plan``.
-
-    >>> print(plan_pictures(load("latent2rgb"), (4, 6, 8), None).frames)
-    None
-    """
-    plan = ae.plan(shape, action=action, frames=count, tile=tile, overlap=overlap, memory=memory)
-    return replace(plan, frames=count)
+        shape = (source.channels, source.height, source.width)
+        return ae.plan(shape, frames=count, tile=tile, overlap=overlap, memory=memory)

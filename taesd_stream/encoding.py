@@ -15,12 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from taesd_stream.choosing import Model, chosen_frames, plan_pictures
+from taesd_stream.choosing import Model, chosen_frames
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.pixels import to_images
-from taesd_stream.engine.planner import Overlap, Tile
+from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents
@@ -129,19 +128,15 @@ def encode_file(
         chosen = chosen_frames(reader.frame_count, frames)
         count = None if reader.frame_count is None else len(chosen)
         _check_count(target, count)
-        plan = plan_pictures(
-            ae, (3, reader.height, reader.width), count,
-            action="encode", tile=tile, overlap=overlap, memory=memory,
-        )  # fmt: skip
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
 
         def latents() -> Generator[Tensor]:
             on_plan(plan)
             with FrameProgress(count, shown=progress) as bar:
-                for image in _frames(reader, chosen):
-                    yield ae.encode(
-                        to_images(image[None]),
-                        tile=tile, overlap=overlap, memory=memory, on_tile=bar.part,
-                    )[0]  # fmt: skip
+                images = _frames(reader, chosen)
+                for latent in ae.encode_stream(images, on_tile=bar.part, **options):
+                    yield latent
                     bar.frame()
 
         start = time.perf_counter()

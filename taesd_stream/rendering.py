@@ -11,14 +11,13 @@ from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from taesd_stream.choosing import Model, chosen_frames, open_with_model, plan_pictures
+from taesd_stream.choosing import Model, chosen_frames, open_with_model
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.planner import Overlap, Tile
+from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentSource, check_finite
@@ -150,9 +149,9 @@ def render(
     with nullcontext() if source is latents else source:
         chosen, count = _select(source, frames)
         check_count(out, count)
-        options = _Options(tile=tile, overlap=overlap, memory=memory)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         shape = (source.channels, source.height, source.width)
-        plan = plan_pictures(ae, shape, count, **options)
+        plan = ae.plan(shape, frames=count, **options)
         height, width = plan.pixels.height, plan.pixels.width
         opening = partial(
             open_sink, out, width=width, height=height, rate=rate, codec=codec, crf=crf,
@@ -179,12 +178,6 @@ def render(
             plan=plan,
             notes=sink.notes,
         )
-
-
-class _Options(TypedDict):
-    tile: Tile
-    overlap: Overlap
-    memory: int | str
 
 
 def _select(source: LatentSource, frames: slice | None) -> tuple[Iterator[Tensor], int | None]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +63,9 @@ def test_values_that_8_bits_cannot_hold_are_counted(
 class _InterruptedModel(ts.AutoEncoder):
     """Ctrl-C comes while the third picture is encoded."""
 
-    pictures = 0
-
-    def encode(self, *arguments, **options) -> torch.Tensor:
-        self.pictures += 1
-        if self.pictures == 3:
-            raise KeyboardInterrupt
-        return super().encode(*arguments, **options)
+    def encode_stream(self, frames, **options) -> Iterator[torch.Tensor]:
+        yield from itertools.islice(super().encode_stream(frames, **options), 2)
+        raise KeyboardInterrupt
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from taesd_stream.engine.blended import blended_tiles
 from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.inputs import as_one_picture, as_pictures
 from taesd_stream.engine.memory import default_budget, parse_bytes
 from taesd_stream.engine.pixels import to_bytes, to_images
-from taesd_stream.engine.planner import Budget, Overlap, Planner, Tile
+from taesd_stream.engine.planner import Budget, Overlap, Planner, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
@@ -86,10 +88,10 @@ class AutoEncoder:
             NonFiniteError: A latent holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        flat = _pictures(z, "latents", self.spec.latent_channels, self.spec.name)
+        flat = as_pictures(z, "latents", self.spec.latent_channels, self.spec.name)
         for index, latent in enumerate(flat):
             check_finite(latent, index)
-        options = _Options(tile, overlap, memory)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         out = self._run(self._need("decoder"), flat, options, on_tile).clamp_(0, 1)
         return out if z.dim() == 4 else rearrange(out, "(n t) c h w -> n t c h w", n=z.shape[0])
 
@@ -117,10 +119,15 @@ class AutoEncoder:
             NonFiniteError: A picture holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        flat = _pictures(x, "images", 3, self.spec.name)
+        flat = as_pictures(x, "images", 3, self.spec.name)
         for index, image in enumerate(flat):
             check_finite(image, index, "image")
-        out = self._run(self._need("encoder"), flat, _Options(tile, overlap, memory), on_tile)
+        out = self._run(
+            self._need("encoder"),
+            flat,
+            TileOptions(tile=tile, overlap=overlap, memory=memory),
+            on_tile,
+        )
         return out if x.dim() == 4 else rearrange(out, "(n t) c h w -> n t c h w", n=x.shape[0])
 
     def stream(
@@ -142,7 +149,10 @@ class AutoEncoder:
             a latent whose size differs from the first one's.
         """
         return self._frames(
-            self._need("decoder"), latents, _Options(tile, overlap, memory), on_tile
+            self._need("decoder"),
+            latents,
+            TileOptions(tile=tile, overlap=overlap, memory=memory),
+            on_tile,
         )
 
     def encode_stream(
@@ -152,6 +162,7 @@ class AutoEncoder:
         tile: Tile = "auto",
         overlap: Overlap = "exact",
         memory: int | str = "auto",
+        on_tile: OnTile | None = None,
     ) -> Iterator[Tensor]:
         """Latents from frames, one by one, each as soon as its frame is there.
 
@@ -163,8 +174,8 @@ class AutoEncoder:
             ``encode`` raises.
         """
         encoder = self._need("encoder")
-        options = _Options(tile, overlap, memory)
-        return (self._run(encoder, to_images(frame[None]), options, None)[0] for frame in frames)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        return (self._run(encoder, to_images(frame[None]), options, on_tile)[0] for frame in frames)
 
     def plan(
         self,
@@ -179,8 +190,9 @@ class AutoEncoder:
         """What ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
 
         Args:
-            shape: (C, h, w), (N, C, h, w) or (N, T, C, h, w) of latents, or of images to encode.
-            frames: How many, where the shape does not tell.
+            shape: (N, C, h, w) or (N, T, C, h, w) of latents, or of images to encode; or (C, h, w)
+                of those that come one by one, as to ``stream``.
+            frames: How many come one by one, if that is known.
 
         Raises:
             InputError: No such shape, or nothing fits the budget.
@@ -198,10 +210,15 @@ class AutoEncoder:
                 f"shape: {self.spec.name} takes {network.channels} channels to {action}, found"
                 f" {sizes[-3]} in {sizes}"
             )
-        if frames is None:
-            frames = int(np.prod(sizes[:-3]))
-        options = _Options(tile, overlap, memory)
-        return self._plan(network, Size(*sizes[-2:]), frames, options)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        plane = Size(*sizes[-2:])
+        if len(sizes) == 3:
+            return replace(self._plan(network, plane, None, options), frames=frames)
+        if frames is not None:
+            raise InputError(
+                f"frames: expected none with {sizes}, whose first axes tell; found {frames}"
+            )
+        return self._plan(network, plane, math.prod(sizes[:-3]), options)
 
     def _need(self, part: str) -> Network:
         network = {"decoder": self._decoder, "encoder": self._encoder}[part]
@@ -213,16 +230,16 @@ class AutoEncoder:
         return network
 
     def _plan(
-        self, network: Network, plane: Size, frames: int | None, options: _Options
+        self, network: Network, plane: Size, frames: int | None, options: TileOptions
     ) -> TilePlan:
-        firm = options.memory != "auto"
-        count = parse_bytes(options.memory) if firm else default_budget(self.settings.device)
+        firm = options["memory"] != "auto"
+        count = parse_bytes(options["memory"]) if firm else default_budget(self.settings.device)
         budget = Budget(count, firm)
         planner = self._planners[network]
-        return planner.plan(plane, frames, options.tile, options.overlap, budget)
+        return planner.plan(plane, frames, options["tile"], options["overlap"], budget)
 
     def _run(
-        self, network: Network, source: Tensor, options: _Options, on_tile: OnTile | None
+        self, network: Network, source: Tensor, options: TileOptions, on_tile: OnTile | None
     ) -> Tensor:
         """The network's output for a batch of pictures, not clamped."""
         plane = Size(*source.shape[2:])
@@ -246,14 +263,14 @@ class AutoEncoder:
         self,
         network: Network,
         latents: Iterable[Tensor],
-        options: _Options,
+        options: TileOptions,
         on_tile: OnTile | None,
     ) -> Iterator[npt.NDArray[np.uint8]]:
         """The work of ``stream``: one plan and one executor, made for the first latent."""
         plan: TilePlan | None = None
         first = Size(0, 0)
         for index, latent in enumerate(latents):
-            one = _latent(latent, index, self.spec)
+            one = as_one_picture(latent, index, self.spec)
             plane = Size(*one.shape[2:])
             if plan is None:
                 first, plan = plane, self._plan(network, plane, None, options)
@@ -265,13 +282,6 @@ class AutoEncoder:
                 )
             check_finite(latent, index)
             yield _frame(executor, plan, one, network.out_plane(plane), on_tile)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    tile: Tile
-    overlap: Overlap
-    memory: int | str
 
 
 def _watched(
@@ -306,29 +316,3 @@ def _frame(
         _, y, x = block.slices
         total[:, y, x] += tile[0].to(total)
     return to_bytes(total)
-
-
-def _pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
-    """(N, C, h, w) or (N, T, C, h, w) as (N T, C, h, w), checked."""
-    if not isinstance(tensor, Tensor):
-        raise InputError(f"{what}: expected a torch tensor, found {type(tensor).__name__}")
-    shape = tuple(tensor.shape)
-    if tensor.dim() not in (4, 5) or min(shape) < 1:
-        hint = "; put [None] in front of a single picture" if tensor.dim() == 3 else ""
-        raise InputError(f"{what}: expected (N, C, h, w) or (N, T, C, h, w), found {shape}{hint}")
-    if shape[-3] != channels:
-        raise InputError(
-            f"{what}: {model} takes {channels} channels, found {shape[-3]} in {shape}; give the"
-            " model these were made for, or put the axes in the order N, (T,) C, h, w"
-        )
-    if not tensor.is_floating_point():
-        raise InputError(f"{what}: expected floating-point values, found {tensor.dtype}")
-    return tensor if tensor.dim() == 4 else rearrange(tensor, "n t c h w -> (n t) c h w")
-
-
-def _latent(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:
-    """One latent of a stream as a batch of one."""
-    if not isinstance(latent, Tensor) or latent.dim() != 3:
-        found = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
-        raise InputError(f"latent {index}: expected a tensor (C, h, w), found {found}")
-    return _pictures(latent[None], f"latent {index}", spec.latent_channels, spec.name)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypedDict
 
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
 from tiling import Interval, PassPlan, Size, TilePlan, choose_tile, crops, format_bytes
 
-__all__ = ["Budget", "Overlap", "Planner", "Tile"]
+__all__ = ["Budget", "Overlap", "Planner", "Tile", "TileOptions"]
 
 # Nearest upsampling of tensors past 2**31 elements has returned wrong data in PyTorch.
 _MOST_ELEMENTS = 2**31 - 1
@@ -35,6 +35,14 @@ _MOST_FRAMES = 16
 
 Overlap = int | Literal["exact"]
 Tile = int | tuple[int, int] | None | Literal["auto"]
+
+
+class TileOptions(TypedDict):
+    """The keywords that decode, encode, stream and plan have in common."""
+
+    tile: Tile
+    overlap: Overlap
+    memory: int | str
 
 
 @dataclass(frozen=True, slots=True)

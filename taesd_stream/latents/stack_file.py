@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -144,7 +145,9 @@ class StackWriter:
                 self.kept_part = part.path
         finally:
             if self._file is not None:
-                self._file.close()
+                # What is still in its buffer may find no room; the file is removed in any case.
+                with contextlib.suppress(OSError):
+                    self._file.close()
                 self._file = None
             if self.kept_part is None:
                 part.discard()

@@ -152,21 +152,28 @@ def test_progress_ends_at_the_total(half: str, options: dict[str, int], model: M
 
 
 @pytest.mark.parametrize(
-    ("shape", "frames"), [((4, 9, 7), 1), ((5, 4, 9, 7), 5), ((2, 3, 4, 9, 7), 6)], ids=str
+    ("shape", "frames"), [((4, 9, 7), None), ((5, 4, 9, 7), 5), ((2, 3, 4, 9, 7), 6)], ids=str
 )
-def test_plans_for_shapes_of_latents(shape: tuple[int, ...], frames: int, model: Models) -> None:
+def test_plans_for_shapes_of_latents(
+    shape: tuple[int, ...], frames: int | None, model: Models
+) -> None:
     plan = model("taesd").plan(shape, tile=4)
     assert (plan.action, plan.frames, plan.model) == ("decode", frames, "taesd")
     assert (plan.latents.height, plan.latents.width) == (9, 7)
     assert (plan.pixels.height, plan.pixels.width) == (72, 56)
     assert (plan.tiles, plan.overlap) == (6, "exact")
-    assert model("taesd").plan(shape, frames=99).frames == 99
     assert model("taesd").plan(torch.Size(shape)).latents == plan.latents
+
+
+def test_plans_for_what_comes_one_by_one(model: Models) -> None:
+    assert model("taesd").plan((4, 9, 7), frames=99).frames == 99
+    with pytest.raises(ts.InputError, match=r"frames: expected none with .* found 99"):
+        model("taesd").plan((5, 4, 9, 7), frames=99)
 
 
 def test_plans_for_shapes_of_images(model: Models) -> None:
     plan = model("taesd").plan((3, 65, 30), action="encode")
-    assert (plan.action, plan.frames) == ("encode", 1)
+    assert (plan.action, plan.frames) == ("encode", None)
     assert (plan.latents.height, plan.latents.width) == (9, 4)
     assert (plan.pixels.height, plan.pixels.width) == (65, 30)
 

@@ -1,0 +1,37 @@
+"""What callers hand to a model, checked and brought to one shape."""
+
+from __future__ import annotations
+
+from einops import rearrange
+from torch import Tensor
+
+from taesd_stream.errors import InputError
+from taesd_stream.models.spec import ModelSpec
+
+__all__ = ["as_one_picture", "as_pictures"]
+
+
+def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
+    """(N, C, h, w) or (N, T, C, h, w) as (N T, C, h, w), checked."""
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{what}: expected a torch tensor, found {type(tensor).__name__}")
+    shape = tuple(tensor.shape)
+    if tensor.dim() not in (4, 5) or min(shape) < 1:
+        hint = "; put [None] in front of a single picture" if tensor.dim() == 3 else ""
+        raise InputError(f"{what}: expected (N, C, h, w) or (N, T, C, h, w), found {shape}{hint}")
+    if shape[-3] != channels:
+        raise InputError(
+            f"{what}: {model} takes {channels} channels, found {shape[-3]} in {shape}; give the"
+            " model these were made for, or put the axes in the order N, (T,) C, h, w"
+        )
+    if not tensor.is_floating_point():
+        raise InputError(f"{what}: expected floating-point values, found {tensor.dtype}")
+    return tensor if tensor.dim() == 4 else rearrange(tensor, "n t c h w -> (n t) c h w")
+
+
+def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:
+    """One latent of a stream as a batch of one."""
+    if not isinstance(latent, Tensor) or latent.dim() != 3:
+        found = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
+        raise InputError(f"latent {index}: expected a tensor (C, h, w), found {found}")
+    return as_pictures(latent[None], f"latent {index}", spec.latent_channels, spec.name)
