@@ -40,7 +40,8 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
         )
     if exists and not overwrite:
         raise OutputExistsError(
-            f"'{target}' exists already; give another name, or ask to overwrite it"
+            f"'{target}' exists already; give another name, or --overwrite it"
+            " (overwrite=True in Python)"
         )
     return target
 

@@ -23,6 +23,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.variants import variant_named
 from tiling import Block, Size, TilePlan
 
 __all__ = ["AutoEncoder"]
@@ -222,12 +223,14 @@ class AutoEncoder:
 
     def _need(self, part: str) -> Network:
         network = {"decoder": self._decoder, "encoder": self._encoder}[part]
-        if network is None:
-            raise InputError(
-                f"{self.spec.name} was loaded without its {part}; give the {part}'s file, or a file"
-                " that holds both"
-            )
-        return network
+        if network is not None:
+            return network
+        if variant_named(self.spec.name).built_in:
+            raise InputError(f"{self.spec.name} has no {part}, it only decodes; give another model")
+        raise InputError(
+            f"{self.spec.name} was loaded without its {part}; give the {part}'s file, or a file"
+            " that holds both"
+        )
 
     def _plan(
         self, network: Network, plane: Size, frames: int | None, options: TileOptions

@@ -96,7 +96,7 @@ def choose_key(entries: Mapping[str, ArrayInfo], key: str | None, name: str) -> 
         return fitting[0]
     raise LatentsError(
         f"{name}: expected a key {', '.join(_USUAL_KEYS)} or a single floating-point array of 3 to "
-        f"5 axes, found {_listing(entries)}: say which with key="
+        f"5 axes, found {_listing(entries)}: say which with --key (key= in Python)"
     )
 
 

@@ -180,7 +180,9 @@ def _fetch_file(file: OfficialFile, base: str, progress: bool | None) -> Path:
 def _offline_message(name: str, error: UnreachableError) -> str:
     files = official_files(name)
     names = " and ".join(Path(file.path).name for file in files)
-    preview = ", or --model latent2rgb, which needs no weights" if name in _PREVIEWABLE else ""
+    preview = (
+        ", or, to decode only, --model latent2rgb, which needs none" if name in _PREVIEWABLE else ""
+    )
     return (
         f"expected the weights of {name!r} in {cache_folder()} or online, found neither ({error}); "
         f"get {names} from {files[0].repository} and give the local path with --model, "
