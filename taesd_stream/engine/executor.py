@@ -179,5 +179,5 @@ def _chunks(count: int, most: int) -> Iterator[Interval]:
 
 def _part(plane: Tensor, block: Block) -> Tensor:
     """The block of a plane, as a view."""
-    frames, y, x = block.frames, block.region.y, block.region.x
-    return plane[frames.start : frames.stop, :, y.start : y.stop, x.start : x.stop]
+    frames, y, x = block.slices
+    return plane[frames, :, y, x]
