@@ -41,7 +41,7 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
-    """What latents are in a file; every reading of them where the axes fit several.
+    """What latents are in a file; every reading of them where neither axes nor numbers tell which.
 
     Raises:
         LatentsError: None that can be told.

@@ -30,6 +30,9 @@ def _weights(path: Path, *halves: str) -> Path:
 def test_latents(tmp_path: Path) -> None:
     torch.save(torch.zeros(3, 32, 6, 8, dtype=torch.bfloat16), tmp_path / "z.pt")
     words, values = describe_latents(tmp_path / "z.pt")
+    models = values.pop("models")
+    assert models[:2] == ["taef2", "taesana"]
+    assert f"models for them: {', '.join(models)}" in words
     assert values == {
         "kind": "latents",
         "file": str(tmp_path / "z.pt"),
@@ -40,9 +43,8 @@ def test_latents(tmp_path: Path) -> None:
         "channels": 32,
         "height": 6,
         "width": 8,
-        "models": ["taef2", "taesana"],
     }
-    for said in ("3 latents of 32 channels", "8x6", "bfloat16", "taef2, taesana"):
+    for said in ("3 latents of 32 channels", "8x6", "bfloat16"):
         assert said in words
 
 
@@ -53,8 +55,35 @@ def test_every_reading_of_axes_that_fit_several(tmp_path: Path, wrap) -> None:
     assert values["layout"] is None
     readings = values["readings"]
     assert [each["channels"] for each in readings] == [4, 16]
-    assert [each["models"] for each in readings] == [["taesd", "taesdxl"], ["taesd3", "taef1"]]
+    assert [each["models"][:2] for each in readings] == [["taesd", "taesdxl"], ["taesd3", "taef1"]]
     assert words.splitlines()[-1] == "say --layout NCTHW or NTCHW"
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "models"),
+    [("wan_t2v.pth", 16, ["taesd3", "taef1"]), ("sd_ncthw.pt", 4, ["taesd", "taesdxl"])],
+)
+def test_the_reading_that_the_numbers_tell(
+    shared: Path, name: str, channels: int, models: list[str]
+) -> None:
+    words, values = describe_latents(shared / "latents" / name)
+    assert values["layout"] == "N C T H W"
+    assert (values["latents"], values["channels"]) == (16, channels)
+    assert set(models) <= set(values["models"])
+    assert "readings" not in values
+    assert "taken as N C T H W, told by content" in words
+    assert "N T C H W would fit too: see --layout" in words
+
+
+def test_many_files_whose_numbers_tell_one_reading(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    scene = torch.randn(1, 16, 1, 6, 8, generator=random)
+    still = scene.expand(1, 16, 16, 6, 8).contiguous()
+    for number in range(2):
+        torch.save(still, tmp_path / f"{number}.pt")
+    words, values = describe_latents(tmp_path)
+    assert (values["layout"], values["latents"]) == ("T C H W", 32)
+    assert "each part taken as N C T H W, told by content" in words
 
 
 def test_a_checkpoint_of_both_halves(tmp_path: Path) -> None:

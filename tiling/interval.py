@@ -57,6 +57,14 @@ class Interval:
         start = min(max(self.start, low), high)
         return Interval(start, max(start, min(self.stop, high)))
 
+    def overlap(self, other: Interval) -> Interval:
+        """What both hold; empty if nothing.
+
+        >>> Interval(0, 5).overlap(Interval(3, 9))
+        Interval(start=3, stop=5)
+        """
+        return self.clip(other.start, other.stop)
+
     def contains(self, other: Interval) -> bool:
         """Whether every integer of ``other`` is in this one."""
         return other.size == 0 or (self.start <= other.start and other.stop <= self.stop)
@@ -142,6 +150,10 @@ class Region:
     def grow(self, by: int) -> Region:
         """``by`` more on all four sides."""
         return Region(self.y.grow(by), self.x.grow(by))
+
+    def overlap(self, other: Region) -> Region:
+        """What both hold; of no area if nothing."""
+        return Region(self.y.overlap(other.y), self.x.overlap(other.x))
 
     def clip(self, plane: Size) -> Region:
         """The part inside a plane."""

@@ -2,7 +2,7 @@
 
 A network is a list of passes. Each reads a plane tile by tile and writes the next; the last one's
 tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
-ever sees zeros where the picture goes on.
+ever sees zeros where the picture goes on. A picture is a video of which nothing is remembered.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from taesd_stream.engine.homes import HomeName, home_on
 from taesd_stream.engine.memory import is_out_of_memory, release
 from taesd_stream.engine.settings import Settings
+from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.global_pool import Moments, NormalisedPool
+from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network, Pass
 from tiling import Backoff, Block, Grid, Interval, Region, Size
 
@@ -30,12 +33,13 @@ _log = logging.getLogger("taesd_stream")
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A pass over planes of one size, and its tiles."""
+    """A pass over planes of one size, its tiles, and what they remember."""
 
     each: Pass
     plane: Size
     grid: Grid
     backoff: Backoff
+    states: TileStates | None = None
 
 
 class Executor:
@@ -47,14 +51,24 @@ class Executor:
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes.
         tile: The largest tile, in latents.
-        batch: Frames computed together.
+        batch: Pictures or time steps computed together.
+        segment: Time steps that each tile goes through before the next tile has its turn; None is
+            all there are.
     """
 
-    def __init__(self, network: Network, settings: Settings, tile: Size, batch: int = 1) -> None:
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        tile: Size,
+        batch: int = 1,
+        segment: int | None = None,
+    ) -> None:
         self._network = network
         self._settings = settings
         self._tile = tile
         self._batch = batch
+        self._segment = segment
         self._backoffs: dict[tuple[int, int], Backoff] = {}
 
     @property
@@ -62,21 +76,44 @@ class Executor:
         """Output elements (first) per input elements (second)."""
         return self._network.scale
 
-    def run(self, source: Tensor) -> Iterator[tuple[Block, Tensor]]:
-        """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W), in reading order.
+    def states(self, plane: Size, home: HomeName = "device") -> TileStates | None:
+        """What tiles remember of a video that begins; None for networks that remember nothing."""
+        if not self._network.memories:
+            return None
+        return TileStates(self._network.passes[0], plane, home_on(home, self._settings.device))
+
+    def run(
+        self, source: Tensor, states: TileStates | None = None
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
+
+        Tiles come in reading order, segment by segment, each in the order of time.
+
+        Args:
+            source: Pictures, or the time steps of one video in order.
+            states: What tiles remember of the steps before; without it, a video begins and ends
+                here.
 
         Yields:
-            Which frames and which region of the output, and a fresh tensor of them, on the
-            computing device and in the computing dtype.
+            Which output steps and which region, and a fresh tensor of them, on the computing device
+            and in the computing dtype. Output steps count from the first that this run makes.
 
         Raises:
             OutOfMemoryError: Not even a tile of one latent fits.
         """
-        stages = self._stages(Size(*source.shape[2:]))
-        for frames in _chunks(source.shape[0], self._batch):
+        plane = Size(*source.shape[2:])
+        if states is None and self._network.memories:
+            states = self._once(plane, source.shape[0])
+        stages = self._stages(plane, states)
+        began = states.at if states is not None else 0
+        for steps in _chunks(source.shape[0], self._turn(source.shape[0])):
             try:
-                for block, tile in self._run_chunk(stages, source[frames.start : frames.stop]):
-                    yield Block(block.frames.shift(frames.start), block.region), tile
+                for block, tile in self._run_chunk(stages, source[steps.start : steps.stop]):
+                    if tile.shape[0] == 0:  # a layer waits for more steps
+                        continue
+                    there = block.frames.shift(began + steps.start)
+                    made = self._made(there.start) - self._made(began)
+                    yield Block(Interval(made, made + tile.shape[0]), block.region), tile
             except Exception as error:
                 if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
                     raise OutOfMemoryError(
@@ -84,8 +121,26 @@ class Executor:
                         f" far as they go ({(str(error) or type(error).__name__).splitlines()[0]})"
                     ) from error
                 raise
+            if states is not None:
+                states.at += steps.size
 
-    def _stages(self, plane: Size) -> list[_Stage]:
+    def _once(self, plane: Size, steps: int) -> TileStates:
+        """What tiles remember of a video that is computed in one run."""
+        home = home_on("device", self._settings.device)
+        return TileStates(self._network.passes[0], plane, home, ends_at=steps)
+
+    def _turn(self, steps: int) -> int:
+        """Steps after which the next tile has its turn."""
+        if not self._network.memories:
+            return self._batch
+        return steps if self._segment is None else self._segment
+
+    def _made(self, steps: int) -> int:
+        """Output steps made of the first input steps of a video."""
+        up, down = self._network.rate
+        return steps * up // down
+
+    def _stages(self, plane: Size, states: TileStates | None) -> list[_Stage]:
         stages = []
         grids = self._network.grids(plane, self._tile)
         for index, (each, grid) in enumerate(zip(self._network.passes, grids, strict=True)):
@@ -95,12 +150,12 @@ class Executor:
                     cell=grid.cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink
                 ),
             )
-            stages.append(_Stage(each, plane, grid, backoff))
+            stages.append(_Stage(each, plane, grid, backoff, states))
             plane = each.out_plane(plane)
         return stages
 
     def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
-        """All passes over a few pictures, every one but the last into a plane in memory."""
+        """All passes over a few steps, every one but the last into a plane in memory."""
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
@@ -133,23 +188,29 @@ class Executor:
         self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
-        frames = Interval(0, plane.shape[0])
-        blocks = (Block(frames, region) for region in stage.grid)
+        batches = list(_chunks(plane.shape[0], self._batch))
+        blocks = (Block(steps, region) for region in stage.grid for steps in batches)
         return stage.backoff.run(blocks, lambda block: self._tile_of(stage, plane, block, pool))
 
     def _tile_of(
         self, stage: _Stage, plane: Tensor, block: Block, pool: NormalisedPool | None
     ) -> Tensor:
         """One tile of one pass."""
-        rows = stage.each.body.span(block.region.y, stage.plane.height)
-        columns = stage.each.body.span(block.region.x, stage.plane.width)
+        rows, columns = stage.each.spans(block.region, stage.plane)
+        states = stage.states
+        at = states.at if states is not None else 0
         with torch.inference_mode(), _full_float32(self._settings):
+            memory = Memory()
+            if states is not None:
+                memory = states.recall(block.region, at + block.frames.start)
             tile = _part(plane, Block(block.frames, Region(rows.have, columns.have))).to(
                 self._settings.device, self._settings.dtype, memory_format=torch.channels_last
             )
             if pool is not None:
                 tile = pool(tile, block.frames)
-            made: Tensor = stage.each.body(tile, rows, columns)
+            made: Tensor = stage.each.body(tile, rows, columns, memory)
+            if states is not None:
+                states.keep(block.region, at + block.frames.stop, memory)
         return made
 
     def _on_shrink(self, block: Block, left: int) -> None:

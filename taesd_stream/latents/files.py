@@ -25,7 +25,7 @@ from taesd_stream.latents.torch_files import open_legacy_torch, open_torch_zip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taesd_stream.latents.source import LatentSource
+    from taesd_stream.latents.source import StoredSource
 
 __all__ = ["SUFFIXES", "open_path"]
 
@@ -45,7 +45,7 @@ _FOREIGN: Final = (
 )
 
 
-def open_path(path: str | os.PathLike[str], reading: Reading) -> LatentSource:
+def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
     """A source for a file, a folder of files, a numbered pattern, or ``-``: standard input.
 
     Raises:
@@ -69,7 +69,7 @@ def open_path(path: str | os.PathLike[str], reading: Reading) -> LatentSource:
         ) from error
 
 
-def _open_one(path: Path, reading: Reading) -> LatentSource:
+def _open_one(path: Path, reading: Reading) -> StoredSource:
     if not path.is_file() and path.exists():
         raise LatentsError(
             f"{path}: expected a file or a folder, found something else: "
@@ -78,7 +78,7 @@ def _open_one(path: Path, reading: Reading) -> LatentSource:
     return _open_file(FileBytes.of(path, str(path)), reading)
 
 
-def _open_file(file_bytes: FileBytes, reading: Reading) -> LatentSource:
+def _open_file(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     name = file_bytes.name
     head = file_bytes.head(512)
     # First: a header's length may begin with the same bytes as another format.
@@ -101,7 +101,7 @@ def _open_file(file_bytes: FileBytes, reading: Reading) -> LatentSource:
     raise LatentsError(f"{name}: expected latents, found {found}: {_kinds()}")
 
 
-def _open_zip(file_bytes: FileBytes, reading: Reading) -> LatentSource:
+def _open_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     try:
         with file_bytes.open() as file, zipfile.ZipFile(file) as archive:
             members = archive.namelist()
@@ -122,8 +122,8 @@ def _open_zip(file_bytes: FileBytes, reading: Reading) -> LatentSource:
     )
 
 
-def _open_sequence(name: str, paths: Sequence[Path], reading: Reading) -> LatentSource:
-    openers = [partial(_open_one, path, reading) for path in paths]
+def _open_sequence(name: str, paths: Sequence[Path], reading: Reading) -> StoredSource:
+    openers = [partial(_open_one, path) for path in paths]
     kind = f"{len(paths)} {paths[0].suffix.lower()} files"
     return join(openers, reading, name=name, kind=kind)
 

@@ -46,7 +46,8 @@ def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:
 
     Four axes mean ``T C H W`` wherever that fits: a batch of latents is stored so by everybody,
     and four latents of four channels are no riddle. ``C T H W`` is taken where only it fits. Five
-    axes are in use both ways, so they must be told apart by the channel count or by the user.
+    axes are in use both ways, so they must be told apart by the channel count, or else by their
+    numbers or by the user.
 
     Raises:
         LatentsError: no axis has a size in ``channels``.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from taesd_stream.latents.source import LatentSource, Store
+    from taesd_stream.latents.source import Store, StoredSource
 
 __all__ = ["ArrayStore", "TensorStore", "open_content", "torch_dtype_of"]
 
@@ -79,7 +79,7 @@ def open_content(
     name: str,
     kind: str,
     tensor_store: Callable[[torch.Tensor], Store] | None = None,
-) -> LatentSource:
+) -> StoredSource:
     """The source for a tensor, an array, or a list or mapping of these.
 
     ``tensor_store`` says where the numbers of a tensor are, if they are not in the tensor.
@@ -96,7 +96,7 @@ def open_content(
         return again(named[chosen], reading.for_entry(), name=f"{name}[{chosen!r}]")
     if isinstance(content, list | tuple):
         openers = [
-            partial(again, item, reading.for_item(_axes(item)), name=f"{name}[{number}]")
+            partial(_open_item, again, item, f"{name}[{number}]")
             for number, item in enumerate(content)
         ]
         return join(openers, reading.without_key(name), name=name, kind=f"a list in {kind}")
@@ -106,8 +106,11 @@ def open_content(
     )
 
 
-def _axes(item: object) -> int:
-    return item.ndim if isinstance(item, torch.Tensor | np.ndarray) else 0
+def _open_item(
+    open_any: Callable[..., StoredSource], item: object, name: str, reading: Reading
+) -> StoredSource:
+    axes = item.ndim if isinstance(item, torch.Tensor | np.ndarray) else 0
+    return open_any(item, reading.for_item(axes), name=name)
 
 
 def _info(value: object) -> ArrayInfo:

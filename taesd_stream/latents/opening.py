@@ -52,15 +52,18 @@ def open_latents(
             for standard input, which is copied to a temporary file; a tensor or an array; a list
             of these, one after the other in time; a mapping with such under a key; or an iterable
             of (C,h,w) tensors.
-        layout: the stored axes, such as ``NCTHW``; None tells them by the channel count.
+        layout: the stored axes, such as ``NCTHW``; None tells them by the channel count, and where
+            five axes can be read two ways by a few of the numbers: latents that follow each other
+            in time look alike. What the numbers told is logged.
         channels: the channel counts that they may have, such as the model's; None allows all that
             models have.
         key: which array of several; None takes ``latents``, ``samples``, ``latent_tensor``, or the
             only one that can be meant.
 
     Raises:
-        LatentsError: there are no such latents, they cannot be read safely, or which axis is which
-            cannot be told; the message says what to do.
+        LatentsError: there are no such latents, they cannot be read safely, or no axis has a
+            channel count; the message says what to do.
+        LayoutError: the axes can be read two ways and the numbers do not tell which either.
 
     Example:
         >>> source = open_latents(torch.zeros(1, 4, 81, 60, 104))

@@ -123,12 +123,20 @@ class LatentSource(ABC):
 class StoredSource(LatentSource):
     """Latents that a :class:`Store` holds under a known layout.
 
-    ``name`` is what errors call the source, ``kind`` is what it is, in words, and ``remark`` what
-    its description should add.
+    ``name`` is what errors call the source, ``kind`` is what it is, in words, ``remark`` what its
+    description should add, and ``part_layout`` the layout of the arrays that it is joined from, if
+    it is joined.
     """
 
     def __init__(
-        self, store: Store, layout: str, *, name: str, kind: str, remark: str = ""
+        self,
+        store: Store,
+        layout: str,
+        *,
+        name: str,
+        kind: str,
+        remark: str = "",
+        part_layout: str | None = None,
     ) -> None:
         self._store: Store | None = store
         self._shape = store.shape
@@ -136,7 +144,8 @@ class StoredSource(LatentSource):
         self._layout = layout
         self._name = name
         self._kind = kind
-        self._remark = remark
+        self.remark = remark
+        self.part_layout = part_layout or layout
         axes = layout.split()
         self._time_axis = "T" if "T" in axes else "N"
         self._clip_frames = self._size(self._time_axis) if self._time_axis in axes else 1
@@ -201,7 +210,7 @@ class StoredSource(LatentSource):
             f"{self._name}: {self.frames} {plural} of {self.channels} channels, "
             f"{self.width}x{self.height}, {str(self.dtype).removeprefix('torch.')}, "
             f"stored {self.layout} {self.shape} in {self._kind}, {self.nbytes / 2**20:.1f} MiB"
-            + (f" ({self._remark})" if self._remark else "")
+            + (f" ({self.remark})" if self.remark else "")
         )
 
     def close(self) -> None:

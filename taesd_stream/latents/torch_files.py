@@ -19,7 +19,7 @@ from taesd_stream.latents.raw_file import RawStore, require_stored_in_full
 if TYPE_CHECKING:
     from taesd_stream.latents.raw_file import FileBytes
     from taesd_stream.latents.reading import Reading
-    from taesd_stream.latents.source import LatentSource, Store
+    from taesd_stream.latents.source import Store, StoredSource
 
 __all__ = ["open_legacy_torch", "open_torch_zip"]
 
@@ -32,7 +32,7 @@ class _NoOffsetError(Exception):
     """This torch does not tell where in the file a tensor's numbers are."""
 
 
-def open_torch_zip(file_bytes: FileBytes, reading: Reading) -> LatentSource:
+def open_torch_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     """A source for a zip file of ``torch.save``; the numbers are left where they are.
 
     The pickle in it is read with ``weights_only=True`` onto the ``meta`` device, which yields
@@ -52,7 +52,7 @@ def open_torch_zip(file_bytes: FileBytes, reading: Reading) -> LatentSource:
     )
 
 
-def open_legacy_torch(file_bytes: FileBytes, reading: Reading) -> LatentSource:
+def open_legacy_torch(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     """A source for a file of torch before 1.6, which has to be read whole.
 
     Raises:

@@ -9,13 +9,12 @@ from itertools import pairwise
 
 import torch
 
+from taesd_stream.models.chain import Chain, Residual
 from taesd_stream.models.global_pool import GlobalPool
 from taesd_stream.models.layers import (
-    Chain,
     Conv,
     Layer,
     ReLU,
-    Residual,
     SmoothUpsample,
     SoftClamp,
     Upsample,
@@ -56,7 +55,7 @@ def taesd_decoder(latent_channels: int, *, pool: bool = False) -> Network:
     for stage in range(3):
         layers += [*_blocks(3, width, pool=pool and stage == 0), *_up(width, width)]
     layers += [_block(width), Conv(width, 3)]
-    return Network(layers, latent_channels)
+    return Network(dict(enumerate(layers)), latent_channels)
 
 
 def taesd_encoder(latent_channels: int, *, pool: bool = False) -> Network:
@@ -66,7 +65,7 @@ def taesd_encoder(latent_channels: int, *, pool: bool = False) -> Network:
     for stage in range(3):
         layers += [_down(width), *_blocks(3, width, pool=pool and stage == 2)]
     layers += [Conv(width, latent_channels)]
-    return Network(layers, 3)
+    return Network(dict(enumerate(layers)), 3)
 
 
 def taesana_decoder(latent_channels: int) -> Network:
@@ -76,7 +75,7 @@ def taesana_decoder(latent_channels: int) -> Network:
     for width, next_width in pairwise(widths):
         layers += [*_blocks(3, width), *_up(width, next_width)]
     layers += [_block(widths[-1]), Conv(widths[-1], 3)]
-    return Network(layers, latent_channels)
+    return Network(dict(enumerate(layers)), latent_channels)
 
 
 def taesana_encoder(latent_channels: int) -> Network:
@@ -87,7 +86,7 @@ def taesana_encoder(latent_channels: int) -> Network:
     for _ in range(3):
         layers += [_down(width), *_blocks(3, width)]
     layers += [Conv(width, latent_channels)]
-    return Network(layers, 3)
+    return Network(dict(enumerate(layers)), 3)
 
 
 def latent2rgb_decoder(linear_map: LinearMap) -> Network:
@@ -97,4 +96,4 @@ def latent2rgb_decoder(linear_map: LinearMap) -> Network:
     factors = torch.tensor(linear_map.factors).T / 2
     colours.weight = torch.nn.Parameter(factors[:, :, None, None])
     colours.bias = torch.nn.Parameter((torch.tensor(linear_map.bias) + 1) / 2)
-    return Network([colours, SmoothUpsample(8)], len(linear_map.factors))
+    return Network({0: colours, 1: SmoothUpsample(8)}, len(linear_map.factors))

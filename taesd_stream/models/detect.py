@@ -23,10 +23,12 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
 
     Several variants can share every shape and differ in nothing but the latents their weights were
     trained for (taesd and taesdxl; taesd3 and taef1). Then ``variant`` names it, or else the stem
-    of the file is taken for a hint, or else it is the first of them.
+    of the file is taken for a hint, or else it is the first of them. Where they also differ in the
+    frames they make (taecvx and taehv), it must be named.
 
     Raises:
-        CheckpointError: No variant has these shapes, or not the one that was named.
+        CheckpointError: No variant has these shapes, or not the one that was named, or several
+            that differ in more than their weights.
         ModelNotFoundError: No variant goes by that name.
     """
     fitting = [each for each in VARIANTS if not each.built_in and not _misfit(each, checkpoint)]
@@ -44,6 +46,8 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
         raise CheckpointError(_unknown(checkpoint))
     hint = (checkpoint.stem_hint or "").lower()
     hinted = [each for each in fitting if each.name in hint]
+    if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
+        raise CheckpointError(_undecided(checkpoint, fitting, hinted))
     chosen = max(hinted, key=lambda each: len(each.name), default=fitting[0])
     if len(fitting) > 1:
         names = " and ".join(each.name for each in fitting)
@@ -65,7 +69,7 @@ def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Net
         network = None
         if make is not None and state is not None:
             network = empty_network(make)
-            network.load_state_dict(state, assign=True)
+            network.load_state_dict(network.fit(state), assign=True)
         halves.append(network)
     return halves[0], halves[1]
 
@@ -83,7 +87,8 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
         ("encoder", variant.encoder, checkpoint.encoder),
     ):
         if state is not None and make is not None:
-            difference = _difference(empty_network(make).shapes(), state)
+            network = empty_network(make)
+            difference = _difference(network.shapes(), network.fit(state))
             if difference is not None:
                 return f"its {role}'s {difference}"
     return None
@@ -99,6 +104,15 @@ def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Ten
         if name not in expected:
             return f"{name} belongs to no layer"
     return None
+
+
+def _undecided(checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Variant]) -> str:
+    choices = ", ".join(f"{each.name} ({each.latents_of})" for each in fitting)
+    hint = f"; the name suggests {hinted[-1].name}" if hinted else ""
+    return (
+        f"{checkpoint.origin}: the shapes are those of {choices}, which do not make the same frames"
+        f"{hint}; say which it is with --variant (variant= in Python)"
+    )
 
 
 def _unknown(checkpoint: Checkpoint) -> str:

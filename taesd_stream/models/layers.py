@@ -4,33 +4,34 @@ Every layer takes a tensor that covers a part of its input plane and returns exa
 output plane that it was asked for. Zeros are padded only where a footprint reaches past a true
 border of the plane, so any division into tiles computes what the undivided network computes.
 
-Tensors are (N, C, height, width). All footprints are square, so rows and columns follow the same
-rule and are described by one ``Span`` each, in elements of the layer's own scale.
+Tensors are (N, C, height, width), N being pictures or the time steps of a video in order. All
+footprints are square, so rows and columns follow the same rule and are described by one ``Span``
+each, in elements of the layer's own scale. Layers that look back in time keep what they need of
+earlier steps in a ``Memory``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taesd_stream.models.global_pool import GlobalPool
+from taesd_stream.models.memory import Memory
 from tiling import POINTWISE, Footprint, Interval
 
 __all__ = [
-    "Chain",
     "Conv",
     "Layer",
     "ReLU",
-    "Residual",
     "SmoothUpsample",
     "SoftClamp",
     "Span",
     "Upsample",
+    "crop",
 ]
 
 
@@ -50,11 +51,19 @@ class Span:
 
 
 class Layer(nn.Module):
-    """Base of all layers: elementwise unless a subclass says otherwise."""
+    """Base of all layers: elementwise unless a subclass says otherwise.
+
+    Attributes:
+        footprint: What it reads along a side of the plane.
+        time: What it reads along time.
+        kept_steps: The most time steps of its input that it keeps for later ones.
+    """
 
     footprint: Footprint = POINTWISE
+    time: Footprint = POINTWISE
+    kept_steps: int = 0
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         """The output over the spans' ``want`` of a tensor over their ``have``."""
         raise NotImplementedError
 
@@ -78,8 +87,8 @@ class Layer(nn.Module):
         """Channels of the output for an input of ``channels``."""
         return channels
 
-    def densities(self, channels: int) -> Iterator[int]:
-        """Multiply-adds per output element of each part that multiplies."""
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        """Multiply-adds per output element and input step of each part that multiplies."""
         yield from ()
 
     def extents(self, span: Span) -> Iterator[int]:
@@ -87,7 +96,7 @@ class Layer(nn.Module):
         yield from ()
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        """The most elements held at once for one frame, input and output included."""
+        """The most elements held at once for one input step, input and output included."""
         return rows.want.size * columns.want.size * channels
 
 
@@ -100,6 +109,7 @@ class Conv(Layer):
         kernel: Side of the kernel; odd.
         stride: Input elements from one output element to the next.
         bias: Whether there is one.
+        groups: Into how many groups the channels fall that do not see each other.
     """
 
     def __init__(
@@ -108,11 +118,14 @@ class Conv(Layer):
         channels_out: int,
         kernel: int = 3,
         stride: int = 1,
+        *,
         bias: bool = True,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
-        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, kernel, kernel))
+        self.groups = groups
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
 
     def _zeros(self, span: Span) -> tuple[int, int]:
@@ -128,17 +141,19 @@ class Conv(Layer):
         fits = before == after or same.out_size(span.have.size) == span.want.size
         return before if fits else None
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         high, wide = self._one_padding(rows), self._one_padding(columns)
         if high is None or wide is None:
             tensor = F.pad(tensor, (*self._zeros(columns), *self._zeros(rows)))
             high = wide = 0
-        return F.conv2d(tensor, self.weight, self.bias, self.footprint.stride, (high, wide))
+        return F.conv2d(
+            tensor, self.weight, self.bias, self.footprint.stride, (high, wide), groups=self.groups
+        )
 
     def out_channels(self, channels: int) -> int:
         return self.weight.shape[0]
 
-    def densities(self, channels: int) -> Iterator[int]:
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield self.weight.numel()
 
     def extents(self, span: Span) -> Iterator[int]:
@@ -156,14 +171,14 @@ class Conv(Layer):
 class ReLU(Layer):
     """max(x, 0), in place: its input is always another layer's fresh output."""
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         return torch.relu_(tensor)
 
 
 class SoftClamp(Layer):
     """3 tanh(x / 3): the range that TAESD squeezes its latents into."""
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         return torch.tanh(tensor / 3).mul_(3)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
@@ -178,9 +193,9 @@ class Upsample(Layer):
         self.factor = factor
         self.footprint = Footprint(upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         large = F.interpolate(tensor, scale_factor=self.factor, mode="nearest")
-        return _crop(large, rows, columns, self.factor)
+        return crop(large, rows, columns, self.factor)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
@@ -198,11 +213,11 @@ class SmoothUpsample(Layer):
         self.factor = factor
         self.footprint = Footprint(kernel=4 * factor + 1, padding=2 * factor, upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         large = F.interpolate(tensor, scale_factor=self.factor, mode="bicubic", align_corners=False)
-        return _crop(large, rows, columns, self.factor)
+        return crop(large, rows, columns, self.factor)
 
-    def densities(self, channels: int) -> Iterator[int]:
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield 16 * channels
 
     def extents(self, span: Span) -> Iterator[int]:
@@ -212,127 +227,7 @@ class SmoothUpsample(Layer):
         return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
 
 
-class Chain(Layer):
-    """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        super().__init__()
-        self._layers = tuple(layers)
-        for index, layer in enumerate(layers):
-            self.add_module(str(index), layer)
-        self._spans = lru_cache(maxsize=1024)(self._find_spans)
-
-    def _find_spans(self, want: Interval, size: int) -> tuple[Span, ...]:
-        """One span per layer, found from the last to the first: here the halo shrinks."""
-        sizes = [size]
-        for layer in self._layers[:-1]:
-            sizes.append(layer.out_size(sizes[-1]))
-        spans: list[Span] = []
-        for layer, layer_size in zip(reversed(self._layers), reversed(sizes), strict=True):
-            spans.append(layer.span(want, layer_size))
-            want = spans[-1].have
-        return tuple(reversed(spans))
-
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
-        all_rows = self._spans(rows.want, rows.size)
-        all_columns = self._spans(columns.want, columns.size)
-        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
-            tensor = layer(tensor, y, x)
-        return tensor
-
-    def reads(self, want: Interval, size: int) -> Interval:
-        return self._spans(want, size)[0].have if self._layers else want
-
-    def out_size(self, size: int) -> int:
-        for layer in self._layers:
-            size = layer.out_size(size)
-        return size
-
-    def footprints(self) -> Iterator[Footprint]:
-        for layer in self._layers:
-            yield from layer.footprints()
-
-    def out_channels(self, channels: int) -> int:
-        for layer in self._layers:
-            channels = layer.out_channels(channels)
-        return channels
-
-    def densities(self, channels: int) -> Iterator[int]:
-        for layer in self._layers:
-            yield from layer.densities(channels)
-            channels = layer.out_channels(channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        for layer, layer_span in zip(self._layers, self._spans(span.want, span.size), strict=True):
-            yield from layer.extents(layer_span)
-
-    def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        # The caller holds the input until the last layer is done.
-        held = rows.have.size * columns.have.size * channels
-        most = 0
-        all_rows = self._spans(rows.want, rows.size)
-        all_columns = self._spans(columns.want, columns.size)
-        for index, layer in enumerate(self._layers):
-            peak = layer.peak(all_rows[index], all_columns[index], channels)
-            most = max(most, held + peak if index else peak)
-            channels = layer.out_channels(channels)
-        return most
-
-
-class Residual(Layer):
-    """relu(body(x) + skip(x)), the block that TAESD is built of.
-
-    Args:
-        body: Convolutions that keep the plane's size.
-        skip: A 1x1 convolution where the body changes the channels, else None.
-        pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
-            the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
-    """
-
-    def __init__(
-        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
-    ) -> None:
-        super().__init__()
-        self.conv = body
-        self.skip = skip
-        self.pool = pool
-
-    def forward(self, tensor: Tensor, rows: Span, columns: Span) -> Tensor:
-        around = _crop(tensor, rows, columns)
-        if self.skip is not None:
-            same_rows = Span(rows.want, rows.want, rows.size)
-            same_columns = Span(columns.want, columns.want, columns.size)
-            around = self.skip(around, same_rows, same_columns)
-        out: Tensor = self.conv(tensor, rows, columns)
-        return out.add_(around).relu_()
-
-    def reads(self, want: Interval, size: int) -> Interval:
-        return self.conv.reads(want, size)
-
-    def footprints(self) -> Iterator[Footprint]:
-        yield from self.conv.footprints()
-
-    def out_channels(self, channels: int) -> int:
-        return self.conv.out_channels(channels)
-
-    def densities(self, channels: int) -> Iterator[int]:
-        yield from self.conv.densities(channels)
-        if self.skip is not None:
-            yield from self.skip.densities(channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        yield from self.conv.extents(span)
-        if self.skip is not None:
-            yield from self.skip.extents(span)
-
-    def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        peak = self.conv.peak(rows, columns, channels)
-        if self.skip is None:
-            return peak
-        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
-
-
-def _crop(tensor: Tensor, rows: Span, columns: Span, factor: int = 1) -> Tensor:
+def crop(tensor: Tensor, rows: Span, columns: Span, factor: int = 1) -> Tensor:
     """What the spans want, out of a tensor over ``factor`` times what they have; a view."""
     y = rows.want.within(rows.have.scale(factor))
     x = columns.want.within(columns.have.scale(factor))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
+from taesd_stream.models.chain import Chain, Kept, Residual
 from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Chain, Layer, Residual, Span
-from tiling import Cover, Footprint, Grid, Size, halo, scale
+from taesd_stream.models.layers import Layer, Span
+from taesd_stream.models.temporal import TimeGrow
+from tiling import Cover, Footprint, Grid, Interval, Region, Size, halo, reads, scale
 
 __all__ = ["Network", "Pass"]
 
@@ -39,17 +41,35 @@ class Pass:
         """The plane that the pass makes of ``plane``."""
         return Size(self.body.out_size(plane.height), self.body.out_size(plane.width))
 
+    def spans(self, tile: Region, plane: Size) -> tuple[Span, Span]:
+        """The rows and columns of making a tile of the output from an input ``plane``."""
+        return self.body.span(tile.y, plane.height), self.body.span(tile.x, plane.width)
+
+    def memories(self, tile: Region, plane: Size) -> Iterator[Kept]:
+        """What layers with a memory keep for a tile of the output."""
+        return self.body.memories(*self.spans(tile, plane), self.channels)
+
+    def kept(self, plane: Size, grid: Grid) -> tuple[int, int]:
+        """The most elements in the memories of all tiles of a grid (first), of one (second)."""
+        total = most = 0
+        for y, rows_alike in self._kinds(grid.rows, grid.cell, plane.height).items():
+            for x, alike in self._kinds(grid.columns, grid.cell, plane.width).items():
+                one = sum(kept.elements for kept in self.body.memories(y, x, self.channels))
+                total += one * rows_alike * alike
+                most = max(most, one)
+        return total, most
+
     def work(self, plane: Size, grid: Grid) -> int:
-        """Multiply-adds of all tiles of a grid over the output plane, per frame."""
+        """Multiply-adds of all tiles of a grid over the output plane, per input step."""
         high = self._extents(self._kinds(grid.rows, grid.cell, plane.height))
         wide = self._extents(self._kinds(grid.columns, grid.cell, plane.width))
         densities = list(self.body.densities(self.channels))
         if self.pool is not None:
             densities.append(self.pool.work())
-        return sum(d * y * x for d, y, x in zip(densities, high, wide, strict=True))
+        return int(sum(d * y * x for d, y, x in zip(densities, high, wide, strict=True)))
 
     def peak(self, plane: Size, grid: Grid) -> int:
-        """The most elements held at once for the costliest tile of a grid, per frame."""
+        """The most elements held at once for the costliest tile of a grid, per input step."""
         rows = self._kinds(grid.rows, grid.cell, plane.height)
         columns = self._kinds(grid.columns, grid.cell, plane.width)
         # A tile at a border is copied for padding; where it is so along one axis, it is largest
@@ -103,19 +123,22 @@ class Network(nn.Module):
     """An encoder or a decoder.
 
     Args:
-        layers: In the order and the numbering of the official checkpoint.
+        layers: In the order in which they are run, under their numbers in the official checkpoint.
         channels: Channels that it reads.
 
     Attributes:
-        passes: The same layers as runs over the plane; one unless there are global branches.
+        memories: The layers that keep something of earlier time steps, by their numbers.
     """
 
-    def __init__(self, layers: Sequence[Layer], channels: int) -> None:
+    def __init__(self, layers: Mapping[int, Layer], channels: int) -> None:
         super().__init__()
         self.channels = channels
-        for index, layer in enumerate(layers):
-            self.add_module(str(index), layer)
-        self._passes = tuple(_split(layers, channels))
+        for number, layer in layers.items():
+            self.add_module(str(number), layer)
+        self._passes = tuple(_split(tuple(layers.values()), channels))
+        self.memories = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
+        if self.memories and len(self._passes) > 1:
+            raise TypeError("layers with a memory and global branches do not go together")
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -136,6 +159,19 @@ class Network(nn.Module):
     def scale(self) -> tuple[int, int]:
         """Output elements (first) per input elements (second), along an axis."""
         return scale(self.footprints)
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """Output steps (first) per input steps (second), along time."""
+        return scale(self._times)
+
+    @property
+    def _times(self) -> tuple[Footprint, ...]:
+        return tuple(f for each in self._passes for f in each.body.times())
+
+    def reads_steps(self, made: Interval) -> Interval:
+        """The input steps that output steps are made of, borders not considered."""
+        return reads(self._times, made)
 
     @property
     def halo(self) -> int | None:
@@ -163,6 +199,20 @@ class Network(nn.Module):
         for each in self._passes:
             plane = each.out_plane(plane)
         return plane
+
+    def fit(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's weights, cut to what this network needs of them.
+
+        Where a checkpoint makes more time steps than the network, the last ones are taken.
+        """
+        fitted = dict(state)
+        for name, layer in self.named_children():
+            key = f"{name}.conv.weight"
+            if isinstance(layer, TimeGrow) and key in fitted:
+                needed, found = layer.conv.weight.shape, fitted[key].shape
+                if found[1:] == needed[1:] and found[0] % needed[0] == 0:
+                    fitted[key] = fitted[key][-needed[0] :]
+        return fitted
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official names of the weights, with their shapes."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 
-from taesd_stream.errors import ModelNotFoundError
+from taesd_stream.errors import InputError, ModelNotFoundError
 from taesd_stream.models import linear_maps
 from taesd_stream.models.architectures import (
     latent2rgb_decoder,
@@ -16,8 +17,19 @@ from taesd_stream.models.architectures import (
     taesd_encoder,
 )
 from taesd_stream.models.network import Network
+from taesd_stream.models.timing import DecodeTiming, EncodeTiming
+from taesd_stream.models.video_architectures import (
+    taehv_decoder,
+    taehv_encoder,
+    taehv_super_decoder,
+    taesdv_decoder,
+)
 
 __all__ = ["VARIANTS", "Variant", "variant_named", "variants_for"]
+
+
+_FRAME_PER_LATENT = DecodeTiming()
+_LATENT_PER_FRAME = EncodeTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +44,46 @@ class Variant:
         decoder: Builds the decoder; its weights are empty unless ``built_in``.
         encoder: The same for the encoder, or None.
         built_in: Whether it needs no checkpoint.
+        timing: Which frames its latents become.
+        encode_timing: Which latents its encoder's frames become.
+        leaves_out: What its decoder can be built without: "time" and "space" upscaling.
     """
 
     name: str
     latents_of: str
     latent_channels: int
     spatial_scale: int
-    decoder: Callable[[], Network]
+    decoder: Callable[..., Network]
     encoder: Callable[[], Network] | None
     built_in: bool = False
+    timing: DecodeTiming = _FRAME_PER_LATENT
+    encode_timing: EncodeTiming = _LATENT_PER_FRAME
+    leaves_out: tuple[str, ...] = ()
+
+    def reduced(self, *, time_upscale: bool, space_upscale: bool) -> Variant:
+        """The variant with a decoder that makes fewer frames, or smaller ones, at less cost.
+
+        Raises:
+            InputError: Its decoder is not made to do without.
+        """
+        found = self
+        for kind, wanted in (("time", time_upscale), ("space", space_upscale)):
+            if wanted:
+                continue
+            if kind not in self.leaves_out:
+                can = ", ".join(each.name for each in VARIANTS if kind in each.leaves_out)
+                raise InputError(
+                    f"{kind} upscale: {self.name} cannot do without; leave the option out, or give"
+                    f" a model that can: {can}"
+                )
+            if kind == "time":
+                decoder = partial(found.decoder, growth=(1, 1, 1))
+                found = replace(found, decoder=decoder, timing=_FRAME_PER_LATENT)
+            else:
+                decoder = partial(found.decoder, enlarging=(1, 1, 1))
+                scale = decoder().scale[0]
+                found = replace(found, decoder=decoder, spatial_scale=scale)
+        return found
 
 
 def _taesd(name: str, latents_of: str, channels: int, *, pool: bool = False) -> Variant:
@@ -66,6 +109,38 @@ def _latent2rgb(name: str, latents_of: str, linear_map: linear_maps.LinearMap) -
     )
 
 
+def _taehv(
+    name: str,
+    latents_of: str,
+    channels: int,
+    *,
+    patch: int = 1,
+    growth: tuple[int, ...] = (1, 2, 2),
+    pooling: tuple[int, ...] = (2, 2, 1),
+    timing: DecodeTiming | None = None,
+    encode_timing: EncodeTiming | None = None,
+    better: bool = False,
+) -> Variant:
+    """TAEHV and its kin; ``better`` is the ``_super`` decoder."""
+    each = prod(growth)
+    decoder = (
+        partial(taehv_super_decoder, channels, growth=growth, patch=patch)
+        if better
+        else partial(taehv_decoder, channels, growth=growth, patch=patch)
+    )
+    return Variant(
+        name=name,
+        latents_of=latents_of,
+        latent_channels=channels,
+        spatial_scale=8 * patch,
+        decoder=decoder,
+        encoder=partial(taehv_encoder, channels, pooling=pooling, patch=patch),
+        timing=timing or DecodeTiming(growth=each, lead=each - 1),
+        encode_timing=encode_timing or EncodeTiming(shrink=prod(pooling)),
+        leaves_out=("time",) if better else ("time", "space"),
+    )
+
+
 VARIANTS: tuple[Variant, ...] = (
     _taesd("taesd", "Stable Diffusion 1 and 2", 4),
     _taesd("taesdxl", "Stable Diffusion XL", 4),
@@ -80,6 +155,33 @@ VARIANTS: tuple[Variant, ...] = (
         decoder=partial(taesana_decoder, 32),
         encoder=partial(taesana_encoder, 32),
     ),
+    Variant(
+        name="taesdv",
+        latents_of="Stable Diffusion 1 and 2 as video: AnimateLCM, SVD",
+        latent_channels=4,
+        spatial_scale=8,
+        decoder=partial(taesdv_decoder, 4),
+        encoder=partial(taesd_encoder, 4),
+    ),
+    _taehv("taehv", "Hunyuan Video", 16),
+    _taehv("taew2_1", "Wan 2.1, Wan 2.2 14B, Qwen Image", 16),
+    _taehv("taeos1_3", "Open-Sora 1.3", 16),
+    _taehv("taecvx", "CogVideoX", 16, timing=DecodeTiming(growth=4, lead=3, only_if_odd=True)),
+    _taehv("taew2_2", "Wan 2.2 5B", 48, patch=2),
+    _taehv("taew2_2_super", "Wan 2.2 5B", 48, patch=2, better=True),
+    _taehv("taehv1_5", "Hunyuan Video 1.5", 32, patch=2),
+    _taehv("taehv1_5_super", "Hunyuan Video 1.5", 32, patch=2, better=True),
+    _taehv("taeltx_2", "LTX-2", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
+    _taehv("taeltx2_3", "LTX-2.3, LTX-2.5", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
+    _taehv(
+        "taeh3",
+        "MiniMax H3",
+        24,
+        patch=2,
+        timing=DecodeTiming(growth=4, lead=3, chunk=5, rest=2),
+        encode_timing=EncodeTiming(shrink=4, group=17, zeros=3, tail=3),
+    ),
+    _taehv("taem1", "Mochi 1", 12, growth=(1, 2, 3), pooling=(3, 2, 1)),
     _latent2rgb("latent2rgb", "Stable Diffusion 1 and 2", linear_maps.SD1),
     _latent2rgb("latent2rgb_sd3", "Stable Diffusion 3", linear_maps.SD3),
     _latent2rgb("latent2rgb_flux1", "FLUX.1", linear_maps.FLUX1),

@@ -1,0 +1,100 @@
+"""Where tiles' memories lie while other tiles have their turn."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Home", "HomeName", "Memories", "home_on"]
+
+Memories: TypeAlias = Mapping[nn.Module, Tensor]
+"""What each layer keeps, (steps, C, h, w)."""
+
+HomeName: TypeAlias = Literal["device", "host", "scratch"]
+
+
+class Home(Protocol):
+    """A place for memories."""
+
+    def put(self, kept: Memories) -> Callable[[], Memories]:
+        """Take in a tile's memory; the function returned brings it back to the device."""
+
+
+class _Device:
+    """Memories stay where they were made."""
+
+    def put(self, kept: Memories) -> Callable[[], Memories]:
+        return lambda: kept
+
+
+class _Host:
+    """Memories of a GPU's tiles, in the host's memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def put(self, kept: Memories) -> Callable[[], Memories]:
+        here = {layer: tensor.to("cpu") for layer, tensor in kept.items()}
+        return lambda: {layer: tensor.to(self._device) for layer, tensor in here.items()}
+
+
+class ScratchFolder:
+    """Memories in files of their own, in the folder for temporary files.
+
+    Files are mapped while they are copied from or to, and no longer, so that what they take of main
+    memory is what the system cares to cache.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._folder = tempfile.TemporaryDirectory(prefix="taesd-stream-")
+        self._files = 0
+
+    def put(self, kept: Memories) -> Callable[[], Memories]:
+        files = {layer: self._write(tensor) for layer, tensor in kept.items()}
+        return lambda: {layer: file.read(self._device) for layer, file in files.items()}
+
+    def _write(self, tensor: Tensor) -> _File:
+        self._files += 1
+        return _File(os.path.join(self._folder.name, str(self._files)), tensor)
+
+
+class _File:
+    """One tensor in a file, which goes when this does."""
+
+    def __init__(self, path: str, tensor: Tensor) -> None:
+        self._path, self._dtype = path, tensor.dtype
+        # The memory format that it has, so that it comes back as it was.
+        self._tensor_shape = tensor.permute(0, 2, 3, 1).shape
+        plain = tensor.permute(0, 2, 3, 1).contiguous().to("cpu").view(torch.uint8).flatten()
+        with open(path, "w+b") as file:
+            file.truncate(plain.numel())
+            with mmap.mmap(file.fileno(), plain.numel()) as mapped:
+                mapped[:] = plain.numpy().tobytes()
+
+    def read(self, device: torch.device) -> Tensor:
+        with (
+            open(self._path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            copied = torch.frombuffer(bytearray(mapped), dtype=self._dtype)
+        return copied.view(self._tensor_shape).permute(0, 3, 1, 2).to(device)
+
+    def __del__(self) -> None:
+        try:
+            os.unlink(self._path)
+        except OSError:
+            return  # with its folder, perhaps
+
+
+def home_on(name: HomeName, device: torch.device) -> Home:
+    """The home of a name: "device", "host" or "scratch"."""
+    if name == "scratch":
+        return ScratchFolder(device)
+    return _Host(device) if name == "host" and device.type != "cpu" else _Device()

@@ -1,0 +1,97 @@
+"""Time and channels told apart by the numbers, where the sizes of the axes cannot do it.
+
+Neighbours in time show nearly the same picture, so their planes look alike; neighbouring channels
+mean different things, so theirs do not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch.nn.functional import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taesd_stream.latents.source import Store
+
+__all__ = ["Told", "layout_by_content"]
+
+# Mean correlations of neighbouring planes, measured as below. Along time: 0.96 to 1.00 in clips of
+# Stable Diffusion, FLUX.2 and Wan 2.1, and 0.83 to 0.96 when only every eighth latent is kept.
+# Along channels: -0.24 to 0.34 in these clips, -0.16 to 0.18 in photographs, and up to 0.46 in any
+# 16x16 latents of photographs, text, noise and drawings encoded for Stable Diffusion; a smooth
+# ramp reached 0.60 (Sana). None of 17,000 windows of 4x4 to 32x32 latents of the clips was
+# misread: 86% were told, the rest left to the user, as is all between the two thresholds.
+_ALIKE: Final = 0.7
+_UNLIKE: Final = 0.5
+
+_MOST_SLICES: Final = 8
+_WINDOW: Final = 64
+_FEWEST_POSITIONS: Final = 16
+"""Planes of fewer values look alike by chance: the correlation of n random ones is 1/sqrt(n)."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A layout that the numbers told, and ``because``: how, in words."""
+
+    layout: str
+    because: str
+
+
+def layout_by_content(store: Store, readings: Sequence[str]) -> Told | None:
+    """The one of ``readings`` along whose T neighbours look alike, while along its C they do not.
+
+    Of an array of any floating dtype it reads a block from the middle of the first clip: at most 8
+    slices of T and of C, 64 rows and 64 columns.
+
+    Args:
+        store: an array of the axes of every reading, all its sizes 1 or more.
+        readings: layouts with the axes N, T, C, H and W, the last two in the same places.
+
+    Returns:
+        None where the numbers are not conclusive: constant, random, not finite, of a single slice
+        or of fewer than 16 positions, or where both axes or neither look alike.
+    """
+    block = _middle_of_first_clip(store)
+    if math.prod(block.shape[2:]) < _FEWEST_POSITIONS:
+        return None
+    for reading in readings:
+        axes = reading.removeprefix("N ").split()
+        along_time = _likeness(block, axes.index("T"))
+        along_channels = _likeness(block, axes.index("C"))
+        if along_time >= _ALIKE and along_channels <= _UNLIKE:
+            correlations = f"{along_time:.2f} along T and by {along_channels:.2f} along C"
+            return Told(reading, f"neighbours correlate by {correlations}")
+    return None
+
+
+def _middle_of_first_clip(store: Store) -> torch.Tensor:
+    """A float64 block of the axes behind N, as many values of each as are to be read."""
+    most = (_MOST_SLICES, _MOST_SLICES, _WINDOW, _WINDOW)
+    index = [_middle(size, limit) for size, limit in zip(store.shape[1:], most, strict=True)]
+    block = torch.empty([1, *(part.stop - part.start for part in index)], dtype=store.dtype)
+    store.copy_to(block, (slice(0, 1), *index))
+    return block[0].double()
+
+
+def _middle(size: int, most: int) -> slice:
+    count = min(size, most)
+    start = (size - count) // 2
+    return slice(start, start + count)
+
+
+def _likeness(block: torch.Tensor, axis: int) -> float:
+    """The mean correlation of planes that are neighbours along ``axis``; flat ones count as 0.
+
+    NaN, which is beyond no threshold, where there is one plane only or a number is not finite.
+    """
+    planes = block.flatten(2).movedim(axis, 0)
+    # Without this a flat plane's deviations were rounding errors, which correlate, and not zeros.
+    offsets = planes - planes[..., :1]
+    directions = normalize(offsets - offsets.mean(-1, keepdim=True), dim=-1)
+    return float((directions[1:] * directions[:-1]).sum(-1).mean())

@@ -1,0 +1,184 @@
+"""Layers one after the other, and TAESD's block of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+
+from torch import Tensor
+
+from taesd_stream.models.global_pool import GlobalPool
+from taesd_stream.models.layers import Conv, Layer, Span, crop
+from taesd_stream.models.memory import Memory
+from tiling import Footprint, Interval
+
+__all__ = ["Chain", "Kept", "Residual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one layer keeps of its input for one tile.
+
+    Attributes:
+        layer: The layer.
+        channels: Of its input.
+        rows: Of its input plane.
+        columns: Of its input plane.
+    """
+
+    layer: Layer
+    channels: int
+    rows: Interval
+    columns: Interval
+
+    @property
+    def elements(self) -> int:
+        """The most that it holds."""
+        return self.layer.kept_steps * self.channels * self.rows.size * self.columns.size
+
+
+class Chain(Layer):
+    """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self._layers = tuple(layers)
+        for index, layer in enumerate(layers):
+            self.add_module(str(index), layer)
+        self._spans = lru_cache(maxsize=1024)(self._find_spans)
+
+    def _find_spans(self, want: Interval, size: int) -> tuple[Span, ...]:
+        """One span per layer, found from the last to the first: here the halo shrinks."""
+        sizes = [size]
+        for layer in self._layers[:-1]:
+            sizes.append(layer.out_size(sizes[-1]))
+        spans: list[Span] = []
+        for layer, layer_size in zip(reversed(self._layers), reversed(sizes), strict=True):
+            spans.append(layer.span(want, layer_size))
+            want = spans[-1].have
+        return tuple(reversed(spans))
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        all_rows = self._spans(rows.want, rows.size)
+        all_columns = self._spans(columns.want, columns.size)
+        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
+            if tensor.shape[0] == 0:  # a layer waits for more time steps
+                break
+            tensor = layer(tensor, y, x, memory)
+        return tensor
+
+    def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
+        """What each layer with a memory keeps of its input for one tile."""
+        all_rows = self._spans(rows.want, rows.size)
+        all_columns = self._spans(columns.want, columns.size)
+        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
+            if layer.kept_steps:
+                yield Kept(layer, channels, y.have, x.have)
+            channels = layer.out_channels(channels)
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self._spans(want, size)[0].have if self._layers else want
+
+    def out_size(self, size: int) -> int:
+        for layer in self._layers:
+            size = layer.out_size(size)
+        return size
+
+    def footprints(self) -> Iterator[Footprint]:
+        for layer in self._layers:
+            yield from layer.footprints()
+
+    def times(self) -> Iterator[Footprint]:
+        """What its layers read along time, in order."""
+        for layer in self._layers:
+            yield layer.time
+
+    def out_channels(self, channels: int) -> int:
+        for layer in self._layers:
+            channels = layer.out_channels(channels)
+        return channels
+
+    def _rates(self) -> Iterator[Fraction]:
+        """Time steps that reach each layer per step that reaches the first."""
+        rate = Fraction(1)
+        for layer in self._layers:
+            yield rate
+            rate *= Fraction(layer.time.upscale, layer.time.stride)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        for layer, rate in zip(self._layers, self._rates(), strict=True):
+            for density in layer.densities(channels):
+                yield density * rate
+            channels = layer.out_channels(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        for layer, layer_span in zip(self._layers, self._spans(span.want, span.size), strict=True):
+            yield from layer.extents(layer_span)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        # The caller holds the input until the last layer is done.
+        held = rows.have.size * columns.have.size * channels
+        most = 0
+        all_rows = self._spans(rows.want, rows.size)
+        all_columns = self._spans(columns.want, columns.size)
+        for index, (layer, rate) in enumerate(zip(self._layers, self._rates(), strict=True)):
+            peak = layer.peak(all_rows[index], all_columns[index], channels) * ceil(rate)
+            most = max(most, held + peak if index else peak)
+            channels = layer.out_channels(channels)
+        return most
+
+
+class Residual(Layer):
+    """relu(body(x) + skip(x)), the block that TAESD is built of.
+
+    Args:
+        body: Convolutions that keep the plane's size.
+        skip: A 1x1 convolution where the body changes the channels, else None.
+        pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
+            the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
+    """
+
+    def __init__(
+        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
+    ) -> None:
+        super().__init__()
+        self.conv = body
+        self.skip = skip
+        self.pool = pool
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        around = crop(tensor, rows, columns)
+        if self.skip is not None:
+            same_rows = Span(rows.want, rows.want, rows.size)
+            same_columns = Span(columns.want, columns.want, columns.size)
+            around = self.skip(around, same_rows, same_columns, memory)
+        out: Tensor = self.conv(tensor, rows, columns, memory)
+        return out.add_(around).relu_()
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self.conv.reads(want, size)
+
+    def footprints(self) -> Iterator[Footprint]:
+        yield from self.conv.footprints()
+
+    def out_channels(self, channels: int) -> int:
+        return self.conv.out_channels(channels)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.densities(channels)
+        if self.skip is not None:
+            yield from self.skip.densities(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield from self.conv.extents(span)
+        if self.skip is not None:
+            yield from self.skip.extents(span)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        peak = self.conv.peak(rows, columns, channels)
+        if self.skip is None:
+            return peak
+        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
