@@ -91,7 +91,6 @@ def _likeness(block: torch.Tensor, axis: int) -> float:
     NaN, which is beyond no threshold, where there is one plane only or a number is not finite.
     """
     planes = block.flatten(2).movedim(axis, 0)
-    # Without this a flat plane's deviations were rounding errors, which correlate, and not zeros.
-    offsets = planes - planes[..., :1]
-    directions = normalize(offsets - offsets.mean(-1, keepdim=True), dim=-1)
+    # The bound on norms keeps the rounding errors of flat planes from being taken for a picture.
+    directions = normalize(planes - planes.mean(-1, keepdim=True), dim=-1, eps=1e-9)
     return float((directions[1:] * directions[:-1]).sum(-1).mean())

@@ -21,17 +21,21 @@ class Memory:
             plane that the tile reads.
 
     Attributes:
-        after: The same after this step; a layer that kept nothing is missing.
+        after: The same after this step. A layer that the step did not reach keeps what it had.
     """
 
     def __init__(self, before: Mapping[nn.Module, Tensor] | None = None) -> None:
         self._before: Mapping[nn.Module, Tensor] = before or {}
-        self.after: dict[nn.Module, Tensor] = {}
+        self.after: dict[nn.Module, Tensor] = dict(self._before)
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """What a layer kept; None at the beginning of a video."""
         return self._before.get(layer)
 
     def keep(self, layer: nn.Module, steps: Tensor) -> None:
-        """Keep (steps, C, h, w) for a layer."""
+        """Keep (steps, C, h, w) for a layer, in place of what it kept before."""
         self.after[layer] = steps
+
+    def forget(self, layer: nn.Module) -> None:
+        """Keep nothing for a layer."""
+        self.after.pop(layer, None)

@@ -94,6 +94,8 @@ class TimePool(Layer):
         pooled = steps.shape[0] // stride * stride
         if pooled < steps.shape[0]:
             memory.keep(self, steps[pooled:].clone())
+        else:
+            memory.forget(self)
         grouped = rearrange(steps[:pooled], "(n s) c h w -> n (s c) h w", s=stride)
         if not pooled:
             return grouped
