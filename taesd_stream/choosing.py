@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from typing import TypedDict
@@ -22,12 +21,15 @@ from taesd_stream.models import VARIANTS, variants_for
 from tiling import TilePlan
 
 __all__ = [
+    "AHEAD",
     "Model",
-    "chosen_frames",
     "default_model",
     "open_with_model",
     "plan_for",
 ]
+
+AHEAD = 64
+"""Latents that may be read from a file before the frames of the first of them are written."""
 
 _log = logging.getLogger("taesd_stream")
 
@@ -57,37 +59,6 @@ def default_model(channels: int) -> str:
             f"model: latents of {channels} channels may be for {choices}; say which with --model"
         )
     return names[0]
-
-
-def chosen_frames(total: int | None, frames: slice | None) -> range:
-    """The numbers of the frames that are wanted out of ``total``.
-
-    Where ``total`` is None, nobody knows how many there are: the range ends where ``frames`` does,
-    or never.
-
-    Raises:
-        InputError: There is none of these, or of an unknown number they are counted from the end.
-
-    >>> chosen_frames(81, slice(78, None))
-    range(78, 81)
-    """
-    wanted = slice(None) if frames is None else frames
-    chosen = range(sys.maxsize if total is None else total)[wanted]
-    from_end = min(wanted.start or 0, wanted.stop or 0) < 0 or chosen.step < 0
-    if total is None and from_end:
-        raise InputError(
-            f"frames: expected numbers from 0 up where the number of frames is unknown, found"
-            f" {_in_words(wanted)}"
-        )
-    if not chosen:
-        of = "frames, the first being 0" if total is None else f"the {total} frames, from 0 up"
-        raise InputError(f"frames: expected some of {of}, found none in {_in_words(wanted)}")
-    return chosen
-
-
-def _in_words(wanted: slice) -> str:
-    parts = [wanted.start, wanted.stop] + [wanted.step] * (wanted.step is not None)
-    return ":".join("" if part is None else str(part) for part in parts)
 
 
 def open_with_model(
@@ -167,7 +138,6 @@ def plan_for(
         device=device, dtype=dtype, backend=backend, planning=True,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
-        chosen = chosen_frames(source.frames, frames)
-        count = None if source.frames is None else len(chosen)
-        shape = (source.channels, source.height, source.width)
-        return ae.plan(shape, frames=count, tile=tile, overlap=overlap, memory=memory)
+        return ae.plan_stream(
+            source, frames=frames, ahead=AHEAD, tile=tile, overlap=overlap, memory=memory
+        )

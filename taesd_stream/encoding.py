@@ -15,11 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from taesd_stream.choosing import Model, chosen_frames
+from taesd_stream.choosing import Model
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
+from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from taesd_stream.choosing import Model, chosen_frames, open_with_model
+from taesd_stream.choosing import AHEAD, Model, open_with_model
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
-from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.latents.opening import Latents
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import (
@@ -119,7 +116,7 @@ def render(
             the name holds %d or is a folder; .npy for uint8 (T, H, W, 3); .safetensors for uint8
             (T, 3, H, W) under the key "images"; "-" for Matroska on standard output.
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
-        frames: Which latents, such as ``slice(10, 20)``; None is all.
+        frames: Which frames, such as ``slice(10, 20)``; None is all.
         fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction.
         audio: A file whose sound goes along.
         overwrite: Whether an existing file may be replaced.
@@ -147,11 +144,9 @@ def render(
         device=device, dtype=dtype, backend=backend,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
-        chosen, count = _select(source, frames)
-        check_count(out, count)
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        shape = (source.channels, source.height, source.width)
-        plan = ae.plan(shape, frames=count, **options)
+        plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
+        check_count(out, plan.frames)
         height, width = plan.pixels.height, plan.pixels.width
         opening = partial(
             open_sink, out, width=width, height=height, rate=rate, codec=codec, crf=crf,
@@ -160,8 +155,9 @@ def render(
 
         def pictures() -> Generator[Frame]:
             on_plan(plan)
-            with FrameProgress(count, shown=progress) as bar:
-                for picture in ae.stream(chosen, on_tile=bar.part, **options):
+            with FrameProgress(plan.frames, shown=progress) as bar:
+                stream = ae.stream(source, frames=frames, ahead=AHEAD, on_tile=bar.part, **options)
+                for picture in stream:
                     yield picture
                     bar.frame()
 
@@ -178,20 +174,6 @@ def render(
             plan=plan,
             notes=sink.notes,
         )
-
-
-def _select(source: LatentSource, frames: slice | None) -> tuple[Iterator[Tensor], int | None]:
-    """The latents that were asked for, each checked under its own number, and how many."""
-    chosen = chosen_frames(source.frames, frames)
-    if source.frames is None:
-        numbered = islice(enumerate(source), chosen.start, chosen.stop, chosen.step)
-        return (_checked(latent, index) for index, latent in numbered), None
-    return (_checked(source[index], index) for index in chosen), len(chosen)
-
-
-def _checked(latent: Tensor, index: int) -> Tensor:
-    check_finite(latent, index)
-    return latent
 
 
 def _write_all(

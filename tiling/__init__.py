@@ -3,8 +3,9 @@
 from tiling.backoff import Backoff
 from tiling.blend import crops, windows
 from tiling.footprint import POINTWISE, Footprint, halo, out_size, reads, scale
+from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
-from tiling.plan import Block, Cover, Grid, PassPlan, TilePlan, choose_tile, format_bytes
+from tiling.plan import MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes
 
 __all__ = [
     "POINTWISE",
@@ -14,6 +15,7 @@ __all__ = [
     "Footprint",
     "Grid",
     "Interval",
+    "MemoryPlan",
     "PassPlan",
     "Region",
     "Size",

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tiling.plan import Block
+from tiling.grid import Block
 
 __all__ = ["Backoff"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiling.interval import Interval
-from tiling.plan import Cover
+from tiling.grid import Cover
 
 __all__ = ["crops", "windows"]
 

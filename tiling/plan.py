@@ -1,130 +1,15 @@
-"""Covers of axes, grids of planes, and the plan that is printed before work starts."""
+"""The plan that is printed before work starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from tiling.interval import Interval, Region, Size
+from tiling.grid import Grid
+from tiling.interval import Interval, Size
 
-__all__ = ["Block", "Cover", "Grid", "PassPlan", "TilePlan", "choose_tile", "format_bytes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """An axis cut into pieces of nearly equal length, none longer than ``tile``.
-
-    Equal pieces waste less halo than full ones followed by a sliver, and need less memory.
-
-    Attributes:
-        size: Cells along the axis.
-        tile: The most cells in a piece.
-
-    >>> [piece.size for piece in Cover(65, 64)]
-    [33, 32]
-    """
-
-    size: int
-    tile: int
-
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.tile < 1:
-            raise ValueError(f"a cover needs a size and a tile of at least 1; got {self}")
-
-    def __len__(self) -> int:
-        return (self.size + self.tile - 1) // self.tile
-
-    def __iter__(self) -> Iterator[Interval]:
-        pieces = len(self)
-        short, longer = divmod(self.size, pieces)
-        start = 0
-        for index in range(pieces):
-            stop = start + short + (index < longer)
-            yield Interval(start, stop)
-            start = stop
-
-    @property
-    def longest(self) -> int:
-        """Cells in the longest piece."""
-        return -(-self.size // len(self))
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A plane cut into tiles: the product of two covers.
-
-    Attributes:
-        rows: Cover of the height, in cells.
-        columns: Cover of the width, in cells.
-        cell: Side of a cell in elements of the plane; tiles begin and end at cells.
-
-    >>> len(Grid.of(Size(10, 7), tile=Size(4, 4), cell=8))
-    6
-    """
-
-    rows: Cover
-    columns: Cover
-    cell: int = 1
-
-    @classmethod
-    def of(cls, cells: Size, tile: Size, cell: int = 1) -> Grid:
-        """A grid over ``cells`` with tiles of at most ``tile`` cells."""
-        return cls(Cover(cells.height, tile.height), Cover(cells.width, tile.width), cell)
-
-    def __len__(self) -> int:
-        return len(self.rows) * len(self.columns)
-
-    def __iter__(self) -> Iterator[Region]:
-        """The tiles in the order in which they complete row bands soonest, in elements."""
-        for y in self.rows:
-            for x in self.columns:
-                yield Region(y, x).scale(self.cell)
-
-    @property
-    def tile(self) -> Size:
-        """The largest tile, in cells."""
-        return Size(self.rows.longest, self.columns.longest)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A unit of work: some frames of one tile.
-
-    >>> block = Block(Interval(0, 1), Region(Interval(0, 16), Interval(0, 8)))
-    >>> [part.region.shape for part in block.halve(cell=8)]
-    [Size(height=8, width=8), Size(height=8, width=8)]
-    """
-
-    frames: Interval
-    region: Region
-
-    @property
-    def volume(self) -> int:
-        """Output elements per channel."""
-        return self.frames.size * self.region.area
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """Frames, rows and columns, to index an array with."""
-        y, x = self.region.y, self.region.x
-        return (
-            slice(self.frames.start, self.frames.stop),
-            slice(y.start, y.stop),
-            slice(x.start, x.stop),
-        )
-
-    def halve(self, cell: int) -> tuple[Block, ...]:
-        """Two blocks, cut between frames or else across the longer side at a cell; or none."""
-        if self.frames.size > 1:
-            return tuple(Block(part, self.region) for part in self.frames.halve())
-        y, x = self.region.y, self.region.x
-        if max(y.size, x.size) <= cell:
-            return ()
-        if y.size >= x.size:
-            cut = [Region(part.scale(cell), x) for part in y.divide(cell).halve()]
-        else:
-            cut = [Region(y, part.scale(cell)) for part in x.divide(cell).halve()]
-        return tuple(Block(self.frames, region) for region in cut)
+__all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +30,45 @@ class PassPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What the tiles of a video remember between time steps, and the order in which they go.
+
+    Attributes:
+        segment: Time steps that each tile goes through before the next tile has its turn; None is
+            all of them: tile by tile.
+        home: Where a tile's memory lies meanwhile: "device", "host" or "scratch" (a file).
+        tiles_bytes: All that tiles remember at once.
+        held_bytes: What of that, and of finished output that waits for other tiles, is held in the
+            memory that is computed in, besides what a tile needs while it is computed.
+    """
+
+    segment: int | None
+    home: Literal["device", "host", "scratch"]
+    tiles_bytes: int
+    held_bytes: int
+
+    def __str__(self) -> str:
+        if self.segment is None:
+            return f"tile by tile through all steps, each remembering {self._size}"
+        turns = "frame by frame" if self.segment == 1 else f"{self.segment} steps a turn"
+        where = {"device": "", "host": " in the host's memory", "scratch": " in scratch files"}
+        return f"{turns}, remembering {self._size}{where[self.home]}"
+
+    @property
+    def _size(self) -> str:
+        return format_bytes(self.tiles_bytes)
+
+    def to_json(self) -> dict[str, object]:
+        """The plan as plain values."""
+        return {
+            "segment": self.segment,
+            "home": self.home,
+            "tiles_bytes": self.tiles_bytes,
+            "held_bytes": self.held_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TilePlan:
     """What a decode or an encode will do, known before it starts; ``str(plan)`` says it in words.
 
@@ -157,12 +81,13 @@ class TilePlan:
         overlap: "exact", or latents of blended overlap on every side of a tile.
         crops: Rows and columns of the pieces, in latents, that are computed each as a picture of
             its own; one piece unless blended.
-        batch: Frames computed together.
+        batch: Pictures or time steps computed together.
         passes: The runs over the plane (of the largest crop), in order.
-        work: Multiply-adds per frame.
-        undivided_work: Multiply-adds per frame of the undivided picture.
+        work: Multiply-adds per step.
+        undivided_work: Multiply-adds per step of the undivided picture.
         budget_bytes: The memory the plan was asked to stay under.
         where: Device, dtype and backend, for the reader.
+        memory: What tiles remember between time steps; None if they remember nothing.
     """
 
     model: str
@@ -178,6 +103,7 @@ class TilePlan:
     undivided_work: int
     budget_bytes: int
     where: str
+    memory: MemoryPlan | None = None
 
     @property
     def tile(self) -> Size:
@@ -197,13 +123,17 @@ class TilePlan:
     @property
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""
-        return self.batch * max(each.peak_bytes for each in self.passes)
+        held = self.memory.held_bytes if self.memory is not None else 0
+        return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
         count = "frames as they come" if self.frames is None else _plural(self.frames, "frame")
         goal = "latents" if self.action == "encode" else "pixels"
         made = self.latents if self.action == "encode" else self.pixels
-        together = f", {self.batch} frames at a time" if self.batch > 1 else ""
+        steps = "steps" if self.memory is not None else "frames"
+        together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
+        if self.memory is not None:
+            together += f", {self.memory}"
         return (
             f"{self.action} {count} of {made} {goal} with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"
@@ -240,6 +170,7 @@ class TilePlan:
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
+            "memory": None if self.memory is None else self.memory.to_json(),
             "recompute": self.recompute,
             "peak_bytes": self.peak_bytes,
             "budget_bytes": self.budget_bytes,

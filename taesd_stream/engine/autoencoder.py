@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from einops import rearrange
 from torch import Tensor
 
-from taesd_stream.engine.blended import blended_tiles
-from taesd_stream.engine.executor import Executor
-from taesd_stream.engine.inputs import as_one_picture, as_pictures
-from taesd_stream.engine.memory import default_budget, parse_bytes
-from taesd_stream.engine.pixels import to_bytes, to_images
-from taesd_stream.engine.planner import Budget, Overlap, Planner, Tile, TileOptions
+from taesd_stream.engine.clips import decode_clip, encode_clip, run_pictures, whole_course
+from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.decode_stream import DecodeStream, Frame
+from taesd_stream.engine.encode_stream import EncodeStream
+from taesd_stream.engine.inputs import as_pictures
+from taesd_stream.engine.orders import Course
+from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
+from taesd_stream.engine.stream_state import StreamState
+from taesd_stream.engine.windows import Window, check_enough, count_of, window_of
 from taesd_stream.errors import InputError
-from taesd_stream.latents import check_finite
+from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.variants import variant_named
-from tiling import Block, Size, TilePlan
+from tiling import Size, TilePlan
 
 __all__ = ["AutoEncoder"]
-
-OnTile = Callable[[int, int], None]
 
 
 class AutoEncoder:
@@ -54,13 +51,8 @@ class AutoEncoder:
     ) -> None:
         self.spec = spec
         self.settings = settings
-        self._encoder = encoder
-        self._decoder = decoder
-        self._planners = {
-            network: Planner(spec.name, network, settings)
-            for network in (encoder, decoder)
-            if network is not None
-        }
+        self._encoder = None if encoder is None else Coder(spec.name, encoder, settings)
+        self._decoder = None if decoder is None else Coder(spec.name, decoder, settings)
 
     def __repr__(self) -> str:
         return f"AutoEncoder({self.spec.name}, {self.settings})"
@@ -89,12 +81,19 @@ class AutoEncoder:
             NonFiniteError: A latent holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        flat = as_pictures(z, "latents", self.spec.latent_channels, self.spec.name)
-        for index, latent in enumerate(flat):
+        checked = as_pictures(z, "latents", self.spec.latent_channels, self.spec.name)
+        decoder = self._need("decoder")
+        for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        out = self._run(self._need("decoder"), flat, options, on_tile).clamp_(0, 1)
-        return out if z.dim() == 4 else rearrange(out, "(n t) c h w -> n t c h w", n=z.shape[0])
+        if not decoder.network.memories:
+            out = run_pictures(decoder, checked.flatten(0, -4), options, on_tile)
+            return out.clamp_(0, 1).view(*checked.shape[:-3], *out.shape[1:])
+        timing = self.spec.timing
+        clips = checked if checked.dim() == 5 else checked[:, None]
+        check_enough(self.spec, clips.shape[1])
+        made = [decode_clip(decoder, timing, clip, options, on_tile).clamp_(0, 1) for clip in clips]
+        return torch.cat(made) if checked.dim() == 4 else torch.stack(made)
 
     def encode(
         self,
@@ -120,52 +119,99 @@ class AutoEncoder:
             NonFiniteError: A picture holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        flat = as_pictures(x, "images", 3, self.spec.name)
-        for index, image in enumerate(flat):
+        checked = as_pictures(x, "images", 3, self.spec.name)
+        encoder = self._need("encoder")
+        for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
-        out = self._run(
-            self._need("encoder"),
-            flat,
-            TileOptions(tile=tile, overlap=overlap, memory=memory),
-            on_tile,
-        )
-        return out if x.dim() == 4 else rearrange(out, "(n t) c h w -> n t c h w", n=x.shape[0])
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        if not encoder.network.memories:
+            out = run_pictures(encoder, checked.flatten(0, -4), options, on_tile)
+            return out.view(*checked.shape[:-3], *out.shape[1:])
+        timing = self.spec.encode_timing
+        if checked.dim() == 4 and timing.latents(1) != 1:
+            raise InputError(
+                f"images: expected a video, (N, T, 3, H, W), since {self.spec.name} makes"
+                f" {timing.latents(1)} latents of one picture; found {tuple(x.shape)}"
+            )
+        clips = checked if checked.dim() == 5 else checked[:, None]
+        made = [encode_clip(encoder, timing, clip, options, on_tile) for clip in clips]
+        return torch.cat(made) if checked.dim() == 4 else torch.stack(made)
 
     def stream(
         self,
         latents: Iterable[Tensor],
         *,
+        frames: slice | None = None,
+        ahead: int = 1,
         tile: Tile = "auto",
         overlap: Overlap = "exact",
         memory: int | str = "auto",
         on_tile: OnTile | None = None,
-    ) -> Iterator[npt.NDArray[np.uint8]]:
-        """Frames from latents, one by one, each as soon as its latent is there.
+    ) -> Iterator[Frame]:
+        """Frames from the latents of one video, one by one, each as soon as it is known.
 
         Args:
-            latents: (C, h, w) tensors, all of one size; nothing is read ahead.
+            latents: (C, h, w) tensors, all of one size. A tensor, a list, or what ``open_latents``
+                returned is read where it is needed; an iterator is read to the end of ``frames``.
+            frames: Which frames, such as ``slice(100, 110)``; None is all. Decoding begins only as
+                far back as the model remembers.
+            ahead: The most latents read before the frames of the first of them go out. More than 1
+                is for files: it lets a GPU compute several at a time.
 
         Returns:
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        return self._frames(
-            self._need("decoder"),
-            latents,
-            TileOptions(tile=tile, overlap=overlap, memory=memory),
-            on_tile,
-        )
+        decoder = self._need("decoder")
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        window = self._window(decoder, latents, frames)
+        opened = DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile)
+        return _decoded(opened, window.select(latents))
+
+    def open_stream(
+        self,
+        *,
+        length: int | None = None,
+        state: StreamState | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        on_tile: OnTile | None = None,
+    ) -> DecodeStream:
+        """A video to be decoded by ``push``, for callers without an iterator.
+
+        Args:
+            length: How many latents will come, where that is known.
+            state: What another stream of this model saved; this one goes on from there.
+
+        Raises:
+            InputError: The state is another model's.
+
+        >>> import taesd_stream as ts
+        >>> live = ts.load("latent2rgb", device="cpu").open_stream()
+        >>> [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
+        ([(16, 24, 3)], [])
+        """
+        decoder = self._need("decoder")
+        total = length if state is None else state.total
+        frames = None if total is None else self.spec.timing.frames(total)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        window = Window.whole(total, frames)
+        opened = DecodeStream(decoder, self.spec, options, window, on_tile=on_tile)
+        if state is not None:
+            opened.go_on(state)
+        return opened
 
     def encode_stream(
         self,
-        frames: Iterable[npt.NDArray[np.uint8]],
+        frames: Iterable[Frame],
         *,
         tile: Tile = "auto",
         overlap: Overlap = "exact",
         memory: int | str = "auto",
         on_tile: OnTile | None = None,
     ) -> Iterator[Tensor]:
-        """Latents from frames, one by one, each as soon as its frame is there.
+        """Latents from the frames of one video, one by one, each as soon as it is known.
 
         Args:
             frames: (H, W, 3) RGB bytes; nothing is read ahead.
@@ -174,9 +220,21 @@ class AutoEncoder:
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        encoder = self._need("encoder")
+        opened = self.open_encode_stream(tile=tile, overlap=overlap, memory=memory, on_tile=on_tile)
+        return _encoded(opened, frames)
+
+    def open_encode_stream(
+        self,
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        on_tile: OnTile | None = None,
+    ) -> EncodeStream:
+        """A video to be encoded by ``push``, for callers without an iterator."""
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        return (self._run(encoder, to_images(frame[None]), options, on_tile)[0] for frame in frames)
+        course = Course(steps=None, pictures=None, ahead=1)
+        return EncodeStream(self._need("encoder"), self.spec, options, course, on_tile)
 
     def plan(
         self,
@@ -193,7 +251,7 @@ class AutoEncoder:
         Args:
             shape: (N, C, h, w) or (N, T, C, h, w) of latents, or of images to encode; or (C, h, w)
                 of those that come one by one, as to ``stream``.
-            frames: How many come one by one, if that is known.
+            frames: How many pictures are made (or encoded) one by one, if that is known.
 
         Raises:
             InputError: No such shape, or nothing fits the budget.
@@ -205,26 +263,57 @@ class AutoEncoder:
             raise InputError(
                 f"shape: expected (C, h, w), (N, C, h, w) or (N, T, C, h, w), found {sizes}"
             )
-        network = self._need(f"{action}r")
-        if sizes[-3] != network.channels:
+        coder = self._need(f"{action}r")
+        if sizes[-3] != coder.network.channels:
             raise InputError(
-                f"shape: {self.spec.name} takes {network.channels} channels to {action}, found"
-                f" {sizes[-3]} in {sizes}"
+                f"shape: {self.spec.name} takes {coder.network.channels} channels to {action},"
+                f" found {sizes[-3]} in {sizes}"
             )
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         plane = Size(*sizes[-2:])
         if len(sizes) == 3:
-            return replace(self._plan(network, plane, None, options), frames=frames)
+            return coder.plan(plane, Course(steps=None, pictures=frames, ahead=1), options)
         if frames is not None:
             raise InputError(
                 f"frames: expected none with {sizes}, whose first axes tell; found {frames}"
             )
-        return self._plan(network, plane, math.prod(sizes[:-3]), options)
+        return coder.plan(plane, self._course(coder, sizes[:-3], action), options)
 
-    def _need(self, part: str) -> Network:
-        network = {"decoder": self._decoder, "encoder": self._encoder}[part]
-        if network is not None:
-            return network
+    def plan_stream(
+        self,
+        latents: LatentSource,
+        *,
+        frames: slice | None = None,
+        ahead: int = 1,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+    ) -> TilePlan:
+        """What ``stream`` will do with latents that were opened.
+
+        Raises:
+            InputError: There are none of these frames, or nothing fits the budget.
+        """
+        decoder = self._need("decoder")
+        course = self._window(decoder, latents, frames).course(ahead)
+        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        return decoder.plan(Size(latents.height, latents.width), course, options)
+
+    def _course(self, coder: Coder, leading: tuple[int, ...], action: str) -> Course:
+        """The course of a tensor whose first axes these are."""
+        count = math.prod(leading)
+        if not coder.network.memories:
+            return whole_course(count, count)
+        clips, steps = leading if len(leading) == 2 else (leading[0], 1)
+        if action == "encode":
+            return whole_course(steps, count)
+        check_enough(self.spec, steps)
+        return whole_course(steps, clips * self.spec.timing.frames(steps))
+
+    def _need(self, part: str) -> Coder:
+        coder = {"decoder": self._decoder, "encoder": self._encoder}[part]
+        if coder is not None:
+            return coder
         if variant_named(self.spec.name).built_in:
             raise InputError(f"{self.spec.name} has no {part}, it only decodes; give another model")
         raise InputError(
@@ -232,90 +321,21 @@ class AutoEncoder:
             " that holds both"
         )
 
-    def _plan(
-        self, network: Network, plane: Size, frames: int | None, options: TileOptions
-    ) -> TilePlan:
-        firm = options["memory"] != "auto"
-        count = parse_bytes(options["memory"]) if firm else default_budget(self.settings.device)
-        budget = Budget(count, firm)
-        planner = self._planners[network]
-        return planner.plan(plane, frames, options["tile"], options["overlap"], budget)
+    def window(self, latents: LatentSource, frames: slice | None = None) -> Window:
+        """The frames, and their number, that ``stream`` will make of latents that were opened."""
+        return self._window(self._need("decoder"), latents, frames)
 
-    def _run(
-        self, network: Network, source: Tensor, options: TileOptions, on_tile: OnTile | None
-    ) -> Tensor:
-        """The network's output for a batch of pictures, not clamped."""
-        plane = Size(*source.shape[2:])
-        plan = self._plan(network, plane, source.shape[0], options)
-        made = network.out_plane(plane)
-        out = torch.zeros(
-            (source.shape[0], network.out_channels, made.height, made.width),
-            dtype=self.settings.dtype,
-            device=source.device,
-        )
-        executor = Executor(network, self.settings, plan.tile, plan.batch)
-        for block, tile in _watched(executor, plan, source, made, on_tile):
-            frames, y, x = block.slices
-            if plan.overlap == "exact":
-                out[frames, :, y, x] = tile
-            else:
-                out[frames, :, y, x] += tile.to(out)
-        return out
-
-    def _frames(
-        self,
-        network: Network,
-        latents: Iterable[Tensor],
-        options: TileOptions,
-        on_tile: OnTile | None,
-    ) -> Iterator[npt.NDArray[np.uint8]]:
-        """The work of ``stream``: one plan and one executor, made for the first latent."""
-        plan: TilePlan | None = None
-        first = Size(0, 0)
-        for index, latent in enumerate(latents):
-            one = as_one_picture(latent, index, self.spec)
-            plane = Size(*one.shape[2:])
-            if plan is None:
-                first, plan = plane, self._plan(network, plane, None, options)
-                executor = Executor(network, self.settings, plan.tile)
-            elif plane != first:
-                raise InputError(
-                    f"latent {index} is {plane}, but the stream began with {first};"
-                    " all latents of a video must have one size"
-                )
-            check_finite(latent, index)
-            yield _frame(executor, plan, one, network.out_plane(plane), on_tile)
+    def _window(self, decoder: Coder, latents: Iterable[Tensor], frames: slice | None) -> Window:
+        return window_of(decoder.network, self.spec, count_of(latents), frames)
 
 
-def _watched(
-    executor: Executor, plan: TilePlan, source: Tensor, made: Size, on_tile: OnTile | None
-) -> Iterator[tuple[Block, Tensor]]:
-    """The tiles of the output; blended ones are weighted, and to be added up."""
-    total = sum(y.size * x.size for y in plan.crops[0] for x in plan.crops[1])
-    total *= source.shape[0] * made.area // plan.latents.area
-    done = 0
-    blended = isinstance(plan.overlap, int)
-    tiles = blended_tiles(executor, plan, source, made) if blended else executor.run(source)
-    for block, tile in tiles:
-        yield block, tile
-        done += block.volume
-        if on_tile is not None:
-            on_tile(done, total)
+def _decoded(opened: DecodeStream, latents: Iterable[Tensor]) -> Iterator[Frame]:
+    for latent in latents:
+        yield from opened.take(latent)
+    yield from opened.finish()
 
 
-def _frame(
-    executor: Executor, plan: TilePlan, one: Tensor, made: Size, on_tile: OnTile | None
-) -> npt.NDArray[np.uint8]:
-    """One picture as bytes; exact tiles become bytes at once, blended ones are summed before."""
-    tiles = _watched(executor, plan, one, made, on_tile)
-    if plan.overlap == "exact":
-        frame = np.empty((made.height, made.width, 3), np.uint8)
-        for block, tile in tiles:
-            _, y, x = block.slices
-            frame[y, x] = to_bytes(tile[0])
-        return frame
-    total = torch.zeros((3, made.height, made.width))
-    for block, tile in tiles:
-        _, y, x = block.slices
-        total[:, y, x] += tile[0].to(total)
-    return to_bytes(total)
+def _encoded(opened: EncodeStream, frames: Iterable[Frame]) -> Iterator[Tensor]:
+    for frame in frames:
+        yield from opened.push(frame)
+    yield from opened.flush()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.states import TileStates
 from tiling import Block, Interval, Size, TilePlan, windows
 
 __all__ = ["blended_tiles"]
 
 
 def blended_tiles(
-    executor: Executor, plan: TilePlan, source: Tensor, made: Size
+    executor: Executor,
+    plan: TilePlan,
+    source: Tensor,
+    made: Size,
+    states: Sequence[TileStates | None],
 ) -> Iterator[tuple[Block, Tensor]]:
     """The parts whose sum is the blended output.
 
@@ -26,6 +32,7 @@ def blended_tiles(
         plan: A plan whose overlap is a number.
         source: The network's input, (N, C, h, w).
         made: Height and width of the output.
+        states: What each crop remembers of earlier steps, crop by crop in reading order.
 
     Yields:
         Where a part belongs, and the part, weighted, in float32.
@@ -35,16 +42,16 @@ def blended_tiles(
     plane = Size(*source.shape[2:])
     high = _weights(rows, made.height, up, int(plan.overlap))
     wide = _weights(columns, made.width, up, int(plan.overlap))
-    for row, row_weight in zip(rows, high, strict=True):
+    parts = product(zip(rows, high, strict=True), zip(columns, wide, strict=True))
+    for ((row, row_weight), (column, column_weight)), kept in zip(parts, states, strict=True):
         y = row.scale(down).clip(0, plane.height)
-        for column, column_weight in zip(columns, wide, strict=True):
-            x = column.scale(down).clip(0, plane.width)
-            crop = source[:, :, y.start : y.stop, x.start : x.stop]
-            for block, tile in executor.run(crop):
-                _, in_y, in_x = block.slices
-                weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
-                place = block.region.shift(row.start * up, column.start * up)
-                yield Block(block.frames, place), tile.float() * weight
+        x = column.scale(down).clip(0, plane.width)
+        crop = source[:, :, y.start : y.stop, x.start : x.stop]
+        for block, tile in executor.run(crop, kept):
+            _, in_y, in_x = block.slices
+            weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
+            place = block.region.shift(row.start * up, column.start * up)
+            yield Block(block.frames, place), tile.float() * weight
 
 
 def _weights(crops: tuple[Interval, ...], size: int, up: int, overlap: int) -> list[Tensor]:

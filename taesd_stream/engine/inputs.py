@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from einops import rearrange
 from torch import Tensor
 
 from taesd_stream.errors import InputError
@@ -12,7 +11,7 @@ __all__ = ["as_one_picture", "as_pictures"]
 
 
 def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
-    """(N, C, h, w) or (N, T, C, h, w) as (N T, C, h, w), checked."""
+    """(N, C, h, w) or (N, T, C, h, w), checked."""
     if not isinstance(tensor, Tensor):
         raise InputError(f"{what}: expected a torch tensor, found {type(tensor).__name__}")
     shape = tuple(tensor.shape)
@@ -26,7 +25,7 @@ def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
         )
     if not tensor.is_floating_point():
         raise InputError(f"{what}: expected floating-point values, found {tensor.dtype}")
-    return tensor if tensor.dim() == 4 else rearrange(tensor, "n t c h w -> (n t) c h w")
+    return tensor
 
 
 def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:

@@ -16,7 +16,6 @@ from taesd_stream.errors import ModelNotFoundError
 from taesd_stream.models import (
     VARIANTS,
     Checkpoint,
-    ModelSpec,
     Network,
     Variant,
     build,
@@ -27,6 +26,7 @@ from taesd_stream.models import (
     is_hub_name,
     official_names,
     read_checkpoint,
+    spec_of,
     variant_named,
 )
 
@@ -103,7 +103,7 @@ def outline(
     settings = resolve_settings(device, dtype, backend)
     encoder = empty_network(found.encoder) if found.encoder else None
     decoder = empty_network(found.decoder)
-    return AutoEncoder(_spec(found, encoder, decoder), settings, encoder, decoder)
+    return AutoEncoder(spec_of(found, encoder, decoder), settings, encoder, decoder)
 
 
 def _from_checkpoint(
@@ -120,17 +120,4 @@ def _assemble(
         if network is not None:
             network.requires_grad_(False).to(settings.device, settings.dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return AutoEncoder(_spec(variant, encoder, decoder), settings, encoder, decoder)
-
-
-def _spec(variant: Variant, encoder: Network | None, decoder: Network | None) -> ModelSpec:
-    return ModelSpec(
-        name=variant.name,
-        latent_channels=variant.latent_channels,
-        spatial_scale=variant.spatial_scale,
-        temporal_scale=1,
-        halo=decoder.halo if decoder is not None else None,
-        encoder_halo=encoder.halo if encoder is not None else None,
-        can_decode=decoder is not None,
-        can_encode=encoder is not None,
-    )
+    return AutoEncoder(spec_of(variant, encoder, decoder), settings, encoder, decoder)

@@ -5,12 +5,15 @@ from taesd_stream.models.detect import build, detect, empty_network
 from taesd_stream.models.hub import fetch_from_hub, is_hub_name
 from taesd_stream.models.network import Network
 from taesd_stream.models.official import cached, fetch, official_names
-from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.spec import ModelSpec, spec_of
+from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named, variants_for
 
 __all__ = [
     "VARIANTS",
     "Checkpoint",
+    "DecodeTiming",
+    "EncodeTiming",
     "ModelSpec",
     "Network",
     "Variant",
@@ -23,6 +26,7 @@ __all__ = [
     "is_hub_name",
     "official_names",
     "read_checkpoint",
+    "spec_of",
     "variant_named",
     "variants_for",
 ]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ModelSpec"]
+from taesd_stream.models.network import Network
+from taesd_stream.models.timing import DecodeTiming, EncodeTiming
+from taesd_stream.models.variants import Variant
+from tiling import Interval
+
+__all__ = ["ModelSpec", "spec_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,13 @@ class ModelSpec:
         latent_channels: Channels of the latents.
         spatial_scale: Pixels per latent along each axis.
         temporal_scale: Frames per latent along time; 1 for image models.
+        latents_back: How many earlier latents a frame depends on; 0 for image models.
+        frames_back: How many earlier frames a latent depends on when encoding.
+        first_frame_after: Latents that must have come before the first frame is known: the fewest
+            there can be. For taecvx that is so where the number of latents is known beforehand; if
+            it is not, the first frame is known at the end.
+        timing: Which frames latents become: ``timing.frames(16)`` says how many.
+        encode_timing: Which latents frames become: ``encode_timing.latents(81)``.
         halo: Latents that an exact tile of a decode reads around itself in one piece; None where
             the model has layers that see the whole plane (or has no decoder).
         encoder_halo: The same for an encode, also in latents.
@@ -31,3 +43,35 @@ class ModelSpec:
     encoder_halo: int | None
     can_decode: bool
     can_encode: bool
+    latents_back: int
+    frames_back: int
+    first_frame_after: int
+    timing: DecodeTiming
+    encode_timing: EncodeTiming
+
+
+def spec_of(variant: Variant, encoder: Network | None, decoder: Network | None) -> ModelSpec:
+    """The figures of a variant with the halves that were loaded."""
+    return ModelSpec(
+        name=variant.name,
+        latent_channels=variant.latent_channels,
+        spatial_scale=variant.spatial_scale,
+        temporal_scale=variant.timing.growth,
+        halo=decoder.halo if decoder is not None else None,
+        encoder_halo=encoder.halo if encoder is not None else None,
+        can_decode=decoder is not None,
+        can_encode=encoder is not None,
+        latents_back=_back(decoder),
+        frames_back=_back(encoder),
+        first_frame_after=variant.timing.least,
+        timing=variant.timing,
+        encode_timing=variant.encode_timing,
+    )
+
+
+def _back(network: Network | None) -> int:
+    """Input steps before its own that an output step depends on."""
+    if network is None:
+        return 0
+    up, down = network.rate
+    return -network.reads_steps(Interval(0, max(1, up // down))).start

@@ -128,6 +128,13 @@ def test_where_the_numbers_do_not_tell_the_user_is_asked_as_before(array, caplog
     assert not caplog.records
 
 
+def test_the_rounding_errors_of_flat_planes_are_no_picture():
+    levels = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    errors = levels[:, None].repeat(1, 63).mean(-1) - levels
+    unlike = torch.stack([levels[errors > 0][:8], levels[errors < 0][:8]], dim=1).flatten()
+    assert _told(unlike.view(16, 1, 1).repeat(1, 16, 1, 9, 7)) is None
+
+
 @pytest.mark.parametrize(("frames", "channels"), [(1, 16), (16, 1), (1, 1)])
 def test_single_slices_tell_nothing(frames, channels):
     assert _told(_clip(frames, channels)) is None

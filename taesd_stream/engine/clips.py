@@ -1,0 +1,105 @@
+"""Whole tensors, all at hand: pictures, and videos clip by clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.orders import Course
+from taesd_stream.engine.planner import TileOptions
+from taesd_stream.models.timing import DecodeTiming, EncodeTiming
+from tiling import Size
+
+__all__ = ["decode_clip", "encode_clip", "run_pictures", "whole_course"]
+
+
+def whole_course(steps: int, pictures: int) -> Course:
+    """The course of what is all at hand."""
+    return Course(steps=steps, pictures=pictures, ahead=None)
+
+
+def run_pictures(
+    coder: Coder, source: Tensor, options: TileOptions, on_tile: OnTile | None
+) -> Tensor:
+    """(N, C, h, w) to what the network makes of it, (N, C', H, W), not clamped."""
+    count = source.shape[0]
+    run = _begin(coder, source, whole_course(count, count), options)
+    out = _room(coder, run, source, count)
+    _fill(run, source, out, lambda step: step, on_tile)
+    return out
+
+
+def decode_clip(
+    coder: Coder,
+    timing: DecodeTiming,
+    latents: Tensor,
+    options: TileOptions,
+    on_tile: OnTile | None,
+) -> Tensor:
+    """(T, C, h, w) latents of one video to its frames, (T', 3, H, W), not clamped."""
+    total = latents.shape[0]
+    source = latents[: timing.usable(total)]
+    frames = timing.frames(total)
+    run = _begin(coder, source, whole_course(source.shape[0], frames), options)
+    out = _room(coder, run, source, frames)
+    _fill(run, source, out, lambda raw: timing.frame(raw, total), on_tile)
+    return out
+
+
+def encode_clip(
+    coder: Coder,
+    timing: EncodeTiming,
+    frames: Tensor,
+    options: TileOptions,
+    on_tile: OnTile | None,
+) -> Tensor:
+    """(T, 3, H, W) frames of one video to its latents, (T', C, h, w)."""
+    length = timing.group or frames.shape[0]
+    made = []
+    for group in torch.split(frames, length):
+        zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
+        repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
+        source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
+        steps = source.shape[0] // timing.shrink
+        run = _begin(coder, source, whole_course(source.shape[0], frames.shape[0]), options)
+        made.append(_room(coder, run, source, steps))
+        _fill(run, source, made[-1], lambda step: step, on_tile)
+    latents = made[0] if len(made) == 1 else torch.cat(made)
+    return latents[: latents.shape[0] - timing.tail]
+
+
+def _begin(coder: Coder, source: Tensor, course: Course, options: TileOptions) -> Run:
+    plane = Size(*source.shape[2:])
+    return coder.once(coder.plan(plane, course, options), plane)
+
+
+def _room(coder: Coder, run: Run, source: Tensor, steps: int) -> Tensor:
+    return torch.zeros(
+        (steps, coder.network.out_channels, run.made.height, run.made.width),
+        dtype=coder.settings.dtype,
+        device=source.device,
+    )
+
+
+def _fill(
+    run: Run,
+    source: Tensor,
+    out: Tensor,
+    place: Callable[[int], int | None],
+    on_tile: OnTile | None,
+) -> None:
+    """Compute ``source`` into ``out``; ``place`` tells where each output step goes, if anywhere."""
+    exact = run.plan.overlap == "exact"
+    for block, tile in run.tiles(source, on_tile):
+        steps, y, x = block.slices
+        for step, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
+            index = place(step)
+            if index is None:
+                continue
+            if exact:
+                out[index, :, y, x] = pixels
+            else:
+                out[index, :, y, x] += pixels.to(out)

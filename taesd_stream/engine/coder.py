@@ -1,0 +1,153 @@
+"""One half of a model and all it takes to run it: plans, executors, and what tiles remember."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from taesd_stream.engine.blended import blended_tiles
+from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.homes import HomeName
+from taesd_stream.engine.memory import default_budget, parse_bytes
+from taesd_stream.engine.orders import Budget, Course
+from taesd_stream.engine.planner import Planner, TileOptions
+from taesd_stream.engine.settings import Settings
+from taesd_stream.engine.states import TileStates
+from taesd_stream.errors import InputError
+from taesd_stream.models.network import Network
+from tiling import Block, Region, Size, TilePlan
+
+__all__ = ["Coder", "OnTile", "Run"]
+
+OnTile: TypeAlias = Callable[[int, int], None]
+"""Told after each tile how much is done, and of how much."""
+
+
+class Coder:
+    """An encoder or a decoder, ready to work.
+
+    Args:
+        model: The model's name.
+        network: The encoder or the decoder, on its device.
+        settings: Where and how it computes.
+    """
+
+    def __init__(self, model: str, network: Network, settings: Settings) -> None:
+        self.network = network
+        self.settings = settings
+        self._planner = Planner(model, network, settings)
+
+    def plan(self, plane: Size, course: Course, options: TileOptions) -> TilePlan:
+        """How pictures, or a video, of one size will be cut.
+
+        Raises:
+            InputError: An option makes no sense, or nothing fits the budget.
+        """
+        firm = options["memory"] != "auto"
+        count = parse_bytes(options["memory"]) if firm else default_budget(self.settings.device)
+        budget = Budget(count, firm)
+        return self._planner.plan(plane, course, options["tile"], options["overlap"], budget)
+
+    def once(self, plan: TilePlan, plane: Size) -> Run:
+        """Pictures, or one whole video, in a single call of ``tiles``."""
+        return Run(self, plan, plane, home=None)
+
+    def continued(self, plan: TilePlan, plane: Size) -> Run:
+        """One video in as many calls of ``tiles`` as it takes."""
+        home: HomeName = "device"
+        if plan.memory is not None:
+            home = plan.memory.home
+        return Run(self, plan, plane, home)
+
+
+class Run:
+    """Pictures, or one video, computed under one plan.
+
+    Attributes:
+        plan: How they are cut.
+        made: The plane that the network makes of its input.
+    """
+
+    def __init__(self, coder: Coder, plan: TilePlan, plane: Size, home: HomeName | None) -> None:
+        self.plan = plan
+        self.made = coder.network.out_plane(plane)
+        self._plane = plane
+        self._network, self._settings = coder.network, coder.settings
+        segment = plan.memory.segment if plan.memory is not None else None
+        self._executor = Executor(coder.network, coder.settings, plan.tile, plan.batch, segment)
+        _, down = coder.network.scale
+        self._states: list[TileStates | None] = []
+        for y in plan.crops[0]:
+            for x in plan.crops[1]:
+                crop = Region(y, x).scale(down).clip(plane).shape
+                self._states.append(self._executor.states(crop, home) if home else None)
+
+    def tiles(self, source: Tensor, on_tile: OnTile | None) -> Iterator[tuple[Block, Tensor]]:
+        """The tiles that the next steps make, (n, C, h, w); blended ones are to be added up.
+
+        Args:
+            source: (N, C, h, w), the next steps.
+        """
+        up, down = self._network.rate
+        seen = self._states[0].at if self._states[0] is not None else 0
+        frames = (seen + source.shape[0]) * up // down - seen * up // down
+        area = sum(y.size * x.size for y in self.plan.crops[0] for x in self.plan.crops[1])
+        total = frames * area * self.made.area // self.plan.latents.area
+        done = 0
+        if self.plan.overlap == "exact":
+            tiles = self._executor.run(source, self._states[0])
+        else:
+            tiles = blended_tiles(self._executor, self.plan, source, self.made, self._states)
+        for block, tile in tiles:
+            yield block, tile
+            done += block.volume
+            if on_tile is not None:
+                on_tile(done, total)
+
+    def remembered(self) -> dict[str, Tensor]:
+        """What the network's layers remember of the whole plane, by their names.
+
+        Raises:
+            InputError: The plan blends crops, each of which remembers for itself.
+        """
+        states = self._only_states()
+        if states is None:
+            return {}
+        kept = states.whole()
+        names = {layer: name for name, layer in self._network.memories.items()}
+        return {names[layer]: tensor for layer, tensor in kept.items() if layer in names}
+
+    def go_on(self, remembered: Mapping[str, Tensor], steps: int) -> None:
+        """Go on where ``remembered`` was asked, after so many steps.
+
+        Raises:
+            InputError: It is not what this network remembers of a plane of this size.
+        """
+        states = self._only_states()
+        if states is None:
+            return
+        kept: dict[nn.Module, Tensor] = {}
+        for want in self._network.passes[0].memories(Region.whole(self.made), self._plane):
+            name = next(n for n, layer in self._network.memories.items() if layer is want.layer)
+            shape = (want.channels, want.rows.size, want.columns.size)
+            if name in remembered and tuple(remembered[name].shape[1:]) == shape:
+                kept[want.layer] = remembered[name].to(
+                    self._settings.device, self._settings.dtype, memory_format=torch.channels_last
+                )
+        if len(kept) != len(remembered):
+            raise InputError(
+                f"state: expected what {self.plan.model} remembers of {self.plan.latents} latents,"
+                " found memories of other names or shapes; go on with the model that made it"
+            )
+        states.begin_with(kept, steps)
+
+    def _only_states(self) -> TileStates | None:
+        if self.plan.overlap != "exact":
+            raise InputError(
+                "state: expected exact tiles, found blended ones, which remember each for itself;"
+                " leave overlap out"
+            )
+        return self._states[0]

@@ -1,0 +1,154 @@
+"""In which order tiles and time steps go, and where what tiles remember lies meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from taesd_stream.engine.cuts import Cut
+from taesd_stream.engine.homes import HomeName
+from taesd_stream.engine.memory import default_budget
+from taesd_stream.models.network import Network
+from tiling import MemoryPlan, Size, format_bytes
+
+__all__ = ["MOST_STEPS", "Budget", "Course", "Order", "Way", "orders"]
+
+MOST_STEPS = 16
+"""Steps computed together at most."""
+
+# What it costs to move memories out of the way and back, at each tile's turn. TAEHV on two cores:
+# a turn of one step took 1.1 to 1.2 times as long with scratch files as without.
+_FROM_HOST = 1.1
+_FROM_SCRATCH = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How steps come and how what they make goes out.
+
+    Attributes:
+        steps: Time steps, or pictures, that will come; None if nobody knows.
+        pictures: What to call their number, for the reader: pictures made or read; None if unknown.
+        ahead: The most steps taken in before what the first of them makes goes out; None if all
+            are at hand, and what they make has its place.
+    """
+
+    steps: int | None
+    pictures: int | None
+    ahead: int | None
+
+    @property
+    def has_place(self) -> bool:
+        """Whether output needs no room besides the place that the caller has for it."""
+        return self.ahead is None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One way to go about a video.
+
+    Attributes:
+        home: Where a tile's memory lies while others have their turn.
+        whole: Whether each tile goes through all steps in one turn.
+        costs: How many times as long it takes as with memories at hand.
+    """
+
+    home: HomeName
+    whole: bool = False
+    costs: float = 1.0
+
+
+def orders(course: Course, device: torch.device) -> tuple[Order, ...]:
+    """The ways to go about a video, best first."""
+    if course.has_place:
+        return (Order("device", whole=True),)
+    found = [Order("device")]
+    if course.steps is not None and course.ahead is not None and course.steps <= course.ahead:
+        found.append(Order("device", whole=True))
+    if device.type != "cpu":
+        found.append(Order("host", costs=_FROM_HOST))
+    return (*found, Order("scratch", costs=_FROM_SCRATCH))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Memory to stay under.
+
+    Attributes:
+        bytes: How much.
+        is_firm: Whether the caller named it. A tile that the caller named may exceed a budget that
+            was only read off the machine, never one that was asked for.
+    """
+
+    bytes: int
+    is_firm: bool
+
+    def __str__(self) -> str:
+        return f"{format_bytes(self.bytes)} {'asked for' if self.is_firm else 'to be had'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One order for a given video, and what it holds besides what a tile needs.
+
+    Attributes:
+        crops: How many pieces of the picture are computed each as a picture of its own.
+        together: The most steps that the device gains by when they are computed together.
+    """
+
+    network: Network
+    plane: Size
+    order: Order
+    course: Course
+    budget: Budget
+    crops: int
+    together: int
+
+    @property
+    def is_last_resort(self) -> bool:
+        return self.order.home == "scratch" or self.course.has_place
+
+    @property
+    def _step_bytes(self) -> int:
+        """Finished bytes of what one step makes."""
+        up, down = self.network.rate
+        pixels = self.network.out_plane(self.plane).area * 3 * up // down
+        return self.crops * pixels if self.network.scale[1] == 1 else 0
+
+    @property
+    def segment(self) -> int | None:
+        """Steps that a tile goes through in its turn."""
+        if self.order.whole:
+            return None
+        ahead = self.course.ahead or 1
+        if self.order.home == "device":
+            ahead = min(ahead, self.together)
+        room = self.budget.bytes // (4 * max(1, self._step_bytes))
+        return max(1, min(ahead, room))
+
+    def memory(self, cut: Cut) -> MemoryPlan | None:
+        """What tiles remember; None if nothing."""
+        if not self.network.memories:
+            return None
+        # While a tile is computed, what it remembered before is held too.
+        held = 2 * cut.tile_bytes
+        steps = self.course.steps if self.segment is None else self.segment
+        if not self.course.has_place:
+            held += self._step_bytes * ((steps or 1) - 1)
+        tiles = cut.tile_bytes if self.order.whole else self.crops * cut.tiles_bytes
+        if self.order.home == "device" and not self.order.whole:
+            held += tiles
+        elif self.order.home != "device":
+            held += cut.tile_bytes
+        return MemoryPlan(self.segment, self.order.home, tiles, held)
+
+    def peak_bytes(self, cut: Cut) -> int:
+        """The most that is held at once; more than there can be where the host has no room."""
+        memory = self.memory(cut)
+        if memory is None:
+            return cut.peak_bytes
+        if memory.home == "host" and memory.tiles_bytes > default_budget(torch.device("cpu")):
+            return sys.maxsize
+        return cut.peak_bytes + memory.held_bytes

@@ -1,0 +1,98 @@
+"""A video half decoded, to be saved, moved and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from taesd_stream.errors import InputError
+
+__all__ = ["StreamState"]
+
+_FORMAT = "taesd-stream state 1"
+_PENDING = "pending"
+_MEMORY = "memory."
+
+
+@dataclass(frozen=True, eq=False)
+class StreamState:
+    """All that a stream knows between two latents; tensors lie in the host's memory.
+
+    It fits any tile, budget and device, but only the model that made it.
+
+    Attributes:
+        model: The model's name.
+        height: Of a latent, in latents.
+        width: Of a latent, in latents.
+        done: How many latents were decoded.
+        total: How many there are in the end; None if that was not known.
+        memory: What each layer remembers of the whole plane, (steps, C, h, w), by its name.
+        pending: (T, C, h, w), latents that came and wait; None if there are none.
+    """
+
+    model: str
+    height: int
+    width: int
+    done: int
+    total: int | None
+    memory: Mapping[str, Tensor]
+    pending: Tensor | None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a .safetensors file, in place of what may be there."""
+        tensors = {_MEMORY + name: tensor.contiguous() for name, tensor in self.memory.items()}
+        if self.pending is not None:
+            tensors[_PENDING] = self.pending.contiguous().cpu()
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        part = Path(f"{os.fspath(path)}.part")
+        save_file(tensors, part, metadata={"format": _FORMAT, "state": json.dumps(numbers)})
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> StreamState:
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: The file holds no such state.
+        """
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                found = (file.metadata() or {}).get("format")
+                if found != _FORMAT:
+                    raise InputError(
+                        f"state: expected a file that a stream was saved to, found"
+                        f" {found or 'another .safetensors'} in {path}"
+                    )
+                numbers = json.loads(file.metadata()["state"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return cls._of(numbers, tensors)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"state: {path} cannot be read ({error}); save it again") from error
+
+    @classmethod
+    def _of(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamState:
+        memory = {
+            name.removeprefix(_MEMORY): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_MEMORY)
+        }
+        return cls(
+            model=str(numbers["model"]),
+            height=int(numbers["height"]),
+            width=int(numbers["width"]),
+            done=int(numbers["done"]),
+            total=None if numbers["total"] is None else int(numbers["total"]),
+            memory=memory,
+            pending=tensors.get(_PENDING),
+        )
+
+
+_NUMBERS = ("model", "height", "width", "done", "total")
