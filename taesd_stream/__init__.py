@@ -28,15 +28,20 @@ from taesd_stream.errors import (
 if TYPE_CHECKING:
     from taesd_stream.encoding import encode_file
     from taesd_stream.engine import AutoEncoder
+    from taesd_stream.engine.decode_stream import DecodeStream
+    from taesd_stream.engine.encode_stream import EncodeStream
     from taesd_stream.engine.load import load
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
+    from taesd_stream.models.stream_state import StreamState
     from taesd_stream.rendering import Rendered, render
 
 __all__ = [
     "AutoEncoder",
     "CheckpointError",
+    "DecodeStream",
     "DownloadError",
+    "EncodeStream",
     "InputError",
     "Interrupted",
     "LatentSource",
@@ -48,6 +53,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "Rendered",
+    "StreamState",
     "TaesdStreamError",
     "encode_file",
     "load",
@@ -57,9 +63,12 @@ __all__ = [
 
 _HOMES = {
     "AutoEncoder": "taesd_stream.engine",
+    "DecodeStream": "taesd_stream.engine.decode_stream",
+    "EncodeStream": "taesd_stream.engine.encode_stream",
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
     "Rendered": "taesd_stream.rendering",
+    "StreamState": "taesd_stream.models.stream_state",
     "encode_file": "taesd_stream.encoding",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",

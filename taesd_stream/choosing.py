@@ -39,11 +39,13 @@ Model = str | os.PathLike[str] | Mapping[str, Tensor] | AutoEncoder
 def default_model(channels: int) -> str:
     """The official model for latents of so many channels; four are taken for Stable Diffusion 1's.
 
-    Raises:
-        InputError: None has so many channels, or several very different ones have.
+    Of several for the latents of one diffusion model it is the first and smallest.
 
-    >>> default_model(4)
-    'taesd'
+    Raises:
+        InputError: None has so many channels, or several for very different latents have.
+
+    >>> default_model(4), default_model(48)
+    ('taesd', 'taew2_2')
     """
     fitting = variants_for(channels)
     if not fitting:
@@ -53,7 +55,7 @@ def default_model(channels: int) -> str:
             f" {', '.join(map(str, known))}; if the axes were misread, give --layout"
         )
     names = [each.name for each in fitting]
-    if len(names) > 1 and names[0] != "taesd":
+    if len({each.latents_of for each in fitting}) > 1 and names[0] != "taesd":
         choices = " or ".join(f"{each.name} ({each.latents_of})" for each in fitting)
         raise InputError(
             f"model: latents of {channels} channels may be for {choices}; say which with --model"
@@ -71,9 +73,13 @@ def open_with_model(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
     planning: bool = False,
 ) -> tuple[LatentSource, AutoEncoder]:
-    """Open latents and load the model for them; without ``model``, the official one.
+    """Open latents and load the model for them.
+
+    Without ``model`` it is the official one: of ``variant``, or else for the number of channels.
 
     Args:
         planning: Make a model that can plan and not compute: one given by name needs no weights.
@@ -81,7 +87,11 @@ def open_with_model(
     Raises:
         InputError: Either cannot be opened, or they do not fit each other.
     """
-    settings = _Settings(variant=variant, device=device, dtype=dtype, backend=backend)
+    settings = _Settings(
+        variant=variant, device=device, dtype=dtype, backend=backend,
+        time_upscale=time_upscale, space_upscale=space_upscale,
+    )  # fmt: skip
+    model = variant if model is None else model
     if model is not None:
         ae = _loaded(model, settings, planning)
         channels = ae.spec.latent_channels
@@ -100,6 +110,8 @@ class _Settings(TypedDict):
     device: str | torch.device
     dtype: str | torch.dtype
     backend: str
+    time_upscale: bool
+    space_upscale: bool
 
 
 def _loaded(model: Model, settings: _Settings, planning: bool) -> AutoEncoder:
@@ -124,6 +136,8 @@ def plan_for(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
 ) -> TilePlan:
     """What ``render`` would do with these latents; a model given by name needs no weights.
 
@@ -135,7 +149,8 @@ def plan_for(
     """
     source, ae = open_with_model(
         latents, model, variant=variant, layout=layout, key=key,
-        device=device, dtype=dtype, backend=backend, planning=True,
+        device=device, dtype=dtype, backend=backend, time_upscale=time_upscale,
+        space_upscale=space_upscale, planning=True,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
         return ae.plan_stream(

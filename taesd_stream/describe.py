@@ -13,7 +13,9 @@ from taesd_stream.models import (
     build,
     cached,
     detect,
+    fitting_variants,
     read_checkpoint,
+    spec_of,
     variants_for,
 )
 
@@ -89,7 +91,12 @@ def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
         CheckpointError: None that is known.
     """
     checkpoint = read_checkpoint(path)
-    variant = detect(checkpoint)
+    fitting = fitting_variants(checkpoint)
+    variant = fitting[0]
+    same_frames = len({each.timing for each in fitting}) == 1
+    if same_frames:
+        variant = detect(checkpoint)
+    name = variant.name if same_frames else " or ".join(each.name for each in fitting)
     encoder, decoder = build(variant, checkpoint)
     parts = {"encoder": encoder, "decoder": decoder}
     counts = {
@@ -97,22 +104,33 @@ def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
         for name, network in parts.items()
         if network is not None
     }
-    halo = decoder.halo if decoder is not None else None
+    spec = spec_of(variant, encoder, decoder)
     held = " and ".join(f"{name} of {count:,} parameters" for name, count in counts.items())
+    latents_of = variant.latents_of if same_frames else "one of these (say which with --variant)"
     words = (
-        f"{checkpoint.origin}: {variant.name}, for the latents of {variant.latents_of}:"
-        f" {variant.latent_channels} channels, {variant.spatial_scale} pixels per latent; {held}"
+        f"{checkpoint.origin}: {name}, for the latents of {latents_of}:"
+        f" {variant.latent_channels} channels, {variant.spatial_scale} pixels"
+        f"{_and_frames(variant)} per latent; {held}"
     )
     return words, {
         "kind": "checkpoint",
         "file": str(path),
-        "model": variant.name,
-        "latents_of": variant.latents_of,
+        "model": variant.name if same_frames else None,
+        "fits": [each.name for each in fitting],
+        "latents_of": variant.latents_of if same_frames else None,
         "latent_channels": variant.latent_channels,
         "spatial_scale": variant.spatial_scale,
-        "halo": halo,
+        "temporal_scale": variant.timing.growth,
+        "latents_back": spec.latents_back,
+        "first_frame_after": spec.first_frame_after,
+        "halo": spec.halo,
         "parameters": counts,
     }
+
+
+def _and_frames(variant: Variant) -> str:
+    frames = variant.timing.growth
+    return f" and {frames} frames" if frames > 1 else ""
 
 
 def model_rows() -> list[dict[str, Any]]:
@@ -123,6 +141,7 @@ def model_rows() -> list[dict[str, Any]]:
             "latents of": each.latents_of,
             "channels": each.latent_channels,
             "scale": each.spatial_scale,
+            "frames": each.timing.growth,
             "weights": _where(each),
         }
         for each in VARIANTS

@@ -100,6 +100,8 @@ def render(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
     codec: str | None = None,
     crf: int | None = None,
     lossless: bool = False,
@@ -142,6 +144,7 @@ def render(
     source, ae = open_with_model(
         latents, model, variant=variant, layout=layout, key=key,
         device=device, dtype=dtype, backend=backend,
+        time_upscale=time_upscale, space_upscale=space_upscale,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)

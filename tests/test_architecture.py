@@ -226,7 +226,9 @@ def test_the_public_names_are_these_and_all_resolve() -> None:
     assert sorted(ts.__all__) == [
         "AutoEncoder",
         "CheckpointError",
+        "DecodeStream",
         "DownloadError",
+        "EncodeStream",
         "InputError",
         "Interrupted",
         "LatentSource",
@@ -238,6 +240,7 @@ def test_the_public_names_are_these_and_all_resolve() -> None:
         "OutOfMemoryError",
         "OutputError",
         "Rendered",
+        "StreamState",
         "TaesdStreamError",
         "encode_file",
         "load",

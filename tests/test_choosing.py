@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import taesd_stream as ts
-from taesd_stream.choosing import chosen_frames, default_model, open_with_model, plan_for
+from taesd_stream.choosing import default_model, open_with_model, plan_for
+from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError, LayoutError
 
 

@@ -129,5 +129,6 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         "latents of": "Stable Diffusion 1 and 2",
         "channels": 4,
         "scale": 8,
+        "frames": 1,
         "weights": "downloaded when first used",
     }

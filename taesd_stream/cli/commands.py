@@ -23,6 +23,8 @@ from tiling import TilePlan
 __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
 
 _ENGINE = ("tile", "overlap", "memory", "device", "dtype", "backend")
+_LATENTS = ("model", "variant", "layout", "key", "frames")
+_REDUCED = ("time_upscale", "space_upscale")
 _FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
 
 
@@ -33,7 +35,9 @@ def decode(arguments: Namespace) -> None:
         arguments.output,
         progress=not arguments.json,
         on_plan=_teller(arguments),
-        **_pick(arguments, "model", "variant", "layout", "key", "frames", *_ENGINE, *_FILE),
+        **_pick(
+            arguments, "model", "variant", "layout", "key", "frames", *_REDUCED, *_ENGINE, *_FILE
+        ),
     )
     _report(arguments, done)
 
@@ -66,7 +70,7 @@ def plan(arguments: Namespace) -> None:
     """What decode would do."""
     made = plan_for(
         arguments.input,
-        **_pick(arguments, "model", "variant", "layout", "key", "frames", *_ENGINE),
+        **_pick(arguments, *_LATENTS, *_REDUCED, *_ENGINE),
     )
     _say(arguments, str(made), made.to_json())
 

@@ -24,8 +24,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="taesd-video",
         description=(
-            "Decode the latents of Stable Diffusion, FLUX and Sana into pictures and videos:"
-            " exactly, tile by tile, in bounded memory."
+            "Decode the latents of Stable Diffusion, FLUX, Sana, Wan, Hunyuan Video, CogVideoX, LTX"
+            " and others into pictures and videos: exactly, tile by tile, in bounded memory."
         ),
         epilog=(
             "See `taesd-video COMMAND --help` for the options of a command. Exit status: 0 done;"
@@ -53,6 +53,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         " name holds %%d or is a folder); .npy .safetensors; - for Matroska on standard output",
     )
     _model_options(parser)
+    _reduced_options(parser)
     _frames_option(parser)
     _engine_options(parser)
     _file_options(parser)
@@ -81,6 +82,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what decode would do, without doing it; no weights are needed."
     _latents_in(parser)
     _model_options(parser)
+    _reduced_options(parser)
     _frames_option(parser)
     _engine_options(parser)
     _json_option(parser)
@@ -132,7 +134,25 @@ def _model_options(parser: argparse.ArgumentParser, default: str | None = None) 
         f" Hugging Face hub; default: {default or 'the official one for the latents channels'}",
     )
     parser.add_argument(
-        "--variant", metavar="V", help="the model's name, where a checkpoint's shapes fit several"
+        "--variant",
+        metavar="V",
+        help="the model's name, where a checkpoint's shapes fit several; without --model, the"
+        " official model of that name",
+    )
+
+
+def _reduced_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-time-upscale",
+        dest="time_upscale",
+        action="store_false",
+        help="a cheap preview: one frame per latent (TAEHV and its kin)",
+    )
+    parser.add_argument(
+        "--no-space-upscale",
+        dest="space_upscale",
+        action="store_false",
+        help="a cheaper one: small frames, a pixel or a few per latent (TAEHV and its kin)",
     )
 
 

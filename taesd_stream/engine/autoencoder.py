@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -16,12 +18,12 @@ from taesd_stream.engine.inputs import as_pictures
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
-from taesd_stream.engine.stream_state import StreamState
-from taesd_stream.engine.windows import Window, check_enough, count_of, window_of
+from taesd_stream.engine.windows import Window, check_enough, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
 from taesd_stream.models.variants import variant_named
 from tiling import Size, TilePlan
 
@@ -164,9 +166,13 @@ class AutoEncoder:
         """
         decoder = self._need("decoder")
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        window = self._window(decoder, latents, frames)
-        opened = DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile)
-        return _decoded(opened, window.select(latents))
+        windows = windows_of(decoder.network, self.spec, latents, frames)
+        opened = [
+            DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile)
+            for window in windows
+        ]
+        selected = [window.select(latents) for window in windows]
+        return chain.from_iterable(map(_decoded, opened, selected))
 
     def open_stream(
         self,
@@ -295,9 +301,13 @@ class AutoEncoder:
             InputError: There are none of these frames, or nothing fits the budget.
         """
         decoder = self._need("decoder")
-        course = self._window(decoder, latents, frames).course(ahead)
+        windows = windows_of(decoder.network, self.spec, latents, frames)
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        return decoder.plan(Size(latents.height, latents.width), course, options)
+        plane = Size(latents.height, latents.width)
+        plan = decoder.plan(plane, windows[0].course(ahead), options)
+        counts = [window.frame_count for window in windows]
+        known = [count for count in counts if count is not None]
+        return replace(plan, frames=sum(known) if len(known) == len(counts) else None)
 
     def _course(self, coder: Coder, leading: tuple[int, ...], action: str) -> Course:
         """The course of a tensor whose first axes these are."""
@@ -320,13 +330,6 @@ class AutoEncoder:
             f"{self.spec.name} was loaded without its {part}; give the {part}'s file, or a file"
             " that holds both"
         )
-
-    def window(self, latents: LatentSource, frames: slice | None = None) -> Window:
-        """The frames, and their number, that ``stream`` will make of latents that were opened."""
-        return self._window(self._need("decoder"), latents, frames)
-
-    def _window(self, decoder: Coder, latents: Iterable[Tensor], frames: slice | None) -> Window:
-        return window_of(decoder.network, self.spec, count_of(latents), frames)
 
 
 def _decoded(opened: DecodeStream, latents: Iterable[Tensor]) -> Iterator[Frame]:

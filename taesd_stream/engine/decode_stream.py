@@ -15,11 +15,11 @@ from taesd_stream.engine.inputs import as_one_picture
 from taesd_stream.engine.pixels import to_bytes
 from taesd_stream.engine.planner import TileOptions
 from taesd_stream.engine.spool import Spool
-from taesd_stream.engine.stream_state import StreamState
 from taesd_stream.engine.windows import Window, check_enough
 from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
 __all__ = ["DecodeStream", "Frame"]
@@ -124,10 +124,11 @@ class DecodeStream:
     def take(self, latent: Tensor) -> Iterator[Frame]:
         """``push``, frame by frame."""
         number = self._number(self._arrived)
-        one = as_one_picture(latent, number, self._spec)
+        name = self._window.offset + number
+        one = as_one_picture(latent, name, self._spec)
         if self._closed or (self._total is not None and number >= self._total):
             raise InputError(
-                f"latent {number}: expected no more after"
+                f"latent {name}: expected no more after"
                 f" {'the stream was flushed' if self._closed else f'{self._total} latents'};"
                 " open another stream"
             )
@@ -136,10 +137,10 @@ class DecodeStream:
             self._begin(plane)
         elif plane != self._plane:
             raise InputError(
-                f"latent {number} is {plane}, but the stream began with {self._plane};"
+                f"latent {name} is {plane}, but the stream began with {self._plane};"
                 " all latents of a video must have one size"
             )
-        check_finite(latent, number)
+        check_finite(latent, name)
         self._waiting.put(latent)
         self._arrived += 1
         yield from self._advance()

@@ -40,6 +40,8 @@ def load(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
@@ -51,6 +53,9 @@ def load(
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or a torch device.
         dtype: "auto" (float32 on a CPU, float16 on a GPU), or a torch dtype or its name.
         backend: "auto" or "torch".
+        time_upscale: Make all frames; False makes one per latent, for a cheap preview (TAEHV).
+        space_upscale: Make them full size; False makes them as small as the latents, times the
+            model's patch size, for a cheaper one yet.
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
@@ -60,22 +65,32 @@ def load(
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
     settings = resolve_settings(device, dtype, backend)
+    read, named = _read(model, variant)
+    if read is None:
+        found = variant_named(named or "")
+        return _assemble(found, None, found.decoder(), settings)
+    found = detect(read, named).reduced(time_upscale=time_upscale, space_upscale=space_upscale)
+    return _assemble(found, *build(found, read), settings)
+
+
+def _read(
+    model: str | os.PathLike[str] | Mapping[str, Tensor], variant: str | None
+) -> tuple[Checkpoint | None, str | None]:
+    """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
     if isinstance(model, Mapping):
-        return _from_checkpoint(read_checkpoint(model), variant, settings)
+        return read_checkpoint(model), variant
     if Path(model).exists():
-        return _from_checkpoint(read_checkpoint(Path(model)), variant, settings)
+        return read_checkpoint(Path(model)), variant
     name = os.fspath(model)
     if name.lower() in official_names() or any(each.name == name.lower() for each in VARIANTS):
         found = variant_named(name)
         if found.built_in:
-            return _assemble(found, None, found.decoder(), settings)
-        checkpoint = read_checkpoint(fetch(found.name)[-1])
-        return _from_checkpoint(checkpoint, variant or found.name, settings)
+            return None, found.name
+        return read_checkpoint(fetch(found.name)[-1]), variant or found.name
     if is_hub_name(name) and not Path(name).suffix:
         checkpoint = read_checkpoint(fetch_from_hub(name))
         # The snapshot's folder is named after a commit; the repository's name says more.
-        named = replace(checkpoint, stem_hint=name.rpartition("/")[2])
-        return _from_checkpoint(named, variant, settings)
+        return replace(checkpoint, stem_hint=name.rpartition("/")[2]), variant
     known = ", ".join(each.name for each in VARIANTS)
     raise ModelNotFoundError(
         f"model: expected a file or folder of weights, owner/name on the hub, or one of {known};"
@@ -90,6 +105,8 @@ def outline(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
 ) -> AutoEncoder:
     """A model that can plan but not compute: a variant given by name has no weights yet.
 
@@ -98,19 +115,16 @@ def outline(
     """
     name = os.fspath(model).lower()
     if Path(model).exists() or all(each.name != name for each in VARIANTS):
-        return load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+        return load(
+            model, variant=variant, device=device, dtype=dtype, backend=backend,
+            time_upscale=time_upscale, space_upscale=space_upscale,
+        )  # fmt: skip
     found = variant_named(name)
+    found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
     settings = resolve_settings(device, dtype, backend)
     encoder = empty_network(found.encoder) if found.encoder else None
     decoder = empty_network(found.decoder)
     return AutoEncoder(spec_of(found, encoder, decoder), settings, encoder, decoder)
-
-
-def _from_checkpoint(
-    checkpoint: Checkpoint, variant: str | None, settings: Settings
-) -> AutoEncoder:
-    found = detect(checkpoint, variant)
-    return _assemble(found, *build(found, checkpoint), settings)
 
 
 def _assemble(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from torch import Tensor
@@ -16,7 +16,7 @@ from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from tiling import Interval
 
-__all__ = ["Window", "check_enough", "chosen_frames", "count_of", "window_of"]
+__all__ = ["Window", "check_enough", "chosen_frames", "count_of", "window_of", "windows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,13 @@ class Window:
         frames: Their numbers; without end where nobody knows how many there are.
         latents: The numbers of the latents, in the order in which to decode them; the same.
         total: How many latents the whole video has; None if nobody knows.
+        offset: Latents that come before this video's first one in the same source.
     """
 
     frames: range
     latents: range
     total: int | None
+    offset: int = 0
 
     @classmethod
     def whole(cls, total: int | None, frames: int | None) -> Window:
@@ -51,7 +53,7 @@ class Window:
     def select(self, latents: Iterable[Tensor]) -> Iterator[Tensor]:
         """Its latents out of all of them, read in order and no further than needed."""
         if count_of(latents) is not None and isinstance(latents, LatentSource | Tensor | Sequence):
-            return (latents[number] for number in self.latents)
+            return (latents[self.offset + number] for number in self.latents)
         return islice(latents, self.latents.start, self.latents.stop, self.latents.step)
 
 
@@ -64,6 +66,32 @@ def count_of(latents: Iterable[Tensor]) -> int | None:
     return len(latents) if isinstance(latents, Sequence) else None
 
 
+def windows_of(
+    network: Network, spec: ModelSpec, latents: Iterable[Tensor], frames: slice | None
+) -> list[Window]:
+    """The windows of the frames ``frames`` of one video, or of several one after the other.
+
+    Raises:
+        InputError: There are too few latents, or none of these frames.
+    """
+    total = count_of(latents)
+    clips = latents.clips if isinstance(latents, LatentSource) else 1
+    if clips == 1 or total is None or not network.memories:
+        return [window_of(network, spec, total, frames)]
+    length = total // clips
+    check_enough(spec, length)
+    each = spec.timing.frames(length)
+    chosen = chosen_frames(clips * each, frames)
+    found = []
+    for clip in range(clips):
+        wanted = [frame - clip * each for frame in chosen if frame // each == clip]
+        if wanted:
+            there = slice(wanted[0], wanted[-1] + 1, chosen.step)
+            window = window_of(network, spec, length, there)
+            found.append(replace(window, offset=clip * length))
+    return found
+
+
 def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slice | None) -> Window:
     """The window of the frames ``frames`` of a video of ``total`` latents.
 
@@ -74,6 +102,8 @@ def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slic
         InputError: There are too few latents, or none of these frames.
     """
     timing = spec.timing
+    if total == 0:
+        return Window.whole(0, 0)
     check_enough(spec, total)
     chosen = chosen_frames(None if total is None else timing.frames(total), frames)
     if not network.memories:

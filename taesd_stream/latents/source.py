@@ -76,6 +76,11 @@ class LatentSource(ABC):
         """What all latents take in the stored dtype, in bytes; None if their number is unknown."""
 
     @property
+    def clips(self) -> int:
+        """How many videos there are, one after the other, each of as many latents."""
+        return 1
+
+    @property
     def channels(self) -> int:
         return self._size("C")
 
@@ -169,6 +174,10 @@ class StoredSource(LatentSource):
     @property
     def frames(self) -> int:
         return self._clips * self._clip_frames
+
+    @property
+    def clips(self) -> int:
+        return self._clips
 
     @property
     def nbytes(self) -> int:

@@ -1,7 +1,7 @@
 """Networks, and where their weights come from."""
 
 from taesd_stream.models.checkpoint import Checkpoint, read_checkpoint
-from taesd_stream.models.detect import build, detect, empty_network
+from taesd_stream.models.detect import build, detect, empty_network, fitting_variants
 from taesd_stream.models.hub import fetch_from_hub, is_hub_name
 from taesd_stream.models.network import Network
 from taesd_stream.models.official import cached, fetch, official_names
@@ -23,6 +23,7 @@ __all__ = [
     "empty_network",
     "fetch",
     "fetch_from_hub",
+    "fitting_variants",
     "is_hub_name",
     "official_names",
     "read_checkpoint",

@@ -13,7 +13,7 @@ from taesd_stream.models.checkpoint import Checkpoint
 from taesd_stream.models.network import Network
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named
 
-__all__ = ["build", "detect", "empty_network"]
+__all__ = ["build", "detect", "empty_network", "fitting_variants"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -31,7 +31,7 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
             that differ in more than their weights.
         ModelNotFoundError: No variant goes by that name.
     """
-    fitting = [each for each in VARIANTS if not each.built_in and not _misfit(each, checkpoint)]
+    fitting = fitting_variants(checkpoint)
     if variant is not None:
         named = variant_named(variant)
         if named not in fitting:
@@ -42,8 +42,6 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
                 f" {others}"
             )
         return named
-    if not fitting:
-        raise CheckpointError(_unknown(checkpoint))
     hint = (checkpoint.stem_hint or "").lower()
     hinted = [each for each in fitting if each.name in hint]
     if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
@@ -57,6 +55,18 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
             checkpoint.origin, names, chosen.name, why,
         )  # fmt: skip
     return chosen
+
+
+def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
+    """The variants that have a checkpoint's shapes.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    fitting = [each for each in VARIANTS if not each.built_in and not _misfit(each, checkpoint)]
+    if not fitting:
+        raise CheckpointError(_unknown(checkpoint))
+    return fitting
 
 
 def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Network | None]:

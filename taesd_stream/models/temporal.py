@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from taesd_stream.models.chain import Chain
@@ -96,7 +95,8 @@ class TimePool(Layer):
             memory.keep(self, steps[pooled:].clone())
         else:
             memory.forget(self)
-        grouped = rearrange(steps[:pooled], "(n s) c h w -> n (s c) h w", s=stride)
+        _, channels, height, width = steps.shape
+        grouped = steps[:pooled].reshape(pooled // stride, stride * channels, height, width)
         if not pooled:
             return grouped
         grouped = grouped.contiguous(memory_format=torch.channels_last)
@@ -130,7 +130,8 @@ class TimeGrow(Layer):
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         grown: Tensor = self.conv(tensor, rows, columns, memory)
-        apart = rearrange(grown, "n (s c) h w -> (n s) c h w", s=self.time.upscale)
+        steps, channels = tensor.shape[0] * self.time.upscale, tensor.shape[1]
+        apart = grown.reshape(steps, channels, *grown.shape[2:])
         return apart.contiguous(memory_format=torch.channels_last)
 
     def densities(self, channels: int) -> Iterator[Fraction | int]:

@@ -207,8 +207,8 @@ def variant_named(name: str) -> Variant:
 def variants_for(channels: int, *, built_in: bool = False) -> tuple[Variant, ...]:
     """The variants whose latents have ``channels`` channels.
 
-    >>> [variant.name for variant in variants_for(32)]
-    ['taef2', 'taesana']
+    >>> [variant.name for variant in variants_for(48)]
+    ['taew2_2', 'taew2_2_super']
     """
     return tuple(
         variant

@@ -95,11 +95,9 @@ def test_info_of_neither(command, tmp_path: Path) -> None:
     assert missing.complaint.count("missing.pt") == 1
 
 
-@pytest.mark.parametrize(("name", "counts"), [("wan_t2v.pth", [16, 16]), ("sd_ncthw.pt", [16, 4])])
-def test_info_of_axes_that_fit_two_layouts(
-    command, shared: Path, name: str, counts: list[int]
-) -> None:
-    source = shared / "latents" / name
+def test_info_of_axes_that_fit_two_layouts(command, tmp_path: Path) -> None:
+    source = tmp_path / "z.pt"
+    torch.save(torch.zeros(1, 4, 16, 6, 8), source)
     outcome = command("info", source)
     assert outcome.status == 0
     assert "NCTHW: " in outcome.out
@@ -107,7 +105,7 @@ def test_info_of_axes_that_fit_two_layouts(
     told = json.loads(command("info", source, "--json").out)
     assert told["layout"] is None
     assert [each["layout"] for each in told["readings"]] == ["N C T H W", "N T C H W"]
-    assert [each["latents"] for each in told["readings"]] == counts
+    assert [each["latents"] for each in told["readings"]] == [16, 4]
     assert command("decode", source, "a.mp4").status == 2
 
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from taesd_stream.models.chain import Chain, Residual
 from taesd_stream.models.layers import (
-    Chain,
     Conv,
     Layer,
     ReLU,
-    Residual,
     SmoothUpsample,
     SoftClamp,
     Upsample,
 )
+from taesd_stream.models.memory import Memory
 from tiling import Interval
 
 properties = settings(max_examples=60, deadline=None, derandomize=True)
@@ -37,7 +37,7 @@ def initialised(layer: Layer, seed: int = 0) -> Layer:
 
 
 def conv(cin: int, cout: int, kernel: int = 3, stride: int = 1, bias: bool = True) -> Conv:
-    layer = Conv(cin, cout, kernel, stride, bias)
+    layer = Conv(cin, cout, kernel, stride, bias=bias)
     initialised(layer, seed=cin + 10 * cout + 100 * kernel)
     return layer
 
@@ -95,7 +95,7 @@ def plain(layer: Layer, tensor: Tensor) -> Tensor:
 def part_of(layer: Layer, tensor: Tensor, y: Interval, x: Interval) -> Tensor:
     rows, columns = layer.span(y, tensor.shape[2]), layer.span(x, tensor.shape[3])
     have = tensor[:, :, rows.have.start : rows.have.stop, columns.have.start : columns.have.stop]
-    return layer(have.clone(), rows, columns)
+    return layer(have.clone(), rows, columns, Memory())
 
 
 @st.composite
@@ -146,7 +146,7 @@ def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) 
             return out
 
     with Counting():
-        layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span)
+        layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span, Memory())
     extents = list(layer.extents(span))
     work = sum(d * e * e for d, e in zip(layer.densities(4), extents, strict=True))
     assert work == counted
@@ -189,7 +189,7 @@ def test_peak_is_no_less_than_what_is_really_held(name: str, data: st.DataObject
     rows, columns = layer.span(y, size), layer.span(x, size)
     tensor = torch.rand(1, 4, rows.have.size, columns.have.size)
     with LiveElements(tensor) as live:
-        layer(tensor, rows, columns)
+        layer(tensor, rows, columns, Memory())
     # Of an upsampled plane the next layer may read a row and a column less; all of it is held.
     slack = 1.2 if name == "decoder" else 1
     assert 0 < live.most <= slack * layer.peak(rows, columns, 4)

@@ -20,8 +20,10 @@ from taesd_stream.models.architectures import (
     taesd_decoder,
     taesd_encoder,
 )
+from taesd_stream.models.chain import Chain, Residual
 from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Chain, Conv, Layer, ReLU, Residual, SoftClamp, Upsample
+from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
 from tiling import Size
 
@@ -95,7 +97,7 @@ def our_layer(part: Part) -> Layer:
             convs = [Conv(part.cin, part.cout), ReLU(), Conv(part.cout, part.cout)]
             skip = None if part.cin == part.cout else Conv(part.cin, part.cout, 1, bias=False)
             return Residual(Chain(convs), skip, GlobalPool(part.cin) if part.pool else None)
-    return Conv(part.cin, part.cout, part.kernel, part.stride, part.bias)
+    return Conv(part.cin, part.cout, part.kernel, part.stride, bias=part.bias)
 
 
 def pair(parts: Sequence[Part]) -> tuple[Network, nn.Sequential]:
@@ -104,7 +106,7 @@ def pair(parts: Sequence[Part]) -> tuple[Network, nn.Sequential]:
     generator = torch.Generator().manual_seed(len(parts))
     for parameter in theirs.parameters():
         nn.init.uniform_(parameter, -0.4, 0.4, generator=generator)
-    ours = Network([our_layer(part) for part in parts], parts[0].cin)
+    ours = Network(dict(enumerate(our_layer(part) for part in parts)), parts[0].cin)
     assert ours.shapes() == {n: tuple(t.shape) for n, t in theirs.state_dict().items()}
     ours.load_state_dict(theirs.state_dict())
     return ours.requires_grad_(False), theirs.requires_grad_(False)
@@ -198,12 +200,14 @@ def test_the_halo_of_a_decoder_is_how_far_a_latent_really_reaches(build: object)
     latents[..., middle] = torch.nan
     reached = {}
     for column in (middle - reach - 1, middle - reach, middle + reach, middle + reach + 1):
-        stage = Executor(network, ON_CPU, Size(1, 1))._stages(Size(1, width))[0]
+        stage = Executor(network, ON_CPU, Size(1, 1))._stages(Size(1, width), None)[0]
         (region,) = [r for r in stage.grid if r.x.start == column * up]
         rows = stage.each.body.span(region.y, 1)
         columns = stage.each.body.span(region.x, width)
         part = latents[..., columns.have.start : columns.have.stop]
-        reached[column - middle] = bool(stage.each.body(part, rows, columns).isnan().any())
+        reached[column - middle] = bool(
+            stage.each.body(part, rows, columns, Memory()).isnan().any()
+        )
     assert reached == {-reach - 1: False, -reach: True, reach: True, reach + 1: False}
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from taesd_stream.errors import ModelNotFoundError
 from taesd_stream.models import VARIANTS, Variant, official_names, variant_named, variants_for
 from taesd_stream.models.linear_maps import FLUX1, SD1, SD3, LinearMap
+from taesd_stream.models.memory import Memory
 from tiling import Interval
 
 OFFICIAL = json.loads(
@@ -59,8 +60,10 @@ def test_a_name_is_found_in_any_case_or_refused_in_one_line() -> None:
 
 
 def test_variants_by_channels() -> None:
-    assert [variant.name for variant in variants_for(4)] == ["taesd", "taesdxl"]
-    assert [variant.name for variant in variants_for(16)] == ["taesd3", "taef1"]
+    assert [variant.name for variant in variants_for(4)] == ["taesd", "taesdxl", "taesdv"]
+    assert [variant.name for variant in variants_for(16)] == [
+        "taesd3", "taef1", "taehv", "taew2_1", "taeos1_3", "taecvx",
+    ]  # fmt: skip
     assert variants_for(5) == ()
     assert all(variant.built_in for variant in variants_for(4, built_in=True))
 
@@ -83,5 +86,5 @@ def test_the_linear_map_is_a_matrix_then_smooth_enlargement(
     rows = only.body.span(Interval(0, 40), 5)
     columns = only.body.span(Interval(0, 32), 4)
     with torch.no_grad():
-        made = only.body(latents, rows, columns)
+        made = only.body(latents, rows, columns, Memory())
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)

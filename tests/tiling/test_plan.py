@@ -164,6 +164,7 @@ def test_the_plan_is_plain_json() -> None:
         "overlap": "exact",
         "passes": 1,
         "batch": 1,
+        "memory": None,
         "recompute": pytest.approx(0.1),
         "peak_bytes": 320 << 20,
         "budget_bytes": 2 << 30,
