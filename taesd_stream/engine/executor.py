@@ -200,9 +200,8 @@ class Executor:
         states = stage.states
         at = states.at if states is not None else 0
         with torch.inference_mode(), _full_float32(self._settings):
-            memory = Memory()
-            if states is not None:
-                memory = states.recall(block.region, at + block.frames.start)
+            before = states.recall(block.region, at + block.frames.start) if states else None
+            memory = Memory(before, together=self._batch)
             tile = _part(plane, Block(block.frames, Region(rows.have, columns.have))).to(
                 self._settings.device, self._settings.dtype, memory_format=torch.channels_last
             )
@@ -210,7 +209,7 @@ class Executor:
                 tile = pool(tile, block.frames)
             made: Tensor = stage.each.body(tile, rows, columns, memory)
             if states is not None:
-                states.keep(block.region, at + block.frames.stop, memory)
+                states.keep(block.region, at + block.frames.stop, memory.kept)
         return made
 
     def _on_shrink(self, block: Block, left: int) -> None:

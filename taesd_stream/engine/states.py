@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from taesd_stream.engine.homes import Home, Memories
 from taesd_stream.models.chain import Kept
-from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Pass
 from tiling import Region, Size
 
@@ -57,15 +56,15 @@ class TileStates:
         self._entries: dict[Region, _Entry] = {}
         self._in_use: tuple[Region, Memories] | None = None
 
-    def recall(self, tile: Region, at: int) -> Memory:
+    def recall(self, tile: Region, at: int) -> Memories:
         """What a tile of the output remembers after ``at`` time steps."""
         self._send_home(unless=tile)
         entry = self._entries.get(tile)
         if entry is not None and entry.at == at:
-            return Memory(entry.kept())
-        return Memory(self._put_together(tile, at))
+            return entry.kept()
+        return self._put_together(tile, at)
 
-    def keep(self, tile: Region, at: int, memory: Memory) -> None:
+    def keep(self, tile: Region, at: int, kept: Memories) -> None:
         """Take what a tile remembers after ``at`` time steps, and forget what that replaces."""
         if tile not in self._entries:
             self._supersede(tile, at)
@@ -73,9 +72,8 @@ class TileStates:
             self._entries.pop(tile, None)
             self._in_use = None
             return
-        after = memory.after
-        self._entries[tile] = _Entry(at, tile.area, lambda: after)
-        self._in_use = (tile, after)
+        self._entries[tile] = _Entry(at, tile.area, lambda: kept)
+        self._in_use = (tile, kept)
 
     def whole(self) -> dict[nn.Module, Tensor]:
         """What is remembered of the whole plane, in the host's memory."""

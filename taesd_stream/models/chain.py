@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil
 
+import torch
 from torch import Tensor
 
 from taesd_stream.models.global_pool import GlobalPool
@@ -64,10 +64,22 @@ class Chain(Layer):
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         all_rows = self._spans(rows.want, rows.size)
         all_columns = self._spans(columns.want, columns.size)
-        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
+        return self._run(
+            tensor, tuple(zip(self._layers, all_rows, all_columns, strict=True)), memory
+        )
+
+    def _run(
+        self, tensor: Tensor, tasks: tuple[tuple[Layer, Span, Span], ...], memory: Memory
+    ) -> Tensor:
+        """Run the layers; where one makes many steps of few, the others take them in turn."""
+        for index, (layer, y, x) in enumerate(tasks):
             if tensor.shape[0] == 0:  # a layer waits for more time steps
                 break
             tensor = layer(tensor, y, x, memory)
+            if layer.time.upscale > 1 and tensor.shape[0] > memory.together:
+                left = tasks[index + 1 :]
+                parts = torch.split(tensor, memory.together)
+                return torch.cat([self._run(part, left, memory) for part in parts])
         return tensor
 
     def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
@@ -122,12 +134,21 @@ class Chain(Layer):
         # The caller holds the input until the last layer is done.
         held = rows.have.size * columns.have.size * channels
         most = 0
+        made = 1
         all_rows = self._spans(rows.want, rows.size)
         all_columns = self._spans(columns.want, columns.size)
-        for index, (layer, rate) in enumerate(zip(self._layers, self._rates(), strict=True)):
-            peak = layer.peak(all_rows[index], all_columns[index], channels) * ceil(rate)
+        for index, (layer, y, x) in enumerate(
+            zip(self._layers, all_rows, all_columns, strict=True)
+        ):
+            peak = layer.peak(y, x, channels)
             most = max(most, held + peak if index else peak)
             channels = layer.out_channels(channels)
+            if layer.time.upscale > 1:
+                # The steps it made wait for their turn, and what they become for the last of them.
+                held += layer.time.upscale * y.want.size * x.want.size * channels
+                made *= layer.time.upscale
+        if made > 1:
+            most += 2 * made * rows.want.size * columns.want.size * channels
         return most
 
 

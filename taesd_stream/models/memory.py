@@ -1,7 +1,8 @@
 """What layers keep of earlier time steps.
 
 A memory belongs to one tile of one video and is explicit: a layer is handed what it kept before and
-hands back what it keeps now. Nothing is changed in place, so a step that fails can be run again.
+hands back what it keeps now. What it was made of is never changed, so a step that fails can be run
+again.
 """
 
 from __future__ import annotations
@@ -14,28 +15,32 @@ __all__ = ["Memory"]
 
 
 class Memory:
-    """What the layers of a network kept of the steps before, and what they keep of this one.
+    """What the layers of a network keep while a tile goes through its next time steps.
 
     Args:
-        before: (steps, C, h, w) of every layer that has kept anything, over the part of its input
-            plane that the tile reads.
+        kept: (steps, C, h, w) of every layer that has kept anything, over the part of its input
+            plane that the tile reads; not changed.
+        together: The most time steps that a layer is given at once, where there is a choice: fewer
+            need less memory.
 
     Attributes:
-        after: The same after this step. A layer that the step did not reach keeps what it had.
+        kept: What every layer keeps now.
     """
 
-    def __init__(self, before: Mapping[nn.Module, Tensor] | None = None) -> None:
-        self._before: Mapping[nn.Module, Tensor] = before or {}
-        self.after: dict[nn.Module, Tensor] = dict(self._before)
+    def __init__(
+        self, kept: Mapping[nn.Module, Tensor] | None = None, *, together: int = 1
+    ) -> None:
+        self.kept = dict(kept or {})
+        self.together = together
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """What a layer kept; None at the beginning of a video."""
-        return self._before.get(layer)
+        return self.kept.get(layer)
 
     def keep(self, layer: nn.Module, steps: Tensor) -> None:
         """Keep (steps, C, h, w) for a layer, in place of what it kept before."""
-        self.after[layer] = steps
+        self.kept[layer] = steps
 
     def forget(self, layer: nn.Module) -> None:
         """Keep nothing for a layer."""
-        self.after.pop(layer, None)
+        self.kept.pop(layer, None)
