@@ -232,15 +232,26 @@ class AutoEncoder:
     def open_encode_stream(
         self,
         *,
+        state: StreamState | None = None,
         tile: Tile = "auto",
         overlap: Overlap = "exact",
         memory: int | str = "auto",
         on_tile: OnTile | None = None,
     ) -> EncodeStream:
-        """A video to be encoded by ``push``, for callers without an iterator."""
+        """A video to be encoded by ``push``, for callers without an iterator.
+
+        Args:
+            state: What another stream of this model saved; this one goes on from there.
+
+        Raises:
+            InputError: The state is another model's.
+        """
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         course = Course(steps=None, pictures=None, ahead=1)
-        return EncodeStream(self._need("encoder"), self.spec, options, course, on_tile)
+        opened = EncodeStream(self._need("encoder"), self.spec, options, course, on_tile)
+        if state is not None:
+            opened.go_on(state)
+        return opened
 
     def plan(
         self,

@@ -93,14 +93,16 @@ class DecodeStream:
         """
         if self._run is None or self._plane is None:
             raise InputError("state: expected a stream that has begun, found no latent yet")
+        waiting = self._waiting.all()
         return StreamState(
             model=self._spec.name,
+            action="decode",
             height=self._plane.height,
             width=self._plane.width,
             done=self._done,
             total=self._total,
             memory=self._run.remembered(),
-            pending=self._waiting.all(),
+            pending={} if waiting is None else {"latents": waiting},
         )
 
     def go_on(self, state: StreamState) -> None:
@@ -109,15 +111,11 @@ class DecodeStream:
         Raises:
             InputError: It is another model's.
         """
-        if state.model != self._spec.name:
-            raise InputError(
-                f"state: expected one of {self._spec.name}, found one of {state.model}; load that"
-                " model to go on with it"
-            )
+        state.check(self._spec.name, "decode")
         self._total = state.total
         self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
         self._arrived = self._done = state.done
-        for latent in [] if state.pending is None else state.pending:
+        for latent in state.pending.get("latents", ()):
             self._waiting.put(latent)
             self._arrived += 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planner import TileOptions
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
 __all__ = ["EncodeStream"]
@@ -34,7 +36,8 @@ class EncodeStream:
         course: Course,
         on_tile: OnTile | None,
     ) -> None:
-        self._coder, self._timing, self._options = coder, spec.encode_timing, options
+        self._coder, self._spec, self._options = coder, spec, options
+        self._timing = spec.encode_timing
         self._course, self._on_tile = course, on_tile
         self._seen = 0
         self._last: Frame | None = None
@@ -57,17 +60,9 @@ class EncodeStream:
             InputError: Its shape is wrong, or the stream was flushed.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        if self._closed:
-            raise InputError("frame: expected none after the stream was flushed; open another")
-        if frame.ndim != 3 or frame.shape[2] != 3:
-            raise InputError(f"frame {self._seen}: expected (H, W, 3), found {frame.shape}")
-        if self._last is not None and frame.shape != self._last.shape:
-            raise InputError(
-                f"frame {self._seen} is {Size(*frame.shape[:2])}, but the stream began with"
-                f" {Size(*self._last.shape[:2])}; all frames of a video must have one size"
-            )
-        self._last = frame
-        self._held.extend(self._feed(frame))
+        self._check(frame)
+        self._last = frame.copy()
+        self._held.extend(self._feed(self._last))
         return self._release(self._timing.tail)
 
     def flush(self) -> list[Tensor]:
@@ -80,6 +75,62 @@ class EncodeStream:
         self._closed = True
         return self._release(0)
 
+    def save(self) -> StreamState:
+        """All that is needed to go on later, or elsewhere: ``open_encode_stream(state=...)``.
+
+        Raises:
+            InputError: No frame has come yet, or tiles are blended.
+        """
+        if self._run is None or self._last is None:
+            raise InputError("state: expected a stream that has begun, found no frame yet")
+        pending = {"frame": torch.from_numpy(self._last)}
+        if self._held:
+            pending["latents"] = torch.stack(list(self._held))
+        return StreamState(
+            model=self._spec.name,
+            action="encode",
+            height=self._last.shape[0],
+            width=self._last.shape[1],
+            done=self._seen,
+            total=None,
+            memory=self._run.remembered(),
+            pending=pending,
+        )
+
+    def go_on(self, state: StreamState) -> None:
+        """Take over what another stream of this model saved.
+
+        Raises:
+            InputError: It is another model's.
+        """
+        state.check(self._spec.name, "encode")
+        self._seen = state.done
+        self._last = state.pending["frame"].numpy()
+        self._held.extend(state.pending.get("latents", ()))
+        group = self._timing.group
+        steps = self._seen if group is None else (self._seen - 1) % group + 1
+        self._begin(Size(state.height, state.width)).go_on(state.memory, steps + self._timing.zeros)
+
+    def _check(self, frame: Frame) -> None:
+        if self._closed:
+            raise InputError("frame: expected none after the stream was flushed; open another")
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise InputError(
+                f"frame {self._seen}: expected (H, W, 3) bytes, found {frame.shape} of"
+                f" {frame.dtype}"
+            )
+        if self._last is not None and frame.shape != self._last.shape:
+            raise InputError(
+                f"frame {self._seen} is {Size(*frame.shape[:2])}, but the stream began with"
+                f" {Size(*self._last.shape[:2])}; all frames of a video must have one size"
+            )
+
+    def _begin(self, plane: Size) -> Run:
+        if self._plan is None:
+            self._plan = self._coder.plan(plane, self._course, self._options)
+        self._run = self._coder.continued(self._plan, plane)
+        return self._run
+
     def _release(self, waiting: int) -> list[Tensor]:
         """All latents but the last ``waiting``, which may yet be dropped."""
         return [self._held.popleft() for _ in range(len(self._held) - waiting)]
@@ -87,16 +138,14 @@ class EncodeStream:
     def _feed(self, frame: Frame) -> Iterator[Tensor]:
         """The latents that one more frame completes."""
         pictures = to_images(frame[None])
-        plane = Size(*pictures.shape[2:])
-        if self._plan is None:
-            self._plan = self._coder.plan(plane, self._course, self._options)
-        if self._run is None or self._timing.begins_group(self._seen):
-            self._run = self._coder.continued(self._plan, plane)
-            zeros = torch.zeros_like(pictures).expand(self._timing.zeros, -1, -1, -1)
+        run = self._run
+        if run is None or self._timing.begins_group(self._seen):
+            run = self._begin(Size(*pictures.shape[2:]))
             if self._timing.zeros:
-                yield from self._encode(self._run, zeros)
+                zeros = torch.zeros_like(pictures).expand(self._timing.zeros, -1, -1, -1)
+                yield from self._encode(run, zeros)
         self._seen += 1
-        yield from self._encode(self._run, pictures)
+        yield from self._encode(run, pictures)
 
     def _encode(self, run: Run, pictures: Tensor) -> Iterator[Tensor]:
         made: dict[int, Tensor] = {}

@@ -1,4 +1,4 @@
-"""A video half decoded, to be saved, moved and gone on with."""
+"""A video half done, to be saved, moved and gone on with."""
 
 from __future__ import annotations
 
@@ -18,39 +18,53 @@ from taesd_stream.errors import InputError
 __all__ = ["StreamState"]
 
 _FORMAT = "taesd-stream state 1"
-_PENDING = "pending"
+_PENDING = "pending."
 _MEMORY = "memory."
 
 
 @dataclass(frozen=True, eq=False)
 class StreamState:
-    """All that a stream knows between two latents; tensors lie in the host's memory.
+    """All that a stream knows between two pushes; tensors lie in the host's memory.
 
     It fits any tile, budget and device, but only the model that made it.
 
     Attributes:
         model: The model's name.
-        height: Of a latent, in latents.
-        width: Of a latent, in latents.
-        done: How many latents were decoded.
-        total: How many there are in the end; None if that was not known.
+        action: "decode" or "encode".
+        height: Of what is pushed: in latents to decode, in pixels to encode.
+        width: The same.
+        done: How many latents were decoded, or frames encoded.
+        total: How many latents there are in the end; None if that was not known.
         memory: What each layer remembers of the whole plane, (steps, C, h, w), by its name.
-        pending: (T, C, h, w), latents that came and wait; None if there are none.
+        pending: What else waits: "latents" (T, C, h, w) that came and are not decoded, or that are
+            encoded and not known to be wanted; the last "frame" (H, W, 3).
     """
 
     model: str
+    action: str
     height: int
     width: int
     done: int
     total: int | None
     memory: Mapping[str, Tensor]
-    pending: Tensor | None
+    pending: Mapping[str, Tensor]
+
+    def check(self, model: str, action: str) -> None:
+        """Refuse to go on with another model, or the other way round.
+
+        Raises:
+            InputError: That.
+        """
+        if (self.model, self.action) != (model, action):
+            raise InputError(
+                f"state: expected one of {model} to {action}, found one of {self.model} to"
+                f" {self.action}; load that model to go on with it"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a .safetensors file, in place of what may be there."""
         tensors = {_MEMORY + name: tensor.contiguous() for name, tensor in self.memory.items()}
-        if self.pending is not None:
-            tensors[_PENDING] = self.pending.contiguous().cpu()
+        tensors |= {_PENDING + name: each.cpu().contiguous() for name, each in self.pending.items()}
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         part = Path(f"{os.fspath(path)}.part")
         save_file(tensors, part, metadata={"format": _FORMAT, "state": json.dumps(numbers)})
@@ -79,20 +93,24 @@ class StreamState:
 
     @classmethod
     def _of(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamState:
-        memory = {
-            name.removeprefix(_MEMORY): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_MEMORY)
-        }
         return cls(
             model=str(numbers["model"]),
+            action=str(numbers["action"]),
             height=int(numbers["height"]),
             width=int(numbers["width"]),
             done=int(numbers["done"]),
             total=None if numbers["total"] is None else int(numbers["total"]),
-            memory=memory,
-            pending=tensors.get(_PENDING),
+            memory=_under(_MEMORY, tensors),
+            pending=_under(_PENDING, tensors),
         )
 
 
-_NUMBERS = ("model", "height", "width", "done", "total")
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+_NUMBERS = ("model", "action", "height", "width", "done", "total")
