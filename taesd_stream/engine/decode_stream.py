@@ -173,7 +173,9 @@ class DecodeStream:
 
     def _begin(self, plane: Size) -> Run:
         plan = self._coder.plan(plane, self._window.course(self._ahead), self._options)
-        self._plane, self._run = plane, self._coder.continued(plan, plane)
+        whole = plan.memory is not None and plan.memory.segment is None
+        begin = self._coder.once if whole else self._coder.continued
+        self._plane, self._run = plane, begin(plan, plane)
         return self._run
 
     def _ready(self) -> int:

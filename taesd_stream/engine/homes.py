@@ -76,7 +76,7 @@ class _File:
         with open(path, "w+b") as file:
             file.truncate(plain.numel())
             with mmap.mmap(file.fileno(), plain.numel()) as mapped:
-                mapped[:] = plain.numpy().tobytes()
+                mapped.write(plain.numpy().data)
 
     def read(self, device: torch.device) -> Tensor:
         with (

@@ -49,8 +49,7 @@ class MemBlock(Layer):
         both[1:, channels:] = tensor[:-1]
         before = memory.recall(self)
         both[:1, channels:] = 0 if before is None else before
-        # A part of a batch would keep all of it alive.
-        memory.keep(self, tensor if steps == 1 else tensor[-1:].clone())
+        memory.keep(self, _owned(tensor[-1:]))
         out: Tensor = self.conv(both, rows, columns, memory)
         out.add_(crop(tensor, rows, columns))
         return out.relu_() if self.rectified else out
@@ -92,7 +91,7 @@ class TimePool(Layer):
         steps = tensor if before is None else torch.cat([before, tensor])
         pooled = steps.shape[0] // stride * stride
         if pooled < steps.shape[0]:
-            memory.keep(self, steps[pooled:].clone())
+            memory.keep(self, _owned(steps[pooled:]))
         else:
             memory.forget(self)
         _, channels, height, width = steps.shape
@@ -144,3 +143,9 @@ class TimeGrow(Layer):
         area = rows.want.size * columns.want.size
         copies = 2 if self.time.upscale > 1 else 1
         return area * channels * (1 + copies * self.time.upscale)
+
+
+def _owned(part: Tensor) -> Tensor:
+    """The same steps, without keeping alive those that they were computed together with."""
+    is_whole = part.untyped_storage().nbytes() == part.numel() * part.element_size()
+    return part if is_whole else part.clone()
