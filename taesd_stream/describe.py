@@ -9,17 +9,23 @@ from taesd_stream.errors import CheckpointError, InputError, LatentsError, Layou
 from taesd_stream.latents import open_latents
 from taesd_stream.models import (
     VARIANTS,
+    ModelSpec,
     Variant,
     build,
     cached,
     detect,
+    empty_network,
     fitting_variants,
     read_checkpoint,
     spec_of,
     variants_for,
 )
 
-__all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
+__all__ = ["LEGEND", "describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
+
+LEGEND = """\
+scale: pixels along a side of a latent; frames: that one latent becomes; back: earlier latents that
+a frame depends on; first: latents before the first frame; online: downloaded when first used"""
 
 
 def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
@@ -110,7 +116,7 @@ def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
     words = (
         f"{checkpoint.origin}: {name}, for the latents of {latents_of}:"
         f" {variant.latent_channels} channels, {variant.spatial_scale} pixels"
-        f"{_and_frames(variant)} per latent; {held}"
+        f"{_and_frames(variant)} per latent{_in_time(spec)}; {held}"
     )
     return words, {
         "kind": "checkpoint",
@@ -121,7 +127,7 @@ def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
         "latent_channels": variant.latent_channels,
         "spatial_scale": variant.spatial_scale,
         "temporal_scale": variant.timing.growth,
-        "latents_back": spec.latents_back,
+        "latents_back": spec.latents_back if spec.can_decode else None,
         "first_frame_after": spec.first_frame_after,
         "halo": spec.halo,
         "parameters": counts,
@@ -133,22 +139,32 @@ def _and_frames(variant: Variant) -> str:
     return f" and {frames} frames" if frames > 1 else ""
 
 
+def _in_time(spec: ModelSpec) -> str:
+    if spec.latents_back == 0:
+        return ""
+    first = f"{spec.first_frame_after} latent{'s' * (spec.first_frame_after > 1)}"
+    return f"; a frame looks {spec.latents_back} latents back, the first one takes {first}"
+
+
 def model_rows() -> list[dict[str, Any]]:
-    """One row per model, for the table of `taesd-video models`."""
-    return [
-        {
-            "model": each.name,
-            "latents of": each.latents_of,
-            "channels": each.latent_channels,
-            "scale": each.spatial_scale,
-            "frames": each.timing.growth,
-            "weights": _where(each),
-        }
-        for each in VARIANTS
-    ]
+    """One row per model, for the table of `taesd-video models`; `LEGEND` explains it."""
+    return [_row(each, spec_of(each, None, empty_network(each.decoder))) for each in VARIANTS]
+
+
+def _row(variant: Variant, spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "model": variant.name,
+        "latents of": variant.latents_of,
+        "channels": variant.latent_channels,
+        "scale": variant.spatial_scale,
+        "frames": variant.timing.growth,
+        "back": spec.latents_back,
+        "first": spec.first_frame_after,
+        "weights": _where(variant),
+    }
 
 
 def _where(variant: Variant) -> str:
     if variant.built_in:
         return "built in"
-    return "cached" if cached(variant.name) else "downloaded when first used"
+    return "cached" if cached(variant.name) else "online"

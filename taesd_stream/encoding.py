@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -27,7 +25,7 @@ from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
 from taesd_stream.progress import FrameProgress
-from taesd_stream.sinks import inode_of, what_is_left
+from taesd_stream.sinks import Frame, inode_of, what_is_left
 from tiling import TilePlan
 from video import FrameReader, open_reader
 from video.output import check_output
@@ -43,7 +41,8 @@ class Encoded:
 
     Attributes:
         path: The file that was asked for.
-        frames: How many latents it holds.
+        frames: How many pictures were encoded.
+        latents: How many latents the file holds.
         channels: Of a latent.
         height: Of a latent.
         width: Of a latent.
@@ -55,6 +54,7 @@ class Encoded:
 
     path: Path
     frames: int
+    latents: int
     channels: int
     height: int
     width: int
@@ -64,15 +64,16 @@ class Encoded:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        what = "1 latent" if self.frames == 1 else f"{self.frames} latents"
-        shape = f"{self.channels} channels, {self.width}x{self.height}"
-        return f"{self.path}: {what} of {shape}, {self.seconds:.1f} s"
+        what = f"{_plural(self.latents, 'latent')} of {self.channels} channels"
+        source = "" if self.frames == self.latents else f", of {_plural(self.frames, 'frame')}"
+        return f"{self.path}: {what}, {self.width}x{self.height}{source}, {self.seconds:.1f} s"
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values."""
         return {
             "files": [os.fspath(self.path)],
             "frames": self.frames,
+            "latents": self.latents,
             "channels": self.channels,
             "height": self.height,
             "width": self.width,
@@ -87,7 +88,7 @@ def encode_file(
     images: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    model: Model = "taesd",
+    model: Model | None = None,
     variant: str | None = None,
     frames: slice | None = None,
     tile: Tile = "auto",
@@ -106,7 +107,7 @@ def encode_file(
         images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png".
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .png for 8-bit latents
             of four channels, with %d in the name for several.
-        model: What ``load`` takes, or a loaded model.
+        model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts.
@@ -123,7 +124,8 @@ def encode_file(
     if isinstance(model, AutoEncoder):
         ae = model
     else:
-        ae = load(model, variant=variant, device=device, dtype=dtype, backend=backend)
+        named = (variant or "taesd") if model is None else model
+        ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
     _check_channels(target, ae)
     with video_errors_as_ours(), open_reader(os.fspath(images)) as reader:
         chosen = chosen_frames(reader.frame_count, frames)
@@ -132,13 +134,13 @@ def encode_file(
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
 
+        encoded = _Counter()
+
         def latents() -> Generator[Tensor]:
             on_plan(plan)
             with FrameProgress(count, shown=progress) as bar:
-                images = _frames(reader, chosen)
-                for latent in ae.encode_stream(images, on_tile=bar.part, **options):
-                    yield latent
-                    bar.frame()
+                images = encoded.count(_frames(reader, chosen), bar)
+                yield from ae.encode_stream(images, on_tile=bar.part, **options)
 
         start = time.perf_counter()
         write = _write_stack if target.suffix.lower() in STACK_SUFFIXES else _write_pictures
@@ -146,15 +148,29 @@ def encode_file(
             written, notes = write(target, each, overwrite)
     return Encoded(
         path=target,
-        frames=written,
+        frames=encoded.frames,
+        latents=written,
         channels=ae.spec.latent_channels,
         height=plan.latents.height,
         width=plan.latents.width,
         seconds=time.perf_counter() - start,
         peak_bytes=peak_bytes(ae.settings.device),
         plan=plan,
-        notes=notes,
+        notes=(*notes, *_what_is_not_kept(ae, encoded.frames, written)),
     )
+
+
+class _Counter:
+    """Counts frames that an encoder has done with."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def count(self, images: Iterator[Frame], bar: FrameProgress) -> Iterator[Frame]:
+        for image in images:
+            yield image
+            self.frames += 1
+            bar.frame()
 
 
 def _check_name(name: str, *, overwrite: bool) -> None:
@@ -186,7 +202,7 @@ def _check_count(out: Path, frames: int | None) -> None:
         )
 
 
-def _frames(reader: FrameReader, chosen: range) -> Iterator[npt.NDArray[np.uint8]]:
+def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
     some = False
     for frame in islice(reader, chosen.start, chosen.stop, chosen.step):
         some = True
@@ -235,3 +251,15 @@ def _write_pictures(
         raise Interrupted(f"interrupted; {left}") from error
     clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"
     return saved.frames, (clipped,) if saved.clipped_values else ()
+
+
+def _what_is_not_kept(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:
+    """A remark where a decode of the latents has not as many frames as were encoded."""
+    decoded = ae.spec.timing.frames(latents)
+    if decoded == frames:
+        return ()
+    return (f"{_plural(latents, 'latent')} decode to {_plural(decoded, 'frame')}, not {frames}",)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

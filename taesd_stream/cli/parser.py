@@ -125,13 +125,14 @@ def _latents_in(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="NAME", help="which array of a file with several")
 
 
-def _model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def _model_options(
+    parser: argparse.ArgumentParser, default: str = "the official one for the latents' channels"
+) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|PATH",
-        default=default,
         help="a name out of `taesd-video models`, a file or folder of weights, or owner/name on the"
-        f" Hugging Face hub; default: {default or 'the official one for the latents channels'}",
+        f" Hugging Face hub; default: {default}",
     )
     parser.add_argument(
         "--variant",
@@ -158,7 +159,10 @@ def _reduced_options(parser: argparse.ArgumentParser) -> None:
 
 def _frames_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--frames", metavar="A:B", type=frames, help="from A up to, not including, B; default: all"
+        "--frames",
+        metavar="A:B",
+        type=frames,
+        help="frames from A up to, not including, B; default: all",
     )
 
 

@@ -83,16 +83,17 @@ class Cutter:
         item_bytes = self._settings.dtype.itemsize
         passes: list[PassPlan] = []
         held = 0
+        all_kept = most_kept = 0
         for each, grid in zip(self._network.passes, self._network.grids(plane, tile), strict=True):
             out = each.out_plane(plane)
             peak = each.peak(plane, grid)
+            all_kept, most_kept = each.kept(plane, grid)
             kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
             peak_bytes = (held + kept) * item_bytes + self._resident(peak * item_bytes)
             passes.append(PassPlan(grid, each.work(plane, grid), peak, peak_bytes))
             plane, held = out, kept
         live_bytes = max(each.peak_elements for each in passes) * item_bytes
         work = sum(each.work for each in passes)
-        all_kept, most_kept = self._network.passes[-1].kept(plane, passes[-1].grid)
         return Cut(
             tuple(passes),
             work * (1 + self._slowdown(live_bytes)),
