@@ -21,11 +21,7 @@ from taesd_stream.models import (
     variants_for,
 )
 
-__all__ = ["LEGEND", "describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
-
-LEGEND = """\
-scale: pixels along a side of a latent; frames: that one latent becomes; back: earlier latents that
-a frame depends on; first: latents before the first frame; online: downloaded when first used"""
+__all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
 
 
 def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
@@ -143,11 +139,11 @@ def _in_time(spec: ModelSpec) -> str:
     if spec.latents_back == 0:
         return ""
     first = f"{spec.first_frame_after} latent{'s' * (spec.first_frame_after > 1)}"
-    return f"; a frame looks {spec.latents_back} latents back, the first one takes {first}"
+    return f"; a frame looks {spec.latents_back} latents back, the first one needs {first}"
 
 
 def model_rows() -> list[dict[str, Any]]:
-    """One row per model, for the table of `taesd-video models`; `LEGEND` explains it."""
+    """One row per model, for the table of `taesd-video models`, whose help explains them."""
     return [_row(each, spec_of(each, None, empty_network(each.decoder))) for each in VARIANTS]
 
 

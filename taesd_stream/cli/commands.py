@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taesd_stream.choosing import plan_for
-from taesd_stream.describe import LEGEND, describe_file, model_rows
+from taesd_stream.describe import describe_file, model_rows
 from taesd_stream.encoding import Encoded, encode_file
 from taesd_stream.errors import OutputError
 from taesd_stream.rendering import Rendered, render
@@ -88,7 +88,7 @@ def models(arguments: Namespace) -> None:
     lines = ["  ".join(f"{c:<{widths[c]}}" for c in columns).rstrip()]
     for row in rows:
         lines.append("  ".join(f"{row[c]!s:<{widths[c]}}" for c in columns).rstrip())
-    _say(arguments, "\n".join([*lines, "", LEGEND]), {"models": rows})
+    _say(arguments, "\n".join(lines), {"models": rows})
 
 
 def _pick(arguments: Namespace, *names: str) -> dict[str, Any]:

@@ -97,7 +97,11 @@ def _info(parser: argparse.ArgumentParser) -> None:
 
 
 def _models(parser: argparse.ArgumentParser) -> None:
-    parser.description = "List the models by name."
+    parser.description = (
+        "List the models by name. Columns: scale is pixels along a side of a latent; frames, what a"
+        " latent becomes; back, how many earlier latents a frame depends on; first, how many the"
+        " first frame needs; weights that are online are downloaded when first used."
+    )
     _json_option(parser)
     parser.set_defaults(command="models")
 

@@ -95,7 +95,7 @@ class DecodeStream:
             raise InputError("state: expected a stream that has begun, found no latent yet")
         waiting = self._waiting.all()
         return StreamState(
-            model=self._spec.name,
+            model=self._spec.label,
             action="decode",
             height=self._plane.height,
             width=self._plane.width,
@@ -111,7 +111,7 @@ class DecodeStream:
         Raises:
             InputError: It is another model's.
         """
-        state.check(self._spec.name, "decode")
+        state.check(self._spec.label, "decode")
         self._total = state.total
         self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
         self._arrived = self._done = state.done
@@ -159,12 +159,13 @@ class DecodeStream:
         check_enough(self._spec, self._total)
         self._closed = True
         yield from self._advance()
-        timing = self._spec.timing
-        if len(self._waiting) and timing.usable(came) < came:
+        timing, total = self._spec.timing, self._total
+        usable = timing.usable(total)
+        if usable < total and self._window.latents.stop >= usable:
             _log.warning(
                 "the last %d of %d latents make no frame: %s makes frames of %d latents, and of"
                 " every %d more",
-                came - timing.usable(came), came, self._spec.name, timing.rest, timing.chunk,
+                total - usable, total, self._spec.name, timing.rest, timing.chunk,
             )  # fmt: skip
 
     def _number(self, count: int) -> int:

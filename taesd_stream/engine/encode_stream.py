@@ -87,7 +87,7 @@ class EncodeStream:
         if self._held:
             pending["latents"] = torch.stack(list(self._held))
         return StreamState(
-            model=self._spec.name,
+            model=self._spec.label,
             action="encode",
             height=self._last.shape[0],
             width=self._last.shape[1],
@@ -103,7 +103,7 @@ class EncodeStream:
         Raises:
             InputError: It is another model's.
         """
-        state.check(self._spec.name, "encode")
+        state.check(self._spec.label, "encode")
         self._seen = state.done
         self._last = state.pending["frame"].numpy()
         self._held.extend(state.pending.get("latents", ()))

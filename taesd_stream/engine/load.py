@@ -68,6 +68,7 @@ def load(
     read, named = _read(model, variant)
     if read is None:
         found = variant_named(named or "")
+        found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
         return _assemble(found, None, found.decoder(), settings)
     found = detect(read, named).reduced(time_upscale=time_upscale, space_upscale=space_upscale)
     return _assemble(found, *build(found, read), settings)

@@ -49,6 +49,15 @@ class ModelSpec:
     timing: DecodeTiming
     encode_timing: EncodeTiming
 
+    @property
+    def label(self) -> str:
+        """Name and scales: what tells a model from its own reduced forms.
+
+        For example "taehv (8 pixels and 4 frames per latent)".
+        """
+        frames = "1 frame" if self.temporal_scale == 1 else f"{self.temporal_scale} frames"
+        return f"{self.name} ({self.spatial_scale} pixels and {frames} per latent)"
+
 
 def spec_of(variant: Variant, encoder: Network | None, decoder: Network | None) -> ModelSpec:
     """The figures of a variant with the halves that were loaded."""

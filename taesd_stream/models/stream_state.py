@@ -29,7 +29,7 @@ class StreamState:
     It fits any tile, budget and device, but only the model that made it.
 
     Attributes:
-        model: The model's name.
+        model: The model's name and scales, as ``ModelSpec.label`` says them.
         action: "decode" or "encode".
         height: Of what is pushed: in latents to decode, in pixels to encode.
         width: The same.

@@ -141,7 +141,7 @@ class TimeGrow(Layer):
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         area = rows.want.size * columns.want.size
-        copies = 2 if self.time.upscale > 1 else 1
+        copies = 3 if self.time.upscale > 1 else 1
         return area * channels * (1 + copies * self.time.upscale)
 
 

@@ -157,7 +157,7 @@ VARIANTS: tuple[Variant, ...] = (
     ),
     Variant(
         name="taesdv",
-        latents_of="Stable Diffusion 1 and 2 as video: AnimateLCM, SVD",
+        latents_of="SD 1 and 2 video: AnimateLCM, SVD",
         latent_channels=4,
         spatial_scale=8,
         decoder=partial(taesdv_decoder, 4),
