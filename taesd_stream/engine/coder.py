@@ -132,9 +132,14 @@ class Run:
         kept: dict[nn.Module, Tensor] = {}
         for want in self._network.passes[0].memories(Region.whole(self.made), self._plane):
             name = next(n for n, layer in self._network.memories.items() if layer is want.layer)
+            tensor = remembered.get(name)
             shape = (want.channels, want.rows.size, want.columns.size)
-            if name in remembered and tuple(remembered[name].shape[1:]) == shape:
-                kept[want.layer] = remembered[name].to(
+            if (
+                tensor is not None
+                and tuple(tensor.shape[1:]) == shape
+                and 0 < tensor.shape[0] <= want.layer.kept_steps
+            ):
+                kept[want.layer] = tensor.to(
                     self._settings.device, self._settings.dtype, memory_format=torch.channels_last
                 )
         if len(kept) != len(remembered):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -87,9 +88,25 @@ class StreamState:
                     )
                 numbers = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return cls._of(numbers, tensors)
+            state = cls._of(numbers, tensors)
+            state._check_whole()
+            return state
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"state: {path} cannot be read ({error}); save it again") from error
+
+    def _check_whole(self) -> None:
+        """Raise ValueError where numbers and tensors do not belong together."""
+        latents, frame = self.pending.get("latents"), self.pending.get("frame")
+        decodes = self.action == "decode"
+        plane = (self.height, self.width)
+        if min(self.height, self.width, self.done + 1) < 1:
+            raise ValueError(f"{self.done} steps of {self.width}x{self.height}")
+        if latents is not None and (latents.dim() != 4 or (decodes and latents.shape[2:] != plane)):
+            raise ValueError(f"latents of shape {tuple(latents.shape)}")
+        if not decodes and (
+            frame is None or frame.shape != (*plane, 3) or frame.dtype != torch.uint8
+        ):
+            raise ValueError(f"no frame of {self.width}x{self.height} bytes")
 
     @classmethod
     def _of(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamState:

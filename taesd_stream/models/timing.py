@@ -46,7 +46,7 @@ class DecodeTiming:
         """How many of ``total`` latents make frames; the others, at the end, make none."""
         if self.chunk is None:
             return total
-        return (total - self.rest) // self.chunk * self.chunk + self.rest
+        return max(0, (total - self.rest) // self.chunk * self.chunk + self.rest)
 
     def ready(self, arrived: int, total: int | None) -> int:
         """How many of the first ``arrived`` latents are known to make frames, and which.
