@@ -258,7 +258,8 @@ def _what_is_not_kept(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, 
     decoded = ae.spec.timing.frames(latents)
     if decoded == frames:
         return ()
-    return (f"{_plural(latents, 'latent')} decode to {_plural(decoded, 'frame')}, not {frames}",)
+    verb = "decodes" if latents == 1 else "decode"
+    return (f"{_plural(latents, 'latent')} {verb} to {_plural(decoded, 'frame')}, not {frames}",)
 
 
 def _plural(count: int, noun: str) -> str:

@@ -16,10 +16,16 @@ class FrameProgress:
     Args:
         frames: How many there will be; None if unknown. For one, the bar counts its tiles' pixels.
         shown: Whether there is to be a bar at all.
+        frame_area: What a frame counts for in ``part``, where many are made together: then parts
+            of them count, too.
     """
 
-    def __init__(self, frames: int | None, *, shown: bool) -> None:
+    def __init__(self, frames: int | None, *, shown: bool, frame_area: int | None = None) -> None:
         self._counts_pixels = frames == 1
+        self._frames, self._area = frames, frame_area
+        # Finished frames; and how many there were when those now being made were begun.
+        self._finished = self._begun_at = 0
+        self._part_done = 0
         self._bar = tqdm(
             total=1.0 if self._counts_pixels else frames,
             disable=None if shown else True,
@@ -29,15 +35,31 @@ class FrameProgress:
             bar_format=("{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None),
         )
 
+    @property
+    def shown(self) -> float:
+        """Frames that the bar says are done."""
+        return float(self._bar.n)
+
     def part(self, done: int, total: int) -> None:
-        """Part of the current frame is done."""
+        """Part of the frames now being made is done."""
+        if done < self._part_done:
+            self._begun_at = self._finished
+        self._part_done = done
         if self._counts_pixels:
             self._bar.update(done / total - self._bar.n)
+        elif self._area is not None and self._frames is not None:
+            together = min(total // self._area, self._frames - self._begun_at)
+            self._show(self._begun_at + done * together // total)
 
     def frame(self) -> None:
         """A whole frame is done."""
+        self._finished += 1
         if not self._counts_pixels:
-            self._bar.update(1)
+            self._show(self._finished)
+
+    def _show(self, frames: int) -> None:
+        if frames > self._bar.n:
+            self._bar.update(frames - self._bar.n)
 
     def __enter__(self) -> Self:
         return self

@@ -14,12 +14,10 @@ from pathlib import Path
 import torch
 
 from taesd_stream.choosing import AHEAD, Model, open_with_model
-from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
-from taesd_stream.latents import LatentSource
 from taesd_stream.latents.opening import Latents
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import (
@@ -177,23 +175,8 @@ def render(
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(ae.settings.device),
             plan=plan,
-            notes=(*sink.notes, *(_what_is_left_over(ae, source) if frames is None else ())),
+            notes=sink.notes,
         )
-
-
-def _what_is_left_over(ae: AutoEncoder, source: LatentSource) -> tuple[str, ...]:
-    """A remark where the last latents of a video make no frame."""
-    if source.frames is None:
-        return ()
-    timing, length = ae.spec.timing, source.frames // source.clips
-    unused = length - timing.usable(length)
-    if unused == 0:
-        return ()
-    which = "the last latent makes" if unused == 1 else f"the last {unused} latents make"
-    return (
-        f"{which} no frame: {ae.spec.name} makes frames of {timing.rest} latents, and of every"
-        f" {timing.chunk} more, found {length}",
-    )
 
 
 def _write_all(

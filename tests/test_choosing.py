@@ -53,6 +53,15 @@ def test_default_models() -> None:
     assert default_model(4) == "taesd"
     with pytest.raises(InputError, match=r"taesd3 \(.*\) or taef1 \(.*--model"):
         default_model(16)
+    assert (default_model(48), default_model(24), default_model(12)) == (
+        "taew2_2",
+        "taeh3",
+        "taem1",
+    )
+    with pytest.raises(InputError, match=r"taeltx_2 \(LTX-2\) or taeltx2_3 \(LTX-2\.3"):
+        default_model(128)
+    with pytest.raises(InputError, match=r"taesd3 .*taew2_1 \(Wan 2\.1.* or taecvx .*--model"):
+        default_model(16)
     with pytest.raises(InputError, match=r"of 7 channels, only of 4, .*16, .*32"):
         default_model(7)
 
@@ -111,3 +120,22 @@ def test_a_source_of_the_callers_stays_open() -> None:
     with ts.open_latents(torch.zeros(2, 4, 6, 8)) as source:
         plan_for(source, model="latent2rgb")
         assert source[1].shape == (4, 6, 8)
+
+
+@pytest.mark.parametrize("variant", ["taehv", "taecvx", "taesdv"])
+def test_a_variant_alone_is_the_official_model_of_that_name(variant: str) -> None:
+    channels = 4 if variant == "taesdv" else 16
+    _, ae = open_with_model(torch.zeros(4, channels, 2, 3), None, variant=variant, planning=True)
+    assert ae.spec.name == variant
+
+
+def test_frames_of_a_plan_are_those_of_the_video_and_its_reduced_form() -> None:
+    z = torch.zeros(5, 16, 2, 3)
+    assert plan_for(z, model="taehv").frames == 17
+    assert plan_for(z[:4], model="taecvx").frames == 16
+    assert plan_for(z, model="taehv", frames=slice(4, 9)).frames == 5
+    reduced = plan_for(z, model="taehv", time_upscale=False, space_upscale=False)
+    assert (reduced.frames, reduced.pixels.height, reduced.pixels.width) == (5, 2, 3)
+    assert plan_for(iter(z), model="taehv").frames is None
+    with pytest.raises(InputError, match="at least 2, found 1: taeh3"):
+        plan_for(torch.zeros(1, 24, 2, 3), model="taeh3")

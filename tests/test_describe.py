@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from taesd_stream.describe import (
     describe_checkpoint,
@@ -97,7 +98,45 @@ def test_a_checkpoint_of_both_halves(tmp_path: Path) -> None:
 def test_a_checkpoint_of_one_half(tmp_path: Path) -> None:
     _, values = describe_checkpoint(_weights(tmp_path, "encoder"))
     assert list(values["parameters"]) == ["encoder"]
-    assert values["halo"] is None
+    assert (values["halo"], values["latents_back"]) == (None, None)
+
+
+def _video_weights(path: Path, name: str, *halves: str) -> Path:
+    variant = variant_named(name)
+    makers = {"encoder": variant.encoder, "decoder": variant.decoder}
+    state: dict[str, torch.Tensor] = {}
+    for half in halves:
+        make = makers[half]
+        assert make is not None
+        state |= {f"{half}.{key}": torch.zeros(shape) for key, shape in make().shapes().items()}
+    save_file(state, path)
+    return path
+
+
+def test_a_video_checkpoint_says_how_it_counts_in_time(tmp_path: Path) -> None:
+    path = _video_weights(tmp_path / "w.safetensors", "taem1", "encoder", "decoder")
+    words, values = describe_checkpoint(path)
+    assert (
+        "taem1, for the latents of Mochi 1: 12 channels, 8 pixels and 6 frames per latent;" in words
+    )
+    assert "; a frame looks 8 latents back, the first one needs 1 latent;" in words
+    assert (values["temporal_scale"], values["latents_back"]) == (6, 8)
+    assert (values["first_frame_after"], values["fits"]) == (1, ["taem1"])
+
+
+def test_the_encoder_alone_looks_at_no_latents(tmp_path: Path) -> None:
+    path = _video_weights(tmp_path / "w.safetensors", "taehv", "encoder")
+    words, values = describe_checkpoint(path)
+    assert "latents back" not in words
+    assert values["latents_back"] is None
+
+
+def test_models_of_the_same_shapes_are_all_named(tmp_path: Path) -> None:
+    path = _video_weights(tmp_path / "taecvx.safetensors", "taecvx", "decoder")
+    words, values = describe_checkpoint(path)
+    assert "taehv or taew2_1 or taeos1_3 or taecvx, for the latents of one of these" in words
+    assert (values["model"], values["latents_of"]) == (None, None)
+    assert values["fits"] == ["taehv", "taew2_1", "taeos1_3", "taecvx"]
 
 
 def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
@@ -130,5 +169,9 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         "channels": 4,
         "scale": 8,
         "frames": 1,
-        "weights": "downloaded when first used",
+        "back": 0,
+        "first": 1,
+        "weights": "online",
     }
+    assert rows["taeh3"] | {"frames": 4, "back": 8, "first": 2} == rows["taeh3"]
+    assert (rows["taesdv"]["frames"], rows["taesdv"]["back"]) == (1, 10)

@@ -3,13 +3,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import taesd_stream as ts
+from taesd_stream.latents import LatentWriter
 from taesd_stream.models import variant_named
+from taesd_stream.progress import FrameProgress
 from video import open_writer
 
 
@@ -37,10 +40,75 @@ def test_what_was_done(model: ts.AutoEncoder, pictures: Path, tmp_path: Path) ->
     plans = []
     done = ts.encode_file(pictures, tmp_path / "z.npy", model=model, on_plan=plans.append)
     assert plans == [done.plan]
-    assert (done.path, done.frames) == (tmp_path / "z.npy", 5)
+    assert (done.path, done.frames, done.latents) == (tmp_path / "z.npy", 5, 5)
     assert (done.channels, done.height, done.width) == (4, 2, 3)
     assert str(done).startswith(f"{tmp_path}/z.npy: 5 latents of 4 channels, 3x2, ")
     assert done.to_json()["files"] == [f"{tmp_path}/z.npy"]
+
+
+@pytest.fixture(scope="module")
+def video_model() -> ts.AutoEncoder:
+    """An encoder with TAEHV's shapes, whose weights mean nothing."""
+    encoder = variant_named("taehv").encoder
+    assert encoder is not None
+    torch.manual_seed(0)
+    state = {f"encoder.{n}": torch.randn(s) / 12 for n, s in encoder().shapes().items()}
+    return ts.load(state, variant="taehv", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("frames", "latents", "source", "notes"),
+    [
+        (slice(5), 2, ", of 5 frames", ()),
+        (slice(1), 1, "", ()),
+        (slice(4), 1, ", of 4 frames", ("1 latent decodes to 1 frame, not 4",)),
+        (slice(1, 4), 1, ", of 3 frames", ("1 latent decodes to 1 frame, not 3",)),
+    ],
+    ids=str,
+)
+def test_what_was_done_to_a_video(
+    *,
+    video_model: ts.AutoEncoder,
+    pictures: Path,
+    tmp_path: Path,
+    frames: slice,
+    latents: int,
+    source: str,
+    notes: tuple[str, ...],
+) -> None:
+    out = tmp_path / "z.npy"
+    done = ts.encode_file(pictures, out, model=video_model, frames=frames)
+    count = frames.stop - (frames.start or 0)
+    assert (done.frames, done.latents, done.notes) == (count, latents, notes)
+    assert (done.to_json()["frames"], done.to_json()["latents"]) == (count, latents)
+    plural = "latents" if latents > 1 else "latent"
+    assert str(done).startswith(f"{out}: {latents} {plural} of 16 channels, 3x2{source}, ")
+    assert np.load(out).shape == (latents, 16, 2, 3)
+    assert done.plan.frames == count
+
+
+def test_the_bar_counts_frames_as_the_encoder_is_done_with_them(
+    video_model: ts.AutoEncoder, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Bar(FrameProgress):
+        def __init__(self, frames: int | None, **options: Any) -> None:
+            events.append(f"of {frames}")
+            super().__init__(frames, **options)
+
+        def frame(self) -> None:
+            events.append("frame")
+
+    class Writer(LatentWriter):
+        def write(self, latent: torch.Tensor) -> None:
+            events.append("latent")
+            super().write(latent)
+
+    monkeypatch.setattr("taesd_stream.encoding.FrameProgress", Bar)
+    monkeypatch.setattr("taesd_stream.encoding.LatentWriter", Writer)
+    ts.encode_file(pictures, tmp_path / "z.npy", model=video_model)
+    assert events == ["of 5", *["frame"] * 3, "latent", *["frame"] * 2, "latent"]
 
 
 @pytest.mark.parametrize("frames", [slice(1, None), slice(-2, None), slice(0, 5, 2)])

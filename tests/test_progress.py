@@ -55,6 +55,26 @@ def terminal() -> Iterator[Terminal]:
     made.close()
 
 
+def test_frames_made_together_count_while_they_are_made(terminal: Terminal) -> None:
+    with (
+        contextlib.redirect_stderr(terminal.screen),
+        FrameProgress(8, shown=True, frame_area=10) as bar,
+    ):
+        for done in (10, 25, 40):
+            bar.part(done, 40)
+        assert bar.shown == 4
+        for _ in range(4):
+            bar.frame()
+        assert bar.shown == 4
+        bar.part(20, 40)
+        assert bar.shown == 6
+        bar.part(40, 40)
+        for _ in range(4):
+            bar.frame()
+        assert bar.shown == 8
+    assert "8/8" in terminal.shown()
+
+
 def test_frames_rate_and_time_left(terminal: Terminal, tmp_path: Path) -> None:
     with contextlib.redirect_stderr(terminal.screen):
         ts.render(torch.zeros(8, 4, 2, 2), tmp_path / "a.npy", model="latent2rgb", progress=True)

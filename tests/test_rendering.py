@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import taesd_stream as ts
+from taesd_stream.models import variant_named
 from video import ImageSequenceReader
 
 
@@ -210,3 +211,76 @@ def test_a_generator_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ts.InputError, match="none"):
         ts.render(iter(()), tmp_path / "a.mp4", model="latent2rgb")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def video_model() -> ts.AutoEncoder:
+    """A decoder with TAEHV's shapes, whose weights mean nothing."""
+    torch.manual_seed(0)
+    shapes = variant_named("taecvx").decoder().shapes()
+    state = {f"decoder.{name}": torch.randn(shape) / 30 for name, shape in shapes.items()}
+    return ts.load(state, variant="taecvx", device="cpu")
+
+
+@pytest.fixture
+def video() -> torch.Tensor:
+    """Five latents, (5, 16, 2, 3): 17 frames of 24x16 pixels."""
+    return torch.randn(5, 16, 2, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_latents_of_a_video_come_in_every_form(
+    video: torch.Tensor, video_model: ts.AutoEncoder, tmp_path: Path
+) -> None:
+    torch.save(video, tmp_path / "z.pt")
+    forms = {
+        "path": tmp_path / "z.pt",
+        "tensor": video,
+        "five axes": video[None].transpose(1, 2),
+        "list": list(video),
+        "generator": (latent for latent in video),
+    }
+    expected = np.stack(list(video_model.stream(video)))
+    assert expected.shape == (17, 16, 24, 3)
+    for name, latents in forms.items():
+        done = ts.render(latents, tmp_path / f"{name}.npy", model=video_model)
+        assert np.array_equal(np.load(done.path), expected), name
+        assert done.frames == 17
+        assert done.plan.frames == (None if name == "generator" else 17)
+
+
+@pytest.mark.parametrize("frames", [slice(9, 12), slice(16, None), slice(1, None, 4)], ids=str)
+def test_frames_are_those_of_the_video_and_the_plan_counts_them(
+    video: torch.Tensor, video_model: ts.AutoEncoder, tmp_path: Path, frames: slice
+) -> None:
+    expected = list(video_model.stream(video))[frames]
+    plans = []
+    done = ts.render(
+        video, tmp_path / "a.npy", model=video_model, frames=frames, tile=1, on_plan=plans.append
+    )
+    assert np.abs(np.load(done.path).astype(int) - expected).max() <= 1
+    assert plans == [done.plan]
+    assert done.plan.frames == done.frames == len(expected)
+    assert "remembering" in str(done.plan)
+
+
+def test_a_video_under_half_its_memory_is_the_same(
+    video_model: ts.AutoEncoder, tmp_path: Path
+) -> None:
+    video = torch.randn(3, 16, 8, 9, generator=torch.Generator().manual_seed(0))
+    whole = ts.render(video, tmp_path / "a.npy", model=video_model)
+    budget = whole.plan.peak_bytes // 2
+    half = ts.render(video, tmp_path / "b.npy", model=video_model, memory=budget)
+    assert half.plan.peak_bytes <= budget
+    assert np.abs(np.load(half.path).astype(int) - np.load(whole.path)).max() <= 1
+
+
+def test_an_interrupt_leaves_the_frames_that_were_known(
+    video: torch.Tensor, tmp_path: Path
+) -> None:
+    shapes = variant_named("taehv").decoder().shapes()
+    state = {f"decoder.{name}": torch.zeros(shape) for name, shape in shapes.items()}
+    model = ts.load(state, variant="taehv", device="cpu")
+    latents = _interrupted_after(video, 3)
+    with pytest.raises(ts.Interrupted, match="the first 9 frames are in") as caught:
+        ts.render(latents, tmp_path / "a.npy", model=model)
+    assert "a.part.npy" in str(caught.value)

@@ -170,7 +170,7 @@ class DecodeStream:
 
     def _number(self, count: int) -> int:
         """The number in its video of the latent that came after ``count`` others."""
-        return self._window.latents[count]
+        return self._window.latents.start + count * self._window.latents.step
 
     def _begin(self, plane: Size) -> Run:
         plan = self._coder.plan(plane, self._window.course(self._ahead), self._options)

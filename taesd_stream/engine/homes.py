@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
@@ -53,7 +55,8 @@ class ScratchFolder:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._folder = tempfile.TemporaryDirectory(prefix="taesd-stream-")
+        self._folder = tempfile.mkdtemp(prefix="taesd-stream-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._files = 0
 
     def put(self, kept: Memories) -> Callable[[], Memories]:
@@ -62,7 +65,7 @@ class ScratchFolder:
 
     def _write(self, tensor: Tensor) -> _File:
         self._files += 1
-        return _File(os.path.join(self._folder.name, str(self._files)), tensor)
+        return _File(os.path.join(self._folder, str(self._files)), tensor)
 
 
 class _File:
@@ -72,7 +75,7 @@ class _File:
         self._path, self._dtype = path, tensor.dtype
         # The memory format that it has, so that it comes back as it was.
         self._tensor_shape = tensor.permute(0, 2, 3, 1).shape
-        plain = tensor.permute(0, 2, 3, 1).contiguous().to("cpu").view(torch.uint8).flatten()
+        plain = tensor.permute(0, 2, 3, 1).flatten().to("cpu").view(torch.uint8)
         with open(path, "w+b") as file:
             file.truncate(plain.numel())
             with mmap.mmap(file.fileno(), plain.numel()) as mapped:

@@ -120,7 +120,7 @@ class Planner:
             if cut is not None:
                 found.append((cut.relative_seconds * way.order.costs, cut, way.memory(cut)))
         if not found:
-            self._refuse(plane, tile, budget, ways[-1])
+            self._refuse(plane, tile, budget, ways)
         quickest = min(seconds for seconds, _, _ in found)
         return next(
             (cut, memory) for seconds, cut, memory in found if seconds <= quickest * (1 + _PATIENCE)
@@ -141,10 +141,10 @@ class Planner:
         return cut
 
     def _refuse(
-        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, way: Way
+        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, ways: list[Way]
     ) -> NoReturn:
         if tile == "auto":
-            least = way.peak_bytes(self._cut(plane, Size(1, 1)))
+            least = min(way.peak_bytes(self._cut(plane, Size(1, 1))) for way in ways)
             raise InputError(
                 f"memory: {self._model} needs at least {format_bytes(least)} for a picture of"
                 f" this size, more than the {budget}; give it more"
@@ -155,8 +155,9 @@ class Planner:
                 f"tile: {tile} latents need {cut.most_elements:,} elements at once, more than the"
                 f" {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
             )
+        least = min(way.peak_bytes(cut) for way in ways)
         raise InputError(
-            f"memory: a tile of {tile} latents needs about {format_bytes(way.peak_bytes(cut))},"
+            f"memory: a tile of {tile} latents needs about {format_bytes(least)},"
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import IO
 
 import torch
@@ -60,6 +61,7 @@ class Spool:
     def _write(self, tensor: Tensor) -> int:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="taesd-stream-")  # noqa: SIM115 (lives as this does)
+            weakref.finalize(self, self._file.close)
         place = self._file.seek(0, 2)
         self._file.write(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return place

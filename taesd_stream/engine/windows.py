@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from torch import Tensor
 
@@ -54,7 +54,7 @@ class Window:
         """Its latents out of all of them, read in order and no further than needed."""
         if count_of(latents) is not None and isinstance(latents, LatentSource | Tensor | Sequence):
             return (latents[self.offset + number] for number in self.latents)
-        return islice(latents, self.latents.start, self.latents.stop, self.latents.step)
+        return itertools.islice(latents, self.latents.start, self.latents.stop, self.latents.step)
 
 
 def count_of(latents: Iterable[Tensor]) -> int | None:
@@ -113,12 +113,15 @@ def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slic
             f"frames: expected numbers that rise, since each frame builds on those before it; found"
             f" {_in_words(frames or slice(None))}"
         )
-    usable = sys.maxsize if total is None else timing.usable(total)
     if frames is None or (timing.needs_total and total is None):
+        usable = sys.maxsize if total is None else timing.usable(total)
         return Window(chosen, range(usable), total)
     raw_first, raw_last = timing.raw(chosen.start, total), timing.raw(chosen[-1], total)
     first = max(0, network.reads_steps(Interval(raw_first, raw_first + 1)).start)
-    return Window(chosen, range(first, min(usable, raw_last // timing.growth + 1)), total)
+    needed = raw_last // timing.growth + 1
+    # While nobody knows how many latents come, it may take more of them to know which make frames.
+    stop = next(count for count in itertools.count(needed) if timing.ready(count, total) >= needed)
+    return Window(chosen, range(first, stop), total)
 
 
 def check_enough(spec: ModelSpec, total: int | None) -> None:

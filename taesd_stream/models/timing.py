@@ -64,7 +64,7 @@ class DecodeTiming:
     def frames(self, total: int) -> int:
         """Frames of a video of ``total`` latents."""
         usable = self.usable(total)
-        chunks = 1 if self.chunk is None else -(-usable // self.chunk)
+        chunks = min(1, usable) if self.chunk is None else -(-usable // self.chunk)
         return usable * self.growth - chunks * self._lead(total)
 
     def raw(self, frame: int, total: int | None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from taesd_stream.cli.main import main
 from taesd_stream.models import variant_named
@@ -81,3 +82,28 @@ def random_taesd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights = {name: torch.randn(shape) / 20 for name, shape in network.shapes().items()}
         torch.save(weights, folder / f"taesd_{half}.pth")
     return folder
+
+
+@pytest.fixture(scope="session")
+def video_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``video_weights(name)``: a file of weights of a video model's shapes that mean nothing."""
+    folder = tmp_path_factory.mktemp("video-weights")
+
+    def get(name: str) -> Path:
+        path = folder / f"{name}.safetensors"
+        if path.exists():
+            return path
+        variant = variant_named(name)
+        generator = torch.Generator().manual_seed(0)
+        assert variant.encoder is not None
+        save_file(
+            {
+                f"{half}.{key}": torch.randn(shape, generator=generator) / 30
+                for half, make in (("encoder", variant.encoder), ("decoder", variant.decoder))
+                for key, shape in make().shapes().items()
+            },
+            path,
+        )
+        return path
+
+    return get

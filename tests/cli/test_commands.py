@@ -114,9 +114,18 @@ def test_models_are_all_listed(command) -> None:
     assert outcome.status == 0
     lines = outcome.out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [variant.name for variant in VARIANTS]
-    assert len({line.index("channels") for line in lines[:1]}) == 1
+    assert max(map(len, lines)) < 100
+    columns = lines[0].split("  ")
+    assert [each.strip() for each in columns if each] == [
+        "model", "latents of", "channels", "scale", "frames", "back", "first", "weights"
+    ]  # fmt: skip
+    taeh3 = next(line for line in lines if line.startswith("taeh3 "))
+    assert taeh3.split() == ["taeh3", "MiniMax", "H3", "24", "16", "4", "8", "2", "online"]
     told = json.loads(command("models", "--json").out)["models"]
-    assert {row["weights"] for row in told} == {"built in", "downloaded when first used"}
+    assert {row["weights"] for row in told} == {"built in", "online"}
+    explained = command("models", "--help").out
+    for column in ("scale", "frames", "back", "first", "online"):
+        assert column in explained
 
 
 def test_demo_needs_no_network(command, monkeypatch: pytest.MonkeyPatch) -> None:

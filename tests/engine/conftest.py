@@ -46,7 +46,7 @@ def _model(name: str, dtype: str) -> ts.AutoEncoder:
         return ts.load(name, device="cpu", dtype=dtype)
     arrays = _generator().synthetic_state_dict(_manifest()[name])
     state = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    return ts.load(state, device="cpu", dtype=dtype)
+    return ts.load(state, variant=name, device="cpu", dtype=dtype)
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +60,16 @@ def model() -> Models:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Callable[[str], dict[str, Tensor]]:
-    """``golden(name)``: latents, decoded, images and encoded of the reference implementation."""
+def golden(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Tensor]]:
+    """``golden(name)``: latents, decoded, images and encoded of the reference implementation.
+
+    The larger ones are not copied here: they are read from the shared folder, where that is.
+    """
 
     def get(name: str) -> dict[str, Tensor]:
-        return load_file(GOLDENS / f"{name}.safetensors")
+        here = GOLDENS / f"{name}.safetensors"
+        if not here.exists():
+            here = request.getfixturevalue("shared") / "goldens" / here.name
+        return load_file(here)
 
     return get

@@ -201,3 +201,78 @@ def test_a_model_says_what_it_is(model: Models) -> None:
     ae = model("taef2", "bfloat16")
     assert repr(ae) == "AutoEncoder(taef2, cpu bfloat16 torch)"
     assert ae.decode(noise(1, 32, 2, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "latents", "frames"),
+    [("taesdv", 4, 4), ("taehv", 4, 13), ("taecvx", 4, 16), ("taecvx", 3, 9), ("taeh3", 7, 22),
+     ("taeh3", 8, 22), ("taem1", 4, 19)],
+)  # fmt: skip
+def test_a_video_has_as_many_frames_as_its_timing_says(
+    name: str, latents: int, frames: int, model: Models
+) -> None:
+    ae = model(name)
+    scale = ae.spec.spatial_scale
+    made = ae.decode(noise(2, latents, ae.spec.latent_channels, 1, 2))
+    assert made.shape == (2, frames, 3, scale, 2 * scale)
+    assert ae.spec.timing.frames(latents) == frames
+    plan = ae.plan((2, latents, ae.spec.latent_channels, 1, 2))
+    assert plan.frames == 2 * frames
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "latents"),
+    [("taesdv", 4, 4), ("taehv", 9, 3), ("taehv", 12, 3), ("taecvx", 1, 1), ("taeh3", 17, 2),
+     ("taeh3", 18, 7), ("taem1", 7, 2)],
+)  # fmt: skip
+def test_an_encode_has_as_many_latents_as_its_timing_says(
+    name: str, frames: int, latents: int, model: Models
+) -> None:
+    ae = model(name)
+    made = ae.encode(torch.rand(2, frames, 3, 16, 24))
+    assert made.shape[:3] == (2, latents, ae.spec.latent_channels)
+    assert ae.spec.encode_timing.latents(frames) == latents
+
+
+def test_clips_and_single_pictures_have_nothing_to_do_with_each_other(model: Models) -> None:
+    ae = model("taehv")
+    latents = noise(3, 2, 16, 2, 3)
+    together = ae.decode(latents)
+    for clip, made in zip(latents, together, strict=True):
+        torch.testing.assert_close(made, ae.decode(clip[None])[0], atol=1e-5, rtol=0)
+    pictures = ae.decode(latents[:, 0])
+    torch.testing.assert_close(pictures, together[:, 0], atol=1e-5, rtol=0)
+    images = torch.rand(3, 4, 3, 16, 24)
+    codes = ae.encode(images)
+    torch.testing.assert_close(codes[1:2], ae.encode(images[1:2]), atol=1e-5, rtol=1e-5)
+    assert ae.encode(images[:, 0]).shape == (3, 16, 2, 3)
+
+
+def test_what_makes_several_of_one_takes_videos_only(model: Models) -> None:
+    ae = model("taeh3")
+    with pytest.raises(
+        ts.InputError, match=r"\(N, T, 3, H, W\), since taeh3 makes 2 latents of one"
+    ):
+        ae.encode(torch.zeros(2, 3, 16, 16))
+    for shape in ((2, 24, 2, 3), (1, 1, 24, 2, 3)):
+        with pytest.raises(ts.InputError, match="at least 2, found 1: taeh3 makes its first 5"):
+            ae.decode(torch.zeros(shape))
+        with pytest.raises(ts.InputError, match="at least 2, found 1"):
+            ae.plan(shape)
+
+
+def test_the_latent_that_is_not_finite_is_counted_over_all_clips(model: Models) -> None:
+    latents = noise(2, 3, 16, 2, 2)
+    latents[1, 1, 2, 0, 1] = float("nan")
+    with pytest.raises(ts.NonFiniteError) as caught:
+        model("taehv").decode(latents)
+    assert caught.value.frame == 4
+
+
+def test_progress_of_a_video_ends_at_the_total_of_each_clip(model: Models) -> None:
+    told: list[tuple[int, int]] = []
+    ae = model("taehv")
+    ae.decode(noise(1, 3, 16, 4, 5), tile=3, on_tile=lambda *part: told.append(part))
+    assert len({total for _, total in told}) == 1
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == told[-1][1]

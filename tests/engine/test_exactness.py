@@ -106,11 +106,14 @@ def test_tiles_are_equal_bit_for_bit_where_the_kernels_allow(tile: object, model
     assert torch.equal(ae.decode(latents, tile=tile), ae.decode(latents, tile=None))
 
 
-def test_sixteen_bits_err_no_more_in_tiles_than_undivided(model: Models) -> None:
-    latents = random_input(model("taesd"), "decode", (1,), (9, 11))
-    exact = model("taesd").decode(latents, tile=None)
+@pytest.mark.parametrize(("name", "batch"), [("taesd", (1,)), ("taesdv", (1, 3))])
+def test_sixteen_bits_err_no_more_in_tiles_than_undivided(
+    name: str, batch: tuple[int, ...], model: Models
+) -> None:
+    latents = random_input(model(name), "decode", batch, (6, 7))
+    exact = model(name).decode(latents, tile=None)
     for dtype in ("bfloat16", "float16"):
-        ae = model("taesd", dtype)
+        ae = model(name, dtype)
         undivided = (ae.decode(latents, tile=None).float() - exact).abs()
         tiled = ae.decode(latents, tile=4)
         assert tiled.dtype == ae.settings.dtype
@@ -144,3 +147,39 @@ def test_a_video_is_its_frames(model: Models) -> None:
         for t in range(2):
             alone = ae.decode(video[n, t][None], tile=2)[0]
             torch.testing.assert_close(made[n, t], alone, **close())
+
+
+@pytest.mark.parametrize("name", ["taesdv", "taehv", "taew2_2_super"])
+def test_a_model_in_any_tiles_makes_the_undivided_video(name: str, model: Models) -> None:
+    ae = model(name)
+    latents = random_input(ae, "decode", (2, 3), (3, 3))
+    expected = ae.decode(latents, tile=None)
+    assert expected.shape[1] == ae.spec.timing.frames(3)
+    for tile in ((1, 2), (3, 1), "auto"):
+        made = ae.decode(latents, tile=tile)
+        assert made.shape == expected.shape
+        assert float((made - expected).abs().max()) <= 1e-5
+    apart = [ae.decode(clip[None], tile=2)[0] for clip in latents]
+    torch.testing.assert_close(torch.stack(apart), expected, **close())
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "side"),
+    [("taesdv", 3, (17, 30)), ("taehv", 6, (17, 30)), ("taew2_2_super", 5, (33, 50))],
+)
+def test_a_video_of_any_size_is_encoded_the_same_in_any_tiles(
+    name: str, frames: int, side: tuple[int, int], model: Models
+) -> None:
+    ae = model(name)
+    images = random_input(ae, "encode", (2, frames), side)
+    expected = ae.encode(images, tile=None)
+    scale = ae.spec.spatial_scale
+    latents = ae.spec.encode_timing.latents(frames)
+    assert expected.shape[:2] == (2, latents)
+    assert expected.shape[3:] == (-(-side[0] // scale), -(-side[1] // scale))
+    for tile in (1, (2, 3), "auto"):
+        torch.testing.assert_close(ae.encode(images, tile=tile), expected, **close())
+    pictures = images[0].mul(255).round().to(torch.uint8)
+    (from_bytes,) = ae.encode(pictures[None].float() / 255, tile=None)
+    streamed = list(ae.encode_stream(pictures.movedim(1, -1).numpy(), tile=2))
+    torch.testing.assert_close(torch.stack(streamed), from_bytes, **close())

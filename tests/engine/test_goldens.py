@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ Models = Callable[..., ts.AutoEncoder]
 Goldens = Callable[[str], dict[str, Tensor]]
 
 NAMES = ["taesd", "taesd3", "taef2", "taesana"]
+COPIED_VIDEO = ["taesdv", "taehv", "taew2_2_super"]
+VIDEO = [*COPIED_VIDEO, "taew2_2", "taehv1_5", "taeltx_2", "taecvx", "taeh3", "taem1"]
+COPIED = [*NAMES, *COPIED_VIDEO]
 TILES = [None, "auto", 1, 2, 3, (2, 5)]
 TOLERANCE = 1e-4  # of the reference output's range
 
@@ -45,15 +49,64 @@ def test_encoding_equals_the_reference(
     assert_within_tolerance(made, reference["encoded"])
 
 
+@pytest.fixture(scope="module", params=VIDEO)
+def video(request: pytest.FixtureRequest) -> str:
+    """A video model's name; the tests of one run together, since it is built for them."""
+    name: str = request.param
+    return name
+
+
+@pytest.mark.parametrize("tile", [None, "auto", 3], ids=str)
+def test_decoding_a_video_equals_the_reference(
+    video: str, tile: object, model: Models, golden: Goldens
+) -> None:
+    reference = golden(video)
+    made = model(video).decode(reference["latents"], tile=tile)
+    assert_within_tolerance(made, reference["decoded"].clamp(0, 1))
+
+
+@pytest.mark.parametrize("tile", [None, 3], ids=str)
+def test_encoding_a_video_equals_the_reference(
+    video: str, tile: object, model: Models, golden: Goldens
+) -> None:
+    reference = golden(video)
+    made = model(video).encode(reference["images"], tile=tile)
+    assert_within_tolerance(made, reference["encoded"])
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["tensor", "iterator"])
+def test_streaming_a_video_rounds_the_reference_to_bytes(
+    video: str, counted: bool, model: Models, golden: Goldens
+) -> None:
+    reference = golden(video)
+    (latents,) = reference["latents"]
+    frames = model(video).stream(latents if counted else iter(latents), tile=None)
+    made = torch.from_numpy(np.stack(list(frames)))
+    assert made.dtype == torch.uint8
+    (expected,) = reference["decoded"].clamp(0, 1).mul(255).movedim(-3, -1)
+    assert made.shape == expected.shape
+    assert float((made - expected).abs().max()) <= 0.5 + 255 * TOLERANCE
+
+
+def test_encoding_frame_by_frame_equals_encoding_the_video(
+    video: str, model: Models, golden: Goldens
+) -> None:
+    (images,) = golden(video)["images"]
+    frames = images.mul(255).round().to(torch.uint8).movedim(-3, -1)
+    made = torch.stack(list(model(video).encode_stream(frames.numpy(), tile=None)))
+    (expected,) = model(video).encode(frames.movedim(-1, -3)[None].float() / 255, tile=None)
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
 def test_the_reference_pictures_are_worth_comparing(golden: Goldens) -> None:
     """Neither flat nor clipped away: a comparison with them can fail."""
-    for name in NAMES:
+    for name in COPIED:
         decoded = golden(name)["decoded"].clamp(0, 1)
         assert float(decoded.std()) > 0.1
         assert float(((decoded > 0) & (decoded < 1)).float().mean()) > 0.5
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COPIED)
 def test_the_copies_here_are_those_of_the_shared_folder(name: str, shared: Path) -> None:
     here = Path(__file__).parents[1] / "data" / "goldens" / f"{name}.safetensors"
     assert here.read_bytes() == (shared / "goldens" / here.name).read_bytes()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,12 @@ from taesd_stream.errors import CheckpointError, ModelNotFoundError
 from taesd_stream.models import Checkpoint, Network, build, detect, variant_named
 
 StateDict = dict[str, Tensor]
+
+OFFICIAL = json.loads(
+    (Path(__file__).parents[1] / "data" / "goldens" / "manifest.json").read_text()
+)
+VIDEO = ("taesdv", "taew2_2", "taew2_2_super", "taehv1_5", "taeltx_2", "taeh3", "taem1")
+SAME_SHAPES = ("taehv", "taew2_1", "taeos1_3", "taecvx")
 
 
 def weights(network: Network) -> StateDict:
@@ -139,3 +147,85 @@ def test_building_takes_the_weights_themselves_over() -> None:
     for name, tensor in decoder.state_dict().items():
         assert torch.equal(tensor, state[name])
         assert tensor.device.type == "cpu"
+
+
+def official(name: str, *, halves: str = "both", stem: str | None = None) -> Checkpoint:
+    """A checkpoint of the official names and shapes, in which all weights are zero."""
+    found: dict[str, StateDict] = {"encoder": {}, "decoder": {}}
+    for key, shape in OFFICIAL[name]["shapes"].items():
+        half, _, rest = key.partition(".")
+        found[half][rest] = torch.zeros(()).expand(shape)
+    return Checkpoint(
+        encoder=found["encoder"] if halves in ("both", "encoder") else None,
+        decoder=found["decoder"] if halves in ("both", "decoder") else None,
+        origin="the file",
+        stem_hint=stem,
+    )
+
+
+@pytest.mark.parametrize("halves", ["both", "decoder"])
+@pytest.mark.parametrize("name", [*VIDEO, "taesd", "taesd3", "taef2", "taesana"])
+def test_the_official_shapes_tell_the_variant(name: str, halves: str) -> None:
+    assert detect(official(name, halves=halves)).name == name
+
+
+@pytest.mark.parametrize("stem", [None, "taecvx", "weights"])
+@pytest.mark.parametrize("halves", ["both", "decoder"])
+@pytest.mark.parametrize("name", ["taehv", "taecvx"])
+def test_shapes_of_models_that_make_other_frames_need_the_argument(
+    name: str, halves: str, stem: str | None
+) -> None:
+    found = official(name, halves=halves, stem=stem)
+    with pytest.raises(CheckpointError) as caught:
+        detect(found)
+    message = str(caught.value)
+    assert message.startswith("the file: ")
+    assert "\n" not in message
+    for choice in SAME_SHAPES:
+        assert f"{choice} (" in message
+    assert ("the name suggests taecvx" in message) == (stem == "taecvx")
+    assert "--variant" in message
+    for choice in SAME_SHAPES:
+        assert detect(found, choice).name == choice
+
+
+def test_an_encoder_alone_is_the_same_for_all_of_them() -> None:
+    assert detect(official("taehv", halves="encoder")).name == "taehv"
+    assert detect(official("taehv", halves="encoder", stem="taecvx_enc")).name == "taecvx"
+
+
+def test_an_encoder_of_image_and_video_models_alike_is_told_by_its_name() -> None:
+    assert detect(official("taesdv", halves="encoder")).name == "taesd"
+    assert detect(official("taesdv", halves="encoder", stem="taesdv")).name == "taesdv"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "complaint"),
+    [
+        ("taehv", "taesd3", "its decoder's 1.weight is (256, 16, 3, 3), not (64, 16, 3, 3)"),
+        ("taehv", "taew2_2", "its decoder's 1.weight is (256, 16, 3, 3), not (256, 48, 3, 3)"),
+        ("taew2_2", "taew2_2_super", "its decoder's 0.weight is missing"),
+        ("taesdv", "taesd", "its decoder's 3.conv.0.weight is (64, 128, 3, 3), not (64, 64, 3, 3)"),
+        ("taehv1_5", "taehv", "its decoder's 1.weight is (256, 32, 3, 3), not (256, 16, 3, 3)"),
+    ],
+)
+def test_an_argument_that_the_shapes_contradict_is_refused(
+    name: str, wrong: str, complaint: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        detect(official(name), wrong)
+    assert str(caught.value).startswith(f"the file: expected {wrong}, but {complaint}; ")
+    assert name in str(caught.value).partition("the shapes fit")[2]
+    assert "\n" not in str(caught.value)
+
+
+def test_variants_of_the_same_shapes_and_frames_are_told_by_the_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, logger="taesd_stream"):
+        assert detect(official("taeltx_2")).name == "taeltx_2"
+        assert detect(official("taeltx_2", stem="taeltx2_3_wide")).name == "taeltx2_3"
+    assert [record.message.rpartition("taken for ")[2] for record in caplog.records] == [
+        "taeltx_2, the first of them",
+        "taeltx2_3, because of its name 'taeltx2_3_wide'",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from taesd_stream.models.chain import Chain, Residual
 from taesd_stream.models.layers import (
@@ -23,6 +22,7 @@ from taesd_stream.models.layers import (
     Upsample,
 )
 from taesd_stream.models.memory import Memory
+from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
 from tiling import Interval
 
 properties = settings(max_examples=60, deadline=None, derandomize=True)
@@ -60,10 +60,15 @@ LAYERS: dict[str, Layer] = {
     "upsample 3": Upsample(3),
     "bicubic 2": SmoothUpsample(2),
     "bicubic 8": SmoothUpsample(8),
+    "pixel shuffle": PixelShuffle(2),
+    "pixel unshuffle 2": PixelUnshuffle(2),
+    "pixel unshuffle 3": PixelUnshuffle(3),
     "block": Residual(body(4, 4)),
     "block with skip": Residual(body(4, 6), skip=conv(4, 6, 1, bias=False)),
     "decoder": Chain([conv(4, 3), ReLU(), Upsample(2), conv(3, 5), Residual(body(5, 5))]),
     "encoder": Chain([conv(4, 3, stride=2), Residual(body(3, 3)), conv(3, 2, stride=2)]),
+    "shuffled decoder": Chain([conv(4, 8), PixelShuffle(2), ReLU(), conv(2, 12), PixelShuffle(2)]),
+    "unshuffled encoder": Chain([PixelUnshuffle(2), conv(16, 3), ReLU(), conv(3, 2, stride=2)]),
 }
 
 
@@ -81,6 +86,12 @@ def plain(layer: Layer, tensor: Tensor) -> Tensor:
             return tensor.repeat_interleave(layer.factor, 2).repeat_interleave(layer.factor, 3)
         case SmoothUpsample():
             return F.interpolate(tensor, scale_factor=layer.factor, mode="bicubic")
+        case PixelShuffle():
+            return F.pixel_shuffle(tensor, layer.factor)
+        case PixelUnshuffle():
+            height, width = (-side % layer.factor for side in tensor.shape[2:])
+            repeated = F.pad(tensor, (0, width, 0, height), mode="replicate")
+            return F.pixel_unshuffle(repeated, layer.factor)
         case Residual():
             around = tensor if layer.skip is None else plain(layer.skip, tensor)
             return (plain(layer.conv, tensor) + around).relu()
@@ -126,72 +137,39 @@ def test_a_part_is_cut_from_the_whole(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 @settings(properties, max_examples=10)
 @given(data=st.data())
-def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) -> None:
+def test_work_is_what_the_convolutions_multiply(
+    name: str, data: st.DataObject, counted_work: Callable[[], Any]
+) -> None:
     layer = LAYERS[name]
     if "bicubic" in name:
         pytest.skip("interpolation multiplies inside one kernel, where nothing can count")
     size = data.draw(st.integers(1, 13))
     want = data.draw(wanted(layer.out_size(size)))
     span = layer.span(want, size)
-    counted = 0
-
-    class Counting(TorchDispatchMode):
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-        ) -> Any:
-            nonlocal counted
-            out = func(*args, **(kwargs or {}))
-            if func is torch.ops.aten.convolution.default:
-                counted += out.numel() * args[1][0].numel()
-            return out
-
-    with Counting():
+    with counted_work() as counted:
         layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span, Memory())
     extents = list(layer.extents(span))
     work = sum(d * e * e for d, e in zip(layer.densities(4), extents, strict=True))
-    assert work == counted
-
-
-class LiveElements(TorchDispatchMode):
-    """Counts the elements of all storages that are alive after each operation."""
-
-    def __init__(self, first: Tensor) -> None:
-        super().__init__()
-        self._storages: dict[int, tuple[weakref.ref[Any], int]] = {}
-        self.most = 0
-        self._see(first)
-
-    def _see(self, out: object) -> None:
-        if isinstance(out, Tensor):
-            storage = out.untyped_storage()
-            self._storages[storage._cdata] = (
-                weakref.ref(storage),
-                storage.nbytes() // out.dtype.itemsize,
-            )
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self._see(out)
-        alive = [size for reference, size in self._storages.values() if reference() is not None]
-        self.most = max(self.most, sum(alive))
-        return out
+    assert work == counted.done
 
 
 @pytest.mark.parametrize("name", LAYERS)
 @settings(properties, max_examples=15)
 @given(data=st.data())
-def test_peak_is_no_less_than_what_is_really_held(name: str, data: st.DataObject) -> None:
+def test_peak_is_no_less_than_what_is_really_held(
+    name: str, data: st.DataObject, live_elements: Callable[[Tensor], Any]
+) -> None:
     layer = LAYERS[name]
     size = data.draw(st.integers(6, 17))
     y, x = data.draw(wanted(layer.out_size(size))), data.draw(wanted(layer.out_size(size)))
     rows, columns = layer.span(y, size), layer.span(x, size)
     tensor = torch.rand(1, 4, rows.have.size, columns.have.size)
-    with LiveElements(tensor) as live:
+    if data.draw(st.booleans()):
+        tensor = tensor.to(memory_format=torch.channels_last)
+    with live_elements(tensor) as live:
         layer(tensor, rows, columns, Memory())
     # Of an upsampled plane the next layer may read a row and a column less; all of it is held.
-    slack = 1.2 if name == "decoder" else 1
+    slack = 1.25 if name == "decoder" else 1
     assert 0 < live.most <= slack * layer.peak(rows, columns, 4)
 
 

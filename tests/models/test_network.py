@@ -25,6 +25,13 @@ from taesd_stream.models.global_pool import GlobalPool
 from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Upsample
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
+from taesd_stream.models.temporal import MemBlock
+from taesd_stream.models.video_architectures import (
+    taehv_decoder,
+    taehv_encoder,
+    taehv_super_decoder,
+    taesdv_decoder,
+)
 from tiling import Size
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)
@@ -228,6 +235,10 @@ def decoder_of_ones(build: object) -> Network:
         (taesd_decoder(32, pool=True), None),
         (taesana_decoder(32), 20),
         (taesd_encoder(32, pool=True), None),
+        (taesdv_decoder(4), 19),
+        (taehv_decoder(16), 18),
+        (taehv_decoder(48, patch=2), 18),
+        (taehv_super_decoder(48), 18),
     ],
 )
 def test_halos_in_latents(network: Network, halo: int | None) -> None:
@@ -267,3 +278,53 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(network: Network, t
         assert each.work(plane, grid) == work
         assert each.peak(plane, grid) == peak
         plane = made
+
+
+@pytest.mark.parametrize("tile", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("network", "plane"),
+    [
+        (taesdv_decoder(4), Size(26, 9)),
+        (taehv_decoder(16), Size(9, 24)),
+        (taehv_super_decoder(48), Size(22, 3)),
+        (taehv_encoder(16), Size(13, 200)),
+        (taehv_encoder(48, patch=2), Size(333, 50)),
+    ],
+    ids=["taesdv", "taehv", "super", "encoder", "encoder of patches"],
+)
+def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
+    network: Network, plane: Size, tile: int
+) -> None:
+    (only,) = network.passes
+    (grid,) = network.grids(plane, Size(tile, tile))
+    work = peak = 0
+    kept = []
+    for region in grid:
+        rows, columns = only.spans(region, plane)
+        extents = zip(only.body.extents(rows), only.body.extents(columns), strict=True)
+        densities = only.body.densities(only.channels)
+        work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
+        peak = max(peak, only.body.peak(rows, columns, only.channels))
+        kept.append(sum(each.elements for each in only.memories(region, plane)))
+    assert only.work(plane, grid) == int(work)
+    assert only.peak(plane, grid) == peak
+    assert only.kept(plane, grid) == (sum(kept), max(kept))
+
+
+def test_a_network_knows_its_layers_that_remember() -> None:
+    names = [*("3", "4", "5"), *("9", "10", "11"), *("15", "16", "17")]
+    assert list(taehv_decoder(16).memories) == names
+    pools = ["2", "7"]  # the third has nothing to wait for
+    assert set(taehv_encoder(16).memories) == {
+        *pools,
+        *(f"{n}" for n in (4, 5, 6, 9, 10, 11)),
+        *(f"{n}" for n in (14, 15, 16)),
+    }
+    assert taesd_decoder(4).memories == {}
+
+
+def test_memories_and_global_branches_do_not_go_together() -> None:
+    block = MemBlock(Chain([Conv(8, 4)]))
+    pooled = Residual(Chain([Conv(4, 4)]), pool=GlobalPool(4))
+    with pytest.raises(TypeError, match="do not go together"):
+        Network({0: block, 1: pooled}, 4)

@@ -1,0 +1,122 @@
+"""Memories come back from wherever they lay as they went, and leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from taesd_stream.engine.homes import Home, HomeName, home_on
+
+CPU = torch.device("cpu")
+LAYERS = [nn.Identity() for _ in range(3)]
+HOMES: tuple[HomeName, ...] = ("device", "host", "scratch")
+
+properties = settings(max_examples=20, deadline=None, derandomize=True)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary files go in these tests."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+    gc.collect()
+
+
+def files_in(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def bits(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().flatten().view(torch.uint8)
+
+
+def memories(
+    *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> dict[nn.Module, Tensor]:
+    generator = torch.Generator().manual_seed(len(shapes))
+    return {
+        layer: torch.randn(shape, generator=generator).to(dtype, memory_format=torch.channels_last)
+        for layer, shape in zip(LAYERS, shapes, strict=False)
+    }
+
+
+@pytest.mark.parametrize("name", HOMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@properties
+@given(shape=st.tuples(*[st.integers(1, 5)] * 4), channels_last=st.booleans())
+def test_every_bit_comes_back_every_time(
+    name: HomeName, dtype: torch.dtype, shape: tuple[int, ...], channels_last: bool
+) -> None:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
+    tensor.flatten()[0] = torch.nan
+    if channels_last:
+        tensor = tensor.to(memory_format=torch.channels_last)
+    fetch = home_on(name, CPU).put({LAYERS[0]: tensor})
+    for _ in range(2):
+        found = fetch()
+        assert list(found) == [LAYERS[0]]
+        assert found[LAYERS[0]].dtype == dtype
+        assert found[LAYERS[0]].shape == shape
+        assert torch.equal(bits(found[LAYERS[0]]), bits(tensor))
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_several_tiles_are_kept_apart(name: HomeName) -> None:
+    home = home_on(name, CPU)
+    tiles = [memories((1, 2, 3, index + 1), (2, 1, index + 1, 4)) for index in range(4)]
+    fetches = [home.put(kept) for kept in tiles]
+    for fetch, kept in zip(reversed(fetches), reversed(tiles), strict=True):
+        found = fetch()
+        assert all(torch.equal(found[layer], kept[layer]) for layer in kept)
+    assert home.put({})() == {}
+
+
+def test_what_comes_from_scratch_is_in_the_format_that_is_computed_in_and_its_own() -> None:
+    kept = memories((2, 3, 4, 5))
+    fetch = home_on("scratch", CPU).put(kept)
+    (first,) = fetch().values()
+    assert first.is_contiguous(memory_format=torch.channels_last)
+    first.fill_(7)  # it may be written to
+    (again,) = fetch().values()
+    assert torch.equal(again, kept[LAYERS[0]])
+
+
+def test_scratch_files_hold_what_is_kept_and_go_with_it(folder: Path) -> None:
+    home: Home | None = home_on("scratch", CPU)
+    assert home is not None
+    assert files_in(folder) == 0
+    first = home.put(memories((1, 2, 3, 4), (1, 1, 1, 1)))
+    sizes = sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert sizes == [4, 4 * 24]
+    second = home.put(memories((3, 2, 1, 1)))
+    assert files_in(folder) == 3
+    del first
+    gc.collect()
+    assert files_in(folder) == 1
+    assert len(second()) == 1
+    del home
+    gc.collect()
+    assert len(second()) == 1  # whoever can fetch it keeps the folder
+    del second
+    gc.collect()
+    assert list(folder.iterdir()) == []
+
+
+def test_only_scratch_touches_the_disk(folder: Path) -> None:
+    fetches = [home_on(name, CPU).put(memories((1, 2, 3, 4))) for name in ("device", "host")]
+    assert all(len(fetch()) == 1 for fetch in fetches)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_device_keeps_the_very_tensors() -> None:
+    kept = memories((1, 2, 3, 4))
+    for name in ("device", "host"):  # on a CPU the host's memory is the device's
+        assert home_on(name, CPU).put(kept)() is kept
