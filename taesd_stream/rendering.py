@@ -158,7 +158,10 @@ def render(
 
         def pictures() -> Generator[Frame]:
             on_plan(plan)
-            with FrameProgress(plan.frames, shown=progress) as bar:
+            # Where a tile goes through many steps in its turn, frames come late and together.
+            by_turns = plan.memory is not None and plan.memory.segment != 1
+            area = plan.pixels.area if by_turns else None
+            with FrameProgress(plan.frames, shown=progress, frame_area=area) as bar:
                 stream = ae.stream(source, frames=frames, ahead=AHEAD, on_tile=bar.part, **options)
                 for picture in stream:
                     yield picture
