@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -10,11 +9,11 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.clips import decode_clip, encode_clip, run_pictures, whole_course
+from taesd_stream.engine.clips import decode_clip, encode_clip, run_pictures, tensor_course
 from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.encode_stream import EncodeStream
-from taesd_stream.engine.inputs import as_pictures
+from taesd_stream.engine.inputs import as_pictures, as_sizes
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
@@ -275,26 +274,11 @@ class AutoEncoder:
         """
         if action not in ("decode", "encode"):
             raise InputError(f"action: expected decode or encode, found {action!r}")
-        sizes = tuple(int(size) for size in shape)
-        if not 3 <= len(sizes) <= 5 or min(sizes) < 1:
-            raise InputError(
-                f"shape: expected (C, h, w), (N, C, h, w) or (N, T, C, h, w), found {sizes}"
-            )
         coder = self._need(f"{action}r")
-        if sizes[-3] != coder.network.channels:
-            raise InputError(
-                f"shape: {self.spec.name} takes {coder.network.channels} channels to {action},"
-                f" found {sizes[-3]} in {sizes}"
-            )
+        sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
+        course = tensor_course(self.spec, coder.network, sizes[:-3], action, frames)
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        plane = Size(*sizes[-2:])
-        if len(sizes) == 3:
-            return coder.plan(plane, Course(steps=None, pictures=frames, ahead=1), options)
-        if frames is not None:
-            raise InputError(
-                f"frames: expected none with {sizes}, whose first axes tell; found {frames}"
-            )
-        return coder.plan(plane, self._course(coder, sizes[:-3], action), options)
+        return coder.plan(Size(*sizes[-2:]), course, options)
 
     def plan_stream(
         self,
@@ -319,17 +303,6 @@ class AutoEncoder:
         counts = [window.frame_count for window in windows]
         known = [count for count in counts if count is not None]
         return replace(plan, frames=sum(known) if len(known) == len(counts) else None)
-
-    def _course(self, coder: Coder, leading: tuple[int, ...], action: str) -> Course:
-        """The course of a tensor whose first axes these are."""
-        count = math.prod(leading)
-        if not coder.network.memories:
-            return whole_course(count, count)
-        clips, steps = leading if len(leading) == 2 else (leading[0], 1)
-        if action == "encode":
-            return whole_course(steps, count)
-        check_enough(self.spec, steps)
-        return whole_course(steps, clips * self.spec.timing.frames(steps))
 
     def _need(self, part: str) -> Coder:
         coder = {"decoder": self._decoder, "encoder": self._encoder}[part]

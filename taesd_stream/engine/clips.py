@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor
@@ -10,15 +11,47 @@ from torch import Tensor
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.planner import TileOptions
+from taesd_stream.engine.windows import check_enough
+from taesd_stream.errors import InputError
+from taesd_stream.models.network import Network
+from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from tiling import Size
 
-__all__ = ["decode_clip", "encode_clip", "run_pictures", "whole_course"]
+__all__ = ["decode_clip", "encode_clip", "run_pictures", "tensor_course"]
 
 
-def whole_course(steps: int, pictures: int) -> Course:
+def _whole_course(steps: int, pictures: int) -> Course:
     """The course of what is all at hand."""
     return Course(steps=steps, pictures=pictures, ahead=None)
+
+
+def tensor_course(
+    spec: ModelSpec, network: Network, leading: tuple[int, ...], action: str, frames: int | None
+) -> Course:
+    """The course of a tensor whose axes before the channels are ``leading``.
+
+    Args:
+        leading: (N,) or (N, T); () for what comes one by one, ``frames`` in all if that is known.
+
+    Raises:
+        InputError: ``frames`` is given and the axes tell, or there are too few latents.
+    """
+    if not leading:
+        return Course(steps=None, pictures=frames, ahead=1)
+    if frames is not None:
+        raise InputError(
+            f"frames: expected none with axes {leading} before the channels, which tell; found"
+            f" {frames}"
+        )
+    count = prod(leading)
+    if not network.memories:
+        return _whole_course(count, count)
+    clips, steps = leading if len(leading) == 2 else (leading[0], 1)
+    if action == "encode":
+        return _whole_course(steps, count)
+    check_enough(spec, steps)
+    return _whole_course(steps, clips * spec.timing.frames(steps))
 
 
 def run_pictures(
@@ -26,7 +59,7 @@ def run_pictures(
 ) -> Tensor:
     """(N, C, h, w) to what the network makes of it, (N, C', H, W), not clamped."""
     count = source.shape[0]
-    run = _begin(coder, source, whole_course(count, count), options)
+    run = _begin(coder, source, _whole_course(count, count), options)
     out = _room(coder, run, source, count)
     _fill(run, source, out, lambda step: step, on_tile)
     return out
@@ -43,7 +76,7 @@ def decode_clip(
     total = latents.shape[0]
     source = latents[: timing.usable(total)]
     frames = timing.frames(total)
-    run = _begin(coder, source, whole_course(source.shape[0], frames), options)
+    run = _begin(coder, source, _whole_course(source.shape[0], frames), options)
     out = _room(coder, run, source, frames)
     _fill(run, source, out, lambda raw: timing.frame(raw, total), on_tile)
     return out
@@ -64,7 +97,7 @@ def encode_clip(
         repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
         source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
         steps = source.shape[0] // timing.shrink
-        run = _begin(coder, source, whole_course(source.shape[0], frames.shape[0]), options)
+        run = _begin(coder, source, _whole_course(source.shape[0], frames.shape[0]), options)
         made.append(_room(coder, run, source, steps))
         _fill(run, source, made[-1], lambda step: step, on_tile)
     latents = made[0] if len(made) == 1 else torch.cat(made)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
 
-__all__ = ["as_one_picture", "as_pictures"]
+__all__ = ["as_one_picture", "as_pictures", "as_sizes"]
 
 
 def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
@@ -34,3 +36,17 @@ def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:
         found = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
         raise InputError(f"latent {index}: expected a tensor (C, h, w), found {found}")
     return as_pictures(latent[None], f"latent {index}", spec.latent_channels, spec.name)
+
+
+def as_sizes(shape: Iterable[int], channels: int, who: str) -> tuple[int, ...]:
+    """The sizes of a tensor that is to be planned for, checked; ``who`` takes its channels."""
+    sizes = tuple(int(size) for size in shape)
+    if not 3 <= len(sizes) <= 5 or min(sizes) < 1:
+        raise InputError(
+            f"shape: expected (C, h, w), (N, C, h, w) or (N, T, C, h, w), found {sizes}"
+        )
+    if sizes[-3] != channels:
+        raise InputError(
+            f"shape: expected {channels} channels for {who}, found {sizes[-3]} in {sizes}"
+        )
+    return sizes
