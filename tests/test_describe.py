@@ -175,3 +175,34 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     }
     assert rows["taeh3"] | {"frames": 4, "back": 8, "first": 2} == rows["taeh3"]
     assert (rows["taesdv"]["frames"], rows["taesdv"]["back"]) == (1, 10)
+
+
+def _video_table() -> dict[str, list[str]]:
+    """The README's rows of video models, by name."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.partition("## Video models")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
+    return {name: cells[1:] for cells in rows[2:] for name in cells[0].split(", ")}
+
+
+def _frames(formula: str, latents: int) -> int:
+    """What "4 T - 3 if T is odd, else 4 T" is for so many latents."""
+    odd, _, even = formula.replace(" if T is odd", "").partition(", else ")
+    chosen = even if even and latents % 2 == 0 else odd
+    if "k" in chosen:
+        return 17 * ((latents - 2) // 5) + 5
+    factor, _, less = chosen.partition("T")
+    return int(factor or 1) * latents - int(less.strip("- ") or 0)
+
+
+def test_the_readme_has_the_figures_of_video_models() -> None:
+    table = _video_table()
+    rows = {row["model"]: row for row in model_rows()}
+    assert set(table) == {name for name, row in rows.items() if row["back"] > 0}
+    for name, (_, channels, scale, formula, back, first) in table.items():
+        told = [int(each) for each in (channels, scale, back, first)]
+        row = rows[name]
+        assert told == [row["channels"], row["scale"], row["back"], row["first"]], name
+        timing = variant_named(name).timing
+        for latents in range(timing.least, 14):
+            assert timing.frames(latents) == _frames(formula, latents), (name, latents)

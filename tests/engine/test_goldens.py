@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,12 @@ def test_the_reference_pictures_are_worth_comparing(golden: Goldens) -> None:
 def test_the_copies_here_are_those_of_the_shared_folder(name: str, shared: Path) -> None:
     here = Path(__file__).parents[1] / "data" / "goldens" / f"{name}.safetensors"
     assert here.read_bytes() == (shared / "goldens" / here.name).read_bytes()
+
+
+def test_the_manifest_here_is_that_of_the_shared_folder(shared: Path) -> None:
+    here = Path(__file__).parents[1] / "data" / "goldens" / "manifest.json"
+    theirs = shared / "goldens" / here.name
+    assert json.loads(here.read_text()) == json.loads(theirs.read_text())
 
 
 def test_real_weights_decode_real_latents_to_the_reference_pictures(shared: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_plan_stays_under_its_budget_or_says_what_it_takes(
         assert plan.peak_bytes <= plan.budget_bytes == budget * MIB
 
 
-@properties
+@settings(properties, max_examples=8)
 @given(
     name=st.sampled_from(["taesdv", "taehv", "taeh3", "taem1"]),
     plane=st.tuples(st.integers(1, 200), st.integers(1, 200)),

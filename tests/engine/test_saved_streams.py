@@ -22,7 +22,7 @@ from taesd_stream.models import variant_named
 Models = Callable[..., ts.AutoEncoder]
 VIDEO_MODELS = ["taesdv", "taehv", "taecvx", "taeh3", "taem1"]
 
-properties = settings(max_examples=5, deadline=None, derandomize=True)
+properties = settings(max_examples=4, deadline=None, derandomize=True)
 
 
 def latents_for(ae: ts.AutoEncoder, count: int, plane: tuple[int, int] = (2, 3)) -> Tensor:
@@ -65,7 +65,7 @@ def decoded_in_parts(
     return frames + opened.flush()
 
 
-@pytest.mark.parametrize("cut", [1, 3, 5])
+@pytest.mark.parametrize("cut", [1, 5])
 @pytest.mark.parametrize(
     ("name", "length"),
     [("taesdv", None), ("taehv", None), ("taecvx", None), ("taecvx", 7), ("taeh3", None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -231,7 +230,6 @@ def watched(truth: Truth, tile: Region, at: int) -> tuple[Memories, Callable[[],
     references = [weakref.ref(tensor) for tensor in kept.values()]
 
     def is_held() -> bool:
-        gc.collect()
         return any(reference() is not None for reference in references)
 
     return kept, is_held

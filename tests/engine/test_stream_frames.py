@@ -16,7 +16,7 @@ from taesd_stream.latents.source import StoredSource
 
 Models = Callable[..., ts.AutoEncoder]
 
-COUNTS = {"taesdv": 13, "taehv": 11, "taecvx": 11, "taeh3": 12, "taem1": 10}
+COUNTS = {"taesdv": 13, "taehv": 11, "taecvx": 11, "taeh3": 12}
 SLICES = [
     slice(0, 1),
     slice(0, 3),
@@ -102,13 +102,13 @@ def test_a_frame_depends_on_latents_just_as_far_back_as_the_spec_says(
     assert {int(number) // growth for number in raw} == set(range(1, back + 2))
 
 
-@pytest.mark.parametrize("frames", [slice(6, 8), slice(9, None), slice(1, 10, 3)], ids=str)
+@pytest.mark.parametrize("frames", [slice(6, 8), slice(8, None)], ids=str)
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taeh3"])
 def test_windows_of_whatever_holds_latents(
     name: str, frames: slice, model: Models, tmp_path: Path
 ) -> None:
     ae = model(name)
-    latents = latents_for(ae, 12)
+    latents = latents_for(ae, 9)
     torch.save(latents, tmp_path / "z.pt")
     expected = list(ae.stream(latents))[frames]
     with ts.open_latents(tmp_path / "z.pt") as source:

@@ -48,16 +48,30 @@ def own_latent(spec: ModelSpec, frame: int, total: int | None) -> int:
 @pytest.mark.parametrize("name", VIDEO)
 @properties
 @given(total=st.integers(1, 30), frames=st.builds(slice, indices, indices, steps))
-def test_a_window_holds_what_its_frames_are_made_of_and_no_more(
+def test_a_window_is_of_the_frames_that_python_would_slice(
     name: str, total: int, frames: slice
 ) -> None:
     network, spec = outlined(name)
     if total < spec.timing.least or not range(spec.timing.frames(total))[frames]:
         with pytest.raises(InputError):
             window_of(network, spec, total, frames)
-        return
+    else:
+        window = window_of(network, spec, total, frames)
+        assert window.frames == range(spec.timing.frames(total))[frames]
+
+
+@pytest.mark.parametrize("name", VIDEO)
+@properties
+@given(data=st.data(), total=st.integers(2, 40), step=steps)
+def test_a_window_holds_what_its_frames_are_made_of_and_no_more(
+    name: str, data: st.DataObject, total: int, step: int | None
+) -> None:
+    network, spec = outlined(name)
+    count = spec.timing.frames(total)
+    start = data.draw(st.integers(0, count - 1))
+    frames = slice(start, data.draw(st.integers(start + 1, count)), step)
     window = window_of(network, spec, total, frames)
-    assert window.frames == range(spec.timing.frames(total))[frames]
+    assert window.frames == range(count)[frames]
     assert window.frame_count == len(window.frames)
     assert (window.total, window.offset, window.latents.step) == (total, 0, 1)
     first, last = (own_latent(spec, window.frames[end], total) for end in (0, -1))

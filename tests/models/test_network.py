@@ -284,11 +284,11 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(network: Network, t
 @pytest.mark.parametrize(
     ("network", "plane"),
     [
-        (taesdv_decoder(4), Size(26, 9)),
-        (taehv_decoder(16), Size(9, 24)),
+        (taesdv_decoder(4), Size(45, 2)),
+        (taehv_decoder(16), Size(9, 43)),
         (taehv_super_decoder(48), Size(22, 3)),
-        (taehv_encoder(16), Size(13, 200)),
-        (taehv_encoder(48, patch=2), Size(333, 50)),
+        (taehv_encoder(16), Size(13, 350)),
+        (taehv_encoder(48, patch=2), Size(699, 50)),
     ],
     ids=["taesdv", "taehv", "super", "encoder", "encoder of patches"],
 )

@@ -54,8 +54,9 @@ def assert_same(found: StateDict | None, expected: StateDict) -> None:
 
 
 @pytest.fixture(scope="session")
-def manifest(shared: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((shared / "goldens/manifest.json").read_text())
+def manifest() -> dict[str, Any]:
+    path = Path(__file__).parents[1] / "data" / "goldens" / "manifest.json"
+    loaded: dict[str, Any] = json.loads(path.read_text())
     return loaded
 
 

@@ -50,6 +50,11 @@ def shuffled_decoder() -> Chain:
     return Chain([*layers, block(2, rectified=False), Conv(2, 3), TimeGrow(3, 2), block()])
 
 
+def narrow_decoder() -> Chain:
+    """What waits for its turn makes up much of what is held."""
+    return Chain([TimeGrow(3, 3), Conv(3, 12), ReLU(), Conv(12, 1), block(1)])
+
+
 def encoder() -> Chain:
     layers = [Conv(3, 4), TimePool(4, 3), Conv(4, 4, stride=2), block(4), TimePool(4, 2)]
     return Chain([*layers, block(4), TimePool(4, 1), Conv(4, 2)])
@@ -70,6 +75,7 @@ LAYERS: dict[str, Layer] = {
             "grow 3": TimeGrow(CHANNELS, 3),
             "decoder": decoder(),
             "shuffled decoder": shuffled_decoder(),
+            "narrow decoder": narrow_decoder(),
             "encoder": encoder(),
         }.items()
     )

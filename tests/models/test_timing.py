@@ -80,6 +80,7 @@ def test_the_fewest_latents_make_a_frame_and_fewer_make_none(
     timing: DecodeTiming, more: int
 ) -> None:
     assert all(shown_frames(timing, total) == [] for total in range(timing.least))
+    assert all(timing.frames(total) == 0 for total in range(timing.least))
     assert shown_frames(timing, timing.least) != []
     assert timing.frames(timing.least + more) >= timing.frames(timing.least) > 0
 

@@ -65,6 +65,12 @@ def test_contains_is_the_superset(outer: Interval, inner: Interval) -> None:
 
 @properties
 @given(intervals(), intervals())
+def test_overlap_is_what_both_hold(one: Interval, other: Interval) -> None:
+    assert members(one.overlap(other)) == members(one) & members(other)
+
+
+@properties
+@given(intervals(), intervals())
 def test_within_cuts_the_same_integers_out_of_a_list(outer: Interval, inner: Interval) -> None:
     held = list(range(outer.start, outer.stop))
     if outer.contains(inner):
@@ -102,6 +108,9 @@ def test_a_region_is_the_product_of_its_intervals(y: Interval, x: Interval, fact
     assert region.shift(1, -2) == Region(y.shift(1), x.shift(-2))
     plane = Size(11, 7)
     assert region.clip(plane) == Region(y.clip(0, 11), x.clip(0, 7))
+    other = Region(x, y)
+    assert region.overlap(other) == Region(y.overlap(x), x.overlap(y))
+    assert (region.overlap(other).area > 0) == bool(members(y) & members(x))
     outer = region.grow(2)
     assert region.within(outer) == (slice(2, 2 + y.size), slice(2, 2 + x.size))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tiling import (
     Cover,
     Grid,
     Interval,
+    MemoryPlan,
     PassPlan,
     Region,
     Size,
@@ -168,6 +170,43 @@ def test_the_plan_is_plain_json() -> None:
         "recompute": pytest.approx(0.1),
         "peak_bytes": 320 << 20,
         "budget_bytes": 2 << 30,
+    }
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("segment", "home", "words"),
+    [
+        (1, "device", "frame by frame, remembering 64 MiB"),
+        (4, "device", "4 steps a turn, remembering 64 MiB"),
+        (1, "host", "frame by frame, remembering 64 MiB in the host's memory"),
+        (16, "scratch", "16 steps a turn, remembering 64 MiB in scratch files"),
+        (None, "device", "tile by tile through all steps, each remembering 64 MiB"),
+    ],
+)
+def test_the_plan_tells_what_is_remembered_and_in_which_order(
+    segment: int | None, home: Literal["device", "host", "scratch"], words: str
+) -> None:
+    memory = MemoryPlan(segment, home, tiles_bytes=64 * MIB, held_bytes=80 * MIB)
+    assert str(memory) == words
+    assert f"48x64 latents, {words}; recompute" in str(a_plan(memory=memory))
+    several = str(a_plan(memory=memory, batch=4))
+    assert f"48x64 latents, 4 steps at a time, {words}; recompute" in several
+
+
+def test_what_is_held_besides_is_part_of_the_peak_and_of_the_json() -> None:
+    memory = MemoryPlan(4, "host", tiles_bytes=64 * MIB, held_bytes=80 * MIB)
+    plan = a_plan(memory=memory, batch=2)
+    assert plan.peak_bytes == (2 * 320 + 80) * MIB
+    values = json.loads(json.dumps(plan.to_json()))
+    assert values["peak_bytes"] == plan.peak_bytes
+    assert values["memory"] == {
+        "segment": 4,
+        "home": "host",
+        "tiles_bytes": 64 * MIB,
+        "held_bytes": 80 * MIB,
     }
 
 
