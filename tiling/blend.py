@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tiling.interval import Interval
 from tiling.grid import Cover
+from tiling.interval import Interval
 
 __all__ = ["crops", "windows"]
 

@@ -155,6 +155,24 @@ class Region:
         """What both hold; of no area if nothing."""
         return Region(self.y.overlap(other.y), self.x.overlap(other.x))
 
+    def without(self, other: Region) -> tuple[Region, ...]:
+        """What ``other`` does not hold of it, in up to four rectangles.
+
+        >>> left = Region.whole(Size(4, 6)).without(Region.whole(Size(4, 2)))
+        >>> [part.shape for part in left]
+        [Size(height=4, width=4)]
+        """
+        both = self.overlap(other)
+        if not both.area:
+            return (self,)
+        parts = (
+            Region(Interval(self.y.start, both.y.start), self.x),
+            Region(both.y, Interval(self.x.start, both.x.start)),
+            Region(both.y, Interval(both.x.stop, self.x.stop)),
+            Region(Interval(both.y.stop, self.y.stop), self.x),
+        )
+        return tuple(part for part in parts if part.area)
+
     def clip(self, plane: Size) -> Region:
         """The part inside a plane."""
         return Region(self.y.clip(0, plane.height), self.x.clip(0, plane.width))

@@ -128,14 +128,12 @@ class TilePlan:
 
     def __str__(self) -> str:
         count = "frames as they come" if self.frames is None else _plural(self.frames, "frame")
-        goal = "latents" if self.action == "encode" else "pixels"
-        made = self.latents if self.action == "encode" else self.pixels
         steps = "steps" if self.memory is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         if self.memory is not None:
             together += f", {self.memory}"
         return (
-            f"{self.action} {count} of {made} {goal} with {self.model} on {self.where}:"
+            f"{self.action} {count} of {self.pixels} pixels with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"
             f" {format_bytes(self.peak_bytes)} of {format_bytes(self.budget_bytes)}"
         )

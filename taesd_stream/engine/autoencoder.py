@@ -13,7 +13,7 @@ from taesd_stream.engine.clips import decode_clip, encode_clip, run_pictures, te
 from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.encode_stream import EncodeStream
-from taesd_stream.engine.inputs import as_pictures, as_sizes
+from taesd_stream.engine.inputs import as_pictures, as_sizes, checked_length
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
@@ -186,11 +186,11 @@ class AutoEncoder:
         """A video to be decoded by ``push``, for callers without an iterator.
 
         Args:
-            length: How many latents will come, where that is known.
+            length: How many latents will come in all, where that is known.
             state: What another stream of this model saved; this one goes on from there.
 
         Raises:
-            InputError: The state is another model's.
+            InputError: The state is another model's, or of a video of another length.
 
         >>> import taesd_stream as ts
         >>> live = ts.load("latent2rgb", device="cpu").open_stream()
@@ -198,7 +198,7 @@ class AutoEncoder:
         ([(16, 24, 3)], [])
         """
         decoder = self._need("decoder")
-        total = length if state is None else state.total
+        total = checked_length(length, state)
         frames = None if total is None else self.spec.timing.frames(total)
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         window = Window.whole(total, frames)

@@ -75,6 +75,7 @@ class Run:
         self.plan = plan
         self.made = coder.network.out_plane(plane)
         self._plane = plane
+        self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
         segment = plan.memory.segment if plan.memory is not None else None
         self._executor = Executor(coder.network, coder.settings, plan.tile, plan.batch, segment)
@@ -90,7 +91,12 @@ class Run:
 
         Args:
             source: (N, C, h, w), the next steps.
+
+        Raises:
+            InputError: Earlier steps were not computed to their end.
         """
+        self._check_whole()
+        self._is_whole = False
         up, down = self._network.rate
         seen = self._states[0].at if self._states[0] is not None else 0
         frames = (seen + source.shape[0]) * up // down - seen * up // down
@@ -106,6 +112,7 @@ class Run:
             done += block.volume
             if on_tile is not None:
                 on_tile(done, total)
+        self._is_whole = True
 
     def remembered(self) -> dict[str, Tensor]:
         """What the network's layers remember of the whole plane, by their names.
@@ -113,6 +120,7 @@ class Run:
         Raises:
             InputError: The plan blends crops, each of which remembers for itself.
         """
+        self._check_whole()
         states = self._only_states()
         if states is None:
             return {}
@@ -142,12 +150,22 @@ class Run:
                 kept[want.layer] = tensor.to(
                     self._settings.device, self._settings.dtype, memory_format=torch.channels_last
                 )
-        if len(kept) != len(remembered):
+        _, down = self._network.rate
+        # Of a decoder every layer remembers something after one step, of an encoder not yet.
+        lacking = steps and down == 1 and len(kept) != len(self._network.memories)
+        if len(kept) != len(remembered) or lacking:
             raise InputError(
                 f"state: expected what {self.plan.model} remembers of {self.plan.latents} latents,"
                 " found memories of other names or shapes; go on with the model that made it"
             )
         states.begin_with(kept, steps)
+
+    def _check_whole(self) -> None:
+        if self._network.memories and not self._is_whole:
+            raise InputError(
+                "stream: expected the steps before to be complete, found that an error or an"
+                " interrupt cut them short; open another stream, from a saved state if there is one"
+            )
 
     def _only_states(self) -> TileStates | None:
         if self.plan.overlap != "exact":

@@ -112,7 +112,6 @@ class DecodeStream:
             InputError: It is another model's.
         """
         state.check(self._spec.label, "decode")
-        self._total = state.total
         self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
         self._arrived = self._done = state.done
         for latent in state.pending.get("latents", ()):

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
 
-__all__ = ["as_one_picture", "as_pictures", "as_sizes"]
+__all__ = ["as_one_picture", "as_pictures", "as_sizes", "checked_length"]
 
 
 def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
@@ -50,3 +51,18 @@ def as_sizes(shape: Iterable[int], channels: int, who: str) -> tuple[int, ...]:
             f"shape: expected {channels} channels for {who}, found {sizes[-3]} in {sizes}"
         )
     return sizes
+
+
+def checked_length(length: int | None, state: StreamState | None) -> int | None:
+    """How many latents a stream will be given in all; None if nobody knows."""
+    before = state.total if state is not None else None
+    if length is None:
+        return before
+    least = state.done if state is not None else 1
+    if isinstance(length, bool) or not isinstance(length, int) or length < least:
+        raise InputError(f"length: expected at least {least} latents in all, found {length!r}")
+    if before not in (None, length):
+        raise InputError(
+            f"length: expected {before}, as was said before the state was saved, found {length}"
+        )
+    return length

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.settings import Settings, resolve_settings
-from taesd_stream.errors import ModelNotFoundError
+from taesd_stream.errors import InputError, ModelNotFoundError
 from taesd_stream.models import (
     VARIANTS,
     Checkpoint,
@@ -85,9 +85,14 @@ def _read(
     name = os.fspath(model)
     if name.lower() in official_names() or any(each.name == name.lower() for each in VARIANTS):
         found = variant_named(name)
+        if variant is not None and variant_named(variant) != found:
+            raise InputError(
+                f"variant: expected none, or {found.name}, beside the model of that name; found"
+                f" {variant!r}"
+            )
         if found.built_in:
             return None, found.name
-        return read_checkpoint(fetch(found.name)[-1]), variant or found.name
+        return read_checkpoint(fetch(found.name)[-1]), found.name
     if is_hub_name(name) and not Path(name).suffix:
         checkpoint = read_checkpoint(fetch_from_hub(name))
         # The snapshot's folder is named after a commit; the repository's name says more.

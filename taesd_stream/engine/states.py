@@ -28,12 +28,12 @@ class _Entry:
 
     Attributes:
         at: Time steps that the tile has seen.
-        left: Output elements of the tile that no later memory covers.
+        left: The parts of the tile that no later memory covers.
         kept: Brings the memory to the device.
     """
 
     at: int
-    left: int
+    left: tuple[Region, ...]
     kept: Callable[[], Memories]
 
 
@@ -72,7 +72,7 @@ class TileStates:
             self._entries.pop(tile, None)
             self._in_use = None
             return
-        self._entries[tile] = _Entry(at, tile.area, lambda: kept)
+        self._entries[tile] = _Entry(at, (tile,), lambda: kept)
         self._in_use = (tile, kept)
 
     def whole(self) -> dict[nn.Module, Tensor]:
@@ -84,7 +84,7 @@ class TileStates:
     def begin_with(self, kept: Memories, at: int) -> None:
         """Start from what ``whole`` returned after ``at`` time steps."""
         whole = Region.whole(self._each.out_plane(self._plane))
-        self._entries = {whole: _Entry(at, whole.area, self._home.put(kept))}
+        self._entries = {whole: _Entry(at, (whole,), self._home.put(kept))}
         self._in_use, self.at = None, at
 
     def _send_home(self, unless: Region) -> None:
@@ -98,21 +98,25 @@ class TileStates:
     def _supersede(self, tile: Region, at: int) -> None:
         for other, entry in list(self._entries.items()):
             if entry.at < at:
-                entry.left -= other.overlap(tile).area
-                if entry.left <= 0:
+                entry.left = tuple(part for left in entry.left for part in left.without(tile))
+                if not entry.left:
                     del self._entries[other]
 
     def _put_together(self, tile: Region, at: int) -> dict[nn.Module, Tensor]:
         """A tile's memory out of those of the tiles that lie there."""
         wanted = list(self._each.memories(tile, self._plane))
         made: dict[nn.Module, Tensor] = {}
+        missing = tile.area if at else 0
         for other, entry in self._entries.items():
             if entry.at != at or not other.overlap(tile).area:
                 continue
+            missing -= other.overlap(tile).area
             kept = entry.kept()
             for want, have in zip(wanted, self._each.memories(other, self._plane), strict=True):
                 if want.layer in kept:
                     _copy_part(kept[want.layer], have, want, made)
+        if missing > 0:
+            raise RuntimeError(f"{missing} elements of {tile} remember nothing of step {at}")
         return made
 
 

@@ -24,8 +24,8 @@ class ModelSpec:
         latents_back: How many earlier latents a frame depends on; 0 for image models.
         frames_back: How many earlier frames a latent depends on when encoding.
         first_frame_after: Latents that must have come before the first frame is known: the fewest
-            there can be. For taecvx that is so where the number of latents is known beforehand; if
-            it is not, the first frame is known at the end.
+            there can be, while nobody knows how many will come. For taecvx it takes that number, or
+            the end; for taeh3, whose number here is 2, one is enough where it is known.
         timing: Which frames latents become: ``timing.frames(16)`` says how many.
         encode_timing: Which latents frames become: ``encode_timing.latents(81)``.
         halo: Latents that an exact tile of a decode reads around itself in one piece; None where

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from taesd_stream.errors import InputError
+from taesd_stream.errors import InputError, OutputError
 
 __all__ = ["StreamState"]
 
@@ -63,13 +63,21 @@ class StreamState:
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a .safetensors file, in place of what may be there."""
+        """Write it to a .safetensors file, in place of what may be there.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
         tensors = {_MEMORY + name: tensor.contiguous() for name, tensor in self.memory.items()}
         tensors |= {_PENDING + name: each.cpu().contiguous() for name, each in self.pending.items()}
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         part = Path(f"{os.fspath(path)}.part")
-        save_file(tensors, part, metadata={"format": _FORMAT, "state": json.dumps(numbers)})
-        os.replace(part, path)
+        try:
+            save_file(tensors, part, metadata={"format": _FORMAT, "state": json.dumps(numbers)})
+            os.replace(part, path)
+        except (OSError, SafetensorError) as error:
+            part.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {os.fspath(path)}: {error}") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StreamState:
@@ -91,6 +99,8 @@ class StreamState:
             state = cls._of(numbers, tensors)
             state._check_whole()
             return state
+        except InputError:
+            raise
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"state: {path} cannot be read ({error}); save it again") from error
 

@@ -118,6 +118,8 @@ class EncodeTiming:
 
     def latents(self, frames: int) -> int:
         """Latents of a video of ``frames`` frames."""
+        if frames == 0:
+            return 0
         if self.group is None:
             return -(-frames // self.shrink)
         per_group = (self.group + self.zeros) // self.shrink

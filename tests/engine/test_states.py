@@ -21,10 +21,6 @@ from tiling import Grid, Interval, Region, Size
 
 properties = settings(max_examples=25, deadline=None, derandomize=True)
 
-DOUBLY_SUPERSEDED = pytest.mark.xfail(
-    strict=True, reason="an old memory is let go too early where a part of it goes on twice"
-)
-
 CPU = torch.device("cpu")
 PLANE = Size(7, 9)
 WHOLE = Region.whole(PLANE.scale(2))
@@ -119,7 +115,6 @@ def test_tiles_may_change_at_every_turn(home: str, turns: Sequence[tuple[Size, i
             assert states.at == at
 
 
-@DOUBLY_SUPERSEDED
 @settings(properties, max_examples=150)
 @given(
     turns=st.lists(st.tuples(sizes, st.integers(1, 3)), min_size=1, max_size=3),
@@ -188,7 +183,6 @@ def test_parts_of_another_time_are_left_out() -> None:
     assert_same(states.recall(WHOLE, 3), truth.whole(3))
 
 
-@DOUBLY_SUPERSEDED
 def test_a_part_that_goes_on_twice_in_other_tiles_leaves_the_rest_what_it_needs() -> None:
     """The left half goes on, is cut, and goes on: the right half still begins with the whole."""
     truth = Truth()

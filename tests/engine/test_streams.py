@@ -233,7 +233,11 @@ class Watch:
 
 def _tensor_bytes() -> int:
     """Bytes of all storages that tensors of this process keep alive."""
-    tensors = [each for each in gc.get_objects() if type(each) is Tensor and not each.is_meta]
+    tensors = [
+        each
+        for each in gc.get_objects()
+        if type(each) is Tensor and not each.is_meta and each.layout == torch.strided
+    ]
     storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors}
     return sum(storage.nbytes() for storage in storages.values())
 

@@ -111,6 +111,12 @@ def test_a_region_is_the_product_of_its_intervals(y: Interval, x: Interval, fact
     other = Region(x, y)
     assert region.overlap(other) == Region(y.overlap(x), x.overlap(y))
     assert (region.overlap(other).area > 0) == bool(members(y) & members(x))
+    left = region.without(other)
+    points = [{(i, k) for i in members(part.y) for k in members(part.x)} for part in left]
+    expected = {(i, k) for i in members(y) for k in members(x)}
+    expected -= {(i, k) for i in members(other.y) for k in members(other.x)}
+    assert set().union(*points) == expected
+    assert sum(map(len, points)) == len(expected)
     outer = region.grow(2)
     assert region.within(outer) == (slice(2, 2 + y.size), slice(2, 2 + x.size))
 

@@ -134,7 +134,7 @@ def test_the_plan_tells_of_passes_batches_encoding_and_blending() -> None:
     plan = a_plan()
     assert "48x64 latents, in 2 passes; " in str(replace(plan, passes=plan.passes * 2))
     assert ", 4 frames at a time; " in str(replace(plan, batch=4))
-    assert str(replace(plan, action="encode")).startswith("encode 3 frames of 96x128 latents")
+    assert str(replace(plan, action="encode")).startswith("encode 3 frames of 768x1024 pixels")
     crops = (Interval(0, 72), Interval(56, 128)), (Interval(0, 96),)
     blended = str(replace(plan, overlap=8, crops=crops))
     assert "2 crops of up to 96x72 latents, blended over 8 on each side, each 4 exact" in blended
