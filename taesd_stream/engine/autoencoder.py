@@ -9,7 +9,13 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.clips import decode_clip, encode_clip, run_pictures, tensor_course
+from taesd_stream.engine.clips import (
+    as_batch,
+    decode_clip,
+    encode_clip,
+    run_pictures,
+    tensor_course,
+)
 from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.encode_stream import EncodeStream
@@ -94,7 +100,7 @@ class AutoEncoder:
         clips = checked if checked.dim() == 5 else checked[:, None]
         check_enough(self.spec, clips.shape[1])
         made = [decode_clip(decoder, timing, clip, options, on_tile).clamp_(0, 1) for clip in clips]
-        return torch.cat(made) if checked.dim() == 4 else torch.stack(made)
+        return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def encode(
         self,
@@ -136,7 +142,7 @@ class AutoEncoder:
             )
         clips = checked if checked.dim() == 5 else checked[:, None]
         made = [encode_clip(encoder, timing, clip, options, on_tile) for clip in clips]
-        return torch.cat(made) if checked.dim() == 4 else torch.stack(made)
+        return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def stream(
         self,
@@ -166,12 +172,13 @@ class AutoEncoder:
         decoder = self._need("decoder")
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         windows = windows_of(decoder.network, self.spec, latents, frames)
-        opened = [
-            DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile)
+        return chain.from_iterable(
+            _decoded(
+                DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile),
+                window.select(latents),
+            )
             for window in windows
-        ]
-        selected = [window.select(latents) for window in windows]
-        return chain.from_iterable(map(_decoded, opened, selected))
+        )
 
     def open_stream(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
@@ -18,7 +18,7 @@ from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from tiling import Size
 
-__all__ = ["decode_clip", "encode_clip", "run_pictures", "tensor_course"]
+__all__ = ["as_batch", "decode_clip", "encode_clip", "run_pictures", "tensor_course"]
 
 
 def _whole_course(steps: int, pictures: int) -> Course:
@@ -102,6 +102,11 @@ def encode_clip(
         _fill(run, source, made[-1], lambda step: step, on_tile)
     latents = made[0] if len(made) == 1 else torch.cat(made)
     return latents[: latents.shape[0] - timing.tail]
+
+
+def as_batch(clips: Sequence[Tensor]) -> Tensor:
+    """Clips of one shape as one tensor; a single one is not copied."""
+    return clips[0][None] if len(clips) == 1 else torch.stack(list(clips))
 
 
 def _begin(coder: Coder, source: Tensor, course: Course, options: TileOptions) -> Run:

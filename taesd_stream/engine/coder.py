@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.blended import blended_tiles
@@ -147,9 +146,7 @@ class Run:
                 and tuple(tensor.shape[1:]) == shape
                 and 0 < tensor.shape[0] <= want.layer.kept_steps
             ):
-                kept[want.layer] = tensor.to(
-                    self._settings.device, self._settings.dtype, memory_format=torch.channels_last
-                )
+                kept[want.layer] = tensor.to(self._settings.dtype)
         _, down = self._network.rate
         # Of a decoder every layer remembers something after one step, of an encoder not yet.
         lacking = steps and down == 1 and len(kept) != len(self._network.memories)

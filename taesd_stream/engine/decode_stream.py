@@ -91,8 +91,9 @@ class DecodeStream:
         Raises:
             InputError: No latent has come yet, or tiles are blended.
         """
-        if self._run is None or self._plane is None:
-            raise InputError("state: expected a stream that has begun, found no latent yet")
+        if self._run is None or self._plane is None or self._closed:
+            found = "one that was flushed" if self._closed else "no latent yet"
+            raise InputError(f"state: expected a stream that has begun, found {found}")
         waiting = self._waiting.all()
         return StreamState(
             model=self._spec.label,
@@ -115,6 +116,8 @@ class DecodeStream:
         self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
         self._arrived = self._done = state.done
         for latent in state.pending.get("latents", ()):
+            as_one_picture(latent, self._arrived, self._spec)
+            check_finite(latent, self._arrived)
             self._waiting.put(latent)
             self._arrived += 1
 
@@ -130,32 +133,32 @@ class DecodeStream:
                 " open another stream"
             )
         plane = Size(*one.shape[2:])
-        if self._plane is None:
-            self._begin(plane)
-        elif plane != self._plane:
+        if self._plane not in (None, plane):
             raise InputError(
                 f"latent {name} is {plane}, but the stream began with {self._plane};"
                 " all latents of a video must have one size"
             )
         check_finite(latent, name)
+        if self._plane is None:
+            self._begin(plane)
         self._waiting.put(latent)
         self._arrived += 1
         yield from self._advance()
 
     def finish(self) -> Iterator[Frame]:
         """``flush``, frame by frame."""
-        if self._closed or not self._arrived:
+        if self._closed or (not self._arrived and not self._total):
             self._closed = True
             return
-        came = self._number(self._arrived - 1) + 1
+        came = self._number(self._arrived - 1) + 1 if self._arrived else 0
         if self._total is None:
+            check_enough(self._spec, came)
             self._total = came
         elif self._arrived < len(self._window.latents):
             raise InputError(
                 f"latents: expected {self._total}, as was said before, found {came}; say how many"
                 " there are, or leave it out"
             )
-        check_enough(self._spec, self._total)
         self._closed = True
         yield from self._advance()
         timing, total = self._spec.timing, self._total

@@ -45,6 +45,7 @@ class EncodeStream:
         self._plan: TilePlan | None = None
         self._held: deque[Tensor] = deque()
         self._closed = False
+        self._is_whole = True
 
     def push(self, frame: Frame) -> list[Tensor]:
         """Take in the next frame.
@@ -62,7 +63,10 @@ class EncodeStream:
         """
         self._check(frame)
         self._last = frame.copy()
+        # Until the frame is taken in whole, and for good if that fails.
+        self._is_whole = not self._coder.network.memories
         self._held.extend(self._feed(self._last))
+        self._is_whole = True
         return self._release(self._timing.tail)
 
     def flush(self) -> list[Tensor]:
@@ -81,8 +85,9 @@ class EncodeStream:
         Raises:
             InputError: No frame has come yet, or tiles are blended.
         """
-        if self._run is None or self._last is None:
-            raise InputError("state: expected a stream that has begun, found no frame yet")
+        if self._run is None or self._last is None or self._closed:
+            found = "one that was flushed" if self._closed else "no frame yet"
+            raise InputError(f"state: expected a stream that has begun, found {found}")
         pending = {"frame": torch.from_numpy(self._last)}
         if self._held:
             pending["latents"] = torch.stack(list(self._held))
@@ -114,7 +119,16 @@ class EncodeStream:
     def _check(self, frame: Frame) -> None:
         if self._closed:
             raise InputError("frame: expected none after the stream was flushed; open another")
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        if not self._is_whole:
+            raise InputError(
+                "stream: expected the frames before to be complete, found that an error or an"
+                " interrupt cut them short; open another stream, from a saved state if there is one"
+            )
+        if not isinstance(frame, np.ndarray):
+            raise InputError(
+                f"frame {self._seen}: expected (H, W, 3) bytes, found {type(frame).__name__}"
+            )
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise InputError(
                 f"frame {self._seen}: expected (H, W, 3) bytes, found {frame.shape} of"
                 f" {frame.dtype}"

@@ -80,7 +80,8 @@ class Executor:
         """What tiles remember of a video that begins; None for networks that remember nothing."""
         if not self._network.memories:
             return None
-        return TileStates(self._network.passes[0], plane, home_on(home, self._settings.device))
+        device = self._settings.device
+        return TileStates(self._network.passes[0], plane, home_on(home, device), device)
 
     def run(
         self, source: Tensor, states: TileStates | None = None
@@ -201,7 +202,7 @@ class Executor:
         at = states.at if states is not None else 0
         with torch.inference_mode(), _full_float32(self._settings):
             before = states.recall(block.region, at + block.frames.start) if states else None
-            memory = Memory(before, together=self._batch)
+            memory = Memory(before, together=block.frames.size)
             tile = _part(plane, Block(block.frames, Region(rows.have, columns.have))).to(
                 self._settings.device, self._settings.dtype, memory_format=torch.channels_last
             )

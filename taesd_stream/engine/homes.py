@@ -13,6 +13,9 @@ from typing import Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from taesd_stream.errors import OutputError
+from tiling import format_bytes
+
 __all__ = ["Home", "HomeName", "Memories", "home_on"]
 
 Memories: TypeAlias = Mapping[nn.Module, Tensor]
@@ -49,8 +52,8 @@ class _Host:
 class ScratchFolder:
     """Memories in files of their own, in the folder for temporary files.
 
-    Files are mapped while they are copied from or to, and no longer, so that what they take of main
-    memory is what the system cares to cache.
+    Files are mapped while they are copied from, and no longer: what they take of main memory is what
+    the system cares to cache.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -76,10 +79,16 @@ class _File:
         # The memory format that it has, so that it comes back as it was.
         self._tensor_shape = tensor.permute(0, 2, 3, 1).shape
         plain = tensor.permute(0, 2, 3, 1).flatten().to("cpu").view(torch.uint8)
-        with open(path, "w+b") as file:
-            file.truncate(plain.numel())
-            with mmap.mmap(file.fileno(), plain.numel()) as mapped:
-                mapped.write(plain.numpy().data)
+        try:
+            # Not through a map: where the disk is full, that ends the process.
+            with open(path, "wb") as file:
+                file.write(plain.numpy().data)
+        except OSError as error:
+            raise OutputError(
+                f"scratch: expected room for {format_bytes(plain.numel())} more in"
+                f" {os.path.dirname(path)}, found {error.strerror}; set TMPDIR to a larger disk, or"
+                " give more --memory"
+            ) from error
 
     def read(self, device: torch.device) -> Tensor:
         with (

@@ -59,7 +59,7 @@ def checked_length(length: int | None, state: StreamState | None) -> int | None:
     if length is None:
         return before
     least = state.done if state is not None else 1
-    if isinstance(length, bool) or not isinstance(length, int) or length < least:
+    if isinstance(length, bool) or not isinstance(length, int) or not least <= length < 2**31:
         raise InputError(f"length: expected at least {least} latents in all, found {length!r}")
     if before not in (None, length):
         raise InputError(

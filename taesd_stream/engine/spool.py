@@ -15,7 +15,7 @@ _MOST_IN_MEMORY_BYTES = 64 << 20
 
 
 class Spool:
-    """First in, first out; all tensors have one shape, dtype and device.
+    """First in, first out; all tensors have one shape.
 
     >>> spool = Spool()
     >>> spool.put(torch.ones(3))
@@ -28,19 +28,23 @@ class Spool:
         self._memory: dict[int, Tensor] = {}
         self._taken = self._put = 0
         self._file: IO[bytes] | None = None
+        self._like: tuple[Tensor, torch.device] | None = None
         self._places: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self._put - self._taken
 
     def put(self, tensor: Tensor) -> None:
-        """Take in one more."""
+        """Take in one more, in the dtype and on the device of the first."""
+        if self._like is None:
+            self._like = torch.empty_like(tensor, device="cpu"), tensor.device
+        like, device = self._like
+        tensor = tensor.to(device, like.dtype)
         size = tensor.numel() * tensor.element_size()
         if (len(self._memory) + 1) * size <= _MOST_IN_MEMORY_BYTES:
             self._memory[self._put] = tensor.clone()
         else:
             self._places[self._put] = self._write(tensor)
-        self._like = torch.empty_like(tensor, device="cpu"), tensor.device
         self._put += 1
 
     def take(self, count: int) -> Tensor:
@@ -69,7 +73,7 @@ class Spool:
     def _get(self, number: int) -> Tensor:
         if number in self._memory:
             return self._memory[number]
-        if self._file is None:
+        if self._file is None or self._like is None:
             raise LookupError(f"nothing number {number} was put in")
         like, device = self._like
         self._file.seek(self._places[number])

@@ -44,15 +44,25 @@ class TileStates:
         each: The pass that the tiles are of.
         plane: Its input plane.
         home: Where memories lie while other tiles have their turn.
+        device: Where tiles are computed; None is where their memories lie.
         ends_at: After so many time steps nothing needs to be remembered; None if that is unknown.
 
     Attributes:
         at: Time steps that all tiles have seen.
     """
 
-    def __init__(self, each: Pass, plane: Size, home: Home, ends_at: int | None = None) -> None:
+    def __init__(
+        self,
+        each: Pass,
+        plane: Size,
+        home: Home,
+        device: torch.device | None = None,
+        *,
+        ends_at: int | None = None,
+    ) -> None:
         self.at = 0
         self._each, self._plane, self._home, self._ends_at = each, plane, home, ends_at
+        self._device = device
         self._entries: dict[Region, _Entry] = {}
         self._in_use: tuple[Region, Memories] | None = None
 
@@ -84,7 +94,8 @@ class TileStates:
     def begin_with(self, kept: Memories, at: int) -> None:
         """Start from what ``whole`` returned after ``at`` time steps."""
         whole = Region.whole(self._each.out_plane(self._plane))
-        self._entries = {whole: _Entry(at, (whole,), self._home.put(kept))}
+        # They stay where they are: a tile copies its own part of them to the device.
+        self._entries = {whole: _Entry(at, (whole,), lambda: kept)}
         self._in_use, self.at = None, at
 
     def _send_home(self, unless: Region) -> None:
@@ -114,20 +125,26 @@ class TileStates:
             kept = entry.kept()
             for want, have in zip(wanted, self._each.memories(other, self._plane), strict=True):
                 if want.layer in kept:
-                    _copy_part(kept[want.layer], have, want, made)
+                    _copy_part(kept[want.layer], have, want, made, self._device)
         if missing > 0:
             raise RuntimeError(f"{missing} elements of {tile} remember nothing of step {at}")
         return made
 
 
-def _copy_part(part: Tensor, have: Kept, want: Kept, made: dict[nn.Module, Tensor]) -> None:
+def _copy_part(
+    part: Tensor,
+    have: Kept,
+    want: Kept,
+    made: dict[nn.Module, Tensor],
+    device: torch.device | None,
+) -> None:
     """Copy what a layer kept for one tile to where it belongs for another."""
     there, area = Region(have.rows, have.columns), Region(want.rows, want.columns)
     if want.layer not in made:
         made[want.layer] = torch.empty(
             (*part.shape[:2], want.rows.size, want.columns.size),
             dtype=part.dtype,
-            device=part.device,
+            device=device or part.device,
             memory_format=torch.channels_last,
         )
     both = area.overlap(there)

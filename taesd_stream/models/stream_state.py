@@ -21,6 +21,7 @@ __all__ = ["StreamState"]
 _FORMAT = "taesd-stream state 1"
 _PENDING = "pending."
 _MEMORY = "memory."
+_MOST = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,9 @@ class StreamState:
             return state
         except InputError:
             raise
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (
+            OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError
+        ) as error:  # fmt: skip
             raise InputError(f"state: {path} cannot be read ({error}); save it again") from error
 
     def _check_whole(self) -> None:
@@ -109,8 +112,16 @@ class StreamState:
         latents, frame = self.pending.get("latents"), self.pending.get("frame")
         decodes = self.action == "decode"
         plane = (self.height, self.width)
-        if min(self.height, self.width, self.done + 1) < 1:
-            raise ValueError(f"{self.done} steps of {self.width}x{self.height}")
+        if not (
+            0 < self.height < _MOST
+            and 0 < self.width < _MOST
+            and 0 <= self.done < _MOST
+            and (self.total is None or self.done <= self.total < _MOST)
+        ):
+            raise ValueError(f"{self.done} of {self.total} steps of {self.width}x{self.height}")
+        for name, tensor in self.memory.items():
+            if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+                raise ValueError(f"{name} remembers {tensor.dtype}, or values that are not finite")
         if latents is not None and (latents.dim() != 4 or (decodes and latents.shape[2:] != plane)):
             raise ValueError(f"latents of shape {tuple(latents.shape)}")
         if not decodes and (
