@@ -52,8 +52,8 @@ class _Host:
 class ScratchFolder:
     """Memories in files of their own, in the folder for temporary files.
 
-    Files are mapped while they are copied from, and no longer: what they take of main memory is what
-    the system cares to cache.
+    Files are mapped while they are copied from, and no longer: of main memory they take what the
+    system cares to cache.
     """
 
     def __init__(self, device: torch.device) -> None:
