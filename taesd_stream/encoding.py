@@ -26,7 +26,7 @@ from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import Frame, inode_of, what_is_left
-from tiling import TilePlan
+from tiling import TilePlan, plural
 from video import FrameReader, open_reader
 from video.output import check_output
 
@@ -64,8 +64,8 @@ class Encoded:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        what = f"{_plural(self.latents, 'latent')} of {self.channels} channels"
-        source = "" if self.frames == self.latents else f", of {_plural(self.frames, 'frame')}"
+        what = f"{plural(self.latents, 'latent')} of {self.channels} channels"
+        source = "" if self.frames == self.latents else f", of {plural(self.frames, 'frame')}"
         return f"{self.path}: {what}, {self.width}x{self.height}{source}, {self.seconds:.1f} s"
 
     def to_json(self) -> dict[str, object]:
@@ -259,8 +259,4 @@ def _what_is_not_kept(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, 
     if decoded == frames:
         return ()
     verb = "decodes" if latents == 1 else "decode"
-    return (f"{_plural(latents, 'latent')} {verb} to {_plural(decoded, 'frame')}, not {frames}",)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return (f"{plural(latents, 'latent')} {verb} to {plural(decoded, 'frame')}, not {frames}",)

@@ -5,7 +5,7 @@ from tiling.blend import crops, windows
 from tiling.footprint import POINTWISE, Footprint, halo, out_size, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
-from tiling.plan import MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes
+from tiling.plan import MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
 
 __all__ = [
     "POINTWISE",
@@ -25,6 +25,7 @@ __all__ = [
     "format_bytes",
     "halo",
     "out_size",
+    "plural",
     "reads",
     "scale",
     "windows",

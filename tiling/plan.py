@@ -9,7 +9,7 @@ from typing import Literal
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
 
-__all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes"]
+__all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes", "plural"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class TilePlan:
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
-        count = "frames as they come" if self.frames is None else _plural(self.frames, "frame")
+        count = "frames as they come" if self.frames is None else plural(self.frames, "frame")
         steps = "steps" if self.memory is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         if self.memory is not None:
@@ -144,13 +144,13 @@ class TilePlan:
         if len(grid) == 1:
             exact = "undivided"
         else:
-            exact = f"{_plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
+            exact = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
         if self.overlap == "exact":
             return exact + passes
         rows, columns = self.crops
         crop = Size(max(row.size for row in rows), max(column.size for column in columns))
         return (
-            f"{_plural(len(rows) * len(columns), 'crop')} of up to {crop} latents, blended over"
+            f"{plural(len(rows) * len(columns), 'crop')} of up to {crop} latents, blended over"
             f" {self.overlap} on each side, each {exact}{passes}"
         )
 
@@ -225,5 +225,10 @@ def _three_digits(value: float) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A number of things.
+
+    >>> plural(1, "frame"), plural(3, "frame")
+    ('1 frame', '3 frames')
+    """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

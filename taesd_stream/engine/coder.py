@@ -19,7 +19,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
 from tiling import Block, Region, Size, TilePlan
 
-__all__ = ["Coder", "OnTile", "Run"]
+__all__ = ["Coder", "OnTile", "Run", "cut_short"]
 
 OnTile: TypeAlias = Callable[[int, int], None]
 """Told after each tile how much is done, and of how much."""
@@ -62,6 +62,14 @@ class Coder:
         return Run(self, plan, plane, home)
 
 
+def cut_short() -> InputError:
+    """What to say where a video would go on after a step that did not come to its end."""
+    return InputError(
+        "stream: expected the steps before to be complete, found that an error or an interrupt cut"
+        " them short; open another stream, from a saved state if there is one"
+    )
+
+
 class Run:
     """Pictures, or one video, computed under one plan.
 
@@ -76,6 +84,9 @@ class Run:
         self._plane = plane
         self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
+        self._names: dict[nn.Module, str] = {
+            layer: name for name, layer in coder.network.memories.items()
+        }
         segment = plan.memory.segment if plan.memory is not None else None
         self._executor = Executor(coder.network, coder.settings, plan.tile, plan.batch, segment)
         _, down = coder.network.scale
@@ -123,9 +134,7 @@ class Run:
         states = self._only_states()
         if states is None:
             return {}
-        kept = states.whole()
-        names = {layer: name for name, layer in self._network.memories.items()}
-        return {names[layer]: tensor for layer, tensor in kept.items() if layer in names}
+        return {self._names[layer]: tensor for layer, tensor in states.whole().items()}
 
     def go_on(self, remembered: Mapping[str, Tensor], steps: int) -> None:
         """Go on where ``remembered`` was asked, after so many steps.
@@ -138,8 +147,7 @@ class Run:
             return
         kept: dict[nn.Module, Tensor] = {}
         for want in self._network.passes[0].memories(Region.whole(self.made), self._plane):
-            name = next(n for n, layer in self._network.memories.items() if layer is want.layer)
-            tensor = remembered.get(name)
+            tensor = remembered.get(self._names[want.layer])
             shape = (want.channels, want.rows.size, want.columns.size)
             if (
                 tensor is not None
@@ -159,10 +167,7 @@ class Run:
 
     def _check_whole(self) -> None:
         if self._network.memories and not self._is_whole:
-            raise InputError(
-                "stream: expected the steps before to be complete, found that an error or an"
-                " interrupt cut them short; open another stream, from a saved state if there is one"
-            )
+            raise cut_short()
 
     def _only_states(self) -> TileStates | None:
         if self.plan.overlap != "exact":

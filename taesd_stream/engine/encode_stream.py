@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
 from taesd_stream.engine.decode_stream import Frame
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.pixels import to_images
@@ -120,10 +120,7 @@ class EncodeStream:
         if self._closed:
             raise InputError("frame: expected none after the stream was flushed; open another")
         if not self._is_whole:
-            raise InputError(
-                "stream: expected the frames before to be complete, found that an error or an"
-                " interrupt cut them short; open another stream, from a saved state if there is one"
-            )
+            raise cut_short()
         if not isinstance(frame, np.ndarray):
             raise InputError(
                 f"frame {self._seen}: expected (H, W, 3) bytes, found {type(frame).__name__}"

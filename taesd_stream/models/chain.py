@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -40,6 +41,10 @@ class Kept:
         return self.layer.kept_steps * self.channels * self.rows.size * self.columns.size
 
 
+_Task: TypeAlias = tuple[Layer, Span, Span]
+"""A layer, and its rows and columns."""
+
+
 class Chain(Layer):
     """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
 
@@ -62,15 +67,15 @@ class Chain(Layer):
         return tuple(reversed(spans))
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        return self._run(tensor, self._tasks(rows, columns), memory)
+
+    def _tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
+        """What each layer has to do for one tile."""
         all_rows = self._spans(rows.want, rows.size)
         all_columns = self._spans(columns.want, columns.size)
-        return self._run(
-            tensor, tuple(zip(self._layers, all_rows, all_columns, strict=True)), memory
-        )
+        return tuple(zip(self._layers, all_rows, all_columns, strict=True))
 
-    def _run(
-        self, tensor: Tensor, tasks: tuple[tuple[Layer, Span, Span], ...], memory: Memory
-    ) -> Tensor:
+    def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], memory: Memory) -> Tensor:
         """Run the layers; where one makes many steps of few, the others take them in turn."""
         for index, (layer, y, x) in enumerate(tasks):
             if tensor.shape[0] == 0:  # a layer waits for more time steps
@@ -84,9 +89,7 @@ class Chain(Layer):
 
     def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
         """What each layer with a memory keeps of its input for one tile."""
-        all_rows = self._spans(rows.want, rows.size)
-        all_columns = self._spans(columns.want, columns.size)
-        for layer, y, x in zip(self._layers, all_rows, all_columns, strict=True):
+        for layer, y, x in self._tasks(rows, columns):
             if layer.kept_steps:
                 yield Kept(layer, channels, y.have, x.have)
             channels = layer.out_channels(channels)
@@ -135,11 +138,7 @@ class Chain(Layer):
         held = rows.have.size * columns.have.size * channels
         most = 0
         made = 1
-        all_rows = self._spans(rows.want, rows.size)
-        all_columns = self._spans(columns.want, columns.size)
-        for index, (layer, y, x) in enumerate(
-            zip(self._layers, all_rows, all_columns, strict=True)
-        ):
+        for index, (layer, y, x) in enumerate(self._tasks(rows, columns)):
             peak = layer.peak(y, x, channels)
             most = max(most, held + peak if index else peak)
             channels = layer.out_channels(channels)

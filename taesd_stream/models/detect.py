@@ -35,7 +35,7 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     if variant is not None:
         named = variant_named(variant)
         if named not in fitting:
-            others = ", ".join(each.name for each in fitting) or "none that is known"
+            others = ", ".join(each.name for each in fitting)
             problem = "it needs no checkpoint" if named.built_in else _misfit(named, checkpoint)
             raise CheckpointError(
                 f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
