@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
 
 __all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes", "plural"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,19 @@ class TilePlan:
     memory: MemoryPlan | None = None
 
     @property
+    def grid(self) -> Grid:
+        """The tiles of the last and costliest pass."""
+        return self.passes[-1].grid
+
+    @property
     def tile(self) -> Size:
-        """The largest tile of the last and costliest pass, in latents."""
-        return self.passes[-1].grid.tile
+        """The largest of the tiles that come out, the innermost ones, in latents."""
+        return self.grid.innermost
 
     @property
     def tiles(self) -> int:
-        """Tiles per picture in the last pass."""
-        return len(self.crops[0]) * len(self.crops[1]) * len(self.passes[-1].grid)
+        """Tiles per picture that come out."""
+        return len(self.crops[0]) * len(self.crops[1]) * self.grid.innermost_count
 
     @property
     def recompute(self) -> float:
@@ -139,12 +146,13 @@ class TilePlan:
         )
 
     def _how_cut(self) -> str:
-        grid = self.passes[-1].grid
+        grid = self.grid
         passes = f", in {len(self.passes)} passes" if len(self.passes) > 1 else ""
-        if len(grid) == 1:
+        if grid.innermost_count == 1:
             exact = "undivided"
         else:
-            exact = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
+            tiles = plural(grid.innermost_count, "exact tile")
+            exact = f"{tiles} of up to {grid.innermost} latents{self._around()}"
         if self.overlap == "exact":
             return exact + passes
         rows, columns = self.crops
@@ -153,6 +161,16 @@ class TilePlan:
             f"{plural(len(rows) * len(columns), 'crop')} of up to {crop} latents, blended over"
             f" {self.overlap} on each side, each {exact}{passes}"
         )
+
+    def _around(self) -> str:
+        """The larger tiles that the first layers are computed for, in words."""
+        counts: dict[str, None] = {}
+        for level in reversed(range(len(self.grid.inner))):
+            rows, columns = self.grid.pieces(level)
+            largest = self.grid.largest(level)
+            if largest != self.grid.innermost:
+                counts[f"{len(rows) * len(columns)} of {largest}"] = None
+        return f" (their first layers in {', in '.join(counts)})" if counts else ""
 
     def to_json(self) -> dict[str, object]:
         """The plan as plain values, sizes as [height, width]."""
@@ -165,6 +183,10 @@ class TilePlan:
             "pixels": [self.pixels.height, self.pixels.width],
             "tile": [self.tile.height, self.tile.width],
             "tiles": self.tiles,
+            "outer_tiles": [
+                [size.height, size.width]
+                for size in map(self.grid.largest, range(len(self.grid.inner)))
+            ],
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
@@ -176,16 +198,16 @@ class TilePlan:
 
 
 def choose_tile(
-    peak_bytes: Mapping[Size, int],
-    seconds: Mapping[Size, float],
+    peak_bytes: Mapping[T, int],
+    seconds: Mapping[T, float],
     budget_bytes: int,
     *,
     patience: float = 0.0,
-) -> Size | None:
+) -> T | None:
     """The quickest tile whose peak fits the budget, or a smaller one that is hardly slower.
 
     Args:
-        peak_bytes: The peak of every tile there is to choose from.
+        peak_bytes: The peak of every tile, or set of nested ones, there is to choose from.
         seconds: What each of them takes, in any unit.
         budget_bytes: What the peak may be.
         patience: A tile of a lower peak is taken if it takes at most this share longer.

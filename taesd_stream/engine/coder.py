@@ -88,7 +88,10 @@ class Run:
             layer: name for name, layer in coder.network.memories.items()
         }
         segment = plan.memory.segment if plan.memory is not None else None
-        self._executor = Executor(coder.network, coder.settings, plan.tile, plan.batch, segment)
+        grid = plan.grid
+        self._executor = Executor(
+            coder.network, coder.settings, grid.tile, plan.batch, segment, inner=grid.inner
+        )
         _, down = coder.network.scale
         self._states: list[TileStates | None] = []
         for y in plan.crops[0]:

@@ -7,18 +7,22 @@ from functools import lru_cache
 
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.network import Network
-from tiling import PassPlan, Size
+from taesd_stream.models.passes import LevelFigures
+from tiling import Grid, PassPlan, Size
 
 __all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
 
 # Nearest upsampling of tensors past 2**31 elements has returned wrong data in PyTorch.
 MOST_ELEMENTS = 2**31 - 1
-# On a CPU large activations cost more time each: nothing up to 96 MiB, rising to about 30% at
-# 480 MiB and staying there. TAESD in float32 on two cores with AVX-512: the undivided decode took
-# 0.95 times as long as tiles of 32 latents at 64x64, 1.25 times at 128x128.
-_LARGE_FROM_BYTES = 96 << 20
-_LARGEST_FROM_BYTES = 480 << 20
-_LARGE_COSTS = 0.3
+# On a CPU large activations cost more time each: they leave the caches, and the C library takes
+# blocks of 32 MiB and more from the system each time, page by page. TAESD's decoder at 128x128
+# latents, two cores with AVX-512, float32, multiply-adds per second by what is held at once: up to
+# 48 MiB 92 G, at 66 MiB 85 G, at 190 MiB 80 G, at 768 MiB 78 G.
+_LARGE_FROM_BYTES = 24 << 20
+_LARGEST_FROM_BYTES = 256 << 20
+_LARGE_COSTS = 0.2
+# What it takes to begin with a layer for a tile, in multiply-adds that could be done meanwhile.
+_LAYER_COSTS = 10_000_000
 # The C library keeps freed blocks of less than 32 MiB for reuse, in pieces that do not fit each
 # other. Resident memory was measured above what tensors held: at small tiles by 3.6 times that, at
 # larger ones by 105 MiB and 1.2 times that, never by more than 300 MiB.
@@ -45,8 +49,9 @@ class Cut:
     tile_bytes: int
 
     @property
-    def tile(self) -> Size:
-        return self.passes[-1].grid.tile
+    def grid(self) -> Grid:
+        """The tiles of the last and costliest pass."""
+        return self.passes[-1].grid
 
     @property
     def work(self) -> int:
@@ -74,36 +79,44 @@ class Cutter:
         self._settings = settings
         self._cut = lru_cache(maxsize=1024)(self._work_out)
 
-    def __call__(self, plane: Size, tile: Size) -> Cut:
-        """An input ``plane`` in tiles of at most ``tile`` latents."""
-        return self._cut(plane, tile)
+    def __call__(self, plane: Size, tile: Size, inner: tuple[Size, ...] = ()) -> Cut:
+        """An input ``plane`` in tiles of at most ``tile`` latents, and ``inner`` ones in them."""
+        return self._cut(plane, tile, inner)
 
-    def _work_out(self, plane: Size, tile: Size) -> Cut:
-        """The passes over ``plane`` in tiles of at most ``tile`` latents."""
-        item_bytes = self._settings.dtype.itemsize
+    def _work_out(self, plane: Size, tile: Size, inner: tuple[Size, ...]) -> Cut:
         passes: list[PassPlan] = []
-        held = 0
-        all_kept = most_kept = 0
-        for each, grid in zip(self._network.passes, self._network.grids(plane, tile), strict=True):
+        seconds = 0.0
+        held = all_kept = most_kept = 0
+        grids = self._network.grids(plane, tile, inner)
+        for each, grid in zip(self._network.passes, grids, strict=True):
             out = each.out_plane(plane)
-            peak = each.peak(plane, grid)
+            figures = each.figures(plane, grid)
             all_kept, most_kept = each.kept(plane, grid)
             kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
-            peak_bytes = (held + kept) * item_bytes + self._resident(peak * item_bytes)
-            passes.append(PassPlan(grid, each.work(plane, grid), peak, peak_bytes))
+            peak = max(level.held + level.live for level in figures)
+            peak_bytes = (held + kept) * self._item_bytes + self._resident(peak * self._item_bytes)
+            work = sum(level.work for level in figures)
+            passes.append(PassPlan(grid, work, peak, peak_bytes))
+            seconds += sum(self._relative_seconds(level) for level in figures)
             plane, held = out, kept
-        live_bytes = max(each.peak_elements for each in passes) * item_bytes
-        work = sum(each.work for each in passes)
         return Cut(
             tuple(passes),
-            work * (1 + self._slowdown(live_bytes)),
-            tiles_bytes=all_kept * item_bytes,
-            tile_bytes=most_kept * item_bytes,
+            seconds,
+            tiles_bytes=all_kept * self._item_bytes,
+            tile_bytes=most_kept * self._item_bytes,
         )
+
+    @property
+    def _item_bytes(self) -> int:
+        return self._settings.dtype.itemsize
+
+    def _relative_seconds(self, level: LevelFigures) -> float:
+        begun = level.tiles * level.layers * _LAYER_COSTS
+        return begun + level.work * (1 + self._slowdown(level.live * self._item_bytes))
 
     def _slowdown(self, live_bytes: int) -> float:
         """The share of time that tensors of this size cost more than small ones."""
-        if self._settings.device.type != "cpu":
+        if self._settings.device.type != "cpu" or self._settings.backend != "torch":
             return 0.0
         above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
         return _LARGE_COSTS * min(max(above, 0.0), 1.0)

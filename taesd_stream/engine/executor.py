@@ -3,12 +3,16 @@
 A network is a list of passes. Each reads a plane tile by tile and writes the next; the last one's
 tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
 ever sees zeros where the picture goes on. A picture is a video of which nothing is remembered.
+
+A pass may have levels: its first layers, at low resolution, are cheap and their activations small,
+so they run over large tiles, of which little is computed twice; the later, costly ones run over
+smaller tiles inside those, so that what they make stays in cache.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from taesd_stream.engine.backends import Backend, EagerBackend, Kernel
 from taesd_stream.engine.homes import HomeName, home_on
 from taesd_stream.engine.memory import is_out_of_memory, release
 from taesd_stream.engine.settings import Settings
@@ -23,12 +28,22 @@ from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.global_pool import Moments, NormalisedPool
 from taesd_stream.models.memory import Memory
-from taesd_stream.models.network import Network, Pass
+from taesd_stream.models.network import Network
+from taesd_stream.models.passes import Level, Pass
 from tiling import Backoff, Block, Grid, Interval, Region, Size
 
 __all__ = ["Executor"]
 
 _log = logging.getLogger("taesd_stream")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One level of a pass."""
+
+    level: Level
+    backoff: Backoff
+    kernel: Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +53,21 @@ class _Stage:
     each: Pass
     plane: Size
     grid: Grid
-    backoff: Backoff
+    steps: tuple[_Step, ...]
     states: TileStates | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What tiles are cut out of: a tensor, and which block of its plane it is."""
+
+    tensor: Tensor
+    covers: Block
+
+    def part(self, frames: Interval, region: Region) -> Tensor:
+        """A block of the plane, (n, C, h, w), as a view."""
+        y, x = region.within(self.covers.region)
+        return self.tensor[frames.within(self.covers.frames), :, y, x]
 
 
 class Executor:
@@ -54,6 +82,8 @@ class Executor:
         batch: Pictures or time steps computed together.
         segment: Time steps that each tile goes through before the next tile has its turn; None is
             all there are.
+        inner: The largest tiles, in latents, of the last pass's inner levels, outermost first.
+        backend: Who computes the layers.
     """
 
     def __init__(
@@ -63,13 +93,19 @@ class Executor:
         tile: Size,
         batch: int = 1,
         segment: int | None = None,
+        *,
+        inner: tuple[Size, ...] = (),
+        backend: Backend | None = None,
     ) -> None:
         self._network = network
         self._settings = settings
         self._tile = tile
+        self._inner = inner
         self._batch = batch
         self._segment = segment
-        self._backoffs: dict[tuple[int, int], Backoff] = {}
+        self._backend = backend or EagerBackend()
+        self._backoffs: dict[tuple[int, int, int], Backoff] = {}
+        self._kernels: dict[tuple[int, int, Size], Kernel] = {}
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -143,17 +179,39 @@ class Executor:
 
     def _stages(self, plane: Size, states: TileStates | None) -> list[_Stage]:
         stages = []
-        grids = self._network.grids(plane, self._tile)
+        grids = self._network.grids(plane, self._tile, self._inner)
         for index, (each, grid) in enumerate(zip(self._network.passes, grids, strict=True)):
-            backoff = self._backoffs.setdefault(
-                (index, grid.cell),
-                Backoff(
-                    cell=grid.cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink
-                ),
+            levels = each.levels(1 + len(grid.inner))
+            steps = tuple(
+                _Step(
+                    level,
+                    self._backoff(index, number, grid.cell),
+                    self._kernel((index, number, plane), level, grid),
+                )
+                for number, level in enumerate(levels)
             )
-            stages.append(_Stage(each, plane, grid, backoff, states))
+            stages.append(_Stage(each, plane, grid, steps, states))
             plane = each.out_plane(plane)
         return stages
+
+    def _backoff(self, index: int, number: int, cell: int) -> Backoff:
+        return self._backoffs.setdefault(
+            (index, number, cell),
+            Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
+        )
+
+    def _kernel(self, key: tuple[int, int, Size], level: Level, grid: Grid) -> Kernel:
+        if key not in self._kernels:
+            _, number, plane = key
+            rows, columns = grid.pieces(number)
+            down = (self._evened(grid, Region(y, columns[0]), number).y for y in rows)
+            across = (self._evened(grid, Region(rows[0], x), number).x for x in columns)
+            self._kernels[key] = self._backend.kernel(
+                level,
+                (level.span(y.scale(grid.cell), plane.height) for y in down),
+                (level.span(x.scale(grid.cell), plane.width) for x in across),
+            )
+        return self._kernels[key]
 
     def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane in memory."""
@@ -174,7 +232,7 @@ class Executor:
         with torch.inference_mode():
             filled = torch.empty(
                 (frames, channels, size.height, size.width),
-                dtype=self._settings.dtype,
+                dtype=self._settings.tensor_dtype,
                 device=device,
                 memory_format=torch.channels_last,
             )
@@ -191,27 +249,69 @@ class Executor:
         """The tiles of one pass."""
         batches = list(_chunks(plane.shape[0], self._batch))
         blocks = (Block(steps, region) for region in stage.grid for steps in batches)
-        return stage.backoff.run(blocks, lambda block: self._tile_of(stage, plane, block, pool))
+        whole = Block(Interval(0, plane.shape[0]), Region.whole(stage.plane))
+        return self._nested(stage, 0, blocks, _Source(plane, whole), pool)
+
+    def _nested(
+        self,
+        stage: _Stage,
+        number: int,
+        blocks: Iterable[Block],
+        source: _Source,
+        pool: NormalisedPool | None,
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """The innermost tiles of blocks of a level, each outer tile's before the next one's."""
+        step = stage.steps[number]
+        made_tiles = step.backoff.run(
+            blocks, lambda block: self._tile_of(stage, number, block, source, pool)
+        )
+        if number + 1 == len(stage.steps):
+            yield from made_tiles
+            return
+        for block, made in made_tiles:
+            rows, columns = step.level.spans(block.region, stage.plane)
+            covers = Block(block.frames, Region(rows.want, columns.want))
+            inside = stage.grid.inside(block.region, number + 1)
+            inner = (Block(block.frames, region) for region in inside)
+            yield from self._nested(stage, number + 1, inner, _Source(made, covers), None)
+            del made  # else it would be held while the next one is made
 
     def _tile_of(
-        self, stage: _Stage, plane: Tensor, block: Block, pool: NormalisedPool | None
+        self,
+        stage: _Stage,
+        number: int,
+        block: Block,
+        source: _Source,
+        pool: NormalisedPool | None,
     ) -> Tensor:
-        """One tile of one pass."""
-        rows, columns = stage.each.spans(block.region, stage.plane)
+        """What one level makes for one tile."""
+        step = stage.steps[number]
+        cell = stage.grid.cell
+        region = self._evened(stage.grid, block.region.divide(cell), number).scale(cell)
+        rows, columns = step.level.spans(region, stage.plane)
         states = stage.states
         at = states.at if states is not None else 0
         with torch.inference_mode(), _full_float32(self._settings):
             before = states.recall(block.region, at + block.frames.start) if states else None
             memory = Memory(before, together=block.frames.size)
-            tile = _part(plane, Block(block.frames, Region(rows.have, columns.have))).to(
-                self._settings.device, self._settings.dtype, memory_format=torch.channels_last
+            tile = source.part(block.frames, Region(rows.have, columns.have)).to(
+                self._settings.device,
+                self._settings.tensor_dtype,
+                memory_format=torch.channels_last,
             )
             if pool is not None:
                 tile = pool(tile, block.frames)
-            made: Tensor = stage.each.body(tile, rows, columns, memory)
+            made = step.kernel(tile, rows, columns, memory)
             if states is not None:
                 states.keep(block.region, at + block.frames.stop, memory.kept)
+            if region != block.region:
+                y, x = block.region.within(region)
+                made = made[:, :, y, x]
         return made
+
+    def _evened(self, grid: Grid, cells: Region, number: int) -> Region:
+        """A tile, in cells, made as large as the others, where the backend gains by that."""
+        return grid.evened(cells) if self._backend.evens_tiles and not number else cells
 
     def _on_shrink(self, block: Block, left: int) -> None:
         release(self._settings.device)

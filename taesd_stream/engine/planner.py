@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Literal, NoReturn, TypedDict
 
 from taesd_stream.engine.cuts import MOST_ELEMENTS, Cut, Cutter
@@ -22,8 +23,10 @@ from tiling import (
 
 __all__ = ["Budget", "Overlap", "Planner", "Tile", "TileOptions"]
 
-# A tile that takes a few percent longer by this estimate, and less memory, is the better one.
-_PATIENCE = 0.05
+# A tile that takes a little longer by this estimate, and less memory, is the better one.
+_PATIENCE = 0.015
+# How many times as large the tiles of the outer levels are as those of the innermost one.
+_NESTS = ((2,), (4,), (2, 2), (4, 2), (8, 2), (4, 4), (8, 4))
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _TINY_TILES = (1, 2, 3, 4, 6)
 
@@ -167,16 +170,27 @@ class Planner:
         """The quickest cut into squares of one of these sides, or none, that fits the budget."""
         latents = self._network.latent_plane(plane)
         longest = max(latents.height, latents.width)
-        tiles = [_square(side, latents) for side in (*(s for s in sides if s < longest), longest)]
-        cuts = {tile: self._cut(plane, tile) for tile in tiles}
-        cuts = {tile: cut for tile, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
+        cuts = {}
+        for side in (*(s for s in sides if s < longest), longest):
+            for nest in self._nests(side, longest):
+                tile, *inner = (_square(each, latents) for each in nest)
+                cuts[nest] = self._cut(plane, tile, tuple(inner))
+        cuts = {nest: cut for nest, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
         best = choose_tile(
-            {tile: way.peak_bytes(cut) for tile, cut in cuts.items()},
-            {tile: cut.relative_seconds for tile, cut in cuts.items()},
+            {nest: way.peak_bytes(cut) for nest, cut in cuts.items()},
+            {nest: cut.relative_seconds for nest, cut in cuts.items()},
             budget.bytes,
             patience=_PATIENCE,
         )
         return None if best is None else cuts[best]
+
+    def _nests(self, side: int, longest: int) -> Iterator[tuple[int, ...]]:
+        """Sides of tiles, outermost first, that end with ``side``."""
+        yield (side,)
+        joints = len(self._network.passes[-1].joints)
+        for ratios in _NESTS:
+            if len(ratios) <= joints and ratios[-1] * side < 2 * longest and self._may_nest:
+                yield (*(min(ratio * side, longest) for ratio in ratios), side)
 
     def _choose_for_crops(
         self,
@@ -196,7 +210,11 @@ class Planner:
         count = len(rows) * len(columns)
         cut, memory = self._choose(read(largest), "auto", budget, course, count)
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
-        work = sum(times * self._cut(read(crop), cut.tile).work for crop, times in shapes.items())
+        grid = cut.grid
+        work = sum(
+            times * self._cut(read(crop), grid.tile, grid.inner).work
+            for crop, times in shapes.items()
+        )
         return cut, memory, work
 
     def _batch(self, cut: Cut, memory: MemoryPlan | None, course: Course, budget: Budget) -> int:
@@ -209,6 +227,10 @@ class Planner:
         correct = MOST_ELEMENTS // max(1, cut.most_elements)
         turn = steps if memory is None or memory.segment is None else memory.segment
         return max(1, min(turn, affordable, correct, self._together))
+
+    @property
+    def _may_nest(self) -> bool:
+        return self._settings.device.type == "cpu" and self._settings.backend == "torch"
 
     @property
     def _together(self) -> int:

@@ -35,6 +35,11 @@ class Settings:
     dtype: torch.dtype
     backend: str
 
+    @property
+    def tensor_dtype(self) -> torch.dtype:
+        """What tiles are kept in between runs of layers, and results come in."""
+        return self.dtype if self.backend == "torch" else torch.float32
+
     def __str__(self) -> str:
         return f"{self.device} {str(self.dtype).removeprefix('torch.')} {self.backend}"
 

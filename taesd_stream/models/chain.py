@@ -55,6 +55,11 @@ class Chain(Layer):
             self.add_module(str(index), layer)
         self._spans = lru_cache(maxsize=1024)(self._find_spans)
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._layers
+
     def _find_spans(self, want: Interval, size: int) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
         sizes = [size]

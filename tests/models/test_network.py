@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import pytest
@@ -148,10 +149,10 @@ def architectures(draw: st.DrawFn, direction: Literal["up", "down"]) -> list[Par
     return [*parts, Part("conv", width, 3)]
 
 
-def tiled(network: Network, tensor: Tensor, tile: Size) -> Tensor:
+def tiled(network: Network, tensor: Tensor, tile: Size, inner: tuple[Size, ...] = ()) -> Tensor:
     made = network.out_plane(Size(*tensor.shape[2:]))
     out = torch.full((len(tensor), network.out_channels, made.height, made.width), torch.nan)
-    for block, part in Executor(network, ON_CPU, tile).run(tensor):
+    for block, part in Executor(network, ON_CPU, tile, inner=inner).run(tensor):
         frames, y, x = block.slices
         out[frames, :, y, x] = part
     return out
@@ -173,7 +174,9 @@ def test_any_network_in_any_tiles_is_the_plain_network(
     kept = tensor.clone()
     expected = theirs(tensor)
     span = float(expected.max() - expected.min()) + 1e-6
-    made = tiled(ours, tensor, tile)
+    most = len(ours.passes[-1].joints)
+    inner = data.draw(st.lists(st.builds(Size, *[st.integers(1, 8)] * 2), max_size=most))
+    made = tiled(ours, tensor, tile, tuple(inner))
     assert float((made - expected).abs().max()) <= 1e-5 * max(span, 1)
     assert torch.equal(tensor, kept)
 
@@ -251,6 +254,50 @@ def test_halos_in_latents(network: Network, halo: int | None) -> None:
 )
 def test_scales(network: Network, scale: tuple[int, int]) -> None:
     assert network.scale == scale
+
+
+def test_layers_are_divided_into_levels_before_those_that_enlarge() -> None:
+    (whole,) = taesd_decoder(4).passes
+    assert whole.joints == (6, 10, 14)
+    two = whole.levels(2)
+    assert [len(level.body.layers) for level in two] == [14, 3]
+    assert [len(level.body.layers) for level in whole.levels(4)] == [6, 4, 4, 3]
+    assert (two[0].channels, two[1].channels) == (4, 64)
+    assert whole.levels(2)[0] is two[0]
+    for none in (taesd_encoder(4), taesdv_decoder(4), taehv_decoder(16)):
+        assert none.passes[-1].joints == ()
+    for count in (0, 5):
+        with pytest.raises(ValueError, match="expected 1 to 4 levels"):
+            whole.levels(count)
+
+
+@pytest.mark.parametrize("sides", [(27, 9), (20, 13, 4), (45, 20, 11, 3), (13, 13, 13), (5, 8)])
+@pytest.mark.parametrize("network", [taesd_decoder(4), taesd_decoder(4, pool=True)])
+def test_figures_of_nested_tiles_are_those_of_each_one_by_one(
+    network: Network, sides: tuple[int, ...]
+) -> None:
+    plane = Size(45, 27)
+    tile, *inner = (Size(side, side) for side in sides)
+    each, grid = network.passes[-1], network.grids(plane, tile, tuple(inner))[-1]
+    regions, work, most, held = list(grid), Fraction(0), 0, 0
+    for number, level in enumerate(each.levels(len(sides))):
+        densities = list(level.body.densities(level.channels))
+        live = made = 0
+        for region in regions:
+            rows, columns = level.spans(region, plane)
+            extents = zip(level.body.extents(rows), level.body.extents(columns), strict=True)
+            work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
+            live = max(live, level.body.peak(rows, columns, level.channels))
+            made = max(made, rows.want.size * columns.want.size * level.body.out_channels(4))
+            if each.pool is not None and not number:
+                area = rows.have.size * columns.have.size
+                work += each.pool.work() * area
+                live = max(live, each.pool.peak(area))
+        most, held = max(most, held + live), held + made
+        if number < len(inner):
+            regions = [part for region in regions for part in grid.inside(region, number + 1)]
+    assert each.work(plane, grid) == work
+    assert each.peak(plane, grid) == most
 
 
 @pytest.mark.parametrize("tile", [1, 2, 3, 5, 8, 10, 13])

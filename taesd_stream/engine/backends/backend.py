@@ -1,0 +1,40 @@
+"""What the executor asks of a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from torch import Tensor
+
+from taesd_stream.models.layers import Span
+from taesd_stream.models.memory import Memory
+from taesd_stream.models.passes import Level
+
+__all__ = ["Backend", "Kernel"]
+
+
+class Kernel(Protocol):
+    """A run of layers, ready to be computed for tiles."""
+
+    def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory, /) -> Tensor:
+        """The output over the spans' ``want``, from a tile, (n, C, h, w), over their ``have``."""
+
+
+class Backend(Protocol):
+    """Makes kernels for one network.
+
+    Attributes:
+        evens_tiles: Whether it gains by tiles that are all of one size, so that few are compiled.
+    """
+
+    evens_tiles: bool
+
+    def kernel(self, level: Level, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+        """The kernel of a level for the tiles of a grid.
+
+        Args:
+            level: The layers.
+            rows: What tiles will ask for along the height, whatever they ask for along the width.
+            columns: The same along the width. Other tasks may come, and take longer at first.
+        """
