@@ -36,6 +36,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "tqdm",
         }
     ),
+    "taesd_stream.samples": frozenset(),
     "taesd_stream.latents": frozenset(
         {
             "einops",
@@ -51,11 +52,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "taesd_stream.engine": frozenset(
         {
             "einops",
+            "nncf",
             "numpy",
+            "openvino",
             "psutil",
+            "safetensors",
             "taesd_stream.errors",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.samples",
             "tiling",
             "torch",
         }

@@ -26,7 +26,6 @@ from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.windows import Window, check_enough, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
-from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
 from taesd_stream.models.variants import variant_named
@@ -54,12 +53,11 @@ class AutoEncoder:
     """
 
     def __init__(
-        self, spec: ModelSpec, settings: Settings, encoder: Network | None, decoder: Network | None
+        self, spec: ModelSpec, settings: Settings, encoder: Coder | None, decoder: Coder | None
     ) -> None:
         self.spec = spec
         self.settings = settings
-        self._encoder = None if encoder is None else Coder(spec.name, encoder, settings)
-        self._decoder = None if decoder is None else Coder(spec.name, decoder, settings)
+        self._encoder, self._decoder = encoder, decoder
 
     def __repr__(self) -> str:
         return f"AutoEncoder({self.spec.name}, {self.settings})"
@@ -80,8 +78,8 @@ class AutoEncoder:
             on_tile: Told after each tile how many pixels are done, and of how many.
 
         Returns:
-            (N, 3, H, W) or (N, T, 3, H, W) in [0, 1], in the computing dtype, on the device of
-            ``z``.
+            (N, 3, H, W) or (N, T, 3, H, W) in [0, 1], on the device of ``z``, in the computing
+            dtype (in float32 with openvino).
 
         Raises:
             InputError: Shape, dtype, tile, overlap or memory is wrong.

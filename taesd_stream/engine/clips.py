@@ -117,7 +117,7 @@ def _begin(coder: Coder, source: Tensor, course: Course, options: TileOptions) -
 def _room(coder: Coder, run: Run, source: Tensor, steps: int) -> Tensor:
     return torch.zeros(
         (steps, coder.network.out_channels, run.made.height, run.made.width),
-        dtype=coder.settings.dtype,
+        dtype=coder.settings.tensor_dtype,
         device=source.device,
     )
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
+from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.blended import blended_tiles
 from taesd_stream.engine.executor import Executor
 from taesd_stream.engine.homes import HomeName
@@ -32,11 +33,15 @@ class Coder:
         model: The model's name.
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes.
+        backend: Who computes the layers.
     """
 
-    def __init__(self, model: str, network: Network, settings: Settings) -> None:
+    def __init__(
+        self, model: str, network: Network, settings: Settings, backend: Backend | None = None
+    ) -> None:
         self.network = network
         self.settings = settings
+        self.backend = backend or EagerBackend()
         self._planner = Planner(model, network, settings)
 
     def plan(self, plane: Size, course: Course, options: TileOptions) -> TilePlan:
@@ -90,7 +95,13 @@ class Run:
         segment = plan.memory.segment if plan.memory is not None else None
         grid = plan.grid
         self._executor = Executor(
-            coder.network, coder.settings, grid.tile, plan.batch, segment, inner=grid.inner
+            coder.network,
+            coder.settings,
+            grid.tile,
+            plan.batch,
+            segment,
+            inner=grid.inner,
+            backend=coder.backend,
         )
         _, down = coder.network.scale
         self._states: list[TileStates | None] = []
@@ -157,7 +168,7 @@ class Run:
                 and tuple(tensor.shape[1:]) == shape
                 and 0 < tensor.shape[0] <= want.layer.kept_steps
             ):
-                kept[want.layer] = tensor.to(self._settings.dtype)
+                kept[want.layer] = tensor.to(self._settings.tensor_dtype)
         _, down = self._network.rate
         # Of a decoder every layer remembers something after one step, of an encoder not yet.
         lacking = steps and down == 1 and len(kept) != len(self._network.memories)

@@ -161,6 +161,13 @@ class Executor:
             if states is not None:
                 states.at += steps.size
 
+    def read_by_last_pass(self, source: Tensor) -> Tensor:
+        """What the last pass reads of pictures, (N, C, h, w), its global branch included."""
+        stages = self._stages(Size(*source.shape[2:]), None)
+        plane, pool = self._filled(stages, source)
+        with torch.inference_mode():
+            return plane if pool is None else pool(plane, Interval(0, plane.shape[0]))
+
     def _once(self, plane: Size, steps: int) -> TileStates:
         """What tiles remember of a video that is computed in one run."""
         home = home_on("device", self._settings.device)
@@ -215,12 +222,17 @@ class Executor:
 
     def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane in memory."""
+        plane, pool = self._filled(stages, plane)
+        yield from self._tiles(stages[-1], plane, pool)
+
+    def _filled(self, stages: list[_Stage], plane: Tensor) -> tuple[Tensor, NormalisedPool | None]:
+        """What all passes but the last make, and the branch that opens the last."""
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
             with torch.inference_mode():
                 pool = after.each.pool.normalise(moments) if after.each.pool else None
-        yield from self._tiles(stages[-1], plane, pool)
+        return plane, pool
 
     def _fill(
         self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None

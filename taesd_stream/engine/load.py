@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from taesd_stream.engine.autoencoder import AutoEncoder
+from taesd_stream.engine.backends.choice import is_compilable, openvino_backend
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError, ModelNotFoundError
+from taesd_stream.latents import LatentSource, open_latents
+from taesd_stream.latents.opening import Latents
 from taesd_stream.models import (
     VARIANTS,
     Checkpoint,
@@ -29,8 +34,15 @@ from taesd_stream.models import (
     spec_of,
     variant_named,
 )
+from taesd_stream.samples import sample_path
 
 __all__ = ["load", "outline"]
+
+# Latents that the ranges for int8 are found on.
+_CALIBRATED_ON = 8
+
+Halves: TypeAlias = tuple[Network | None, Network | None]
+"""Encoder and decoder."""
 
 
 def load(
@@ -42,6 +54,7 @@ def load(
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    calibration: Latents | None = None,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
@@ -52,10 +65,14 @@ def load(
         variant: The variant's name, where two share every shape.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or a torch device.
         dtype: "auto" (float32 on a CPU, float16 on a GPU), or a torch dtype or its name.
-        backend: "auto" or "torch".
+        backend: "torch", "openvino" (needs the extra ``openvino``), or "auto": openvino where it is
+            installed and can compute this.
         time_upscale: Make all frames; False makes one per latent, for a cheap preview (TAEHV).
         space_upscale: Make them full size; False makes them as small as the latents, times the
             model's patch size, for a cheaper one yet.
+        calibration: For int8, what ``open_latents`` takes: some latents to find the ranges of
+            activations with, the more like those to be decoded the better. None is the sample
+            inside the package, which is Stable Diffusion 1's.
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
@@ -64,14 +81,22 @@ def load(
     >>> load("latent2rgb", device="cpu")
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
-    settings = resolve_settings(device, dtype, backend)
+    resolve_settings(device, dtype, backend)  # what cannot be is refused before anything is read
     read, named = _read(model, variant)
     if read is None:
         found = variant_named(named or "")
         found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
-        return _assemble(found, None, found.decoder(), settings)
-    found = detect(read, named).reduced(time_upscale=time_upscale, space_upscale=space_upscale)
-    return _assemble(found, *build(found, read), settings)
+        halves: Halves = None, found.decoder()
+    else:
+        found = detect(read, named).reduced(time_upscale=time_upscale, space_upscale=space_upscale)
+        halves = build(found, read)
+    settings = _settings_for(found, halves, device, dtype, backend)
+    for network in halves:
+        if network is not None:
+            network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    latents = _calibration(found, calibration) if settings.dtype == torch.int8 else ()
+    return _assemble(found, halves, settings, latents)
 
 
 def _read(
@@ -127,17 +152,55 @@ def outline(
         )  # fmt: skip
     found = variant_named(name)
     found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
-    settings = resolve_settings(device, dtype, backend)
     encoder = empty_network(found.encoder) if found.encoder else None
-    decoder = empty_network(found.decoder)
-    return AutoEncoder(spec_of(found, encoder, decoder), settings, encoder, decoder)
+    halves = encoder, empty_network(found.decoder)
+    settings = _settings_for(found, halves, device, dtype, backend)
+    coders = [Coder(found.name, half, settings) if half is not None else None for half in halves]
+    return AutoEncoder(spec_of(found, *halves), settings, *coders)
+
+
+def _settings_for(
+    variant: Variant,
+    halves: Halves,
+    device: str | torch.device,
+    dtype: str | torch.dtype,
+    backend: str,
+) -> Settings:
+    # Linear maps are done before anything would be compiled.
+    compilable = not variant.built_in and all(map(is_compilable, filter(None, halves)))
+    return resolve_settings(device, dtype, backend, compilable=compilable)
 
 
 def _assemble(
-    variant: Variant, encoder: Network | None, decoder: Network | None, settings: Settings
+    variant: Variant, halves: Halves, settings: Settings, latents: Sequence[Tensor]
 ) -> AutoEncoder:
-    for network in (encoder, decoder):
-        if network is not None:
-            network.requires_grad_(False).to(settings.device, settings.dtype)
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return AutoEncoder(spec_of(variant, encoder, decoder), settings, encoder, decoder)
+    encoder, decoder = halves
+    coders: list[Coder | None] = []
+    for network in halves:
+        backend = None
+        if network is not None and settings.backend == "openvino":
+            backend = openvino_backend(settings, network, latents if network is decoder else ())
+        coders.append(None if network is None else Coder(variant.name, network, settings, backend))
+    return AutoEncoder(spec_of(variant, encoder, decoder), settings, *coders)
+
+
+def _calibration(variant: Variant, given: Latents | None) -> list[Tensor]:
+    """Some latents, (C, h, w) each, evenly spread over those given, or the sample's."""
+    if given is None:
+        if variant.name != "taesd":
+            raise InputError(
+                f"calibration: expected latents for {variant.name} to find the ranges for int8"
+                " with, found none, and the sample inside the package is for taesd; give"
+                " --calibration FILE (calibration= in Python)"
+            )
+        with open_latents(sample_path()) as sample:
+            return _spread(sample)
+    if isinstance(given, LatentSource):
+        return _spread(given)
+    with open_latents(given, channels=variant.latent_channels) as source:
+        return _spread(source)
+
+
+def _spread(source: LatentSource) -> list[Tensor]:
+    most = min(len(source), _CALIBRATED_ON)
+    return [source[index * len(source) // most] for index in range(most)]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 
-from taesd_stream.errors import InputError
+from taesd_stream.errors import InputError, MissingExtraError
 
 __all__ = ["BACKENDS", "Settings", "resolve_settings"]
 
-BACKENDS = ("torch",)
+BACKENDS = ("torch", "openvino")
 _DTYPES = {
     "float32": torch.float32,
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
+    "int8": torch.int8,
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
+}
+_BY_BACKEND = {
+    "torch": (torch.float32, torch.float16, torch.bfloat16),
+    "openvino": (torch.float32, torch.bfloat16, torch.int8),
 }
 
 
@@ -41,30 +47,75 @@ class Settings:
         return self.dtype if self.backend == "torch" else torch.float32
 
     def __str__(self) -> str:
-        return f"{self.device} {str(self.dtype).removeprefix('torch.')} {self.backend}"
+        return f"{self.device} {_name(self.dtype)} {self.backend}"
 
 
 def resolve_settings(
-    device: str | torch.device = "auto", dtype: str | torch.dtype = "auto", backend: str = "auto"
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    backend: str = "auto",
+    *,
+    compilable: bool = True,
 ) -> Settings:
     """Turn what was asked for into what will be used.
 
     Args:
         device: "auto" takes a CUDA GPU, else Apple's, else the CPU.
         dtype: "auto" is float32 on a CPU and float16 on a GPU; or float32, float16, bfloat16 (also
-            fp32, fp16, bf16), by name or as torch's.
-        backend: "auto" or "torch".
+            fp32, fp16, bf16) or int8, by name or as torch's.
+        backend: "torch", "openvino" (on a CPU), or "auto": openvino where it is installed, runs on
+            the device and computes in the dtype, since there it is the quicker one.
+        compilable: Whether all layers of the model can be compiled.
 
     Raises:
-        InputError: A name is unknown, or the device is not there.
+        InputError: A name is unknown, the device is not there, or they do not go together.
+        MissingExtraError: openvino was asked for, or is needed, and is not installed.
 
-    >>> str(resolve_settings("cpu", "bf16"))
+    >>> str(resolve_settings("cpu", "bf16", "torch"))
     'cpu bfloat16 torch'
     """
     if backend not in ("auto", *BACKENDS):
         raise InputError(f"backend: expected auto or {', '.join(BACKENDS)}, found {backend!r}")
-    chosen = _resolve_device(device)
-    return Settings(chosen, _resolve_dtype(dtype, chosen), "torch")
+    where = _resolve_device(device)
+    precision = _resolve_dtype(dtype, where)
+    fits = compilable and where.type == "cpu" and precision in _BY_BACKEND["openvino"]
+    if backend == "auto":
+        # 8 bits are to be had from openvino alone.
+        wants_it = precision == torch.int8 or (fits and _is_installed())
+        backend = "openvino" if wants_it else "torch"
+    if precision not in _BY_BACKEND[backend]:
+        known = ", ".join(map(_name, _BY_BACKEND[backend]))
+        raise InputError(
+            f"dtype: expected one of {known} with the backend {backend}, found {_name(precision)}"
+        )
+    if backend == "openvino":
+        _check_openvino(where, compilable)
+    return Settings(where, precision, backend)
+
+
+def _check_openvino(device: torch.device, compilable: bool) -> None:
+    if device.type != "cpu":
+        raise InputError(
+            f"backend: expected torch on {device}, found openvino, which is for the CPU here; give"
+            " --device cpu with it"
+        )
+    if not compilable:
+        raise InputError(
+            "backend: expected torch for this model, found openvino, which is here for networks"
+            " that decode each picture for itself; leave it out, and int8 with it"
+        )
+    if not _is_installed():
+        raise MissingExtraError(
+            "backend: openvino is not installed; pip install 'taesd-stream[openvino]'"
+        )
+
+
+def _is_installed() -> bool:
+    return find_spec("openvino") is not None
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _resolve_device(device: str | torch.device) -> torch.device:
@@ -99,6 +150,6 @@ def _resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtyp
     chosen = _DTYPES.get(dtype.lower()) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in _DTYPES.values():
         raise InputError(
-            f"dtype: expected auto, float32, float16 or bfloat16, found {str(dtype)!r}"
+            f"dtype: expected auto, float32, float16, bfloat16 or int8, found {str(dtype)!r}"
         )
     return chosen

@@ -72,9 +72,9 @@ class Chain(Layer):
         return tuple(reversed(spans))
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        return self._run(tensor, self._tasks(rows, columns), memory)
+        return self._run(tensor, self.tasks(rows, columns), memory)
 
-    def _tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
+    def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
         """What each layer has to do for one tile."""
         all_rows = self._spans(rows.want, rows.size)
         all_columns = self._spans(columns.want, columns.size)
@@ -94,7 +94,7 @@ class Chain(Layer):
 
     def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
         """What each layer with a memory keeps of its input for one tile."""
-        for layer, y, x in self._tasks(rows, columns):
+        for layer, y, x in self.tasks(rows, columns):
             if layer.kept_steps:
                 yield Kept(layer, channels, y.have, x.have)
             channels = layer.out_channels(channels)
@@ -143,7 +143,7 @@ class Chain(Layer):
         held = rows.have.size * columns.have.size * channels
         most = 0
         made = 1
-        for index, (layer, y, x) in enumerate(self._tasks(rows, columns)):
+        for index, (layer, y, x) in enumerate(self.tasks(rows, columns)):
             peak = layer.peak(y, x, channels)
             most = max(most, held + peak if index else peak)
             channels = layer.out_channels(channels)

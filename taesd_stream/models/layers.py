@@ -128,14 +128,14 @@ class Conv(Layer):
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
 
-    def _zeros(self, span: Span) -> tuple[int, int]:
+    def zeros(self, span: Span) -> tuple[int, int]:
         """Zeros that belong before and after the input."""
         reads = self.footprint.reads(span.want)
         return span.have.start - reads.start, reads.stop - span.have.stop
 
     def _one_padding(self, span: Span) -> int | None:
         """The padding on both sides that yields just what is wanted, if there is one."""
-        before, after = self._zeros(span)
+        before, after = self.zeros(span)
         kernel, stride = self.footprint.kernel, self.footprint.stride
         same = Footprint(kernel=kernel, stride=stride, padding=before)
         fits = before == after or same.out_size(span.have.size) == span.want.size
@@ -144,7 +144,7 @@ class Conv(Layer):
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         high, wide = self._one_padding(rows), self._one_padding(columns)
         if high is None or wide is None:
-            tensor = F.pad(tensor, (*self._zeros(columns), *self._zeros(rows)))
+            tensor = F.pad(tensor, (*self.zeros(columns), *self.zeros(rows)))
             high = wide = 0
         return F.conv2d(
             tensor, self.weight, self.bias, self.footprint.stride, (high, wide), groups=self.groups

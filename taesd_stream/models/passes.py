@@ -51,6 +51,7 @@ class LevelFigures:
     Attributes:
         work: Multiply-adds of all its tiles.
         tiles: How many these are.
+        kinds: How many kinds of tiles there are among them, told apart by where borders are.
         layers: How many layers each of them goes through.
         live: The most elements held at once for the costliest of its tiles.
         held: Elements that the levels before hold meanwhile.
@@ -58,6 +59,7 @@ class LevelFigures:
 
     work: int
     tiles: int
+    kinds: int
     layers: int
     live: int
     held: int
@@ -148,6 +150,7 @@ class Pass:
                 LevelFigures(
                     work=_work(level, pool, rows, columns),
                     tiles=rows.total() * columns.total(),
+                    kinds=len(rows) * len(columns),
                     layers=len(level.body.layers),
                     live=_peak(level, pool, rows, columns),
                     held=held,

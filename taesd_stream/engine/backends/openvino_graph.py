@@ -1,0 +1,241 @@
+"""Layers as an OpenVINO graph, for tiles whose place in the picture is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import openvino.opset13 as ops
+
+from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.enlarging import EnlargingConv
+from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Span, Upsample
+from taesd_stream.models.shuffles import PixelShuffle
+
+__all__ = ["INPUT", "QuantizedConv", "Recipe", "Task", "graph_of", "switch_of"]
+
+Array: TypeAlias = npt.NDArray[np.float32]
+Task: TypeAlias = tuple[Span, Span]
+"""Rows and columns of what the layers have to do."""
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedConv:
+    """A convolution in 8 bits.
+
+    Attributes:
+        weight: (C', C, k, k) int8.
+        scale: (C', 1, 1, 1) float32; a weight is its integer times this.
+        bias: (1, C', 1, 1) float32, corrected for what rounding does to the mean; None without.
+    """
+
+    weight: npt.NDArray[np.int8]
+    scale: Array
+    bias: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a run of layers is computed in 8 bits, by the names that nodes are given here.
+
+    Attributes:
+        convs: Every convolution that is computed so.
+        ranges: The lowest and highest value that the output of a node is kept in.
+    """
+
+    convs: Mapping[str, QuantizedConv] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def graph_of(body: Chain, task: Task, batch: int, channels: int, recipe: Recipe) -> ov.Model:
+    """A model of one input, what a tile reads, and one output, what is wanted of it."""
+    rows, columns = task
+    shape = [batch, channels, rows.have.size, columns.have.size]
+    return _model(body, task, shape, recipe)
+
+
+def switch_of(
+    body: Chain, tasks: Sequence[Task], batch: int, channels: int, recipe: Recipe
+) -> ov.Model:
+    """One model for several tasks: its inputs are a task's index and a tile, zeros after its end.
+
+    Models compiled apart hold the memory for their activations each for itself; the branches of one
+    model share it, since only one of them runs at a time.
+    """
+    high = max(rows.have.size for rows, _ in tasks)
+    wide = max(columns.have.size for _, columns in tasks)
+    shape = [batch, channels, high, wide]
+    return _choice([_model(body, task, shape, recipe) for task in tasks], 0, shape)
+
+
+def _choice(models: Sequence[ov.Model], first: int, shape: list[int]) -> ov.Model:
+    """One of several models by its number, counted from ``first``; halved, so that it is not deep.
+
+    OpenVINO goes over what is inside a branch once for every branch around it.
+    """
+    if len(models) == 1:
+        return models[0]
+    half = len(models) // 2
+    number, tile = ops.parameter([], np.int32), ops.parameter(shape, np.float32)
+    is_before = ops.less(number, ops.constant(np.int32(first + half)))
+    chosen = ops.if_op(is_before.output(0))
+    before = _choice(models[:half], first, shape)
+    after = _choice(models[half:], first + half, shape)
+    chosen.set_then_body(before)
+    chosen.set_else_body(after)
+    # The last parameter of either is the tile; one that chooses again takes the number before it.
+    *_, tile_before = before.get_parameters()
+    *_, tile_after = after.get_parameters()
+    chosen.set_input(tile.output(0), tile_before, tile_after)
+    numbers = [
+        model.get_parameters()[0] if len(model.get_parameters()) > 1 else None
+        for model in (before, after)
+    ]
+    if any(numbers):
+        chosen.set_input(number.output(0), *numbers)
+    made = chosen.set_output(before.get_results()[0], after.get_results()[0])
+    return ov.Model([made], [number, tile], "tiles")
+
+
+def _model(body: Chain, task: Task, shape: list[int], recipe: Recipe) -> ov.Model:
+    rows, columns = task
+    tile = ops.parameter(shape, np.float32, name=INPUT)
+    node = tile.output(0)
+    if shape[2:] != [rows.have.size, columns.have.size]:
+        node = _slice(node, slice(0, rows.have.size), slice(0, columns.have.size))
+    made = _Emitter(recipe).emit(body, _ranged(recipe, INPUT, node), rows, columns, "")
+    return ov.Model([made], [tile], "tile")
+
+
+def _ranged(recipe: Recipe, name: str, node: ov.Output) -> ov.Output:
+    """A node's output, kept in 256 steps of its range where it has one."""
+    if name not in recipe.ranges:
+        return node
+    low, high = (ops.constant(np.float32(bound)) for bound in recipe.ranges[name])
+    return ops.fake_quantize(node, low, high, low, high, 256).output(0)
+
+
+def _slice(node: ov.Output, rows: slice, columns: slice) -> ov.Output:
+    first, last = [rows.start, columns.start], [rows.stop, columns.stop]
+    begin, end, step, axes = (
+        ops.constant(np.array(values, np.int64)) for values in (first, last, [1, 1], [2, 3])
+    )
+    return ops.slice(node, begin, end, step, axes).output(0)
+
+
+class _Emitter:
+    """Adds nodes to a graph, named after the layers that they are of."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    def emit(
+        self, layer: Layer, node: ov.Output, rows: Span, columns: Span, name: str
+    ) -> ov.Output:
+        """The output of a layer for a node that is its input."""
+        match layer:
+            case Chain():
+                for index, (each, y, x) in enumerate(layer.tasks(rows, columns)):
+                    node = self.emit(each, node, y, x, f"{name}.{index}" if name else str(index))
+                return node
+            case Residual():
+                return self._residual(layer, node, rows, columns, name)
+            case Conv():
+                return self._conv(layer, node, rows, columns, name)
+            case EnlargingConv():
+                return self._enlarging(layer, node, rows, columns, name)
+            case ReLU():
+                return self._named(ops.relu(node), name)
+            case SoftClamp():
+                third = ops.divide(node, ops.constant(np.float32(3)))
+                return self._named(ops.multiply(ops.tanh(third), ops.constant(np.float32(3))), name)
+            case Upsample():
+                large = self._repeat(node, layer.factor, rows, columns, name)
+                return _crop(large, rows, columns, layer.factor)
+            case PixelShuffle():
+                large = self._named(ops.depth_to_space(node, "depth_first", layer.factor), name)
+                return _crop(large, rows, columns, layer.factor)
+        raise TypeError(f"no graph for a layer of kind {type(layer).__name__}")
+
+    def _named(self, node: ov.Node, name: str) -> ov.Output:
+        node.set_friendly_name(name)
+        return _ranged(self._recipe, name, node.output(0))
+
+    def _conv(self, conv: Conv, node: ov.Output, rows: Span, columns: Span, name: str) -> ov.Output:
+        (above, below), (left, right) = conv.zeros(rows), conv.zeros(columns)
+        quantized = self._recipe.convs.get(name)
+        made = ops.convolution(
+            node,
+            _weight(conv, quantized),
+            strides=[conv.footprint.stride] * 2,
+            pads_begin=[above, left],
+            pads_end=[below, right],
+            dilations=[1, 1],
+        )
+        bias = None if conv.bias is None else conv.bias.float().view(1, -1, 1, 1).numpy()
+        if quantized is not None:
+            bias = quantized.bias
+        if bias is None:
+            return self._named(made, name)
+        made.set_friendly_name(name)
+        return self._named(ops.add(made, ops.constant(bias)), f"{name}+bias")
+
+    def _enlarging(
+        self, layer: EnlargingConv, node: ov.Output, rows: Span, columns: Span, name: str
+    ) -> ov.Output:
+        """The two layers one after the other: here that is quicker than four small windows."""
+        conv = layer.conv
+        large_size = rows.size * 2, columns.size * 2
+        y, x = conv.span(rows.want, large_size[0]), conv.span(columns.want, large_size[1])
+        large = self._repeat(node, 2, rows, columns, f"{name}+enlarged")
+        part = _crop(
+            large, Span(rows.have, y.have, rows.size), Span(columns.have, x.have, columns.size), 2
+        )
+        return self._conv(conv, part, y, x, name)
+
+    def _repeat(
+        self, node: ov.Output, factor: int, rows: Span, columns: Span, name: str
+    ) -> ov.Output:
+        sizes = np.array([rows.have.size * factor, columns.have.size * factor], np.int64)
+        large = ops.interpolate(
+            node,
+            ops.constant(sizes),
+            "nearest",
+            "sizes",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+            axes=ops.constant(np.array([2, 3], np.int64)),
+        )
+        return self._named(large, name)
+
+    def _residual(
+        self, block: Residual, node: ov.Output, rows: Span, columns: Span, name: str
+    ) -> ov.Output:
+        around = _crop(node, rows, columns)
+        if block.skip is not None:
+            y, x = (Span(span.want, span.want, span.size) for span in (rows, columns))
+            around = self._conv(block.skip, around, y, x, f"{name}.skip")
+        inside = self.emit(block.conv, node, rows, columns, f"{name}.conv")
+        both = self._named(ops.add(inside, around), f"{name}+sum")
+        return self._named(ops.relu(both), name)
+
+
+def _weight(conv: Conv, quantized: QuantizedConv | None) -> ov.Node:
+    if quantized is None:
+        return ops.constant(conv.weight.float().contiguous().numpy())
+    integers = ops.convert(ops.constant(quantized.weight), np.float32)
+    return ops.multiply(integers, ops.constant(quantized.scale))
+
+
+def _crop(node: ov.Output, rows: Span, columns: Span, factor: int = 1) -> ov.Output:
+    """What the spans want, out of ``factor`` times what they have."""
+    whole = rows.have.scale(factor), columns.have.scale(factor)
+    if whole == (rows.want, columns.want):
+        return node
+    return _slice(node, rows.want.within(whole[0]), columns.want.within(whole[1]))
