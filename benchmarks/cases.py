@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
 
-__all__ = ["PRECISIONS", "Case", "all_cases", "case_named", "select"]
+__all__ = ["PRECISIONS", "Case", "UnknownCaseError", "all_cases", "case_named", "select"]
 
 Family = Literal[
     "ours", "plain", "naive-tiles", "compile", "diffusers", "diffusers-tiled", "openvino"
@@ -16,6 +16,10 @@ PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Bytes of an activation."""
 _UNDIVIDED_PLANES = 4
 """Full-size activations of 64 channels that an undivided decode holds at once, at most."""
+
+
+class UnknownCaseError(ValueError):
+    """No case has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,19 @@ def case_named(name: str, budgets: Sequence[str] = ()) -> Case:
     """The case of that name.
 
     Raises:
-        ValueError: There is none.
+        UnknownCaseError: There is none.
     """
     for case in all_cases(budgets):
         if case.name == name:
             return case
-    raise ValueError(f"expected the name of a case, found {name!r}; --list tells them")
+    raise UnknownCaseError(f"expected the name of a case, found {name!r}; --list tells them")
 
 
 def select(globs: str | None, budgets: Sequence[str] = ()) -> tuple[Case, ...]:
     """The cases that any of the comma-separated globs names; by default, those by default.
 
     Raises:
-        ValueError: A glob names none.
+        UnknownCaseError: A glob names none.
 
     >>> [case.name for case in select("plain-*")]
     ['plain-float32', 'plain-bfloat16']
@@ -81,7 +85,7 @@ def select(globs: str | None, budgets: Sequence[str] = ()) -> tuple[Case, ...]:
     wanted = [glob.strip() for glob in globs.split(",")]
     for glob in wanted:
         if not any(fnmatch(case.name, glob) for case in known):
-            raise ValueError(
+            raise UnknownCaseError(
                 f"--cases: expected names or globs of cases, found {glob!r}; see --list"
             )
     return tuple(case for case in known if any(fnmatch(case.name, glob) for glob in wanted))

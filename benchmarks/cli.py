@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.absent import Unavailable
-from benchmarks.cases import all_cases, select
+from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(chosen)
     if getattr(options, "list", False):
         for case in all_cases(options.memory):
-            print(f"{case.name:34} {'' if case.by_default else '(if asked for) '}{case.what}")
+            print(f"{case.name:33} {'' if case.by_default else '(if asked for) '}{case.what}")
         return 0
     missing = no_gpu() if options.command == "gpu" else None
     if missing is not None:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     _say(str(machine))
     try:
         sections = commands[options.command](options)
-    except ValueError as error:
+    except UnknownCaseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -86,6 +86,8 @@ def _write(report: Report, folder: Path, name: str) -> None:
 
 def _table(options: argparse.Namespace) -> list[Section]:
     cases = select(options.cases, options.memory)
+    for reference in options.reference:
+        case_named(reference, options.memory)
     sizes = options.sizes or ((512,) if options.quick else _TABLE_SIZES)
     return run_table(cases, sizes, _rounds(options, 5), options.reference, _say)
 

@@ -1,4 +1,4 @@
-"""What a result was measured on."""
+"""What a result was measured on, and what else was going on there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import torch
 
-__all__ = ["Machine", "cores", "this_machine"]
+__all__ = ["Machine", "Neighbours", "cores", "this_machine"]
 
 _FLAGS = (
     "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni",
@@ -82,6 +83,26 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Neighbours:
+    """Watches from now on how much processor time other programs take."""
+
+    def __init__(self) -> None:
+        self._start = self._clocks()
+
+    def share(self) -> float:
+        """Their part of all processor time there was since then, from 0 to 1."""
+        everything, busy, own = (
+            now - before for now, before in zip(self._clocks(), self._start, strict=True)
+        )
+        return min(1.0, max(0.0, (busy - own) / everything)) if everything else 0.0
+
+    @staticmethod
+    def _clocks() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        everything = sum(getattr(times, name) for name in ("user", "nice", "system", "idle"))
+        return everything, everything - times.idle, time.process_time()
 
 
 def _processor(cpuinfo: Path) -> tuple[str, frozenset[str]]:

@@ -11,6 +11,7 @@ __all__ = ["report_markdown", "section_markdown"]
 
 _NONE = "-"
 _MIB = 2**20
+_DISTURBED = 0.1
 
 Column = tuple[str, Callable[[Row], str]]
 
@@ -37,6 +38,12 @@ def section_markdown(section: Section) -> str:
         else:
             lines.append(_line([cell(row) for _, cell in columns]))
     lines += [f"\n{name.replace('_', ' ')}: {_number(value)}" for name, value in _values(section)]
+    if disturbed := [row.name for row in section.rows if row.others_share > _DISTURBED]:
+        worst = max(row.others_share for row in section.rows)
+        lines.append(
+            f"\nNot alone: other programs took up to {worst:.0%} of the machine during turns of"
+            f" {len(disturbed)} of these."
+        )
     return "\n".join(lines)
 
 

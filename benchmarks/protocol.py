@@ -55,12 +55,14 @@ class Turn:
             was held before the model was loaded, so the model's weights count.
         output_bytes: What of that is the result itself.
         accuracy: Of the result, if a reference was named.
+        others_share: Processor time that other programs took meanwhile, of all there was.
         values: What else was measured, by names with units.
     """
 
     seconds: float
     peak_bytes: int
     output_bytes: int
+    others_share: float = 0.0
     accuracy: Accuracy | None = None
     values: dict[str, float] | None = None
 

@@ -36,6 +36,8 @@ class Row:
         peak_bytes: The most held in a turn above what was held before the model was loaded.
         working_bytes: The same without the result.
         accuracy: Against the undivided float32 decode.
+        others_share: Processor time that other programs took during the turns that count, as a
+            share of the machine's: the largest.
         idle_share: Processor time used while others had their turns, as a share of that time.
         values: What else was measured, by names with units.
     """
@@ -55,6 +57,7 @@ class Row:
     peak_bytes: int | None
     working_bytes: int | None
     accuracy: Accuracy | None
+    others_share: float
     idle_share: float
     values: Mapping[str, float]
 
@@ -138,6 +141,7 @@ def to_row(
         peak_bytes=measured.peak_bytes,
         working_bytes=measured.working_bytes,
         accuracy=None if last is None else last.accuracy,
+        others_share=max((turn.others_share for turn in measured.turns), default=0.0),
         idle_share=measured.idle_share,
         values={**((last and last.values) or {}), **(values or {})},
     )

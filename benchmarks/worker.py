@@ -23,6 +23,7 @@ import torch
 from benchmarks.absent import Unavailable
 from benchmarks.accuracy import compare
 from benchmarks.jobs import KINDS
+from benchmarks.machine import Neighbours
 from benchmarks.memory import forget_peak, peak_bytes, resident_bytes
 from benchmarks.protocol import Gone, Job, Ready, Turn, to_line
 from benchmarks.task import Task
@@ -66,9 +67,11 @@ class Worker:
         forget_peak()
         if task.on_gpu:
             torch.cuda.reset_peak_memory_stats()
+        neighbours = Neighbours()
         start = time.perf_counter()
         made = task.run()
         seconds = time.perf_counter() - start
+        others = neighbours.share()
         peak = torch.cuda.max_memory_allocated() if task.on_gpu else self._above(peak_bytes())
         accuracy = None
         if task.pictures is not None and save is not None:
@@ -76,7 +79,7 @@ class Worker:
         if task.pictures is not None and truth is not None:
             accuracy = compare(task.pictures(made).numpy(), np.load(truth, mmap_mode="r"))
         values = None if task.values is None else task.values(made)
-        return Turn(seconds, peak, task.output_bytes(made), accuracy, values)
+        return Turn(seconds, peak, task.output_bytes(made), others, accuracy, values)
 
     def _above(self, peak: int) -> int:
         return max(0, peak - self._resident_before_bytes)
