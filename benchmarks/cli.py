@@ -93,7 +93,8 @@ def _table(options: argparse.Namespace) -> list[Section]:
 
 
 def _scaling(options: argparse.Namespace) -> list[Section]:
-    cases = select(options.cases or SCALING_CASES, options.memory)
+    budgeted = [f"{name}-{budget}" for name in SCALING_CASES for budget in options.memory]
+    cases = select(options.cases or ",".join([*SCALING_CASES, *budgeted]), options.memory)
     sizes = options.sizes or ((512, 1024) if options.quick else SCALING_SIZES)
     return run_scaling(cases, sizes, _rounds(options, 3), _say)
 

@@ -15,7 +15,7 @@ from benchmarks.results import Section, to_row
 from benchmarks.runner import Measured, alternate
 from benchmarks.stats import median_ratio
 
-__all__ = ["BATCHES", "FLOP_PER_PICTURE", "PLANNED", "no_gpu", "run_gpu"]
+__all__ = ["BATCHES", "PLANNED", "batch_values", "matmul_flop", "no_gpu", "run_gpu"]
 
 BATCHES = (1, 8, 64)
 FLOP_PER_PICTURE = 141e9

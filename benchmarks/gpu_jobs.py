@@ -13,7 +13,7 @@ from benchmarks.decoders import Decoder, open_decoder, preload
 from benchmarks.task import Arguments, Kind, Task, tensor_bytes
 from benchmarks.weights import SCALE, latents
 
-__all__ = ["DECODE", "LARGEST", "MATMUL", "MATMUL_SIDE", "PIXELS"]
+__all__ = ["DECODE", "LARGEST", "MATMUL", "MATMUL_SIDE", "PIXELS", "largest_that_fits"]
 
 PIXELS = 512
 MATMUL_SIDE = 8192

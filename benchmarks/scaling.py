@@ -13,7 +13,7 @@ from benchmarks.runner import alternate
 
 __all__ = ["CASES", "SIZES", "run_scaling"]
 
-CASES = "ours-torch-float32,ours-openvino-bfloat16"
+CASES = ("ours-torch-float32", "ours-openvino-bfloat16")
 SIZES = (512, 1024, 2048, 4096, 8192)
 
 

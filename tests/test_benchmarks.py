@@ -17,7 +17,10 @@ from benchmarks.accuracy import compare
 from benchmarks.cases import UnknownCaseError, all_cases, select
 from benchmarks.cli import main
 from benchmarks.decode_job import decode_job
+from benchmarks.decoders import Decoder, open_decoder
 from benchmarks.decoders.plain import load_plain
+from benchmarks.gpu import batch_values, matmul_flop
+from benchmarks.gpu_jobs import largest_that_fits
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown, section_markdown
 from benchmarks.plain import decode_naive_tiles
@@ -175,17 +178,15 @@ def test_a_package_that_is_absent_is_told_with_its_command(
 
 def test_naive_tiles_equal_the_undivided_decode() -> None:
     # In float64, since what lies 19 latents away weighs little.
-    plain, z = load_plain().double(), latents(36)[:, :, :1].double()
+    plain, z = load_plain().double(), latents(30)[:, :, :2].double()
     with torch.inference_mode():
         torch.testing.assert_close(
-            decode_naive_tiles(plain, z, tile=12), plain(z), atol=1e-14, rtol=0
+            decode_naive_tiles(plain, z, tile=10), plain(z), atol=1e-14, rtol=0
         )
 
 
 def test_diffusers_computes_the_same_function() -> None:
     pytest.importorskip("diffusers", reason="diffusers is in the extra benchmarks")
-    from benchmarks.decoders import open_decoder
-
     z = latents(8)
     with torch.inference_mode():
         (theirs,) = (open_decoder(case, 64, 1) for case in select("diffusers-float32"))
@@ -227,6 +228,25 @@ def test_a_worker_that_dies_or_does_not_fit_is_told() -> None:
     assert dead.gone is not None
     assert dead.gone.failed
     assert "nobody" in dead.gone.reason
+
+
+def test_the_share_of_a_gpus_rate() -> None:
+    """A picture is 141 GFLOP: a decode at the matmul's own rate reaches all of it."""
+    found = batch_values(measured("ours", 2, 2), batch=8, matmul_seconds=[1, 1])
+    assert found["frames_per_second"] == 4
+    at_its_rate = 8 * 141e9 / matmul_flop()
+    found = batch_values(measured("ours", at_its_rate), batch=8, matmul_seconds=[1])
+    assert found["matmul_share"] == pytest.approx(1)
+
+
+def test_the_largest_picture_is_the_last_before_memory_ran_out() -> None:
+    def opened(side: int) -> Decoder:
+        if side > 32:
+            raise torch.cuda.OutOfMemoryError
+        return Decoder(lambda z: z)
+
+    assert largest_that_fits(opened, (8, 16, 32, 64, 128)) == 32
+    assert largest_that_fits(opened, (64,)) == 0
 
 
 @pytest.mark.parametrize("options", [["--cases", "nobody"], ["--reference", "nobody"]])

@@ -22,8 +22,8 @@ def preload(case: Case) -> None:
         require("openvino")
         import openvino  # noqa: F401
 
-        if case.precision == "int8":
-            require("nncf")
+    if case.name == "openvino-int8":
+        require("nncf")
     if case.family == "ours":
         import benchmarks.decoders.ours
     import benchmarks.decoders.plain  # noqa: F401
