@@ -1,0 +1,50 @@
+"""taesd-stream itself."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+import taesd_stream as ts
+from benchmarks.absent import Unavailable
+from benchmarks.cases import Case
+from benchmarks.decoders.decoder import Decoder
+from benchmarks.weights import LATENT_CHANNELS, SCALE, decoder_weights
+
+__all__ = ["load_ours", "open_ours"]
+
+
+def load_ours(dtype: str, backend: str, device: str = "cpu") -> ts.AutoEncoder:
+    """The decoder with the fixed weights.
+
+    Raises:
+        Unavailable: There is no such backend or precision here.
+    """
+    try:
+        return ts.load(
+            decoder_weights(), variant="taesd", device=device, dtype=dtype, backend=backend
+        )
+    except (ts.InputError, ts.MissingExtraError) as error:
+        raise Unavailable(str(error)) from error
+
+
+def open_ours(case: Case, pixels: int, device: str) -> Decoder:
+    """Ours with its own plan, or undivided.
+
+    Raises:
+        Unavailable: There is no such backend or precision here, or the budget is too small.
+    """
+    ae = load_ours(case.precision, case.backend, device)
+    side = pixels // SCALE
+    try:
+        plan = ae.plan(
+            (1, LATENT_CHANNELS, side, side),
+            tile=None if case.undivided else "auto",
+            memory=case.memory,
+        )
+    except ts.InputError as error:
+        raise Unavailable(str(error)) from error
+
+    def decode(z: Tensor) -> Tensor:
+        return ae.decode(z, tile=None if case.undivided else "auto", memory=case.memory)
+
+    return Decoder(decode, detail=str(plan))
