@@ -23,6 +23,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "tiling": frozenset({"numpy"}),
     "video": frozenset({"numpy", "av", "cv2", "psutil"}),
     "taesd_stream.errors": frozenset(),
+    "taesd_stream.pipeline": frozenset(),
     "taesd_stream.files": frozenset({"taesd_stream.errors", "video"}),
     "taesd_stream.models": frozenset(
         {
@@ -56,6 +57,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.errors",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.pipeline",
             "tiling",
             "torch",
         }
