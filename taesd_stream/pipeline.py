@@ -160,10 +160,11 @@ class Behind(Generic[T, R]):
         traceback: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._channel.end(None)
             try:
+                self._channel.end(None)
                 self._worker.wait()
             except KeyboardInterrupt:
+                self._channel.end(None)  # it may have come before the first; a second does no harm
                 self._worker.wait()
                 raise
             self.check()
