@@ -24,6 +24,7 @@ from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
+from taesd_stream.pipeline import Ahead, room_for
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import Frame, inode_of, what_is_left
 from tiling import TilePlan, plural
@@ -33,6 +34,10 @@ from video.output import check_output
 __all__ = ["Encoded", "encode_file"]
 
 _PICTURE = ".png"
+
+# Frames that are read while others are encoded.
+_MOST_WAITING = 4
+_MOST_WAITING_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +139,20 @@ def encode_file(
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
 
+        waiting = room_for(
+            3 * reader.height * reader.width,
+            most_items=_MOST_WAITING,
+            most_bytes=_MOST_WAITING_BYTES,
+        )
         encoded = _Counter()
 
         def latents() -> Generator[Tensor]:
             on_plan(plan)
-            with FrameProgress(count, shown=progress) as bar:
-                images = encoded.count(_frames(reader, chosen), bar)
+            with (
+                FrameProgress(count, shown=progress) as bar,
+                Ahead(_frames(reader, chosen), most=waiting) as ahead,
+            ):
+                images = encoded.count(ahead, bar)
                 yield from ae.encode_stream(images, on_tile=bar.part, **options)
 
         start = time.perf_counter()

@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from taesd_stream.choosing import AHEAD, Model, open_with_model
+from taesd_stream.delivery import Write, delivery_to, writing_behind
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.opening import Latents
+from taesd_stream.pipeline import Behind
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import (
-    Frame,
     Sink,
     check_count,
     check_name,
@@ -156,19 +158,27 @@ def render(
             lossless=lossless, audio=audio, overwrite=overwrite,
         )  # fmt: skip
 
-        def pictures() -> Generator[Frame]:
+        def pictures(check: Callable[[], None]) -> Generator[Tensor]:
+            def on_tile(done: int, total: int) -> None:
+                check()
+                bar.part(done, total)
+
             on_plan(plan)
             # Where a tile goes through many steps in its turn, frames come late and together.
             by_turns = plan.memory is not None and plan.memory.segment != 1
             area = plan.pixels.area if by_turns else None
             with FrameProgress(plan.frames, shown=progress, frame_area=area) as bar:
-                stream = ae.stream(source, frames=frames, ahead=AHEAD, on_tile=bar.part, **options)
+                stream = ae.stream_tensors(
+                    source, frames=frames, ahead=AHEAD, on_tile=on_tile, **options
+                )
                 for picture in stream:
                     yield picture
                     bar.frame()
 
         start = time.perf_counter()
-        sink = _write_all(out, opening, pictures())
+        sink = _write_all(
+            out, opening, pictures, ae.settings.device, frame_bytes=3 * height * width
+        )
         return Rendered(
             path=Path(out),
             frames=sink.frames_written,
@@ -183,16 +193,36 @@ def render(
 
 
 def _write_all(
-    out: str | os.PathLike[str], opening: Callable[[], Sink], pictures: Generator[Frame]
+    out: str | os.PathLike[str],
+    opening: Callable[[], Sink],
+    pictures: Callable[[Callable[[], None]], Generator[Tensor]],
+    device: torch.device,
+    *,
+    frame_bytes: int,
 ) -> Sink:
-    """Write every picture; if that ends early, say what is left."""
+    """Write every picture while the next is made; if that ends early, say what is left.
+
+    Args:
+        pictures: Called with what raises the writer's error, if there is one, to be called often.
+    """
     sink: Sink | None = None
+    writing: Behind[Write, None] | None = None
     inode_before = inode_of(out)
     try:
-        with video_errors_as_ours(), opening() as sink, closing(pictures):
-            for picture in pictures:
-                sink.write(picture)
+        with video_errors_as_ours(), ExitStack() as closing_sink:
+            sink = closing_sink.enter_context(opening())
+            deliver = delivery_to(sink, device)
+            with (
+                writing_behind(closing_sink, frame_bytes=frame_bytes) as writing,
+                closing(pictures(writing.check)) as each,
+            ):
+                for picture in each:
+                    writing.put(deliver(picture))
     except KeyboardInterrupt as error:
+        if writing is not None and writing.is_running:
+            raise Interrupted(
+                f"interrupted twice, while {out} was being finished; it is not complete"
+            ) from error
         raise Interrupted(f"interrupted; {what_is_left(sink, out, inode_before)}") from error
     except TaesdStreamError as error:
         kept = kept_pictures(sink)

@@ -23,6 +23,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "tiling": frozenset({"numpy"}),
     "video": frozenset({"numpy", "av", "cv2", "psutil"}),
     "taesd_stream.errors": frozenset(),
+    "taesd_stream.pipeline": frozenset(),
     "taesd_stream.files": frozenset({"taesd_stream.errors", "video"}),
     "taesd_stream.models": frozenset(
         {
@@ -60,6 +61,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.errors",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.pipeline",
             "taesd_stream.samples",
             "tiling",
             "torch",
@@ -279,3 +281,20 @@ def test_errors_form_one_tree() -> None:
 def test_importing_a_package_does_not_import_torch(package: str) -> None:
     script = f"import sys, {package}; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["decode", "--help"], ["--version"]])
+def test_help_comes_without_torch_and_what_else_is_heavy(words: list[str]) -> None:
+    script = f"""
+import sys
+from taesd_stream.cli.main import main
+try:
+    main({words})
+except SystemExit:
+    pass
+print(*sorted({{"torch", "numpy", "av", "cv2"}} & sys.modules.keys()), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.split() == []

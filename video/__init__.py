@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from video.reader import Frame, VideoReader
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
     from video.writer import VideoWriter
+    from video.yuv import YuvFormat, YuvFrame, luma_weights
 
 __all__ = [
     "CODECS",
@@ -36,7 +37,10 @@ __all__ = [
     "VideoSpec",
     "VideoWriteError",
     "VideoWriter",
+    "YuvFormat",
+    "YuvFrame",
     "choose_codec",
+    "luma_weights",
     "open_reader",
     "open_writer",
     "parse_rate",
@@ -53,6 +57,9 @@ _HOMES = {
     "ImageSequenceWriter": "sequence",
     "VideoReader": "reader",
     "VideoWriter": "writer",
+    "YuvFormat": "yuv",
+    "YuvFrame": "yuv",
+    "luma_weights": "yuv",
     "open_reader": "factory",
     "open_writer": "factory",
     "read_image": "images",

@@ -15,11 +15,12 @@ import numpy as np
 
 from video.errors import VideoInputError
 from video.spec import BT709, ColorTags
+from video.yuv import YuvFormat, YuvFrame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_image", "frame_to_rgb", "pad_to", "rgb_to_frame"]
+__all__ = ["check_image", "frame_to_rgb", "pad_to", "planes_to_frame", "rgb_to_frame"]
 
 # swscale's flags: bicubic, full chroma in and out, accurate rounding. Given as numbers, since not
 # every PyAV accepts the names combined.
@@ -97,12 +98,36 @@ def rgb_to_frame(
     else:
         for index, samples in enumerate(chroma, start=1):
             _plane(frame, index, dtype)[:] = samples
+    _tag(frame, tags)
+    return frame
+
+
+def planes_to_frame(planes: YuvFrame, layout: YuvFormat) -> av.VideoFrame:
+    """Planes that were converted elsewhere as a frame with the tags of ``layout``.
+
+    Raises:
+        VideoInputError: if they are not the planes of ``layout``.
+
+    Example:
+        >>> layout = YuvFormat("yuv420p", width=2, height=2)
+        >>> gray = YuvFrame(tuple(np.full(shape, 128, np.uint8) for shape in layout.shapes))
+        >>> frame_to_rgb(planes_to_frame(gray, layout))[0, 0]
+        array([130, 130, 130], dtype=uint8)
+    """
+    planes.check(layout)
+    frame = av.VideoFrame(layout.width, layout.height, layout.pixel_format)
+    for index, samples in enumerate(planes.planes):
+        _plane(frame, index, samples.dtype)[:] = samples
+    _tag(frame, layout.tags)
+    return frame
+
+
+def _tag(frame: av.VideoFrame, tags: ColorTags) -> None:
     frame.colorspace = tags.matrix
     frame.color_range = tags.range_code
     # ProRes takes these two from each picture.
     frame.color_primaries = tags.primaries
     frame.color_trc = tags.transfer
-    return frame
 
 
 def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 from av.codec.hwaccel import HWAccel
 
-from video.color import pad_to, rgb_to_frame
+from video.color import pad_to, planes_to_frame, rgb_to_frame
 from video.errors import VideoInputError
+from video.yuv import YUV_PIXEL_FORMATS, YuvFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from video.codecs import Encoder
     from video.spec import ColorTags, VideoSpec
+    from video.yuv import YuvFrame
 
 __all__ = ["StreamEncoder", "pick_encoder"]
 
@@ -122,10 +124,18 @@ def _add_stream(
     return stream
 
 
+def _yuv_format(spec: VideoSpec, encoder: Encoder) -> YuvFormat | None:
+    if encoder.pixel_format not in YUV_PIXEL_FORMATS:
+        return None
+    width, height = spec.coded_size(encoder)
+    return YuvFormat(encoder.pixel_format, width, height, spec.color_tags(encoder))
+
+
 class StreamEncoder:
     """The video stream of ``container``, fed with images of the spec's size.
 
-    ``threads`` 0 leaves their number to the encoder.
+    ``threads`` 0 leaves their number to the encoder. ``yuv_format`` is what ``encode_yuv`` takes,
+    or None for encoders of other formats.
     """
 
     def __init__(
@@ -136,6 +146,7 @@ class StreamEncoder:
         self._tags: ColorTags = spec.color_tags(encoder)
         self._time_base = _time_base(spec, encoder)
         self._stream = _add_stream(container, spec, encoder, threads=threads)
+        self.yuv_format = _yuv_format(spec, encoder)
         self._palettes = (
             _PaletteFilter(spec.width, spec.height, self._time_base)
             if encoder.pixel_format == "pal8"
@@ -149,7 +160,18 @@ class StreamEncoder:
         width, height = self._spec.coded_size(self._encoder)
         padded = pad_to(image, width=width, height=height)
         pixel_format = "rgb24" if self._palettes else self._encoder.pixel_format
-        frame = rgb_to_frame(padded, pixel_format, self._tags)
+        return self._packets_at(rgb_to_frame(padded, pixel_format, self._tags), index)
+
+    def encode_yuv(self, planes: YuvFrame, index: int) -> list[av.Packet[Any]]:
+        """As ``encode``, for planes of ``yuv_format``."""
+        if self.yuv_format is None:
+            raise VideoInputError(
+                f"expected RGB images for {self._encoder.name}, which takes"
+                f" {self._encoder.pixel_format}; found YUV planes"
+            )
+        return self._packets_at(planes_to_frame(planes, self.yuv_format), index)
+
+    def _packets_at(self, frame: av.VideoFrame, index: int) -> list[av.Packet[Any]]:
         frame.pts = round(index / self._spec.rate / self._time_base)
         frame.time_base = self._time_base
         if self._palettes is None:

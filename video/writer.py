@@ -21,7 +21,7 @@ from video.rates import parse_rate
 from video.spec import VideoSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from fractions import Fraction
     from os import PathLike
     from types import TracebackType
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from av.container import OutputContainer
     from numpy.typing import NDArray
+
+    from video.yuv import YuvFormat, YuvFrame
 
 __all__ = ["VideoWriter"]
 
@@ -138,6 +140,11 @@ class VideoWriter:
         return self.spec.coded_size(self._encoder)
 
     @property
+    def yuv_format(self) -> YuvFormat | None:
+        """What ``write_yuv`` takes; None where the encoder takes no such planes."""
+        return self._encoder_stream.yuv_format
+
+    @property
     def encoder(self) -> str:
         """FFmpeg's name of the encoder at work."""
         return self._encoder.name
@@ -193,11 +200,25 @@ class VideoWriter:
             VideoInputError: if its shape or dtype is another, or the writer is closed.
             VideoWriteError: if it cannot be written.
         """
+        image = check_image(frame, width=self.spec.width, height=self.spec.height)
+        self._add(lambda index: self._encoder_stream.encode(image, index))
+
+    def write_yuv(self, frame: YuvFrame) -> None:
+        """Add one frame as planes of ``yuv_format``, converted by its matrix and range.
+
+        Raises:
+            VideoInputError: if the planes are others, there is no such format, or the writer is
+                closed.
+            VideoWriteError: if it cannot be written.
+        """
+        self._add(lambda index: self._encoder_stream.encode_yuv(frame, index))
+
+    def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
+        """Write what ``encode`` makes of the next frame's number."""
         if self._closed:
             raise VideoInputError(f"'{self.path}' is closed; no frame can follow")
-        image = check_image(frame, width=self.spec.width, height=self.spec.height)
         with deferred_interrupt(), self._faults():
-            self._mux(self._encoder_stream.encode(image, self.frames_written))
+            self._mux(encode(self.frames_written))
             self.frames_written += 1
             if self._audio is not None:
                 self._mux(self._audio.advance(self.frames_written / self.spec.rate))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
 
@@ -21,6 +22,7 @@ from taesd_stream.engine.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.encode_stream import EncodeStream
 from taesd_stream.engine.inputs import as_pictures, as_sizes, checked_length
 from taesd_stream.engine.orders import Course
+from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.planner import Overlap, Tile, TileOptions
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.windows import Window, check_enough, windows_of
@@ -167,13 +169,34 @@ class AutoEncoder:
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
+        images = self.stream_tensors(
+            latents, frames=frames, ahead=ahead,
+            tile=tile, overlap=overlap, memory=memory, on_tile=on_tile,
+        )  # fmt: skip
+        return map(to_array, images)
+
+    def stream_tensors(
+        self,
+        latents: Iterable[Tensor],
+        *,
+        frames: slice | None = None,
+        ahead: int = 1,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        on_tile: OnTile | None = None,
+    ) -> Iterator[Tensor]:
+        """``stream``, as (H, W, 3) tensors of bytes on the computing device.
+
+        On a GPU they come before they are computed: what takes them may launch more work at once.
+        """
         decoder = self._need("decoder")
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)
         windows = windows_of(decoder.network, self.spec, latents, frames)
         return chain.from_iterable(
             _decoded(
                 DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile),
-                window.select(latents),
+                window.read(latents, ahead),
             )
             for window in windows
         )
@@ -321,10 +344,13 @@ class AutoEncoder:
         )
 
 
-def _decoded(opened: DecodeStream, latents: Iterable[Tensor]) -> Iterator[Frame]:
-    for latent in latents:
-        yield from opened.take(latent)
-    yield from opened.finish()
+def _decoded(
+    opened: DecodeStream, reading: AbstractContextManager[Iterable[Tensor]]
+) -> Iterator[Tensor]:
+    with reading as latents:
+        for latent in latents:
+            yield from opened.take(latent)
+        yield from opened.finish()
 
 
 def _encoded(opened: EncodeStream, frames: Iterable[Frame]) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.inputs import as_one_picture
-from taesd_stream.engine.pixels import to_bytes
+from taesd_stream.engine.pixels import to_array, to_bytes
 from taesd_stream.engine.planner import TileOptions
 from taesd_stream.engine.spool import Spool
 from taesd_stream.engine.windows import Window, check_enough
@@ -74,7 +74,7 @@ class DecodeStream:
             NonFiniteError: It holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        return list(self.take(latent))
+        return [to_array(image) for image in self.take(latent)]
 
     def flush(self) -> list[Frame]:
         """The frames that waited for more latents; none can be pushed afterwards.
@@ -83,7 +83,7 @@ class DecodeStream:
             InputError: There were fewer latents than this model can make a frame of, or not as many
                 as were promised.
         """
-        return list(self.finish())
+        return [to_array(image) for image in self.finish()]
 
     def save(self) -> StreamState:
         """All that is needed to go on later, or elsewhere: ``open_stream(state=...)``.
@@ -121,8 +121,8 @@ class DecodeStream:
             self._waiting.put(latent)
             self._arrived += 1
 
-    def take(self, latent: Tensor) -> Iterator[Frame]:
-        """``push``, frame by frame."""
+    def take(self, latent: Tensor) -> Iterator[Tensor]:
+        """``push``, frame by frame: (H, W, 3) bytes, still on the computing device."""
         number = self._number(self._arrived)
         name = self._window.offset + number
         one = as_one_picture(latent, name, self._spec)
@@ -145,8 +145,8 @@ class DecodeStream:
         self._arrived += 1
         yield from self._advance()
 
-    def finish(self) -> Iterator[Frame]:
-        """``flush``, frame by frame."""
+    def finish(self) -> Iterator[Tensor]:
+        """``flush``, frame by frame, as ``take``."""
         if self._closed or (not self._arrived and not self._total):
             self._closed = True
             return
@@ -188,7 +188,7 @@ class DecodeStream:
         first = self._window.latents.start
         return self._spec.timing.ready(first + self._arrived, self._total) - first
 
-    def _advance(self) -> Iterator[Frame]:
+    def _advance(self) -> Iterator[Tensor]:
         """Decode what can be decoded, turn by turn."""
         if self._run is None:
             return
@@ -204,8 +204,8 @@ class DecodeStream:
             self._done += count
             yield from self._decode(self._run, self._waiting.take(count), raw)
 
-    def _decode(self, run: Run, latents: Tensor, first_raw: int) -> Iterator[Frame]:
-        """The wanted frames of a few latents."""
+    def _decode(self, run: Run, latents: Tensor, first_raw: int) -> Iterator[Tensor]:
+        """The wanted frames of a few latents, put together where they are computed."""
         made = run.made
         wanted = [
             index
@@ -213,18 +213,27 @@ class DecodeStream:
             if self._is_wanted(first_raw + index)
         ]
         exact = run.plan.overlap == "exact"
-        shape = (made.height, made.width, 3)
-        frames = {index: np.empty(shape, np.uint8) for index in wanted if exact}
-        sums = {index: torch.zeros(3, *shape[:2]) for index in wanted if not exact}
+        shape = (made.height, made.width, 3) if exact else (3, made.height, made.width)
+        dtype = torch.uint8 if exact else torch.float32
+        device = self._room(run.plan, len(wanted) * 3 * made.area * dtype.itemsize)
+        frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
         for block, tile in run.tiles(latents, self._on_tile):
             steps, y, x = block.slices
             for index, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
-                if index in frames:
+                if index not in frames:
+                    continue
+                if exact:
                     frames[index][y, x] = to_bytes(pixels)
-                elif index in sums:
-                    sums[index][:, y, x] += pixels.to(sums[index])
+                else:
+                    frames[index][:, y, x] += pixels.to(frames[index])
         for index in wanted:
-            yield frames[index] if exact else to_bytes(sums[index])
+            frame = frames.pop(index)
+            yield frame if exact else to_bytes(frame)
+
+    def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
+        """Where frames are put together: on the device, if that keeps within the budget."""
+        fits = plan.peak_bytes + frames_bytes <= plan.budget_bytes
+        return self._coder.settings.device if fits else torch.device("cpu")
 
     def _is_wanted(self, raw: int) -> bool:
         frame = self._spec.timing.frame(raw, self._total)

@@ -8,17 +8,28 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-__all__ = ["to_bytes", "to_images"]
+__all__ = ["to_array", "to_bytes", "to_images"]
 
 
-def to_bytes(pixels: Tensor) -> npt.NDArray[np.uint8]:
+def to_bytes(pixels: Tensor) -> Tensor:
     """(3, H, W) floats, of which [0, 1] counts, to (H, W, 3) bytes, rounded to the nearest.
+
+    They stay on the device.
 
     >>> to_bytes(torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)).tolist()
     [[[0, 128, 255]]]
     """
     scaled = pixels.float().clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)
-    array: npt.NDArray[np.uint8] = rearrange(scaled, "c h w -> h w c").cpu().numpy()
+    return rearrange(scaled, "c h w -> h w c")
+
+
+def to_array(image: Tensor) -> npt.NDArray[np.uint8]:
+    """Bytes on any device as an array in the host's memory; what is there already is not copied.
+
+    >>> to_array(torch.zeros(2, 4, 3, dtype=torch.uint8)).shape
+    (2, 4, 3)
+    """
+    array: npt.NDArray[np.uint8] = image.cpu().numpy()
     return array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -14,9 +15,13 @@ from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.pipeline import Ahead
 from tiling import Interval
 
 __all__ = ["Window", "check_enough", "chosen_frames", "count_of", "window_of", "windows_of"]
+
+_READ_AHEAD = 4
+"""Latents of a file that wait to be decoded; each is a few percent of its frame's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,19 @@ class Window:
         if count_of(latents) is not None and isinstance(latents, LatentSource | Tensor | Sequence):
             return (latents[self.offset + number] for number in self.latents)
         return itertools.islice(latents, self.latents.start, self.latents.stop, self.latents.step)
+
+    @contextmanager
+    def read(self, latents: Iterable[Tensor], ahead: int) -> Iterator[Iterator[Tensor]]:
+        """``select``, in a thread of its own where up to ``ahead`` latents of a file may be read.
+
+        An iterator is the caller's own work, which stays in the caller's thread.
+        """
+        selected = self.select(latents)
+        if ahead == 1 or not isinstance(latents, LatentSource) or latents.frames is None:
+            yield selected
+            return
+        with Ahead(selected, most=min(ahead - 1, _READ_AHEAD)) as read_ahead:
+            yield read_ahead
 
 
 def count_of(latents: Iterable[Tensor]) -> int | None:

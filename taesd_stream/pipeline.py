@@ -1,0 +1,283 @@
+"""Two stages at a time: one in the caller's thread, the other in a thread behind a bounded queue.
+
+``Ahead`` makes items in the background (reading), ``Behind`` takes them there (writing). What the
+user gives to a stage runs in the caller's thread if it can: torch's grad mode, its current device
+and Ctrl-C all belong to a thread.
+
+Waiting is done in ``queue.SimpleQueue`` alone. Its methods are single steps to a signal handler, so
+that a KeyboardInterrupt in between leaves no lock held that the other thread would wait for.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+__all__ = ["AbandonedError", "Ahead", "Behind", "room_for"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def room_for(item_bytes: int, *, most_items: int, most_bytes: int) -> int:
+    """How many items of so many bytes a queue may hold: at least one, whatever its size.
+
+    >>> room_for(100, most_items=4, most_bytes=250), room_for(1000, most_items=4, most_bytes=250)
+    (2, 1)
+    """
+    return max(1, min(most_items, most_bytes // max(1, item_bytes)))
+
+
+class AbandonedError(Exception):
+    """What a stage in the background is told where the caller gave up on account of an error."""
+
+
+class Ahead(Generic[T]):
+    """The items of an iterator, made in a background thread before they are asked for.
+
+    An iterator. At most ``most`` items wait, and one more is being made. What making them raises is
+    raised here, after the items that came before, as it came: with its traceback and its notes.
+    ``close``, the end of a ``with`` block, or the garbage collector stops the thread, which then
+    closes ``items`` if that is a generator.
+
+    Args:
+        items: Used by no other thread until this is closed.
+        most: Items that may wait.
+
+    >>> with Ahead(iter("abc"), most=2) as letters:
+    ...     list(letters)
+    ['a', 'b', 'c']
+    """
+
+    def __init__(self, items: Iterable[T], *, most: int) -> None:
+        channel = _Channel[T](most)
+        self._channel = channel
+        # The thread must not hold this object, or the garbage collector would never have it.
+        self._worker = _Worker(lambda: _put_all(items, channel), then=channel.close)
+        self._unreachable = weakref.finalize(self, channel.close)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        return self._channel.get()
+
+    def close(self) -> None:
+        """Stop, and wait until the item that is being made is done with; others are dropped."""
+        self._unreachable()
+        self._worker.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _put_all(items: Iterable[T], channel: _Channel[T]) -> None:
+    """Put every item; then the end, with the error that made it, if there was one."""
+    failure: BaseException | None = None
+    try:
+        try:
+            for item in items:
+                channel.put(item)
+        finally:
+            closing = getattr(items, "close", None)
+            if closing is not None:
+                closing()
+    except _ClosedError:
+        return
+    except BaseException as error:
+        failure = error
+    channel.end(failure)
+    del failure  # else its traceback and this frame would hold each other
+
+
+class Behind(Generic[T, R]):
+    """Items for a function that takes them, one by one, in a background thread.
+
+    A context manager. At most ``most`` items wait. When the block ends, all that were put have been
+    taken and the function has returned, or failed. An error in the block ends its items: with
+    KeyboardInterrupt for KeyboardInterrupt, else with ``AbandonedError``. An error of the function
+    is raised by the next ``put`` or ``check``, or when the block ends.
+
+    While a block that ended well is waited for, a first Ctrl-C is held back. One that comes while a
+    block that failed is waited for goes through at once, and leaves the thread to itself.
+
+    Args:
+        work: The function. Its argument ends when the block does.
+        most: Items that may wait.
+
+    >>> with Behind(sum, most=2) as adding:
+    ...     for number in (1, 2, 3):
+    ...         adding.put(number)
+    >>> adding.result
+    6
+    """
+
+    def __init__(self, work: Callable[[Iterator[T]], R], *, most: int) -> None:
+        channel = _Channel[T](most)
+        self._channel = channel
+        self._worker = _Worker(lambda: work(iter(channel)), then=channel.close)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the function is still at work."""
+        return self._worker.is_running
+
+    @property
+    def result(self) -> R:
+        """What the function returned; to be asked for after the block."""
+        return self._worker.result
+
+    def put(self, item: T) -> None:
+        """Hand over one more, as soon as there is room."""
+        try:
+            self._channel.put(item)
+        except _ClosedError:
+            self._worker.wait()
+            self.check()
+            raise RuntimeError(
+                "expected a stage that takes every item, found that it ended"
+            ) from None
+
+    def check(self) -> None:
+        """Raise what the function raised, if it has; for the middle of long work."""
+        if self._worker.error is not None:
+            raise self._worker.error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            try:
+                self._channel.end(None)
+                self._worker.wait()
+            except KeyboardInterrupt:
+                self._channel.end(None)  # it may have come before the first; a second does no harm
+                self._worker.wait()
+                raise
+            self.check()
+            return
+        told = KeyboardInterrupt() if issubclass(kind, KeyboardInterrupt) else AbandonedError()
+        self._channel.end(told)
+        self._worker.wait()
+        if self._worker.error not in (None, error, told):
+            self.check()
+
+
+class _ClosedError(Exception):
+    """Nobody takes items any longer."""
+
+
+class _End:
+    """The last thing in a queue: no items follow, on account of an error or for want of them."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Channel(Generic[T]):
+    """Items from one thread to another, at most ``most`` of them waiting."""
+
+    def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"expected room for at least 1 item, found {most}")
+        self._items: SimpleQueue[T | _End] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._is_closed = False
+        for _ in range(most):
+            self._room.put(None)
+
+    def put(self, item: T) -> None:
+        """Wait for room, and put an item into it; raises _ClosedError once nobody takes any."""
+        self._room.get()
+        if self._is_closed:
+            self._room.put(None)
+            raise _ClosedError
+        self._items.put(item)
+
+    def end(self, error: BaseException | None) -> None:
+        """Say that no more come. This waits for nothing."""
+        self._items.put(_End(error))
+
+    def close(self) -> None:
+        """Say that no more are taken, to a ``put`` that waits as well."""
+        self._is_closed = True
+        self._room.put(None)
+
+    def get(self) -> T:
+        """Wait for the next item; raises StopIteration or the error that ended them."""
+        item = self._items.get()
+        if not isinstance(item, _End):
+            self._room.put(None)
+            return item
+        self._items.put(_End(None))
+        if item.error is None:
+            raise StopIteration
+        error, item.error = item.error, None
+        try:
+            raise error
+        finally:
+            del error
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self.get()
+
+
+class _Worker(Generic[R]):
+    """A function at work in a thread.
+
+    Args:
+        work: The function.
+        then: Called there when it has ended in whatever way.
+
+    Attributes:
+        result: What it returned.
+        error: What it raised.
+    """
+
+    result: R
+
+    def __init__(self, work: Callable[[], R], *, then: Callable[[], None]) -> None:
+        self.error: BaseException | None = None
+        self._work, self._then = work, then
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        # A daemon, since a thread that Ctrl-C left to itself must not keep the process.
+        self._thread = threading.Thread(target=self._run, name="taesd-stream", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Until it has ended, or Ctrl-C comes."""
+        # Not Thread.join: interrupted, Python 3.11's takes the thread for ended.
+        if self._thread.is_alive():
+            self._ended.get()
+            self._ended.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            del self._work  # with all that it holds
+            self._then()
+            self._ended.put(None)
