@@ -14,8 +14,10 @@ from torch import Tensor
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load, outline
 from taesd_stream.engine.planner import Overlap, Tile
+from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents
+from taesd_stream.latents.iterators import IteratorSource
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import VARIANTS, variants_for
 from tiling import TilePlan
@@ -75,11 +77,13 @@ def open_with_model(
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    calibration: Latents | None = None,
     planning: bool = False,
 ) -> tuple[LatentSource, AutoEncoder]:
     """Open latents and load the model for them.
 
     Without ``model`` it is the official one: of ``variant``, or else for the number of channels.
+    For int8, without ``calibration``, it is calibrated on the latents, if they can be read twice.
 
     Args:
         planning: Make a model that can plan and not compute: one given by name needs no weights.
@@ -92,17 +96,38 @@ def open_with_model(
         time_upscale=time_upscale, space_upscale=space_upscale,
     )  # fmt: skip
     model = variant if model is None else model
-    if model is not None:
-        ae = _loaded(model, settings, planning)
-        channels = ae.spec.latent_channels
-        return open_latents(latents, layout=layout, key=key, channels=channels), ae
     with ExitStack() as on_failure:
-        source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
-        name = default_model(source.channels)
-        ae = _loaded(name, settings, planning)
+        if is_int8(dtype) and calibration is None and not planning:
+            source = on_failure.enter_context(_opened_for(latents, model, settings, layout, key))
+            calibration = None if isinstance(source, IteratorSource) else source
+            ae = _loaded(model or default_model(source.channels), settings, calibration, planning)
+        elif model is not None:
+            ae = _loaded(model, settings, calibration, planning)
+            channels = ae.spec.latent_channels
+            source = open_latents(latents, layout=layout, key=key, channels=channels)
+        else:
+            source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
+            ae = _loaded(default_model(source.channels), settings, calibration, planning)
         on_failure.pop_all()
-    _log.info("no model was given: %s, for latents of %d channels", name, source.channels)
+    if model is None:
+        _log.info(
+            "no model was given: %s, for latents of %d channels", ae.spec.name, source.channels
+        )
     return source, ae
+
+
+def _opened_for(
+    latents: Latents, model: Model | None, settings: _Settings, layout: str | None, key: str | None
+) -> LatentSource:
+    """Latents, opened before the model that is calibrated on them."""
+    channels = None
+    if isinstance(model, AutoEncoder):
+        channels = model.spec.latent_channels
+    elif model is not None:
+        plain = _Settings(**settings | {"dtype": "float32", "backend": "torch"})
+        known = load(model, **plain) if isinstance(model, Mapping) else outline(model, **plain)
+        channels = known.spec.latent_channels
+    return open_latents(latents, layout=layout, key=key, channels=channels)
 
 
 class _Settings(TypedDict):
@@ -114,12 +139,14 @@ class _Settings(TypedDict):
     space_upscale: bool
 
 
-def _loaded(model: Model, settings: _Settings, planning: bool) -> AutoEncoder:
+def _loaded(
+    model: Model, settings: _Settings, calibration: Latents | None, planning: bool
+) -> AutoEncoder:
     if isinstance(model, AutoEncoder):
         return model
     if planning and not isinstance(model, Mapping):
         return outline(model, **settings)
-    return load(model, **settings)
+    return load(model, **settings, calibration=calibration)
 
 
 def plan_for(

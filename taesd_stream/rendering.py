@@ -104,6 +104,7 @@ def render(
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    calibration: Latents | None = None,
     codec: str | None = None,
     crf: int | None = None,
     lossless: bool = False,
@@ -146,7 +147,7 @@ def render(
     source, ae = open_with_model(
         latents, model, variant=variant, layout=layout, key=key,
         device=device, dtype=dtype, backend=backend,
-        time_upscale=time_upscale, space_upscale=space_upscale,
+        time_upscale=time_upscale, space_upscale=space_upscale, calibration=calibration,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
         options = TileOptions(tile=tile, overlap=overlap, memory=memory)

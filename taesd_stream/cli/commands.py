@@ -35,9 +35,7 @@ def decode(arguments: Namespace) -> None:
         arguments.output,
         progress=not arguments.json,
         on_plan=_teller(arguments),
-        **_pick(
-            arguments, "model", "variant", "layout", "key", "frames", *_REDUCED, *_ENGINE, *_FILE
-        ),
+        **_pick(arguments, *_LATENTS, "calibration", *_REDUCED, *_ENGINE, *_FILE),
     )
     _report(arguments, done)
 

@@ -56,6 +56,12 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     _reduced_options(parser)
     _frames_option(parser)
     _engine_options(parser)
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="for int8: latents to find its ranges on; default: IN, or the sample where IN is a"
+        " stream",
+    )
     _file_options(parser)
     _output_options(parser)
     parser.set_defaults(command="decode")
@@ -198,9 +204,16 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         metavar="T",
         default="auto",
-        help="float32, float16, bfloat16; default: float32 on a CPU, float16 on a GPU",
+        help="float32, float16, bfloat16, int8 (with openvino); default: float32 on a CPU, float16"
+        " on a GPU",
     )
-    group.add_argument("--backend", metavar="B", default="auto", help="torch or auto")
+    group.add_argument(
+        "--backend",
+        metavar="B",
+        default="auto",
+        help="torch, openvino, or auto (openvino on a CPU, where it is installed and can compute"
+        " this); default: auto",
+    )
 
 
 def _file_options(parser: argparse.ArgumentParser) -> None:

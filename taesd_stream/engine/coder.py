@@ -13,7 +13,7 @@ from taesd_stream.engine.executor import Executor
 from taesd_stream.engine.homes import HomeName
 from taesd_stream.engine.memory import default_budget, parse_bytes
 from taesd_stream.engine.orders import Budget, Course
-from taesd_stream.engine.planner import Planner, TileOptions
+from taesd_stream.engine.planner import BudgetError, Planner, TileOptions
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import InputError
@@ -34,14 +34,22 @@ class Coder:
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes.
         backend: Who computes the layers.
+        sparing: Other settings, of PyTorch's own backend, for budgets that the first ones do not
+            fit; None where the first ones were asked for.
     """
 
     def __init__(
-        self, model: str, network: Network, settings: Settings, backend: Backend | None = None
+        self,
+        model: str,
+        network: Network,
+        settings: Settings,
+        backend: Backend | None = None,
+        sparing: Settings | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
-        self.backend = backend or EagerBackend()
+        self._backend = backend or EagerBackend()
+        self._sparing = None if sparing is None else Planner(model, network, sparing)
         self._planner = Planner(model, network, settings)
 
     def plan(self, plane: Size, course: Course, options: TileOptions) -> TilePlan:
@@ -53,7 +61,29 @@ class Coder:
         firm = options["memory"] != "auto"
         count = parse_bytes(options["memory"]) if firm else default_budget(self.settings.device)
         budget = Budget(count, firm)
-        return self._planner.plan(plane, course, options["tile"], options["overlap"], budget)
+        tile, overlap = options["tile"], options["overlap"]
+        try:
+            return self._planner.plan(plane, course, tile, overlap, budget)
+        except BudgetError:
+            if self._sparing is None:
+                raise
+        return self._sparing.plan(plane, course, tile, overlap, budget)
+
+    def executor(self, plan: TilePlan) -> Executor:
+        """What carries out a plan of this coder's."""
+        planner, backend = self._planner, self._backend
+        if self._sparing is not None and plan.where == str(self._sparing.settings):
+            planner, backend = self._sparing, EagerBackend()
+        segment = plan.memory.segment if plan.memory is not None else None
+        return Executor(
+            self.network,
+            planner.settings,
+            plan.grid.tile,
+            plan.batch,
+            segment,
+            inner=plan.grid.inner,
+            backend=backend,
+        )
 
     def once(self, plan: TilePlan, plane: Size) -> Run:
         """Pictures, or one whole video, in a single call of ``tiles``."""
@@ -92,17 +122,7 @@ class Run:
         self._names: dict[nn.Module, str] = {
             layer: name for name, layer in coder.network.memories.items()
         }
-        segment = plan.memory.segment if plan.memory is not None else None
-        grid = plan.grid
-        self._executor = Executor(
-            coder.network,
-            coder.settings,
-            grid.tile,
-            plan.batch,
-            segment,
-            inner=grid.inner,
-            backend=coder.backend,
-        )
+        self._executor = coder.executor(plan)
         _, down = coder.network.scale
         self._states: list[TileStates | None] = []
         for y in plan.crops[0]:

@@ -31,7 +31,8 @@ _HEAP_KEEPS_ALWAYS = 105 << 20
 _HEAP_KEEPS_LARGE = 1.2
 _HEAP_KEEPS_AT_MOST = 300 << 20
 # OpenVINO gives activations one block, which the kinds of tiles share, and every kind its weights
-# in the order that its kernels like. TAESD's decoder, float32: 52 MiB for one kind, 107 for four, 250 for nine.
+# in the order that its kernels like. TAESD's decoder in float32: 52 MiB for one kind, 107 for four,
+# 250 for nine.
 _OPENVINO_KEEPS_ALWAYS = 36 << 20
 _OPENVINO_KEEPS_OF_A_KIND = 22 << 20
 

@@ -96,7 +96,7 @@ def load(
             network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     latents = _calibration(found, calibration) if settings.dtype == torch.int8 else ()
-    return _assemble(found, halves, settings, latents)
+    return _assemble(found, halves, settings, latents, _sparing(settings, backend))
 
 
 def _read(
@@ -155,7 +155,11 @@ def outline(
     encoder = empty_network(found.encoder) if found.encoder else None
     halves = encoder, empty_network(found.decoder)
     settings = _settings_for(found, halves, device, dtype, backend)
-    coders = [Coder(found.name, half, settings) if half is not None else None for half in halves]
+    spare = _sparing(settings, backend)
+    coders = [
+        None if half is None else Coder(found.name, half, settings, sparing=spare)
+        for half in halves
+    ]
     return AutoEncoder(spec_of(found, *halves), settings, *coders)
 
 
@@ -172,7 +176,11 @@ def _settings_for(
 
 
 def _assemble(
-    variant: Variant, halves: Halves, settings: Settings, latents: Sequence[Tensor]
+    variant: Variant,
+    halves: Halves,
+    settings: Settings,
+    latents: Sequence[Tensor],
+    sparing: Settings | None,
 ) -> AutoEncoder:
     encoder, decoder = halves
     coders: list[Coder | None] = []
@@ -180,8 +188,20 @@ def _assemble(
         backend = None
         if network is not None and settings.backend == "openvino":
             backend = openvino_backend(settings, network, latents if network is decoder else ())
-        coders.append(None if network is None else Coder(variant.name, network, settings, backend))
+        coders.append(
+            None if network is None else Coder(variant.name, network, settings, backend, sparing)
+        )
     return AutoEncoder(spec_of(variant, encoder, decoder), settings, *coders)
+
+
+def _sparing(settings: Settings, backend: str) -> Settings | None:
+    """What to turn to where memory is too small for a backend that nobody asked for by name.
+
+    OpenVINO keeps weights for every kind of tile; PyTorch does with a third, in no less precision.
+    """
+    if backend != "auto" or settings.backend != "openvino" or settings.dtype == torch.int8:
+        return None
+    return Settings(settings.device, settings.tensor_dtype, "torch")
 
 
 def _calibration(variant: Variant, given: Latents | None) -> list[Tensor]:

@@ -21,7 +21,7 @@ from tiling import (
     format_bytes,
 )
 
-__all__ = ["Budget", "Overlap", "Planner", "Tile", "TileOptions"]
+__all__ = ["Budget", "BudgetError", "Overlap", "Planner", "Tile", "TileOptions"]
 
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
@@ -33,6 +33,10 @@ _TINY_TILES = (1, 2, 3, 4, 6)
 
 Overlap = int | Literal["exact"]
 Tile = int | tuple[int, int] | None | Literal["auto"]
+
+
+class BudgetError(InputError):
+    """Nothing fits the budget."""
 
 
 class TileOptions(TypedDict):
@@ -50,12 +54,15 @@ class Planner:
         model: The model's name.
         network: The encoder or the decoder.
         settings: Where and how it computes.
+
+    Attributes:
+        settings: The same.
     """
 
     def __init__(self, model: str, network: Network, settings: Settings) -> None:
         self._model = model
         self._network = network
-        self._settings = settings
+        self.settings = settings
         self._cut = Cutter(network, settings)
         self._patience = _PATIENCE[settings.backend]
 
@@ -100,7 +107,7 @@ class Planner:
             work=work,
             undivided_work=self._cut(plane, latents).work,
             budget_bytes=budget.bytes,
-            where=str(self._settings),
+            where=str(self.settings),
             memory=memory,
         )
 
@@ -113,7 +120,7 @@ class Planner:
         crops: int = 1,
     ) -> tuple[Cut, MemoryPlan | None]:
         """The cut asked for, checked, or else the quickest that fits, and the order to go in."""
-        device = self._settings.device
+        device = self.settings.device
         possible = orders(course, device) if self._network.memories else (Order("device"),)
         ways = [
             Way(self._network, plane, order, course, budget, crops, self._together)
@@ -152,7 +159,7 @@ class Planner:
     ) -> NoReturn:
         if tile == "auto":
             least = min(way.peak_bytes(self._cut(plane, Size(1, 1))) for way in ways)
-            raise InputError(
+            raise BudgetError(
                 f"memory: {self._model} needs at least {format_bytes(least)} for a picture of"
                 f" this size, more than the {budget}; give it more"
             )
@@ -163,7 +170,7 @@ class Planner:
                 f" {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
             )
         least = min(way.peak_bytes(cut) for way in ways)
-        raise InputError(
+        raise BudgetError(
             f"memory: a tile of {tile} latents needs about {format_bytes(least)},"
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
@@ -234,12 +241,12 @@ class Planner:
 
     @property
     def _may_nest(self) -> bool:
-        return self._settings.device.type == "cpu" and self._settings.backend == "torch"
+        return self.settings.device.type == "cpu" and self.settings.backend == "torch"
 
     @property
     def _together(self) -> int:
         """Many on a GPU, one on a CPU, which gains nothing by more."""
-        return 1 if self._settings.device.type == "cpu" else MOST_STEPS
+        return 1 if self.settings.device.type == "cpu" else MOST_STEPS
 
     def _checked_overlap(self, overlap: Overlap) -> Overlap:
         if overlap == "exact":

@@ -9,7 +9,7 @@ import torch
 
 from taesd_stream.errors import InputError, MissingExtraError
 
-__all__ = ["BACKENDS", "Settings", "resolve_settings"]
+__all__ = ["BACKENDS", "Settings", "is_int8", "resolve_settings"]
 
 BACKENDS = ("torch", "openvino")
 _DTYPES = {
@@ -108,6 +108,11 @@ def _check_openvino(device: torch.device, compilable: bool) -> None:
         raise MissingExtraError(
             "backend: openvino is not installed; pip install 'taesd-stream[openvino]'"
         )
+
+
+def is_int8(dtype: str | torch.dtype) -> bool:
+    """Whether 8 bits are asked for, which have to be calibrated."""
+    return dtype == torch.int8 or (isinstance(dtype, str) and dtype.lower() == "int8")
 
 
 def _is_installed() -> bool:
