@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ import torch
 # The tensors of these tests are small: threads would only wait for each other.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests compile and calibrate stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAESD_STREAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

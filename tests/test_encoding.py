@@ -138,7 +138,7 @@ class _InterruptedModel(ts.AutoEncoder):
 
 @pytest.fixture
 def interrupted(model: ts.AutoEncoder) -> ts.AutoEncoder:
-    return _InterruptedModel(model.spec, model.settings, model._encoder.network, None)
+    return _InterruptedModel(model.spec, model.settings, model._encoder, None)
 
 
 def test_an_interrupt_keeps_what_is_finished(

@@ -26,8 +26,10 @@ __all__ = ["Budget", "BudgetError", "Overlap", "Planner", "Tile", "TileOptions"]
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
 _PATIENCE = {"torch": 0.015, "openvino": 0.03}
-# How many times as large the tiles of the outer levels are as those of the innermost one.
-_NESTS = ((2,), (4,), (2, 2), (4, 2), (8, 2), (4, 4), (8, 4))
+# How many times as large the tiles of the outer levels are as those of the innermost one, and how
+# large those may be: what larger ones hold is in no cache, so that nothing is won.
+_NESTS = ((2,), (4, 2), (8, 4))
+_INNERMOST = (8, 12, 16, 24, 32)
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _TINY_TILES = (1, 2, 3, 4, 6)
 
@@ -198,9 +200,11 @@ class Planner:
     def _nests(self, side: int, longest: int) -> Iterator[tuple[int, ...]]:
         """Sides of tiles, outermost first, that end with ``side``."""
         yield (side,)
+        if not self._may_nest or side not in _INNERMOST:
+            return
         joints = len(self._network.passes[-1].joints)
         for ratios in _NESTS:
-            if len(ratios) <= joints and ratios[-1] * side < 2 * longest and self._may_nest:
+            if len(ratios) <= joints and ratios[-1] * side < 2 * longest:
                 yield (*(min(ratio * side, longest) for ratio in ratios), side)
 
     def _choose_for_crops(

@@ -41,20 +41,23 @@ def _manifest() -> dict[str, dict[str, object]]:
 
 
 @lru_cache(maxsize=8)
-def _model(name: str, dtype: str) -> ts.AutoEncoder:
+def _model(name: str, dtype: str, backend: str) -> ts.AutoEncoder:
     if name.startswith("latent2rgb"):
-        return ts.load(name, device="cpu", dtype=dtype)
+        return ts.load(name, device="cpu", dtype=dtype, backend=backend)
     arrays = _generator().synthetic_state_dict(_manifest()[name])
     state = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    return ts.load(state, variant=name, device="cpu", dtype=dtype)
+    return ts.load(state, variant=name, device="cpu", dtype=dtype, backend=backend)
 
 
 @pytest.fixture(scope="session")
 def model() -> Models:
-    """``model(name)``: a variant with the goldens' weights, on the CPU, float32 unless asked."""
+    """``model(name)``: a variant with the goldens' weights, on the CPU, float32 unless asked.
 
-    def get(name: str, dtype: str = "float32") -> ts.AutoEncoder:
-        return _model(name, dtype)
+    In PyTorch, unless asked: OpenVINO compiles for every size of picture, and tests use many.
+    """
+
+    def get(name: str, dtype: str = "float32", backend: str = "torch") -> ts.AutoEncoder:
+        return _model(name, dtype, backend)
 
     return get
 

@@ -18,7 +18,7 @@ from taesd_stream.engine.decode_stream import Frame
 from taesd_stream.engine.executor import Executor
 from taesd_stream.engine.homes import ScratchFolder
 from taesd_stream.engine.orders import Course, Order, orders
-from tiling import Block, Region, TilePlan
+from tiling import Region, TilePlan
 
 Models = Callable[..., ts.AutoEncoder]
 PLANES = {"taesdv": (7, 8), "taehv": (5, 12)}
@@ -72,9 +72,11 @@ class Spy:
         self.scratched = 0
         run, put = Executor._tile_of, ScratchFolder.put
 
-        def running(executor: Executor, stage, plane: Tensor, block: Block, pool) -> Tensor:
-            self.done.append((block.region, stage.states.at + block.frames.start, len(plane)))
-            return run(executor, stage, plane, block, pool)
+        def running(executor: Executor, stage, *rest) -> Tensor:
+            number, block, source, pool = rest
+            steps = len(source.tensor)
+            self.done.append((block.region, stage.states.at + block.frames.start, steps))
+            return run(executor, stage, number, block, source, pool)
 
         def putting(home: ScratchFolder, kept):
             self.scratched += 1

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import taesd_stream as ts
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.decode_stream import Frame
 from taesd_stream.models import variant_named
 
@@ -34,7 +35,8 @@ def again(ae: ts.AutoEncoder) -> ts.AutoEncoder:
     """The same model from other objects, as another process would load it."""
     coder = ae._decoder
     assert coder is not None
-    return ts.AutoEncoder(ae.spec, ae.settings, None, deepcopy(coder.network))
+    again = Coder(ae.spec.name, deepcopy(coder.network), ae.settings)
+    return ts.AutoEncoder(ae.spec, ae.settings, None, again)
 
 
 def check_same_video(frames: list[Frame], expected: list[Frame]) -> None:

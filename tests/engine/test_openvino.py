@@ -1,0 +1,240 @@
+"""The compiled kernels against PyTorch's: the same pictures in any tiles, in every precision."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import taesd_stream as ts
+from taesd_stream.engine import settings as settings_module
+from taesd_stream.engine.backends import choice
+from taesd_stream.engine.backends.with_openvino import OpenVinoBackend, _Kernel
+from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.settings import Settings, resolve_settings
+from taesd_stream.models.architectures import taesd_decoder
+from tiling import Size
+
+Models = Callable[..., ts.AutoEncoder]
+
+
+def latents_of(ae: ts.AutoEncoder, *sizes: int) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(sizes))
+    return torch.randn(1, ae.spec.latent_channels, *sizes, generator=generator)
+
+
+def decibels(made: Tensor, expected: Tensor) -> float:
+    return -10 * math.log10(float((made.float() - expected).square().mean()))
+
+
+@pytest.mark.parametrize("tile", [None, 5, (4, 9)], ids=str)
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
+def test_decodes_in_float32_are_those_of_pytorch(name: str, tile: Any, model: Models) -> None:
+    ours, plain = model(name, backend="openvino"), model(name)
+    height, width = (3, 7) if name == "taesana" else (13, 9)
+    latents = latents_of(ours, height, width)
+    expected = plain.decode(latents, tile=None)
+    torch.testing.assert_close(ours.decode(latents, tile=tile), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
+def test_encodes_in_float32_are_those_of_pytorch(name: str, model: Models) -> None:
+    ours, plain = model(name, backend="openvino"), model(name)
+    images = torch.rand(1, 3, 53, 75)
+    expected = plain.encode(images, tile=None)
+    span = float(expected.max() - expected.min())
+    for tile in (None, 2):
+        made = ours.encode(images, tile=tile)
+        torch.testing.assert_close(made, expected, atol=1e-5 * span, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["taesd", "taesd3", "taef2", "taesana"])
+def test_goldens_are_met(
+    name: str, model: Models, golden: Callable[[str], dict[str, Tensor]]
+) -> None:
+    known = golden(name)
+    made = model(name, backend="openvino").decode(known["latents"])
+    torch.testing.assert_close(made, known["decoded"].clamp(0, 1), atol=1e-4, rtol=0)
+
+
+def test_frames_and_batches_are_each_decoded(model: Models) -> None:
+    ours, plain = model("taesd", backend="openvino"), model("taesd")
+    latents = torch.randn(3, 4, 6, 5)
+    torch.testing.assert_close(ours.decode(latents), plain.decode(latents), atol=1e-5, rtol=0)
+    frames = list(ours.stream(latents, tile=4))
+    for frame, expected in zip(frames, plain.stream(latents), strict=True):
+        assert abs(frame.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_lower_precisions_are_near_float32_in_any_tiles(dtype: str, model: Models) -> None:
+    ours, plain = model("taesd", dtype, "openvino"), model("taesd")
+    latents = latents_of(plain, 14, 11).clamp(-3, 3) / 3
+    expected = plain.decode(latents)
+    whole = ours.decode(latents, tile=None)
+    assert whole.dtype == torch.float32
+    assert decibels(whole, expected) > {"bfloat16": 40, "int8": 25}[dtype]
+    tiled = ours.decode(latents, tile=5)
+    if dtype == "int8":  # integers are added up in any order alike
+        assert torch.equal(tiled, whole)
+    assert decibels(tiled, expected) > {"bfloat16": 40, "int8": 25}[dtype]
+
+
+def test_encoders_keep_float32_where_decoders_have_8_bits(model: Models) -> None:
+    images = torch.rand(1, 3, 24, 16)
+    made = model("taesd", "int8", "openvino").encode(images)
+    torch.testing.assert_close(made, model("taesd").encode(images), atol=1e-4, rtol=0)
+
+
+def test_kinds_of_tiles_are_compiled_once_and_kept(
+    model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = model("taesd", backend="openvino")
+    compiled = []
+    compile_all = _Kernel._compile
+
+    def counting(self: Any, batch: int, tasks: Any) -> Any:
+        compiled.append(len(tasks))
+        return compile_all(self, batch, tasks)
+
+    monkeypatch.setattr(_Kernel, "_compile", counting)
+    latents = latents_of(ae, 89, 23)
+    first = ae.decode(latents, tile=23)  # 23 rows of latents, and three times 22
+    assert compiled == [3]
+    assert torch.equal(ae.decode(latents, tile=23), first)
+    assert compiled == [3]
+
+
+def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = taesd_decoder(4)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    network.requires_grad_(False)
+    latents = torch.randn(1, 4, 12, 6)
+    cpu = torch.device("cpu")
+
+    def decode(executor: Executor) -> Tensor:
+        out = torch.full((1, 3, 96, 48), torch.nan)
+        for block, tile in executor.run(latents):
+            steps, y, x = block.slices
+            out[steps, :, y, x] = tile
+        return out
+
+    expected = decode(Executor(network, Settings(cpu, torch.float32, "torch"), Size(12, 6)))
+    run = _Kernel.__call__
+
+    def scarce(self: Any, tile: Tensor, rows: Any, columns: Any, memory: Any) -> Tensor:
+        if rows.want.size > 48:
+            raise MemoryError
+        return run(self, tile, rows, columns, memory)
+
+    monkeypatch.setattr(_Kernel, "__call__", scarce)
+    settings = Settings(cpu, torch.float32, "openvino")
+    executor = Executor(network, settings, Size(12, 6), backend=OpenVinoBackend(torch.float32))
+    torch.testing.assert_close(decode(executor), expected, atol=1e-5, rtol=0)
+
+
+def test_where_memory_is_too_small_for_compiled_kernels_pytorch_computes(model: Models) -> None:
+    by_name = model("taesd", backend="openvino")
+    chosen = model("taesd", backend="auto")
+    assert chosen.settings.backend == "openvino"
+    shape = (1, 4, 40, 30)
+    with pytest.raises(ts.InputError, match="needs at least"):
+        by_name.plan(shape, memory="20MiB")
+    plan = chosen.plan(shape, memory="20MiB")
+    assert plan.where == "cpu float32 torch"
+    assert plan.peak_bytes <= 20 << 20
+    latents = latents_of(chosen, 40, 30)
+    expected = model("taesd").decode(latents)
+    torch.testing.assert_close(chosen.decode(latents, memory="20MiB"), expected, atol=1e-5, rtol=0)
+
+
+def test_what_8_bits_are_calibrated_on_can_be_given_and_is_cached_by_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAESD_STREAM_CACHE", str(tmp_path))
+    network = taesd_decoder(16)
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        name: 0.05 * torch.randn(shape, generator=generator)
+        for name, shape in network.shapes().items()
+    }
+    options = {"device": "cpu", "dtype": "int8", "variant": "taesd3"}
+    with pytest.raises(ts.InputError, match="expected latents for taesd3 to find the ranges"):
+        ts.load(state, **options)
+    with pytest.raises(ts.LatentsError, match="16"):
+        ts.load(state, **options, calibration=torch.zeros(1, 4, 6, 6))
+    latents = torch.randn(2, 16, 8, 6, generator=generator)
+    first = ts.load(state, **options, calibration=latents).decode(latents)
+    (recipe,) = (tmp_path / "quantized").iterdir()
+    written = recipe.stat().st_mtime_ns
+    again = ts.load(state, **options, calibration=latents).decode(latents)
+    assert recipe.stat().st_mtime_ns == written
+    assert torch.equal(again, first)
+    recipe.write_bytes(recipe.read_bytes()[:100])  # as a full disk leaves it
+    assert torch.equal(ts.load(state, **options, calibration=latents).decode(latents), first)
+    assert recipe.stat().st_size > 100
+    ts.load(state, **options, calibration=2 * latents)
+    assert len(list((tmp_path / "quantized").iterdir())) == 2
+
+
+def test_compiled_artefacts_are_cached_and_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAESD_STREAM_CACHE", str(tmp_path))
+    network = taesd_decoder(4).requires_grad_(False)
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.01)
+    ae = ts.load(dict(network.state_dict()), device="cpu", backend="openvino")
+    ae.decode(torch.zeros(1, 4, 2, 2))
+    (blob,) = (tmp_path / "compiled").glob("*.blob")
+    blob.unlink()
+    for age, name in enumerate(["new", "old", "oldest"]):
+        path = blob.with_name(f"{name}.blob")
+        path.write_bytes(bytes(100))
+        os.utime(path, (1000 - age, 1000 - age))
+    monkeypatch.setattr(choice, "_MOST_CACHED_BYTES", 250)
+    choice.openvino_backend(ae.settings, network, ())
+    left = sorted(path.name for path in blob.parent.glob("*.blob"))
+    assert left == ["new.blob", "old.blob"]
+
+
+def test_the_backend_is_chosen_by_what_is_there_and_what_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def chosen(dtype: str, **options: Any) -> str:
+        return resolve_settings("cpu", dtype, "auto", **options).backend
+
+    assert [chosen(dtype) for dtype in ("fp32", "bf16", "int8")] == ["openvino"] * 3
+    assert chosen("fp16") == "torch"
+    assert chosen("fp32", compilable=False) == "torch"
+    with pytest.raises(ts.InputError, match="dtype: expected one of float32, bfloat16, int8"):
+        resolve_settings("cpu", "fp16", "openvino")
+    with pytest.raises(ts.InputError, match="dtype: expected one of float32, float16, bfloat16"):
+        resolve_settings("cpu", "int8", "torch")
+    for dtype, backend in (("fp32", "openvino"), ("int8", "auto")):
+        with pytest.raises(ts.InputError, match="expected torch for this model"):
+            resolve_settings("cpu", dtype, backend, compilable=False)
+
+    def without(name: str, package: str | None = None) -> Any:
+        return None if name == "openvino" else util.find_spec(name, package)
+
+    monkeypatch.setattr(settings_module, "find_spec", without)
+    assert chosen("fp32") == "torch"
+    for dtype, backend in (("fp32", "openvino"), ("int8", "auto")):
+        with pytest.raises(ts.MissingExtraError, match=r"pip install 'taesd-stream\[openvino\]'"):
+            resolve_settings("cpu", dtype, backend)
+
+
+def test_models_that_remember_are_left_to_pytorch(model: Models) -> None:
+    assert model("taesdv", backend="auto").settings.backend == "torch"
+    with pytest.raises(ts.InputError, match="expected torch for this model, found openvino"):
+        model("taehv", backend="openvino")
+    assert model("latent2rgb", backend="auto").settings.backend == "torch"
