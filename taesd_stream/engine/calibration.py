@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -83,7 +84,7 @@ def _found(body: Chain, read: Sequence[Tensor], channels: int) -> Recipe:
     whole = Region.whole(Size(body.out_size(plane.height), body.out_size(plane.width)))
     task = body.span(whole.y, plane.height), body.span(whole.x, plane.width)
     plain = graph_of(body, task, 1, channels, Recipe())
-    nncf.set_log_level(40)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     # It draws bars on standard output, where others may expect data.
     with contextlib.redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
