@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def test_frames_and_batches_are_each_decoded(model: Models) -> None:
     frames = list(ours.stream(latents, tile=4))
     for frame, expected in zip(frames, plain.stream(latents), strict=True):
         assert abs(frame.astype(int) - expected).max() <= 1
+
+
+def test_threads_may_share_a_model(model: Models) -> None:
+    ae = model("taesd", backend="openvino")
+    latents = torch.randn(6, 1, 4, 6, 5)
+    expected = [ae.decode(each) for each in latents]
+    with ThreadPoolExecutor(3) as threads:
+        for made, one_by_one in zip(threads.map(ae.decode, latents), expected, strict=True):
+            assert torch.equal(made, one_by_one)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

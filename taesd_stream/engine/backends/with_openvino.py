@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -129,17 +130,20 @@ class _Kernel:
         self.expected = rows, columns
         self._up = self._level.body.out_size(1)
         self._compiled: dict[int, list[_Compiled]] = {}
+        self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
     def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         kind = self._kind((rows, columns))
-        compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
         channels = self._level.body.out_channels(self._level.channels)
         made = torch.empty(tile.shape[0], channels, rows.want.size, columns.want.size)
-        given = _filled(tile, compiled.shape)
-        inputs = [given] if len(compiled.indices) == 1 else [_number(compiled.indices[kind]), given]
-        request = compiled.request
-        request.set_output_tensor(0, ov.Tensor(made.numpy(), shared_memory=True))
-        request.infer(dict(enumerate(inputs)), share_inputs=True)
+        with self._alone:
+            compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
+            inputs = [_filled(tile, compiled.shape)]
+            if len(compiled.indices) > 1:
+                inputs.insert(0, _number(compiled.indices[kind]))
+            request = compiled.request
+            request.set_output_tensor(0, ov.Tensor(made.numpy(), shared_memory=True))
+            request.infer(dict(enumerate(inputs)), share_inputs=True)
         return made
 
     def _kind(self, task: Task) -> tuple[_Place, _Place]:
