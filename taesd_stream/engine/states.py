@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from taesd_stream.engine.homes import Home, Memories
 from taesd_stream.models.chain import Kept
-from taesd_stream.models.network import Pass
+from taesd_stream.models.passes import Pass
 from tiling import Region, Size
 
 __all__ = ["TileStates"]

@@ -14,7 +14,7 @@ from taesd_stream.models.passes import Pass
 from taesd_stream.models.temporal import TimeGrow
 from tiling import Footprint, Grid, Interval, Size, halo, reads, scale
 
-__all__ = ["Network", "Pass"]
+__all__ = ["Network"]
 
 
 class Network(nn.Module):
