@@ -51,50 +51,41 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A plane cut into tiles, the product of two covers; tiles may be cut again, level by level.
+    """A plane cut into tiles: the product of two covers.
 
     Attributes:
         rows: Cover of the height, in cells.
         columns: Cover of the width, in cells.
         cell: Side of a cell in elements of the plane; tiles begin and end at cells.
-        inner: The largest tiles, in cells, that those of the level before are cut into.
+        continued: Whether every tile of a row goes on where the one to its left ended, so that
+            nothing is computed twice along a row.
 
     >>> len(Grid.of(Size(10, 7), tile=Size(4, 4), cell=8))
     6
-    >>> nested = Grid.of(Size(10, 7), tile=Size(10, 7), inner=(Size(4, 4),))
-    >>> len(nested), nested.innermost_count, str(nested.innermost)
-    (1, 6, '4x4')
     """
 
     rows: Cover
     columns: Cover
     cell: int = 1
-    inner: tuple[Size, ...] = ()
+    continued: bool = False
 
     @classmethod
-    def of(cls, cells: Size, tile: Size, cell: int = 1, inner: tuple[Size, ...] = ()) -> Grid:
-        """A grid over ``cells``: tiles of at most ``tile`` cells, and ``inner`` ones in them."""
+    def of(cls, cells: Size, tile: Size, cell: int = 1, *, continued: bool = False) -> Grid:
+        """A grid over ``cells``, of tiles of at most ``tile`` cells."""
         rows, columns = Cover(cells.height, tile.height), Cover(cells.width, tile.width)
-        return cls(rows, columns, cell, inner)
+        return cls(rows, columns, cell, continued)
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
     def __iter__(self) -> Iterator[Region]:
-        """The outermost tiles in the order in which they complete row bands, in elements."""
+        """The tiles in the order in which they complete row bands, in elements."""
         for y in self.rows:
             for x in self.columns:
                 yield Region(y, x).scale(self.cell)
 
-    def inside(self, tile: Region, level: int) -> Iterator[Region]:
-        """The tiles of a level, from 1, that a tile of the level before is cut into."""
-        most = self.inner[level - 1]
-        cells = tile.divide(self.cell)
-        for region in Grid.of(cells.shape, most):
-            yield region.shift(cells.y.start, cells.x.start).scale(self.cell)
-
     def evened(self, tile: Region) -> Region:
-        """An outermost tile, in cells, as large as the largest: a shorter one gets one cell more.
+        """A tile, in cells, as large as the largest: a shorter one gets one cell more.
 
         Tiles of one size are fewer tasks to compile for. Parts of tiles stay as they are.
 
@@ -104,44 +95,15 @@ class Grid:
         """
         return Region(_evened(tile.y, self.rows.longest), _evened(tile.x, self.columns.longest))
 
-    def pieces(self, level: int) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
-        """The rows and the columns that all tiles of a level, from 0, are the products of."""
-        rows, columns = tuple(self.rows), tuple(self.columns)
-        for tile in self.inner[:level]:
-            rows = _cut(rows, tile.height)
-            columns = _cut(columns, tile.width)
-        return rows, columns
-
     @property
     def tile(self) -> Size:
-        """The largest of the outermost tiles, in cells."""
+        """The largest of the tiles, in cells."""
         return Size(self.rows.longest, self.columns.longest)
-
-    @property
-    def innermost(self) -> Size:
-        """The largest of the innermost tiles, in cells."""
-        return self.largest(len(self.inner))
-
-    @property
-    def innermost_count(self) -> int:
-        """How many innermost tiles there are."""
-        rows, columns = self.pieces(len(self.inner))
-        return len(rows) * len(columns)
-
-    def largest(self, level: int) -> Size:
-        """The largest tile of a level, in cells."""
-        rows, columns = self.pieces(level)
-        return Size(max(y.size for y in rows), max(x.size for x in columns))
 
 
 def _evened(piece: Interval, longest: int) -> Interval:
     is_short = piece.size == longest - 1 and piece.start > 0
     return Interval(piece.start - 1, piece.stop) if is_short else piece
-
-
-def _cut(pieces: tuple[Interval, ...], tile: int) -> tuple[Interval, ...]:
-    """Every piece cut into nearly equal ones, none longer than ``tile``."""
-    return tuple(part.shift(piece.start) for piece in pieces for part in Cover(piece.size, tile))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,13 +114,13 @@ class TilePlan:
 
     @property
     def tile(self) -> Size:
-        """The largest of the tiles that come out, the innermost ones, in latents."""
-        return self.grid.innermost
+        """The largest of the tiles, in latents."""
+        return self.grid.tile
 
     @property
     def tiles(self) -> int:
-        """Tiles per picture that come out."""
-        return len(self.crops[0]) * len(self.crops[1]) * self.grid.innermost_count
+        """Tiles per picture."""
+        return len(self.crops[0]) * len(self.crops[1]) * len(self.grid)
 
     @property
     def recompute(self) -> float:
@@ -148,11 +148,10 @@ class TilePlan:
     def _how_cut(self) -> str:
         grid = self.grid
         passes = f", in {len(self.passes)} passes" if len(self.passes) > 1 else ""
-        if grid.innermost_count == 1:
+        if len(grid) == 1:
             exact = "undivided"
         else:
-            tiles = plural(grid.innermost_count, "exact tile")
-            exact = f"{tiles} of up to {grid.innermost} latents{self._around()}"
+            exact = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
         if self.overlap == "exact":
             return exact + passes
         rows, columns = self.crops
@@ -161,16 +160,6 @@ class TilePlan:
             f"{plural(len(rows) * len(columns), 'crop')} of up to {crop} latents, blended over"
             f" {self.overlap} on each side, each {exact}{passes}"
         )
-
-    def _around(self) -> str:
-        """The larger tiles that the first layers are computed for, in words."""
-        counts: dict[str, None] = {}
-        for level in reversed(range(len(self.grid.inner))):
-            rows, columns = self.grid.pieces(level)
-            largest = self.grid.largest(level)
-            if largest != self.grid.innermost:
-                counts[f"{len(rows) * len(columns)} of {largest}"] = None
-        return f" (their first layers in {', in '.join(counts)})" if counts else ""
 
     def to_json(self) -> dict[str, object]:
         """The plan as plain values, sizes as [height, width]."""
@@ -183,10 +172,6 @@ class TilePlan:
             "pixels": [self.pixels.height, self.pixels.width],
             "tile": [self.tile.height, self.tile.width],
             "tiles": self.tiles,
-            "outer_tiles": [
-                [size.height, size.width]
-                for size in map(self.grid.largest, range(len(self.grid.inner)))
-            ],
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
@@ -207,7 +192,7 @@ def choose_tile(
     """The quickest tile whose peak fits the budget, or a smaller one that is hardly slower.
 
     Args:
-        peak_bytes: The peak of every tile, or set of nested ones, there is to choose from.
+        peak_bytes: The peak of every tile there is to choose from.
         seconds: What each of them takes, in any unit.
         budget_bytes: What the peak may be.
         patience: A tile of a lower peak is taken if it takes at most this share longer.

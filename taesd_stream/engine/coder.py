@@ -81,7 +81,7 @@ class Coder:
             plan.grid.tile,
             plan.batch,
             segment,
-            inner=plan.grid.inner,
+            continued=plan.grid.continued,
             backend=backend,
         )
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.network import Network
-from taesd_stream.models.passes import LevelFigures
+from taesd_stream.models.passes import PassFigures
 from tiling import Grid, PassPlan, Size
 
 __all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
@@ -15,14 +15,15 @@ __all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
 # Nearest upsampling of tensors past 2**31 elements has returned wrong data in PyTorch.
 MOST_ELEMENTS = 2**31 - 1
 # On a CPU large activations cost more time each: they leave the caches, and the C library takes
-# blocks of 32 MiB and more from the system each time, page by page. TAESD's decoder at 128x128
-# latents, two cores with AVX-512, float32, multiply-adds per second by what is held at once: up to
-# 48 MiB 92 G, at 66 MiB 85 G, at 190 MiB 80 G, at 768 MiB 78 G.
-_LARGE_FROM_BYTES = 24 << 20
-_LARGEST_FROM_BYTES = 256 << 20
-_LARGE_COSTS = 0.2
-# What it takes to begin with a layer for a tile, in multiply-adds that could be done meanwhile.
-_LAYER_COSTS = 10_000_000
+# blocks of 32 MiB and more from the system each time, page by page. TAESD's decoder at 256x256
+# latents, two cores with AVX-512 and 32 MiB of cache, float32, multiply-adds per second by what is
+# held at once: up to 60 MiB 89 G, at 71 MiB 85 G, at 95 MiB 82 G, at 190 MiB 80 G.
+_LARGE_FROM_BYTES = 40 << 20
+_LARGEST_FROM_BYTES = 160 << 20
+_LARGE_COSTS = 0.15
+# What it takes to begin with a layer for a tile, in multiply-adds in float32 that could be done
+# meanwhile; in 16 bits twice as many could.
+_LAYER_COSTS = 60_000_000
 # The C library keeps freed blocks of less than 32 MiB for reuse, in pieces that do not fit each
 # other. Resident memory was measured above what tensors held: at small tiles by 3.6 times that, at
 # larger ones by 105 MiB and 1.2 times that, never by more than 300 MiB.
@@ -77,33 +78,40 @@ class Cutter:
     Args:
         network: The encoder or the decoder.
         settings: Where and how it computes.
+
+    Attributes:
+        continued: Whether each tile of a row goes on where the one to its left ended.
     """
 
     def __init__(self, network: Network, settings: Settings) -> None:
         self._network = network
         self._settings = settings
+        # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
+        # steps remember every tile by itself.
+        self.continued = (
+            settings.device.type == "cpu" and settings.backend == "torch" and not network.memories
+        )
         self._cut = lru_cache(maxsize=1024)(self._work_out)
 
-    def __call__(self, plane: Size, tile: Size, inner: tuple[Size, ...] = ()) -> Cut:
-        """An input ``plane`` in tiles of at most ``tile`` latents, and ``inner`` ones in them."""
-        return self._cut(plane, tile, inner)
+    def __call__(self, plane: Size, tile: Size) -> Cut:
+        """An input ``plane`` in tiles of at most ``tile`` latents."""
+        return self._cut(plane, tile)
 
-    def _work_out(self, plane: Size, tile: Size, inner: tuple[Size, ...]) -> Cut:
+    def _work_out(self, plane: Size, tile: Size) -> Cut:
         passes: list[PassPlan] = []
         seconds = 0.0
         held = all_kept = most_kept = 0
-        grids = self._network.grids(plane, tile, inner)
+        grids = self._network.grids(plane, tile, continued=self.continued)
         for each, grid in zip(self._network.passes, grids, strict=True):
             out = each.out_plane(plane)
             figures = each.figures(plane, grid)
             all_kept, most_kept = each.kept(plane, grid)
             kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
-            peak = max(level.held + level.live for level in figures)
+            peak = figures.live + figures.left
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
-            peak_bytes += self._resident(peak * self._item_bytes, sum(f.kinds for f in figures))
-            work = sum(level.work for level in figures)
-            passes.append(PassPlan(grid, work, peak, peak_bytes))
-            seconds += sum(self._relative_seconds(level) for level in figures)
+            peak_bytes += self._resident(peak * self._item_bytes, figures.kinds)
+            passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
+            seconds += self._relative_seconds(figures, len(each.body.layers))
             plane, held = out, kept
         return Cut(
             tuple(passes),
@@ -116,9 +124,9 @@ class Cutter:
     def _item_bytes(self) -> int:
         return self._settings.dtype.itemsize
 
-    def _relative_seconds(self, level: LevelFigures) -> float:
-        begun = level.tiles * level.layers * _LAYER_COSTS
-        return begun + level.work * (1 + self._slowdown(level.live * self._item_bytes))
+    def _relative_seconds(self, figures: PassFigures, layers: int) -> float:
+        begun = figures.tiles * layers * _LAYER_COSTS * 4 // self._item_bytes
+        return begun + figures.work * (1 + self._slowdown(figures.live * self._item_bytes))
 
     def _slowdown(self, live_bytes: int) -> float:
         """The share of time that tensors of this size cost more than small ones."""

@@ -4,15 +4,14 @@ A network is a list of passes. Each reads a plane tile by tile and writes the ne
 tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
 ever sees zeros where the picture goes on. A picture is a video of which nothing is remembered.
 
-A pass may have levels: its first layers, at low resolution, are cheap and their activations small,
-so they run over large tiles, of which little is computed twice; the later, costly ones run over
-smaller tiles inside those, so that what they make stays in cache.
+Along a row, tiles may go on where the one before ended: what layers have read at its right border
+is kept for the next, so tiles can be as small as the caches and compute nothing twice there.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,27 +22,19 @@ from torch import Tensor
 from taesd_stream.engine.backends import Backend, EagerBackend, Kernel
 from taesd_stream.engine.homes import HomeName, home_on
 from taesd_stream.engine.memory import is_out_of_memory, release
+from taesd_stream.engine.row import Row
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.global_pool import Moments, NormalisedPool
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
-from taesd_stream.models.passes import Level, Pass
+from taesd_stream.models.passes import Pass
 from tiling import Backoff, Block, Grid, Interval, Region, Size
 
 __all__ = ["Executor"]
 
 _log = logging.getLogger("taesd_stream")
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One level of a pass."""
-
-    level: Level
-    backoff: Backoff
-    kernel: Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +44,9 @@ class _Stage:
     each: Pass
     plane: Size
     grid: Grid
-    steps: tuple[_Step, ...]
+    backoff: Backoff
+    kernel: Kernel
     states: TileStates | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What tiles are cut out of: a tensor, and which block of its plane it is."""
-
-    tensor: Tensor
-    covers: Block
-
-    def part(self, frames: Interval, region: Region) -> Tensor:
-        """A block of the plane, (n, C, h, w), as a view."""
-        y, x = region.within(self.covers.region)
-        return self.tensor[frames.within(self.covers.frames), :, y, x]
 
 
 class Executor:
@@ -82,7 +61,8 @@ class Executor:
         batch: Pictures or time steps computed together.
         segment: Time steps that each tile goes through before the next tile has its turn; None is
             all there are.
-        inner: The largest tiles, in latents, of the last pass's inner levels, outermost first.
+        continued: Whether each tile of a row goes on where the one to its left ended; not for
+            networks that remember earlier time steps, which remember every tile by itself.
         backend: Who computes the layers.
     """
 
@@ -94,18 +74,18 @@ class Executor:
         batch: int = 1,
         segment: int | None = None,
         *,
-        inner: tuple[Size, ...] = (),
+        continued: bool = False,
         backend: Backend | None = None,
     ) -> None:
         self._network = network
         self._settings = settings
         self._tile = tile
-        self._inner = inner
+        self._continued = continued
         self._batch = batch
         self._segment = segment
         self._backend = backend or EagerBackend()
-        self._backoffs: dict[tuple[int, int, int], Backoff] = {}
-        self._kernels: dict[tuple[int, int, Size], Kernel] = {}
+        self._backoffs: dict[tuple[int, int], Backoff] = {}
+        self._kernels: dict[tuple[int, Size], Kernel] = {}
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -186,39 +166,31 @@ class Executor:
 
     def _stages(self, plane: Size, states: TileStates | None) -> list[_Stage]:
         stages = []
-        grids = self._network.grids(plane, self._tile, self._inner)
+        grids = self._network.grids(plane, self._tile, continued=self._continued)
         for index, (each, grid) in enumerate(zip(self._network.passes, grids, strict=True)):
-            levels = each.levels(1 + len(grid.inner))
-            steps = tuple(
-                _Step(
-                    level,
-                    self._backoff(index, number, grid.cell),
-                    self._kernel((index, number, plane), level, grid),
-                )
-                for number, level in enumerate(levels)
-            )
-            stages.append(_Stage(each, plane, grid, steps, states))
+            backoff = self._backoff(index, grid.cell)
+            kernel = self._kernel(index, each, plane, grid)
+            stages.append(_Stage(each, plane, grid, backoff, kernel, states))
             plane = each.out_plane(plane)
         return stages
 
-    def _backoff(self, index: int, number: int, cell: int) -> Backoff:
+    def _backoff(self, index: int, cell: int) -> Backoff:
         return self._backoffs.setdefault(
-            (index, number, cell),
+            (index, cell),
             Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
         )
 
-    def _kernel(self, key: tuple[int, int, Size], level: Level, grid: Grid) -> Kernel:
-        if key not in self._kernels:
-            _, number, plane = key
-            rows, columns = grid.pieces(number)
-            down = (self._evened(grid, Region(y, columns[0]), number).y for y in rows)
-            across = (self._evened(grid, Region(rows[0], x), number).x for x in columns)
-            self._kernels[key] = self._backend.kernel(
-                level,
-                (level.span(y.scale(grid.cell), plane.height) for y in down),
-                (level.span(x.scale(grid.cell), plane.width) for x in across),
+    def _kernel(self, index: int, each: Pass, plane: Size, grid: Grid) -> Kernel:
+        if (index, plane) not in self._kernels:
+            first = Region(next(iter(grid.rows)), next(iter(grid.columns)))
+            down = (self._evened(grid, Region(y, first.x)).y for y in grid.rows)
+            across = (self._evened(grid, Region(first.y, x)).x for x in grid.columns)
+            self._kernels[index, plane] = self._backend.kernel(
+                each,
+                (each.body.span(y.scale(grid.cell), plane.height) for y in down),
+                (each.body.span(x.scale(grid.cell), plane.width) for x in across),
             )
-        return self._kernels[key]
+        return self._kernels[index, plane]
 
     def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane in memory."""
@@ -261,59 +233,41 @@ class Executor:
         """The tiles of one pass."""
         batches = list(_chunks(plane.shape[0], self._batch))
         blocks = (Block(steps, region) for region in stage.grid for steps in batches)
-        whole = Block(Interval(0, plane.shape[0]), Region.whole(stage.plane))
-        return self._nested(stage, 0, blocks, _Source(plane, whole), pool)
-
-    def _nested(
-        self,
-        stage: _Stage,
-        number: int,
-        blocks: Iterable[Block],
-        source: _Source,
-        pool: NormalisedPool | None,
-    ) -> Iterator[tuple[Block, Tensor]]:
-        """The innermost tiles of blocks of a level, each outer tile's before the next one's."""
-        step = stage.steps[number]
-        made_tiles = step.backoff.run(
-            blocks, lambda block: self._tile_of(stage, number, block, source, pool)
+        row = Row() if stage.grid.continued else None
+        return stage.backoff.run(
+            blocks, lambda block: self._tile_of(stage, block, plane, pool, row)
         )
-        if number + 1 == len(stage.steps):
-            yield from made_tiles
-            return
-        for block, made in made_tiles:
-            rows, columns = step.level.spans(block.region, stage.plane)
-            covers = Block(block.frames, Region(rows.want, columns.want))
-            inside = stage.grid.inside(block.region, number + 1)
-            inner = (Block(block.frames, region) for region in inside)
-            yield from self._nested(stage, number + 1, inner, _Source(made, covers), None)
-            del made  # else it would be held while the next one is made
 
     def _tile_of(
         self,
         stage: _Stage,
-        number: int,
         block: Block,
-        source: _Source,
+        plane: Tensor,
         pool: NormalisedPool | None,
+        row: Row | None,
     ) -> Tensor:
-        """What one level makes for one tile."""
-        step = stage.steps[number]
+        """What a pass makes for one tile."""
         cell = stage.grid.cell
-        region = self._evened(stage.grid, block.region.divide(cell), number).scale(cell)
-        rows, columns = step.level.spans(region, stage.plane)
+        region = self._evened(stage.grid, block.region.divide(cell)).scale(cell)
+        continued = row is not None and row.goes_on_with(block)
+        rows, columns = stage.each.spans(region, stage.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
-        with torch.inference_mode(), _full_float32(self._settings):
+        with (
+            torch.inference_mode(),
+            _full_float32(self._settings),
+            row.making(block) if row is not None else nullcontext() as carry,
+        ):
             before = states.recall(block.region, at + block.frames.start) if states else None
-            memory = Memory(before, together=block.frames.size)
-            tile = source.part(block.frames, Region(rows.have, columns.have)).to(
+            memory = Memory(before, together=block.frames.size, carry=carry)
+            tile = _part(plane, Block(block.frames, Region(rows.given, columns.given))).to(
                 self._settings.device,
                 self._settings.tensor_dtype,
                 memory_format=torch.channels_last,
             )
-            if pool is not None:
+            if pool is not None and columns.given.size:
                 tile = pool(tile, block.frames)
-            made = step.kernel(tile, rows, columns, memory)
+            made = stage.kernel(tile, rows, columns, memory)
             if states is not None:
                 states.keep(block.region, at + block.frames.stop, memory.kept)
             if region != block.region:
@@ -321,9 +275,9 @@ class Executor:
                 made = made[:, :, y, x]
         return made
 
-    def _evened(self, grid: Grid, cells: Region, number: int) -> Region:
+    def _evened(self, grid: Grid, cells: Region) -> Region:
         """A tile, in cells, made as large as the others, where the backend gains by that."""
-        return grid.evened(cells) if self._backend.evens_tiles and not number else cells
+        return grid.evened(cells) if self._backend.evens_tiles else cells
 
     def _on_shrink(self, block: Block, left: int) -> None:
         release(self._settings.device)

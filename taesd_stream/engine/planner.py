@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from typing import Literal, NoReturn, TypedDict
 
 from taesd_stream.engine.cuts import MOST_ELEMENTS, Cut, Cutter
@@ -26,11 +27,13 @@ __all__ = ["Budget", "BudgetError", "Overlap", "Planner", "Tile", "TileOptions"]
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
 _PATIENCE = {"torch": 0.015, "openvino": 0.03}
-# How many times as large the tiles of the outer levels are as those of the innermost one, and how
-# large those may be: what larger ones hold is in no cache, so that nothing is won.
-_NESTS = ((2,), (4, 2), (8, 4))
-_INNERMOST = (8, 12, 16, 24, 32)
+_CONTINUED_PATIENCE = 0.003
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+# Where nothing is computed twice along a row, tiles need not be larger than the caches, and only
+# the height of a row matters: the sides of squares, and how many times as high and as narrow as
+# those tiles are.
+_CONTINUED_TILES = (8, 16, 24, 32, 40)
+_UPRIGHT = (2, 4)
 _TINY_TILES = (1, 2, 3, 4, 6)
 
 Overlap = int | Literal["exact"]
@@ -66,7 +69,7 @@ class Planner:
         self._network = network
         self.settings = settings
         self._cut = Cutter(network, settings)
-        self._patience = _PATIENCE[settings.backend]
+        self._patience = _CONTINUED_PATIENCE if self._cut.continued else _PATIENCE[settings.backend]
 
     def plan(
         self, plane: Size, course: Course, tile: Tile, overlap: Overlap, budget: Budget
@@ -146,9 +149,11 @@ class Planner:
         self, plane: Size, tile: Size | Literal["auto"], budget: Budget, way: Way
     ) -> Cut | None:
         if tile == "auto":
-            return self._quickest(plane, _TILES, budget, way) or self._quickest(
-                plane, _TINY_TILES, budget, way
-            )
+            latents = self._network.latent_plane(plane)
+            tiny = {_square(side, latents) for side in _TINY_TILES}
+            return self._quickest(
+                plane, {latents, *self._tiles(latents)}, budget, way
+            ) or self._quickest(plane, tiny, budget, way)
         cut = self._cut(plane, tile)
         if cut.most_elements > MOST_ELEMENTS or (
             (budget.is_firm or not way.is_last_resort) and way.peak_bytes(cut) > budget.bytes
@@ -177,35 +182,27 @@ class Planner:
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
 
-    def _quickest(
-        self, plane: Size, sides: tuple[int, ...], budget: Budget, way: Way
-    ) -> Cut | None:
-        """The quickest cut into squares of one of these sides, or none, that fits the budget."""
-        latents = self._network.latent_plane(plane)
-        longest = max(latents.height, latents.width)
-        cuts = {}
-        for side in (*(s for s in sides if s < longest), longest):
-            for nest in self._nests(side, longest):
-                tile, *inner = (_square(each, latents) for each in nest)
-                cuts[nest] = self._cut(plane, tile, tuple(inner))
-        cuts = {nest: cut for nest, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
+    def _quickest(self, plane: Size, tiles: set[Size], budget: Budget, way: Way) -> Cut | None:
+        """The quickest cut into one of these tiles, or none, that fits the budget."""
+        cuts = {tile: self._cut(plane, tile) for tile in tiles}
+        cuts = {tile: cut for tile, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
         best = choose_tile(
-            {nest: way.peak_bytes(cut) for nest, cut in cuts.items()},
-            {nest: cut.relative_seconds for nest, cut in cuts.items()},
+            {tile: way.peak_bytes(cut) for tile, cut in cuts.items()},
+            {tile: cut.relative_seconds for tile, cut in cuts.items()},
             budget.bytes,
             patience=self._patience,
         )
         return None if best is None else cuts[best]
 
-    def _nests(self, side: int, longest: int) -> Iterator[tuple[int, ...]]:
-        """Sides of tiles, outermost first, that end with ``side``."""
-        yield (side,)
-        if not self._may_nest or side not in _INNERMOST:
+    def _tiles(self, latents: Size) -> Iterator[Size]:
+        """Squares, or where tiles of a row go on from each other upright ones of their areas."""
+        if not self._cut.continued:
+            longest = max(latents.height, latents.width)
+            yield from (_square(side, latents) for side in _TILES if side < longest)
             return
-        joints = len(self._network.passes[-1].joints)
-        for ratios in _NESTS:
-            if len(ratios) <= joints and ratios[-1] * side < 2 * longest:
-                yield (*(min(ratio * side, longest) for ratio in ratios), side)
+        for side, ratio in product(_CONTINUED_TILES, _UPRIGHT):
+            height = min(side * ratio, latents.height)
+            yield Size(height, min(-(-(side**2) // height), latents.width))
 
     def _choose_for_crops(
         self,
@@ -226,10 +223,7 @@ class Planner:
         cut, memory = self._choose(read(largest), "auto", budget, course, count)
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
         grid = cut.grid
-        work = sum(
-            times * self._cut(read(crop), grid.tile, grid.inner).work
-            for crop, times in shapes.items()
-        )
+        work = sum(times * self._cut(read(crop), grid.tile).work for crop, times in shapes.items())
         return cut, memory, work
 
     def _batch(self, cut: Cut, memory: MemoryPlan | None, course: Course, budget: Budget) -> int:
@@ -242,10 +236,6 @@ class Planner:
         correct = MOST_ELEMENTS // max(1, cut.most_elements)
         turn = steps if memory is None or memory.segment is None else memory.segment
         return max(1, min(turn, affordable, correct, self._together))
-
-    @property
-    def _may_nest(self) -> bool:
-        return self.settings.device.type == "cpu" and self.settings.backend == "torch"
 
     @property
     def _together(self) -> int:

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from taesd_stream.models.carry import Carry, joined
 from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Conv, Layer, Span, crop
+from taesd_stream.models.layers import Conv, Layer, Span
 from taesd_stream.models.memory import Memory
 from tiling import Footprint, Interval
 
@@ -48,6 +49,8 @@ _Task: TypeAlias = tuple[Layer, Span, Span]
 class Chain(Layer):
     """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
 
+    is_made_of_others = True
+
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
         self._layers = tuple(layers)
@@ -60,15 +63,15 @@ class Chain(Layer):
         """The layers, in order."""
         return self._layers
 
-    def _find_spans(self, want: Interval, size: int) -> tuple[Span, ...]:
+    def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
         sizes = [size]
         for layer in self._layers[:-1]:
             sizes.append(layer.out_size(sizes[-1]))
         spans: list[Span] = []
         for layer, layer_size in zip(reversed(self._layers), reversed(sizes), strict=True):
-            spans.append(layer.span(want, layer_size))
-            want = spans[-1].have
+            spans.append(layer.span(want, layer_size, continued=continued))
+            want = spans[-1].given
         return tuple(reversed(spans))
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
@@ -76,15 +79,21 @@ class Chain(Layer):
 
     def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
         """What each layer has to do for one tile."""
-        all_rows = self._spans(rows.want, rows.size)
-        all_columns = self._spans(columns.want, columns.size)
-        return tuple(zip(self._layers, all_rows, all_columns, strict=True))
+        return tuple(zip(self._layers, self._each(rows), self._each(columns), strict=True))
+
+    def _each(self, span: Span) -> tuple[Span, ...]:
+        return self._spans(span.want, span.size, span.carried > 0)
 
     def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], memory: Memory) -> Tensor:
         """Run the layers; where one makes many steps of few, the others take them in turn."""
         for index, (layer, y, x) in enumerate(tasks):
             if tensor.shape[0] == 0:  # a layer waits for more time steps
                 break
+            if not x.want.size:  # all of it was made for tiles to the left
+                tensor = _no_columns(tensor, layer.out_channels(tensor.shape[1]), y)
+                continue
+            if memory.carry is not None and not layer.is_made_of_others:
+                tensor = _completed(tensor, layer, x, memory.carry)
             tensor = layer(tensor, y, x, memory)
             if layer.time.upscale > 1 and tensor.shape[0] > memory.together:
                 left = tasks[index + 1 :]
@@ -100,7 +109,7 @@ class Chain(Layer):
             channels = layer.out_channels(channels)
 
     def reads(self, want: Interval, size: int) -> Interval:
-        return self._spans(want, size)[0].have if self._layers else want
+        return self._spans(want, size, False)[0].have if self._layers else want
 
     def out_size(self, size: int) -> int:
         for layer in self._layers:
@@ -135,16 +144,17 @@ class Chain(Layer):
             channels = layer.out_channels(channels)
 
     def extents(self, span: Span) -> Iterator[int]:
-        for layer, layer_span in zip(self._layers, self._spans(span.want, span.size), strict=True):
+        for layer, layer_span in zip(self._layers, self._each(span), strict=True):
             yield from layer.extents(layer_span)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         # The caller holds the input until the last layer is done.
-        held = rows.have.size * columns.have.size * channels
-        most = 0
+        held = rows.have.size * columns.given.size * channels
+        most = surplus = 0
         made = 1
         for index, (layer, y, x) in enumerate(self.tasks(rows, columns)):
             peak = layer.peak(y, x, channels)
+            surplus = max(surplus, layer.surplus(y, x, channels))
             most = max(most, held + peak if index else peak)
             channels = layer.out_channels(channels)
             if layer.time.upscale > 1:
@@ -153,7 +163,36 @@ class Chain(Layer):
                 made *= layer.time.upscale
         if made > 1:
             most += 2 * made * rows.want.size * columns.want.size * channels
-        return most
+        # A layer's input and its output may both lie in tensors larger than they are.
+        return most + 2 * surplus
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        surplus = 0
+        for layer, y, x in self.tasks(rows, columns):
+            surplus = layer.surplus(y, x, channels)
+            channels = layer.out_channels(channels)
+        return surplus
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        total = 0
+        for layer, y, x in self.tasks(rows, columns):
+            total += layer.left(y, x, channels)
+            channels = layer.out_channels(channels)
+        return total
+
+
+def _no_columns(tensor: Tensor, channels: int, rows: Span) -> Tensor:
+    return tensor.new_empty((tensor.shape[0], channels, rows.want.size, 0))
+
+
+def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Tensor:
+    """All that a layer reads, from what is new of it; what the next tile reads of it is left."""
+    whole = joined(carry.take(layer), tensor)
+    stop = columns.want.stop
+    if stop < layer.out_size(columns.size):
+        first = layer.reads(Interval(stop, stop + 1), columns.size).start
+        carry.leave(layer, whole[..., max(0, first - columns.have.start) :])
+    return whole
 
 
 class Residual(Layer):
@@ -166,6 +205,8 @@ class Residual(Layer):
             the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
     """
 
+    is_made_of_others = True
+
     def __init__(
         self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
     ) -> None:
@@ -175,13 +216,38 @@ class Residual(Layer):
         self.pool = pool
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        around = crop(tensor, rows, columns)
-        if self.skip is not None:
-            same_rows = Span(rows.want, rows.want, rows.size)
-            same_columns = Span(columns.want, columns.want, columns.size)
-            around = self.skip(around, same_rows, same_columns, memory)
+        pieces = self._around(tensor, rows, columns, memory.carry)
         out: Tensor = self.conv(tensor, rows, columns, memory)
-        return out.add_(around).relu_()
+        start = 0
+        for piece in pieces:
+            stop = start + piece.shape[3]
+            out[..., start:stop].add_(self._skipped(piece, rows, memory))
+            start = stop
+        return out.relu_()
+
+    def _around(
+        self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
+    ) -> tuple[Tensor, ...]:
+        """What goes around the body, from left to right, as views."""
+        new = tensor[:, :, rows.want.within(rows.have)]
+        if carry is None:
+            return (new[..., columns.want.within(columns.have)],)
+        before = carry.take(self) if columns.carried else None
+        if before is None:
+            before = new[..., :0]
+            new = new[..., columns.want.start - columns.given.start :]
+        size = columns.want.size
+        first = max(0, size - before.shape[3])
+        carry.leave(self, joined(before[..., size:], new[..., first:]))
+        return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
+
+    def _skipped(self, piece: Tensor, rows: Span, memory: Memory) -> Tensor:
+        if self.skip is None:
+            return piece
+        whole = Interval(0, piece.shape[3])
+        columns = Span(whole, whole, whole.size)
+        made: Tensor = self.skip(piece, Span(rows.want, rows.want, rows.size), columns, memory)
+        return made
 
     def reads(self, want: Interval, size: int) -> Interval:
         return self.conv.reads(want, size)
@@ -200,10 +266,18 @@ class Residual(Layer):
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)
         if self.skip is not None:
-            yield from self.skip.extents(span)
+            yield from self.skip.extents(Span(span.want, span.want, span.size))
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         peak = self.conv.peak(rows, columns, channels)
         if self.skip is None:
             return peak
         return peak + rows.want.size * columns.want.size * self.out_channels(channels)
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        return self.conv.surplus(rows, columns, channels)
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        around = columns.given.start - columns.want.start if columns.carried else 0
+        inside = self.conv.left(rows, columns, channels)
+        return inside + rows.want.size * max(0, around) * channels

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from taesd_stream.models.convolve import convolve
 from taesd_stream.models.layers import Conv, Layer, Span, Upsample
 from taesd_stream.models.memory import Memory
 from tiling import Footprint, Interval
@@ -40,7 +41,7 @@ class EnlargingConv(Layer):
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         weight = self._folded_weight()
         high, wide = _windows(rows.want), _windows(columns.want)
-        squares = F.conv2d(_padded(tensor, high, wide, rows, columns), weight)
+        squares = convolve(_padded(tensor, high, wide, rows, columns), weight)
         channels = self.conv.weight.shape[0]
         made = torch.empty(
             (tensor.shape[0], channels, rows.want.size, columns.want.size),
@@ -114,6 +115,8 @@ def _is_3x3(conv: Conv) -> bool:
 
 def _windows(want: Interval) -> Interval:
     """The 2x2 windows that make ``want``: window i reads the small elements i and i + 1."""
+    if not want.size:
+        return Interval(want.start // 2, want.start // 2)
     return Interval((want.start - 1) // 2, (want.stop - 2) // 2 + 1)
 
 

@@ -10,9 +10,9 @@ into tiles gives the undivided result.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from taesd_stream.models.convolve import convolve
 from tiling import Interval
 
 __all__ = ["GlobalPool", "Moments", "NormalisedPool"]
@@ -111,6 +111,6 @@ class NormalisedPool:
         out = torch.empty_like(tensor)
         for index, frame in enumerate(range(frames.start, frames.stop)):
             one = tensor[index : index + 1]
-            inner = F.conv2d(one, self.expand[frame], self.offset[frame]).relu_()
-            out[index : index + 1] = F.conv2d(inner, self.reduce).add_(one)
+            inner = convolve(one, self.expand[frame], self.offset[frame]).relu_()
+            out[index : index + 1] = convolve(inner, self.reduce).add_(one)
         return out

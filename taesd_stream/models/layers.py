@@ -8,18 +8,23 @@ Tensors are (N, C, height, width), N being pictures or the time steps of a video
 footprints are square, so rows and columns follow the same rule and are described by one ``Span``
 each, in elements of the layer's own scale. Layers that look back in time keep what they need of
 earlier steps in a ``Memory``.
+
+A tile may go on where the one to its left ended: then every layer makes only what it has not made
+yet, and reads some of what it has read before (``Carry``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from taesd_stream.models.convolve import convolve
 from taesd_stream.models.memory import Memory
 from tiling import POINTWISE, Footprint, Interval
 
@@ -40,14 +45,21 @@ class Span:
     """What a layer is asked to do along one axis.
 
     Attributes:
-        have: What the input covers: exactly what ``want`` is made of.
+        have: Exactly what ``want`` is made of.
         want: What the output shall cover.
         size: Length of the whole input axis.
+        carried: How much of the beginning of ``have`` the tile before has left; the rest is given.
     """
 
     have: Interval
     want: Interval
     size: int
+    carried: int = 0
+
+    @property
+    def given(self) -> Interval:
+        """What the input covers."""
+        return Interval(self.have.start + self.carried, self.have.stop)
 
 
 class Layer(nn.Module):
@@ -57,23 +69,39 @@ class Layer(nn.Module):
         footprint: What it reads along a side of the plane.
         time: What it reads along time.
         kept_steps: The most time steps of its input that it keeps for later ones.
+        is_made_of_others: Whether it is other layers, arranged in some way.
     """
 
     footprint: Footprint = POINTWISE
     time: Footprint = POINTWISE
     kept_steps: int = 0
+    is_made_of_others: bool = False
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        """The output over the spans' ``want`` of a tensor over their ``have``."""
+        """The output over the spans' ``want`` of a tensor over their ``have``.
+
+        A layer made of others is given the spans' ``given`` instead: these keep what else they
+        need.
+        """
         raise NotImplementedError
 
     def reads(self, want: Interval, size: int) -> Interval:
         """The part of an input axis of ``size`` that ``want`` is made of."""
         return self.footprint.reads(want).clip(0, size)
 
-    def span(self, want: Interval, size: int) -> Span:
-        """The task of making ``want`` from an input axis of ``size``."""
-        return Span(self.reads(want, size), want, size)
+    def span(self, want: Interval, size: int, *, continued: bool = False) -> Span:
+        """The task of making ``want`` from an input axis of ``size``.
+
+        Args:
+            continued: Whether all before ``want`` was made just now.
+        """
+        have = self.reads(want, size)
+        if not continued or not want.start:
+            return Span(have, want, size)
+        known = self.reads(Interval(want.start - 1, want.start), size).stop
+        if not want.size:
+            return Span(Interval(known, known), want, size)
+        return Span(have, want, size, max(0, known - have.start))
 
     def out_size(self, size: int) -> int:
         """Length of the output axis for an input axis of ``size``."""
@@ -98,6 +126,34 @@ class Layer(nn.Module):
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         """The most elements held at once for one input step, input and output included."""
         return rows.want.size * columns.want.size * channels
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        """Elements that are held with its output and are no part of it."""
+        return 0
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        """Elements of one input step that the tile to the left has left for this one."""
+        return rows.have.size * columns.carried * channels
+
+
+@dataclass(frozen=True, slots=True)
+class _Padding:
+    """How a convolution comes by its zeros along an axis.
+
+    To compute an element more on one side and leave it out takes less time than to copy the input
+    for the sake of zeros on the other side only.
+
+    Attributes:
+        copied: Zeros before and after that the input is copied with.
+        given: Zeros on both sides that the kernel is told of.
+        first: The first of the elements made that is wanted.
+        made: Elements made.
+    """
+
+    copied: tuple[int, int]
+    given: int
+    first: int
+    made: int
 
 
 class Conv(Layer):
@@ -130,25 +186,29 @@ class Conv(Layer):
 
     def zeros(self, span: Span) -> tuple[int, int]:
         """Zeros that belong before and after the input."""
-        reads = self.footprint.reads(span.want)
-        return span.have.start - reads.start, reads.stop - span.have.stop
+        return _zeros(self.footprint, span)
 
-    def _one_padding(self, span: Span) -> int | None:
-        """The padding on both sides that yields just what is wanted, if there is one."""
-        before, after = self.zeros(span)
-        kernel, stride = self.footprint.kernel, self.footprint.stride
-        same = Footprint(kernel=kernel, stride=stride, padding=before)
-        fits = before == after or same.out_size(span.have.size) == span.want.size
-        return before if fits else None
+    def _padding(self, span: Span) -> _Padding:
+        return _padding(self.footprint, span)
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        high, wide = self._one_padding(rows), self._one_padding(columns)
-        if high is None or wide is None:
-            tensor = F.pad(tensor, (*self.zeros(columns), *self.zeros(rows)))
-            high = wide = 0
-        return F.conv2d(
-            tensor, self.weight, self.bias, self.footprint.stride, (high, wide), groups=self.groups
+        high, wide = self._padding(rows), self._padding(columns)
+        if any((*high.copied, *wide.copied)):
+            tensor = F.pad(tensor, (*wide.copied, *high.copied))
+        made = convolve(
+            tensor,
+            self.weight,
+            self.bias,
+            stride=self.footprint.stride,
+            padding=(high.given, wide.given),
+            groups=self.groups,
         )
+        return made[
+            :,
+            :,
+            high.first : high.first + rows.want.size,
+            wide.first : wide.first + columns.want.size,
+        ]
 
     def out_channels(self, channels: int) -> int:
         return self.weight.shape[0]
@@ -157,15 +217,36 @@ class Conv(Layer):
         yield self.weight.numel()
 
     def extents(self, span: Span) -> Iterator[int]:
-        yield span.want.size
+        yield self._padding(span).made if span.want.size else 0
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         read = rows.have.size * columns.have.size * channels
-        written = rows.want.size * columns.want.size * self.out_channels(channels)
-        if self._one_padding(rows) is not None and self._one_padding(columns) is not None:
+        high, wide = self._padding(rows), self._padding(columns)
+        written = high.made * wide.made * self.out_channels(channels)
+        if not any((*high.copied, *wide.copied)):
             return read + written
-        padded = self.footprint.reads(rows.want).size * self.footprint.reads(columns.want).size
+        padded = (rows.have.size + sum(high.copied)) * (columns.have.size + sum(wide.copied))
         return read + padded * channels + written
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        made = self._padding(rows).made * self._padding(columns).made
+        return (made - rows.want.size * columns.want.size) * self.out_channels(channels)
+
+
+def _zeros(footprint: Footprint, span: Span) -> tuple[int, int]:
+    reads = footprint.reads(span.want)
+    return span.have.start - reads.start, reads.stop - span.have.stop
+
+
+@lru_cache(maxsize=4096)
+def _padding(footprint: Footprint, span: Span) -> _Padding:
+    before, after = _zeros(footprint, span)
+    padding = max(before, after)
+    first, uneven = divmod(padding - before, footprint.stride)
+    if uneven:
+        return _Padding((before, after), 0, 0, span.want.size)
+    made = replace(footprint, padding=padding).out_size(span.have.size)
+    return _Padding((0, 0), padding, first, made)
 
 
 class ReLU(Layer):

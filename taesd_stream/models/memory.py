@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from taesd_stream.models.carry import Carry
+
 __all__ = ["Memory"]
 
 
@@ -22,16 +24,23 @@ class Memory:
             plane that the tile reads; not changed.
         together: The most time steps that a layer is given at once, where there is a choice: fewer
             need less memory.
+        carry: What the tile to the left has left, and what is left for the one to the right; None
+            where every tile is computed for itself.
 
     Attributes:
         kept: What every layer keeps now.
     """
 
     def __init__(
-        self, kept: Mapping[nn.Module, Tensor] | None = None, *, together: int = 1
+        self,
+        kept: Mapping[nn.Module, Tensor] | None = None,
+        *,
+        together: int = 1,
+        carry: Carry | None = None,
     ) -> None:
         self.kept = dict(kept or {})
         self.together = together
+        self.carry = carry
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """What a layer kept; None at the beginning of a video."""

@@ -83,18 +83,18 @@ class Network(nn.Module):
         """Height and width in latents of a picture whose input plane this is."""
         return plane if self.scale[1] == 1 else self.out_plane(plane)
 
-    def grids(self, plane: Size, tile: Size, inner: tuple[Size, ...] = ()) -> list[Grid]:
+    def grids(self, plane: Size, tile: Size, *, continued: bool = False) -> list[Grid]:
         """The output plane of every pass cut into tiles of at most ``tile`` latents.
 
         Args:
-            inner: The largest tiles that those of the last pass are cut into, level by level.
+            continued: Whether every tile of a row goes on where the one to its left ended.
         """
         latents = self.latent_plane(plane)
         grids = []
         for each in self._passes:
             plane = each.out_plane(plane)
-            nested = inner if each is self._passes[-1] else ()
-            grids.append(Grid.of(latents, tile, plane.height // latents.height, nested))
+            cell = plane.height // latents.height
+            grids.append(Grid.of(latents, tile, cell, continued=continued))
         return grids
 
     def out_plane(self, plane: Size) -> Size:

@@ -8,25 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import taesd_stream as ts
+from tests.convolution import convolution, replace_convolution
 
 Models = Callable[..., ts.AutoEncoder]
 
 
 def cut_short_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the work at one of the next convolutions, as Ctrl-C would."""
-    real, left = F.conv2d, [calls]
+    left = [calls]
 
-    def convolution(*arguments: object, **options: object) -> Tensor:
+    def interrupted(*arguments: object, **options: object) -> Tensor:
         left[0] -= 1
         if left[0] == 0:
             raise KeyboardInterrupt
-        return real(*arguments, **options)
+        return convolution(*arguments, **options)
 
-    monkeypatch.setattr(F, "conv2d", convolution)
+    replace_convolution(monkeypatch, interrupted)
 
 
 def test_a_decode_that_was_cut_short_does_not_go_on(

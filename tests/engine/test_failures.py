@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import taesd_stream as ts
+from tests.convolution import convolution, replace_convolution
 
 Models = Callable[..., ts.AutoEncoder]
 
@@ -22,10 +22,9 @@ ON_CPU = RuntimeError(
 
 
 class FailingConvolutions:
-    """Stands in for ``conv2d``; raises when told to, and counts its calls."""
+    """Stands in for PyTorch's convolution; raises when told to, and counts its calls."""
 
     def __init__(self, error: Exception, fails: Callable[[int], bool]) -> None:
-        self._conv2d = F.conv2d
         self._error = error
         self._fails = fails
         self.calls = 0
@@ -35,14 +34,14 @@ class FailingConvolutions:
         self.calls += 1
         if self._fails(index):
             raise self._error.with_traceback(None)
-        return self._conv2d(*args, **kwargs)
+        return convolution(*args, **kwargs)
 
 
 def install(
     monkeypatch: pytest.MonkeyPatch, error: Exception, fails: Callable[[int], bool]
 ) -> FailingConvolutions:
     stand_in = FailingConvolutions(error, fails)
-    monkeypatch.setattr(F, "conv2d", stand_in)
+    replace_convolution(monkeypatch, stand_in)
     return stand_in
 
 

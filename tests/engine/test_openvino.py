@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import util
@@ -248,3 +250,37 @@ def test_models_that_remember_are_left_to_pytorch(model: Models) -> None:
     with pytest.raises(ts.InputError, match="expected torch for this model, found openvino"):
         model("taehv", backend="openvino")
     assert model("latent2rgb", backend="auto").settings.backend == "torch"
+
+
+_INTERRUPTED = """
+import gc, os, signal, time
+import torch
+import taesd_stream as ts
+from taesd_stream.models.architectures import taesd_decoder
+
+weights = {name: torch.zeros(shape) for name, shape in taesd_decoder(4).shapes().items()}
+
+def decoded():
+    decoder = ts.load(weights, variant="taesd", device="cpu", backend="openvino")
+    decoder.decode(torch.zeros(1, 4, 3, 3))
+    return decoder
+
+first, second = decoded(), decoded()
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_after_two_models_is_one() -> None:
+    """A second copy of OpenVINO would leave the thread a freed stack for its signal handlers."""
+    command = [sys.executable, "-c", _INTERRUPTED]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -72,11 +72,9 @@ class Spy:
         self.scratched = 0
         run, put = Executor._tile_of, ScratchFolder.put
 
-        def running(executor: Executor, stage, *rest) -> Tensor:
-            number, block, source, pool = rest
-            steps = len(source.tensor)
-            self.done.append((block.region, stage.states.at + block.frames.start, steps))
-            return run(executor, stage, number, block, source, pool)
+        def running(executor: Executor, stage, block, plane, *rest) -> Tensor:
+            self.done.append((block.region, stage.states.at + block.frames.start, len(plane)))
+            return run(executor, stage, block, plane, *rest)
 
         def putting(home: ScratchFolder, kept):
             self.scratched += 1

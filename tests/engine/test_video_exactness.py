@@ -24,6 +24,7 @@ from taesd_stream.models.layers import Conv, Layer, ReLU, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
+from tests.convolution import convolution, replace_convolution
 from tiling import Size
 
 Models = Callable[..., ts.AutoEncoder]
@@ -240,16 +241,16 @@ def _undivided(network: Network, video: Tensor) -> list[Tensor]:
 @contextmanager
 def memory_runs_out(fails: Callable[[int], bool]) -> Iterator[list[int]]:
     """Convolutions of these numbers fail; the list yielded holds all numbers so far."""
-    conv2d, calls = F.conv2d, list[int]()
+    calls = list[int]()
 
     def failing(*args: Any, **kwargs: Any) -> Tensor:
         calls.append(len(calls))
         if fails(calls[-1]):
             raise ON_THE_CPU.with_traceback(None)
-        return conv2d(*args, **kwargs)
+        return convolution(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(F, "conv2d", failing)
+        replace_convolution(patch, failing)
         yield calls
 
 

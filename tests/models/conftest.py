@@ -56,7 +56,7 @@ class Work(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten.convolution.default:
+        if func in (torch.ops.aten.convolution.default, torch.ops.aten.mkldnn_convolution.default):
             self.done += out.numel() * args[1][0].numel()
         return out
 

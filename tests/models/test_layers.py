@@ -173,15 +173,18 @@ def test_peak_is_no_less_than_what_is_really_held(
     assert 0 < live.most <= slack * layer.peak(rows, columns, 4)
 
 
-def test_convolutions_pad_by_themselves_unless_a_border_needs_it() -> None:
-    """Inside a plane nothing is copied for padding: that is what the peak counts on."""
+def test_convolutions_pad_by_themselves_unless_a_stride_forbids_it() -> None:
+    """Nothing is copied for padding where the kernel can do it, with an element to be left out."""
     layer = conv(4, 4)
     inside = layer.span(Interval(4, 8), 20)
     whole = layer.span(Interval(0, 20), 20)
     corner = layer.span(Interval(0, 8), 20)
     assert layer.peak(inside, inside, 4) == 4 * (6 * 6 + 4 * 4)
     assert layer.peak(whole, whole, 4) == 4 * (20 * 20 + 20 * 20)
-    assert layer.peak(corner, corner, 4) == 4 * (9 * 9 + 10 * 10 + 8 * 8)
+    assert layer.peak(corner, corner, 4) == 4 * (9 * 9 + 9 * 9)
+    halving = conv(4, 4, stride=2)
+    end = halving.span(Interval(4, 11), 21)
+    assert halving.peak(end, end, 4) == 4 * (14 * 14 + 15 * 15 + 7 * 7)
 
 
 def test_numbering_is_that_of_a_sequential() -> None:

@@ -69,29 +69,6 @@ sizes = st.builds(Size, *[st.integers(1, 20)] * 2)
 
 
 @properties
-@given(sizes, sizes, st.lists(sizes, max_size=2), st.integers(1, 3))
-def test_nested_tiles_make_up_the_tiles_around_them(
-    cells: Size, tile: Size, inner: list[Size], cell: int
-) -> None:
-    grid = Grid.of(cells, tile, cell, tuple(inner))
-    tiles = list(grid)
-    for level in range(len(inner) + 1):
-        count = np.zeros((cell * cells.height, cell * cells.width), int)
-        for region in tiles:
-            count[region.y.start : region.y.stop, region.x.start : region.x.stop] += 1
-        assert (count == 1).all()
-        rows, columns = grid.pieces(level)
-        assert set(tiles) == {Region(y, x).scale(cell) for y in rows for x in columns}
-        most = grid.largest(level)
-        assert max(region.y.size for region in tiles) == most.height * cell
-        assert max(region.x.size for region in tiles) == most.width * cell
-        if level < len(inner):
-            tiles = [part for tile in tiles for part in grid.inside(tile, level + 1)]
-    assert len(tiles) == grid.innermost_count
-    assert grid.innermost == grid.largest(len(inner))
-
-
-@properties
 @given(sizes, sizes)
 def test_evened_tiles_have_one_size_and_hold_what_they_held(cells: Size, tile: Size) -> None:
     grid = Grid.of(cells, tile)
@@ -169,15 +146,6 @@ def test_a_plan_of_one_tile_is_undivided_and_one_frame_is_singular() -> None:
     assert str(a_plan(frames=None)).startswith("decode frames as they come of ")
 
 
-def test_a_plan_of_nested_tiles_tells_of_those_that_come_out_and_of_those_around() -> None:
-    grid = Grid.of(Size(128, 96), Size(128, 96), 8, inner=(Size(64, 64), Size(32, 32)))
-    plan = a_plan(passes=(PassPlan(grid, work=110, peak_elements=1, peak_bytes=1 << 20),))
-    around = "(their first layers in 4 of 48x64, in 1 of 96x128)"
-    assert f": 16 exact tiles of up to 24x32 latents {around};" in str(plan)
-    assert (plan.tiles, plan.tile) == (16, Size(32, 24))
-    assert plan.to_json()["outer_tiles"] == [[128, 96], [64, 48]]
-
-
 def test_the_plan_tells_of_passes_batches_encoding_and_blending() -> None:
     plan = a_plan()
     assert "48x64 latents, in 2 passes; " in str(replace(plan, passes=plan.passes * 2))
@@ -211,7 +179,6 @@ def test_the_plan_is_plain_json() -> None:
         "pixels": [1024, 768],
         "tile": [64, 48],
         "tiles": 4,
-        "outer_tiles": [],
         "overlap": "exact",
         "passes": 1,
         "batch": 1,

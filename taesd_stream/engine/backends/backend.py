@@ -9,13 +9,13 @@ from torch import Tensor
 
 from taesd_stream.models.layers import Span
 from taesd_stream.models.memory import Memory
-from taesd_stream.models.passes import Level
+from taesd_stream.models.passes import Pass
 
 __all__ = ["Backend", "Kernel"]
 
 
 class Kernel(Protocol):
-    """A run of layers, ready to be computed for tiles."""
+    """The layers of a pass, ready to be computed for tiles."""
 
     def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory, /) -> Tensor:
         """The output over the spans' ``want``, from a tile, (n, C, h, w), over their ``have``."""
@@ -30,11 +30,11 @@ class Backend(Protocol):
 
     evens_tiles: bool
 
-    def kernel(self, level: Level, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
-        """The kernel of a level for the tiles of a grid.
+    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+        """The kernel of a pass for the tiles of a grid.
 
         Args:
-            level: The layers.
+            each: The pass.
             rows: What tiles will ask for along the height, whatever they ask for along the width.
             columns: The same along the width. Other tasks may come, and take longer at first.
         """

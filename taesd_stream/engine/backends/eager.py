@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from taesd_stream.engine.backends.backend import Kernel
 from taesd_stream.models.layers import Span
-from taesd_stream.models.passes import Level
+from taesd_stream.models.passes import Pass
 
 __all__ = ["EagerBackend"]
 
@@ -16,6 +16,6 @@ class EagerBackend:
 
     evens_tiles = False
 
-    def kernel(self, level: Level, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
         """The layers themselves."""
-        return level.body
+        return each.body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -17,7 +18,7 @@ from taesd_stream.engine.backends.backend import Kernel
 from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
 from taesd_stream.models.layers import Span
 from taesd_stream.models.memory import Memory
-from taesd_stream.models.passes import Level
+from taesd_stream.models.passes import Pass
 
 __all__ = ["OpenVinoBackend"]
 
@@ -44,6 +45,18 @@ def _place(span: Span, up: int) -> _Place:
     )
 
 
+@lru_cache(maxsize=1)
+def openvino_core() -> ov.Core:
+    """OpenVINO itself, once for the process and never let go.
+
+    Its CPU plugin gives the thread that loads it another stack for signals and, when the last that
+    was compiled with it is gone, sets back the one from before. Of two that do not go in the
+    reverse order of their coming, the later sets back what the earlier has freed, and the next
+    Ctrl-C ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    return ov.Core()
+
+
 class OpenVinoBackend:
     """Compiles the layers of one network for every kind of tile.
 
@@ -64,8 +77,8 @@ class OpenVinoBackend:
         cache: Path | None = None,
         recipes: Mapping[torch.nn.Module, Recipe] | None = None,
     ) -> None:
-        self._core = ov.Core()
-        self._kept: dict[Level, _Kernel] = {}
+        self._core = openvino_core()
+        self._kept: dict[Pass, _Kernel] = {}
         self._recipes = recipes or {}
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": _HINTS[dtype],
@@ -76,19 +89,19 @@ class OpenVinoBackend:
         if cache is not None:
             self._options["CACHE_DIR"] = str(cache)
 
-    def kernel(self, level: Level, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
-        """The kernel of a level for the tiles of a grid; it is compiled when it is first run.
+    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+        """The kernel of a pass for the tiles of a grid; it is compiled when it is first run.
 
-        The last one of every level is kept, with the memory for its activations, for the next
+        The last one of every pass is kept, with the memory for its activations, for the next
         picture of that size.
         """
         expected = tuple(rows), tuple(columns)
-        kept = self._kept.get(level)
+        kept = self._kept.get(each)
         if kept is None or kept.expected != expected:
-            self._kept.pop(level, None)  # before there is another
-            layers = _Layers(level, self._recipes.get(level.body, Recipe()))
-            self._kept[level] = _Kernel(self._core, self._options, layers, *expected)
-        return self._kept[level]
+            self._kept.pop(each, None)  # before there is another
+            layers = _Layers(each, self._recipes.get(each.body, Recipe()))
+            self._kept[each] = _Kernel(self._core, self._options, layers, *expected)
+        return self._kept[each]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +121,14 @@ class _Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """What is compiled: a level and how its layers are rounded."""
+    """What is compiled: a pass and how its layers are rounded."""
 
-    level: Level
+    each: Pass
     recipe: Recipe
 
 
 class _Kernel:
-    """A level's layers, compiled for the kinds of tiles of a grid, and for others as needed."""
+    """The layers of a pass, compiled for the kinds of tiles of a grid, and for others as needed."""
 
     def __init__(
         self,
@@ -126,15 +139,15 @@ class _Kernel:
         columns: tuple[Span, ...],
     ) -> None:
         self._core, self._options = core, options
-        self._level, self._recipe = layers.level, layers.recipe
+        self._each, self._recipe = layers.each, layers.recipe
         self.expected = rows, columns
-        self._up = self._level.body.out_size(1)
+        self._up = self._each.body.out_size(1)
         self._compiled: dict[int, list[_Compiled]] = {}
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
     def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
         kind = self._kind((rows, columns))
-        channels = self._level.body.out_channels(self._level.channels)
+        channels = self._each.body.out_channels(self._each.channels)
         made = torch.empty(tile.shape[0], channels, rows.want.size, columns.want.size)
         with self._alone:
             compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
@@ -163,7 +176,7 @@ class _Kernel:
         return self._compiled[batch][-1]
 
     def _compile(self, batch: int, tasks: Mapping[tuple[_Place, _Place], Task]) -> _Compiled:
-        body, channels = self._level.body, self._level.channels
+        body, channels = self._each.body, self._each.channels
         build = switch_of(body, tuple(tasks.values()), batch, channels, self._recipe)
         shape = tuple(build.get_parameters()[-1].get_shape())
         request = self._core.compile_model(build, "CPU", self._options).create_infer_request()
