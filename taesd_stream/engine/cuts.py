@@ -23,7 +23,7 @@ _LARGEST_FROM_BYTES = 160 << 20
 _LARGE_COSTS = 0.15
 # What it takes to begin with a layer for a tile, in multiply-adds in float32 that could be done
 # meanwhile; in 16 bits twice as many could.
-_LAYER_COSTS = 60_000_000
+_LAYER_COSTS = {"torch": 60_000_000, "openvino": 10_000_000}
 # The C library keeps freed blocks of less than 32 MiB for reuse, in pieces that do not fit each
 # other. Resident memory was measured above what tensors held: at small tiles by 3.6 times that, at
 # larger ones by 105 MiB and 1.2 times that, never by more than 300 MiB.
@@ -125,7 +125,8 @@ class Cutter:
         return self._settings.dtype.itemsize
 
     def _relative_seconds(self, figures: PassFigures, layers: int) -> float:
-        begun = figures.tiles * layers * _LAYER_COSTS * 4 // self._item_bytes
+        each = _LAYER_COSTS[self._settings.backend] * 4 // self._item_bytes
+        begun = figures.tiles * layers * each
         return begun + figures.work * (1 + self._slowdown(figures.live * self._item_bytes))
 
     def _slowdown(self, live_bytes: int) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -43,25 +42,3 @@ class LiveElements(TorchDispatchMode):
 def live_elements() -> Callable[[Tensor], LiveElements]:
     """``with live_elements(tensor) as live``: ``live.most`` elements were held at once."""
     return LiveElements
-
-
-class Work(TorchDispatchMode):
-    """Counts what convolutions multiply."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.done = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func in (torch.ops.aten.convolution.default, torch.ops.aten.mkldnn_convolution.default):
-            self.done += out.numel() * args[1][0].numel()
-        return out
-
-
-@pytest.fixture(scope="session")
-def counted_work() -> Callable[[], Work]:
-    """``with counted_work() as work``: ``work.done`` multiply-adds were made."""
-    return Work

@@ -23,6 +23,7 @@ from taesd_stream.models.layers import (
 )
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
+from tests.convolution import counted_work
 from tiling import Interval
 
 properties = settings(max_examples=60, deadline=None, derandomize=True)
@@ -137,9 +138,7 @@ def test_a_part_is_cut_from_the_whole(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 @settings(properties, max_examples=10)
 @given(data=st.data())
-def test_work_is_what_the_convolutions_multiply(
-    name: str, data: st.DataObject, counted_work: Callable[[], Any]
-) -> None:
+def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) -> None:
     layer = LAYERS[name]
     if "bicubic" in name:
         pytest.skip("interpolation multiplies inside one kernel, where nothing can count")

@@ -18,6 +18,7 @@ from taesd_stream.models.layers import Conv, Layer, ReLU, Span, Upsample
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.shuffles import PixelShuffle
 from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
+from tests.convolution import counted_work
 from tiling import Interval
 
 properties = settings(max_examples=30, deadline=None, derandomize=True)
@@ -279,7 +280,7 @@ def test_later_layers_take_the_steps_that_one_becomes_in_turn() -> None:
 @settings(properties, max_examples=10)
 @given(data=st.data(), together=st.sampled_from([1, 4]))
 def test_work_is_what_the_convolutions_multiply(
-    name: str, data: st.DataObject, together: int, counted_work: Callable[[], Any]
+    name: str, data: st.DataObject, together: int
 ) -> None:
     layer = LAYERS[name]
     span = layer.span(data.draw(wanted(layer.out_size(SIZE))), SIZE)
