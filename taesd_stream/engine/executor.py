@@ -36,6 +36,10 @@ __all__ = ["Executor"]
 
 _log = logging.getLogger("taesd_stream")
 
+# The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
+# so many tiles it takes no time that counts to hand them back, and the pages be given anew.
+_LONG_ROW = 48
+
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
@@ -250,6 +254,8 @@ class Executor:
         cell = stage.grid.cell
         region = self._evened(stage.grid, block.region.divide(cell)).scale(cell)
         continued = row is not None and row.goes_on_with(block)
+        if row is not None and not continued and len(stage.grid.columns) >= _LONG_ROW:
+            release(self._settings.device)
         rows, columns = stage.each.spans(region, stage.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
