@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.models.layers import Conv
+from taesd_stream.models.conv import Conv
 
 __all__ = ["Work", "convolution", "counted_work", "replace_convolution"]
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 import torch
 
 from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.global_pool import GlobalPool
 from taesd_stream.models.layers import (
-    Conv,
     Layer,
     ReLU,
     SmoothUpsample,

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from taesd_stream.models.carry import Carry, joined
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Conv, Layer, Span
+from taesd_stream.models.layers import Layer, Span
 from taesd_stream.models.memory import Memory
 from tiling import Footprint, Interval
 

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.convolve import convolve
-from taesd_stream.models.layers import Conv, Layer, Span, Upsample
+from taesd_stream.models.layers import Layer, Span, Upsample
 from taesd_stream.models.memory import Memory
 from tiling import Footprint, Interval
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from taesd_stream.models.chain import Chain
-from taesd_stream.models.layers import Conv, Layer, Span, crop
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, Span, crop
 from taesd_stream.models.memory import Memory
 from tiling import Footprint, Interval
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from taesd_stream.models.chain import Chain
-from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from taesd_stream.engine.homes import Memories, home_on
 from taesd_stream.engine.states import TileStates
 from taesd_stream.models.chain import Chain
-from taesd_stream.models.layers import Conv, Layer, ReLU, Upsample
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, ReLU, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.temporal import MemBlock, TimePool
 from tiling import Grid, Interval, Region, Size

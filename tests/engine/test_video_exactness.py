@@ -20,7 +20,8 @@ from taesd_stream.engine.homes import HomeName
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.models.chain import Chain
-from taesd_stream.models.layers import Conv, Layer, ReLU, Upsample
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, ReLU, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool

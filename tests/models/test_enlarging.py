@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.enlarging import EnlargingConv, fuse_enlarging
-from taesd_stream.models.layers import Conv, ReLU, Upsample
+from taesd_stream.models.layers import ReLU, Upsample
 from taesd_stream.models.memory import Memory
 from tiling import Interval
 

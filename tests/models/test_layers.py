@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.layers import (
-    Conv,
     Layer,
     ReLU,
     SmoothUpsample,

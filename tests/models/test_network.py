@@ -21,8 +21,9 @@ from taesd_stream.models.architectures import (
     taesd_encoder,
 )
 from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Upsample
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
 from taesd_stream.models.temporal import MemBlock

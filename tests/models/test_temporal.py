@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from taesd_stream.models.chain import Chain
-from taesd_stream.models.layers import Conv, Layer, ReLU, Span, Upsample
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, ReLU, Span, Upsample
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.shuffles import PixelShuffle
 from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool

@@ -12,8 +12,9 @@ from taesd_stream.engine.backends.backend import Backend
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import MissingExtraError
 from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.enlarging import EnlargingConv
-from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.official import cache_folder
 from taesd_stream.models.shuffles import PixelShuffle

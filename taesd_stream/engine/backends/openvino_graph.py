@@ -12,8 +12,9 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from taesd_stream.models.chain import Chain, Residual
+from taesd_stream.models.conv import Conv
 from taesd_stream.models.enlarging import EnlargingConv
-from taesd_stream.models.layers import Conv, Layer, ReLU, SoftClamp, Span, Upsample
+from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Span, Upsample
 from taesd_stream.models.shuffles import PixelShuffle
 
 __all__ = ["INPUT", "QuantizedConv", "Recipe", "Task", "graph_of", "switch_of"]
