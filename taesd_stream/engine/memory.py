@@ -132,7 +132,7 @@ def release(device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _malloc_trim() -> Callable[[int], int] | None:
-    """What gives the pages that glibc's heap keeps between blocks back; None where there is none."""
+    """What hands the pages back that glibc's heap keeps between blocks; None without glibc."""
     if sys.platform != "linux":
         return None
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
