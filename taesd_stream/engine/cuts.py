@@ -32,10 +32,12 @@ _HEAP_KEEPS_ALWAYS = 105 << 20
 _HEAP_KEEPS_LARGE = 1.2
 _HEAP_KEEPS_AT_MOST = 300 << 20
 # OpenVINO gives activations one block, which the kinds of tiles share, and every kind its weights
-# in the order that its kernels like. TAESD's decoder in float32: 52 MiB for one kind, 107 for four,
-# 250 for nine.
+# in the order that its kernels like, and room for what it makes, in float32, some three times.
+# TAESD's decoder at tiles of 16 latents: 52 MiB for one kind, 107 for four, 250 for nine; at tiles
+# of 128, in 16 bits, 482 MiB for one, 638 for four, 919 for nine.
 _OPENVINO_KEEPS_ALWAYS = 36 << 20
 _OPENVINO_KEEPS_OF_A_KIND = 22 << 20
+_OPENVINO_MAKES_ROOM = 2.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class Cutter:
             kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
             peak = figures.live + figures.left
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
-            peak_bytes += self._resident(peak * self._item_bytes, figures.kinds)
+            made = grid.tile.area * grid.cell**2 * each.out_channels
+            peak_bytes += self._resident(peak * self._item_bytes, figures.kinds, made)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
             seconds += self._relative_seconds(figures, len(each.body.layers))
             plane, held = out, kept
@@ -136,12 +139,18 @@ class Cutter:
         above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
         return _LARGE_COSTS * min(max(above, 0.0), 1.0)
 
-    def _resident(self, live_bytes: int, kinds: int) -> int:
-        """Memory that a tile's tensors occupy, with what the allocator keeps besides."""
+    def _resident(self, live_bytes: int, kinds: int, made: int) -> int:
+        """Memory that a tile's tensors occupy, with what the allocator keeps besides.
+
+        Args:
+            kinds: How many kinds of tiles there are.
+            made: Elements that the largest of them makes.
+        """
         if self._settings.device.type != "cpu":
             return live_bytes
         if self._settings.backend == "openvino":
-            return live_bytes + _OPENVINO_KEEPS_ALWAYS + kinds * _OPENVINO_KEEPS_OF_A_KIND
+            of_a_kind = _OPENVINO_KEEPS_OF_A_KIND + int(_OPENVINO_MAKES_ROOM * made * 4)
+            return live_bytes + _OPENVINO_KEEPS_ALWAYS + kinds * of_a_kind
         kept = min(
             live_bytes * _HEAP_KEEPS_SMALL,
             live_bytes * _HEAP_KEEPS_LARGE + _HEAP_KEEPS_ALWAYS,
