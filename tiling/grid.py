@@ -48,6 +48,16 @@ class Cover:
         """Cells in the longest piece."""
         return -(-self.size // len(self))
 
+    def evened(self, piece: Interval) -> Interval:
+        """A piece as long as the longest: a shorter one begins a cell earlier.
+
+        >>> cover = Cover(9, 5)
+        >>> [cover.evened(piece).start for piece in cover]
+        [0, 4]
+        """
+        is_short = piece.size == self.longest - 1 and piece.start > 0
+        return Interval(piece.start - 1, piece.stop) if is_short else piece
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -93,17 +103,12 @@ class Grid:
         >>> grid.evened(Region(Interval(0, 4), Interval(5, 9))).x
         Interval(start=4, stop=9)
         """
-        return Region(_evened(tile.y, self.rows.longest), _evened(tile.x, self.columns.longest))
+        return Region(self.rows.evened(tile.y), self.columns.evened(tile.x))
 
     @property
     def tile(self) -> Size:
         """The largest of the tiles, in cells."""
         return Size(self.rows.longest, self.columns.longest)
-
-
-def _evened(piece: Interval, longest: int) -> Interval:
-    is_short = piece.size == longest - 1 and piece.start > 0
-    return Interval(piece.start - 1, piece.stop) if is_short else piece
 
 
 @dataclass(frozen=True, slots=True)

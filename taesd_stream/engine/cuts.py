@@ -102,12 +102,11 @@ class Cutter:
     def _work_out(self, plane: Size, tile: Size) -> Cut:
         passes: list[PassPlan] = []
         seconds = 0.0
-        held = all_kept = most_kept = 0
+        held = 0
         grids = self._network.grids(plane, tile, continued=self.continued)
         for each, grid in zip(self._network.passes, grids, strict=True):
             out = each.out_plane(plane)
             figures = each.figures(plane, grid)
-            all_kept, most_kept = each.kept(plane, grid)
             kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
             peak = figures.live + figures.left
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
@@ -119,8 +118,8 @@ class Cutter:
         return Cut(
             tuple(passes),
             seconds,
-            tiles_bytes=all_kept * self._item_bytes,
-            tile_bytes=most_kept * self._item_bytes,
+            tiles_bytes=figures.kept * self._item_bytes,
+            tile_bytes=figures.most_kept * self._item_bytes,
         )
 
     @property

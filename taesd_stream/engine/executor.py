@@ -27,10 +27,11 @@ from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.global_pool import Moments, NormalisedPool
+from taesd_stream.models.layers import Span
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
 from taesd_stream.models.passes import Pass
-from tiling import Backoff, Block, Grid, Interval, Region, Size
+from tiling import Backoff, Block, Cover, Grid, Interval, Region, Size
 
 __all__ = ["Executor"]
 
@@ -186,15 +187,18 @@ class Executor:
 
     def _kernel(self, index: int, each: Pass, plane: Size, grid: Grid) -> Kernel:
         if (index, plane) not in self._kernels:
-            first = Region(next(iter(grid.rows)), next(iter(grid.columns)))
-            down = (self._evened(grid, Region(y, first.x)).y for y in grid.rows)
-            across = (self._evened(grid, Region(first.y, x)).x for x in grid.columns)
             self._kernels[index, plane] = self._backend.kernel(
                 each,
-                (each.body.span(y.scale(grid.cell), plane.height) for y in down),
-                (each.body.span(x.scale(grid.cell), plane.width) for x in across),
+                self._tasks(each, grid.rows, grid.cell, plane.height),
+                self._tasks(each, grid.columns, grid.cell, plane.width),
             )
         return self._kernels[index, plane]
+
+    def _tasks(self, each: Pass, pieces: Cover, cell: int, size: int) -> Iterator[Span]:
+        """What tiles ask for along an axis."""
+        for piece in pieces:
+            evened = pieces.evened(piece) if self._backend.evens_tiles else piece
+            yield each.body.span(evened.scale(cell), size)
 
     def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane in memory."""
@@ -251,8 +255,9 @@ class Executor:
         row: Row | None,
     ) -> Tensor:
         """What a pass makes for one tile."""
-        cell = stage.grid.cell
-        region = self._evened(stage.grid, block.region.divide(cell)).scale(cell)
+        region = block.region
+        if self._backend.evens_tiles:
+            region = stage.grid.evened(region.divide(stage.grid.cell)).scale(stage.grid.cell)
         continued = row is not None and row.goes_on_with(block)
         if row is not None and not continued and len(stage.grid.columns) >= _LONG_ROW:
             release(self._settings.device)
@@ -280,10 +285,6 @@ class Executor:
                 y, x = block.region.within(region)
                 made = made[:, :, y, x]
         return made
-
-    def _evened(self, grid: Grid, cells: Region) -> Region:
-        """A tile, in cells, made as large as the others, where the backend gains by that."""
-        return grid.evened(cells) if self._backend.evens_tiles else cells
 
     def _on_shrink(self, block: Block, left: int) -> None:
         release(self._settings.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from taesd_stream.models.chain import Chain, Kept
 from taesd_stream.models.global_pool import GlobalPool
@@ -24,6 +25,8 @@ class PassFigures:
         kinds: How many kinds of tiles there are among them, told apart by where borders are.
         live: The most elements held at once for the costliest of its tiles.
         left: The most elements that a tile leaves for the one to its right.
+        kept: Elements in the memories of all tiles between time steps.
+        most_kept: The most of these that one tile keeps.
     """
 
     work: int
@@ -31,6 +34,8 @@ class PassFigures:
     kinds: int
     live: int
     left: int
+    kept: int
+    most_kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +77,22 @@ class Pass:
         """What layers with a memory keep for a tile of the output."""
         return self.body.memories(*self.spans(tile, plane), self.channels)
 
-    def kept(self, plane: Size, grid: Grid) -> tuple[int, int]:
-        """The most elements in the memories of all tiles of a grid (first), of one (second)."""
-        total = most = 0
-        rows, columns = self._kinds(plane, grid)
-        for y, rows_alike in rows.items():
-            for x, alike in columns.items():
-                one = sum(kept.elements for kept in self.body.memories(y, x, self.channels))
-                total += one * rows_alike * alike
-                most = max(most, one)
-        return total, most
-
     def figures(self, plane: Size, grid: Grid) -> PassFigures:
         """What a grid over the output plane costs."""
         rows, columns = self._kinds(plane, grid)
         high, wide = self._extents(rows), self._extents(columns)
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
-        pairs = {(y, x) for y in rows for x in _widest(wide)}
-        pairs |= {(y, x) for y in _widest(high) for x in columns}
+        pairs = {*product(rows, self._widest(wide)), *product(self._widest(high), columns)}
+        kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
         return PassFigures(
             work=self._work(_total(high, rows), _total(wide, columns)),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
             live=max(self._tile_peak(y, x) for y, x in pairs),
             left=max(self.body.left(y, x, self.channels) for y, x in pairs),
+            kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
+            most_kept=max(kept.values()),
         )
 
     def _kinds(self, plane: Size, grid: Grid) -> tuple[Counter[Span], Counter[Span]]:
@@ -142,20 +138,29 @@ class Pass:
             densities.append(self.pool.work())
         return int(sum(d * y * x for d, y, x in zip(densities, high, wide, strict=True)))
 
+    def _kept(self, rows: Span, columns: Span) -> int:
+        return sum(kept.elements for kept in self.body.memories(rows, columns, self.channels))
+
     def _tile_peak(self, rows: Span, columns: Span) -> int:
         most = self.body.peak(rows, columns, self.channels)
         if self.pool is not None:
             most = max(most, self.pool.peak(rows.given.size * columns.given.size))
         return most
 
+    def _widest(self, extents: Mapping[Span, list[int]]) -> set[Span]:
+        """The kinds of an axis that a tile may be costliest with, whatever it is along the other.
+
+        They are the one that reads most, that of which most is computed over all layers, and that
+        which holds most where a tile is the same along both axes.
+        """
+        return {
+            max(extents, key=lambda span: (span.given.size, span.want.size)),
+            max(extents, key=lambda span: sum(extents[span])),
+            max(extents, key=lambda span: self._tile_peak(span, span)),
+        }
+
 
 def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]:
     """The extents of all pieces of an axis together."""
     each = ([extent * kinds[span] for extent in parts] for span, parts in extents.items())
     return [sum(column) for column in zip(*each, strict=True)]
-
-
-def _widest(extents: Mapping[Span, list[int]]) -> tuple[Span, Span]:
-    """The kind that reads most, and that of which most is computed over all layers."""
-    reads_most = max(extents, key=lambda span: (span.given.size, span.want.size))
-    return reads_most, max(extents, key=lambda span: sum(extents[span]))

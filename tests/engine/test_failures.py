@@ -74,6 +74,24 @@ def test_a_failure_at_any_convolution_changes_no_pixel(
         torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
 
 
+def test_half_a_tile_does_not_go_on_from_what_its_whole_has_begun(
+    model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tile that fails has taken some of what its left neighbour has left, and is cut across x."""
+    ae = model("taesd")
+    shape = (1, ae.spec.latent_channels, 1, 8)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = ae.decode(latents, tile=None)
+    with monkeypatch.context() as counting:
+        calls = install(counting, ON_CPU, lambda index: False)
+        ae.decode(latents, tile=(1, 4))
+    for failing in range(calls.calls // 2, calls.calls):
+        with monkeypatch.context() as patch:
+            install(patch, ON_CPU, lambda index, failing=failing: index == failing)
+            made = ae.decode(latents, tile=(1, 4))
+        torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
 def test_a_failure_while_encoding_or_streaming_changes_nothing_either(
     model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,10 +126,11 @@ def test_kinds_of_tiles_are_compiled_once_and_kept(
 
 def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     network = taesd_decoder(4)
+    generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
+        torch.nn.init.normal_(parameter, std=0.05, generator=generator)
     network.requires_grad_(False)
-    latents = torch.randn(1, 4, 12, 6)
+    latents = torch.randn(1, 4, 12, 6, generator=generator)
     cpu = torch.device("cpu")
 
     def decode(executor: Executor) -> Tensor:

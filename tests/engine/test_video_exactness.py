@@ -2,211 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
-
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-import taesd_stream as ts
 from taesd_stream.engine.executor import Executor
-from taesd_stream.engine.homes import HomeName
-from taesd_stream.engine.settings import Settings
-from taesd_stream.engine.states import TileStates
-from taesd_stream.models.chain import Chain
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, Upsample
 from taesd_stream.models.network import Network
-from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
-from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
-from tests.convolution import convolution, replace_convolution
-from tiling import Size
-
-Models = Callable[..., ts.AutoEncoder]
-Direction = Literal["decoder", "encoder"]
-
-properties = settings(max_examples=40, deadline=None, derandomize=True)
-ON_CPU = Settings(torch.device("cpu"), torch.float32, "torch")
-CLOSE = {"atol": 1e-5, "rtol": 1e-5}
-ON_THE_CPU = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1")
-
-
-@dataclass(frozen=True)
-class Part:
-    """One layer: what it does, its channels, and how many of what it makes or takes."""
-
-    kind: Literal["conv", "relu", "memory", "pool", "grow", "up", "shuffle", "unshuffle"]
-    cin: int
-    cout: int
-    count: int = 1
-
-
-def our_layer(part: Part) -> Layer:
-    match part.kind:
-        case "relu":
-            return ReLU()
-        case "up":
-            return Upsample(part.count)
-        case "shuffle":
-            return PixelShuffle(part.count)
-        case "unshuffle":
-            return PixelUnshuffle(part.count)
-        case "grow":
-            return TimeGrow(part.cin, part.count)
-        case "pool":
-            return TimePool(part.cin, part.count)
-        case "memory":
-            convs = [Conv(2 * part.cin, 3), ReLU(), Conv(3, part.cin, 1)]
-            return MemBlock(Chain(convs), rectified=part.count > 1)
-    return Conv(part.cin, part.cout, stride=part.count)
-
-
-def plain(part: Part, weights: Mapping[str, Tensor], video: Tensor) -> Tensor:
-    """The same on the whole video with torch's own functions."""
-    steps, channels, height, width = video.shape
-    match part.kind:
-        case "relu":
-            return video.relu()
-        case "up":
-            return F.interpolate(video, scale_factor=part.count)
-        case "shuffle":
-            return F.pixel_shuffle(video, part.count)
-        case "unshuffle":
-            padding = (0, -width % part.count, 0, -height % part.count)
-            return F.pixel_unshuffle(F.pad(video, padding, mode="replicate"), part.count)
-        case "grow":
-            grown = F.conv2d(video, weights["conv.weight"])
-            return grown.reshape(steps * part.count, channels, height, width)
-        case "pool":
-            whole = video[: steps - steps % part.count]
-            grouped = whole.reshape(-1, part.count * channels, height, width)
-            return F.conv2d(grouped, weights["conv.weight"])
-        case "memory":
-            both = torch.cat([video, torch.cat([torch.zeros_like(video[:1]), video[:-1]])], dim=1)
-            inner = F.conv2d(both, weights["conv.0.weight"], weights["conv.0.bias"], padding=1)
-            made = F.conv2d(inner.relu(), weights["conv.2.weight"], weights["conv.2.bias"]) + video
-            return made.relu() if part.count > 1 else made
-    return F.conv2d(video, weights["weight"], weights["bias"], part.count, padding=1)
-
-
-def plain_network(parts: Sequence[Part], network: Network, video: Tensor) -> Tensor:
-    state = network.state_dict()
-    for number, part in enumerate(parts):
-        prefix = f"{number}."
-        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        video = plain(part, own, video)
-    return video
-
-
-def network_of(parts: Sequence[Part]) -> Network:
-    network = Network(dict(enumerate(map(our_layer, parts))), parts[0].cin)
-    generator = torch.Generator().manual_seed(len(parts))
-    for parameter in network.parameters():
-        nn.init.uniform_(parameter, -0.5, 0.5, generator=generator)
-    return network.requires_grad_(False)
-
-
-@st.composite
-def architectures(draw: st.DrawFn, direction: Direction) -> list[Part]:
-    """A small network of layers that look back, and enlarge (or shrink) in time and space."""
-    width = draw(st.integers(1, 3))
-    parts: list[Part] = []
-    if direction == "encoder" and draw(st.booleans()):
-        parts.append(Part("unshuffle", width, 4 * width, 2))
-        width *= 4
-    for stage in range(draw(st.integers(1, 3))):
-        wider = draw(st.integers(1, 3))
-        if direction == "encoder":
-            parts.append(Part("pool", width, width, draw(st.integers(1, 3))))
-            parts.append(Part("conv", width, wider, draw(st.integers(1, 2))))
-            width = wider
-        blocks = draw(st.integers(0 if stage else 1, 2))
-        parts += [Part("memory", width, width, draw(st.integers(1, 2))) for _ in range(blocks)]
-        if direction == "decoder":
-            several = [Part("grow", width, width, draw(st.integers(1, 3)))]
-            enlarged = [Part("up", width, width, 2)] * draw(st.integers(0, 1))
-            parts += [*several, *enlarged] if draw(st.booleans()) else [*enlarged, *several]
-            parts += [Part("conv", width, wider), Part("relu", wider, wider)]
-            width = wider
-    if direction == "decoder" and draw(st.booleans()):
-        return [*parts, Part("conv", width, 4), Part("shuffle", 4, 1, 2)]
-    return [*parts, Part("conv", width, 2)]
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a few steps are computed."""
-
-    steps: int
-    tile: Size
-    batch: int
-    segment: int | None
-    home: HomeName
-    moves: bool
-    """Whether what is remembered is first taken out and put into another video's place."""
-
-
-sizes = st.builds(Size, st.integers(1, 5), st.integers(1, 5))
-ways = st.builds(
+from tests.engine.video_networks import (
+    CLOSE,
+    ON_CPU,
+    Direction,
     Way,
-    steps=st.integers(1, 5),
-    tile=sizes,
-    batch=st.integers(1, 3),
-    segment=st.one_of(st.none(), st.integers(1, 4)),
-    home=st.sampled_from(["device", "scratch"]),
-    moves=st.booleans(),
+    a_video,
+    architectures,
+    computed,
+    network_of,
+    plain_network,
+    properties,
+    sides_of,
+    sizes,
+    ways,
 )
-
-
-def computed(network: Network, video: Tensor, course: Sequence[Way]) -> Tensor:
-    """The video, some steps after the other, each its own way; the rest at once at the end."""
-    plane = Size(*video.shape[2:])
-    made = network.out_plane(plane)
-    up, down = network.rate
-    out = torch.full((len(video) * up // down, network.out_channels, *_sides(made)), torch.nan)
-    rest = Way(len(video), plane, 3, None, "device", False)
-    states: TileStates | None = None
-    at = 0
-    for way in [*course, rest]:
-        steps = video[at : at + way.steps]
-        if not len(steps):
-            break
-        executor = Executor(network, ON_CPU, way.tile, way.batch, way.segment)
-        states = _states_for(executor, plane, way, states)
-        first = at * up // down
-        for block, tile in executor.run(steps, states):
-            there, y, x = block.slices
-            place = out[first + there.start : first + there.stop, :, y, x]
-            assert place.isnan().all()  # nothing is made twice
-            place.copy_(tile)
-        at += len(steps)
-    return out
-
-
-def _sides(size: Size) -> tuple[int, int]:
-    return size.height, size.width
-
-
-def _states_for(
-    executor: Executor, plane: Size, way: Way, before: TileStates | None
-) -> TileStates | None:
-    if before is not None and not way.moves:
-        return before
-    states = executor.states(plane, way.home)
-    if before is not None and states is not None:
-        states.begin_with(before.whole(), before.at)
-    return states
-
-
-def a_video(network: Network, steps: int, plane: Size) -> Tensor:
-    generator = torch.Generator().manual_seed(steps)
-    return torch.randn(steps, network.channels, *_sides(plane), generator=generator)
+from tiling import Size
 
 
 @pytest.mark.parametrize("direction", ["decoder", "encoder"])
@@ -234,118 +53,6 @@ def _undivided(network: Network, video: Tensor) -> list[Tensor]:
     up, down = network.rate
     return [tile for _, tile in run] or [
         torch.zeros(
-            len(video) * up // down, network.out_channels, *_sides(network.out_plane(plane))
+            len(video) * up // down, network.out_channels, *sides_of(network.out_plane(plane))
         )
     ]
-
-
-@contextmanager
-def memory_runs_out(fails: Callable[[int], bool]) -> Iterator[list[int]]:
-    """Convolutions of these numbers fail; the list yielded holds all numbers so far."""
-    calls = list[int]()
-
-    def failing(*args: Any, **kwargs: Any) -> Tensor:
-        calls.append(len(calls))
-        if fails(calls[-1]):
-            raise ON_THE_CPU.with_traceback(None)
-        return convolution(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        replace_convolution(patch, failing)
-        yield calls
-
-
-SMALL: dict[Direction, list[Part]] = {
-    "decoder": [
-        Part("conv", 2, 3),
-        Part("memory", 3, 3, 2),
-        Part("grow", 3, 3, 2),
-        Part("up", 3, 3, 2),
-        Part("conv", 3, 2),
-        Part("memory", 2, 2),
-        Part("conv", 2, 1),
-    ],
-    "encoder": [
-        Part("conv", 2, 3),
-        Part("pool", 3, 3, 2),
-        Part("conv", 3, 3, 2),
-        Part("memory", 3, 3, 2),
-        Part("pool", 3, 3, 2),
-        Part("conv", 3, 2),
-    ],
-}
-
-
-@pytest.mark.parametrize("home", ["device", "scratch"])
-@pytest.mark.parametrize(
-    ("tile", "batch", "segment"),
-    [
-        (Size(9, 9), 1, None),
-        (Size(9, 9), 3, 4),
-        (Size(2, 3), 1, 2),
-        (Size(2, 3), 2, 3),
-        (Size(3, 3), 2, None),
-    ],
-    ids=["undivided", "undivided in segments", "tiles", "tiles in batches", "tile by tile"],
-)
-@pytest.mark.parametrize("direction", ["decoder", "encoder"])
-def test_memory_that_runs_out_at_any_convolution_changes_nothing(
-    direction: Direction, tile: Size, batch: int, segment: int | None, home: HomeName
-) -> None:
-    """Tiles are cut in the middle of a video and of a segment; the next steps begin with them."""
-    parts = SMALL[direction]
-    network = network_of(parts)
-    plane = Size(4, 5) if direction == "decoder" else Size(8, 9)
-    video = a_video(network, 9, plane)
-    expected = plain_network(parts, network, video)
-    course = [Way(steps, tile, batch, segment, home, False) for steps in (1, 7)]
-    with memory_runs_out(lambda call: False) as calls:
-        computed(network, video, course)
-    for first in range(0, len(calls) - 20, max(1, len(calls) // 8)):
-        # Once, twice in a row, and again after a while: three sizes of tiles in one video.
-        for failing in ({first}, {first, first + 1}, {first, first + 17}):
-            with memory_runs_out(failing.__contains__) as tried:
-                made = computed(network, video, course)
-            assert len(tried) > first
-            torch.testing.assert_close(made, expected, **CLOSE)
-
-
-@properties
-@given(
-    direction=st.sampled_from(["decoder", "encoder"]),
-    course=st.lists(ways, min_size=1, max_size=3),
-    failing=st.sets(st.integers(0, 150), min_size=1, max_size=5),
-)
-def test_memory_that_runs_out_again_and_again_changes_nothing_either(
-    direction: Direction, course: list[Way], failing: set[int]
-) -> None:
-    parts = SMALL[direction]
-    network = network_of(parts)
-    video = a_video(network, 9, Size(5, 5) if direction == "decoder" else Size(9, 10))
-    expected = plain_network(parts, network, video)
-    with memory_runs_out(failing.__contains__):
-        try:
-            made = computed(network, video, course)
-        except ts.OutOfMemoryError:
-            return  # it ran out at a tile that cannot be cut
-    torch.testing.assert_close(made, expected, **CLOSE)
-
-
-@pytest.mark.parametrize("name", ["taesdv", "taehv"])
-def test_a_model_out_of_memory_in_mid_video_makes_the_same_video(name: str, model: Models) -> None:
-    ae = model(name)
-    generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(1, 3, ae.spec.latent_channels, 2, 3, generator=generator)
-    images = torch.rand(1, 5, 3, 16, 24, generator=generator)
-    expected, encoded = ae.decode(latents, tile=None), ae.encode(images, tile=None)
-    frames = list(ae.stream(latents[0], tile=None))
-    for failing in ({25}, {60, 61}, {35, 90}):
-        with memory_runs_out(failing.__contains__):
-            made = ae.decode(latents, tile=2)
-        torch.testing.assert_close(made, expected, **CLOSE)
-        with memory_runs_out(failing.__contains__):
-            streamed = list(ae.stream(iter(latents[0]), tile=(2, 3)))
-        for ours, theirs in zip(streamed, frames, strict=True):
-            assert abs(ours.astype(int) - theirs).max() <= 1
-        with memory_runs_out(failing.__contains__):
-            torch.testing.assert_close(ae.encode(images, tile=None), encoded, atol=1e-4, rtol=1e-4)

@@ -46,7 +46,7 @@ def _place(span: Span, up: int) -> _Place:
 
 
 @lru_cache(maxsize=1)
-def openvino_core() -> ov.Core:
+def _openvino_core() -> ov.Core:
     """OpenVINO itself, once for the process and never let go.
 
     Its CPU plugin gives the thread that loads it another stack for signals and, when the last that
@@ -77,7 +77,7 @@ class OpenVinoBackend:
         cache: Path | None = None,
         recipes: Mapping[torch.nn.Module, Recipe] | None = None,
     ) -> None:
-        self._core = openvino_core()
+        self._core = _openvino_core()
         self._kept: dict[Pass, _Kernel] = {}
         self._recipes = recipes or {}
         self._options: dict[str, object] = {

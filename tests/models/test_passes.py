@@ -1,0 +1,100 @@
+"""What passes cost, found from the few kinds of tiles that differ, against all tiles one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
+from taesd_stream.models.network import Network
+from taesd_stream.models.video_architectures import (
+    taehv_decoder,
+    taehv_encoder,
+    taehv_super_decoder,
+    taesdv_decoder,
+)
+from tiling import Size
+
+
+@pytest.mark.parametrize(
+    "network", [taesd_decoder(4), taesd_encoder(4), taesd_decoder(4, pool=True)]
+)
+def test_nothing_is_computed_twice_along_a_row_that_goes_on(network: Network) -> None:
+    plane = Size(6, 45) if network.scale[1] == 1 else Size(61, 360)
+    undivided = network.grids(plane, Size(99, 99))
+    for width in (1, 4, 7):
+        plane_in = plane
+        grids = network.grids(plane, Size(99, width), continued=True)
+        apart = network.grids(plane, Size(99, width))
+        for index, each in enumerate(network.passes):
+            assert len(grids[index]) == -(-45 // width)
+            least = each.figures(plane_in, undivided[index]).work
+            work = each.figures(plane_in, grids[index]).work
+            # Windows that make two elements are begun twice where a tile ends between these.
+            assert least <= work <= least * (1 + 0.16 / width)
+            twice = each.figures(plane_in, apart[index]).work
+            assert work < twice or len(each.body.layers) <= 3  # one convolution has no halo
+            plane_in = each.out_plane(plane_in)
+
+
+@pytest.mark.parametrize("continued", [False, True])
+@pytest.mark.parametrize("tile", [1, 2, 3, 5, 8, 10, 13])
+@pytest.mark.parametrize(
+    "network", [taesd_decoder(4), taesd_encoder(4), taesd_decoder(4, pool=True)]
+)
+def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
+    network: Network, tile: int, continued: bool
+) -> None:
+    """Work and peak are found from the few kinds of tiles that differ; here from all of them."""
+    plane = Size(45, 27) if network.scale[1] == 1 else Size(201, 123)
+    grids = network.grids(plane, Size(tile, tile), continued=continued)
+    for each, grid in zip(network.passes, grids, strict=True):
+        made = each.out_plane(plane)
+        work = peak = left = 0
+        densities = list(each.body.densities(each.channels))
+        for region in grid:
+            clipped = region.clip(made)
+            rows = each.body.span(clipped.y, plane.height)
+            columns = each.body.span(clipped.x, plane.width, continued=continued)
+            extents = zip(each.body.extents(rows), each.body.extents(columns), strict=True)
+            work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
+            peak = max(peak, each.body.peak(rows, columns, each.channels))
+            if each.pool is not None:
+                area = rows.have.size * columns.given.size
+                work += each.pool.work() * area
+                peak = max(peak, each.pool.peak(area))
+            left = max(left, each.body.left(rows, columns, each.channels))
+        figures = each.figures(plane, grid)
+        assert (figures.work, figures.live, figures.left) == (work, peak, left)
+        assert (left > 0) == (continued and len(grid.columns) > 1)
+        plane = made
+
+
+@pytest.mark.parametrize("tile", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("network", "plane"),
+    [
+        (taesdv_decoder(4), Size(45, 2)),
+        (taehv_decoder(16), Size(9, 43)),
+        (taehv_super_decoder(48), Size(22, 3)),
+        (taehv_encoder(16), Size(13, 350)),
+        (taehv_encoder(48, patch=2), Size(699, 50)),
+    ],
+    ids=["taesdv", "taehv", "super", "encoder", "encoder of patches"],
+)
+def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
+    network: Network, plane: Size, tile: int
+) -> None:
+    (only,) = network.passes
+    (grid,) = network.grids(plane, Size(tile, tile))
+    work = peak = 0
+    kept = []
+    for region in grid:
+        rows, columns = only.spans(region, plane)
+        extents = zip(only.body.extents(rows), only.body.extents(columns), strict=True)
+        densities = only.body.densities(only.channels)
+        work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
+        peak = max(peak, only.body.peak(rows, columns, only.channels))
+        kept.append(sum(each.elements for each in only.memories(region, plane)))
+    figures = only.figures(plane, grid)
+    assert (figures.work, figures.live) == (int(work), peak)
+    assert (figures.kept, figures.most_kept) == (sum(kept), max(kept))
