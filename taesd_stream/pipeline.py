@@ -248,29 +248,27 @@ class _Worker(Generic[R]):
     Attributes:
         result: What it returned.
         error: What it raised.
+        is_running: Whether it is still at work.
     """
 
     result: R
 
     def __init__(self, work: Callable[[], R], *, then: Callable[[], None]) -> None:
         self.error: BaseException | None = None
+        # Not Thread.is_alive, nor join before the end: interrupted, those of Python 3.11 take the
+        # thread for ended.
+        self.is_running = True
         self._work, self._then = work, then
         self._ended: SimpleQueue[None] = SimpleQueue()
         # A daemon, since a thread that Ctrl-C left to itself must not keep the process.
         self._thread = threading.Thread(target=self._run, name="taesd-stream", daemon=True)
         self._thread.start()
 
-    @property
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
-
     def wait(self) -> None:
         """Until it has ended, or Ctrl-C comes."""
-        # Not Thread.join: interrupted, Python 3.11's takes the thread for ended.
-        if self._thread.is_alive():
-            self._ended.get()
-            self._ended.put(None)
-            self._thread.join()
+        self._ended.get()
+        self._ended.put(None)
+        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -280,4 +278,5 @@ class _Worker(Generic[R]):
         finally:
             del self._work  # with all that it holds
             self._then()
+            self.is_running = False
             self._ended.put(None)
