@@ -13,7 +13,7 @@ from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load, outline
-from taesd_stream.engine.planner import Overlap, Tile
+from taesd_stream.engine.options import Overlap, Tile
 from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents

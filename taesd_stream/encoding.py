@@ -17,7 +17,7 @@ from taesd_stream.choosing import Model
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.planner import Overlap, Tile, TileOptions
+from taesd_stream.engine.options import Overlap, Tile, TileKeywords
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.files import video_errors_as_ours
@@ -136,7 +136,7 @@ def encode_file(
         chosen = chosen_frames(reader.frame_count, frames)
         count = None if reader.frame_count is None else len(chosen)
         _check_count(target, count)
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        options = TileKeywords(tile=tile, overlap=overlap, memory=memory)
         plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
 
         waiting = room_for(

@@ -17,7 +17,7 @@ from torch import Tensor
 from taesd_stream.choosing import AHEAD, Model, open_with_model
 from taesd_stream.delivery import Write, delivery_to, writing_behind
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.planner import Overlap, Tile, TileOptions
+from taesd_stream.engine.options import Overlap, Tile, TileKeywords
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.opening import Latents
@@ -150,7 +150,7 @@ def render(
         time_upscale=time_upscale, space_upscale=space_upscale, calibration=calibration,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        options = TileKeywords(tile=tile, overlap=overlap, memory=memory)
         plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
         check_count(out, plan.frames)
         height, width = plan.pixels.height, plan.pixels.width

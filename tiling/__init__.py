@@ -6,9 +6,11 @@ from tiling.footprint import POINTWISE, Footprint, halo, out_size, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
 from tiling.plan import MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
+from tiling.view import WHOLE, View, around
 
 __all__ = [
     "POINTWISE",
+    "WHOLE",
     "Backoff",
     "Block",
     "Cover",
@@ -20,6 +22,8 @@ __all__ = [
     "Region",
     "Size",
     "TilePlan",
+    "View",
+    "around",
     "choose_tile",
     "crops",
     "format_bytes",

@@ -17,8 +17,9 @@ class Cover:
     Equal pieces waste less halo than full ones followed by a sliver, and need less memory.
 
     Attributes:
-        size: Cells along the axis.
+        size: Cells to cover.
         tile: The most cells in a piece.
+        start: The first of them.
 
     >>> [piece.size for piece in Cover(65, 64)]
     [33, 32]
@@ -26,6 +27,7 @@ class Cover:
 
     size: int
     tile: int
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.tile < 1:
@@ -37,7 +39,7 @@ class Cover:
     def __iter__(self) -> Iterator[Interval]:
         pieces = len(self)
         short, longer = divmod(self.size, pieces)
-        start = 0
+        start = self.start
         for index in range(pieces):
             stop = start + short + (index < longer)
             yield Interval(start, stop)
@@ -55,7 +57,7 @@ class Cover:
         >>> [cover.evened(piece).start for piece in cover]
         [0, 4]
         """
-        is_short = piece.size == self.longest - 1 and piece.start > 0
+        is_short = piece.size == self.longest - 1 and piece.start > self.start
         return Interval(piece.start - 1, piece.stop) if is_short else piece
 
 
@@ -82,7 +84,18 @@ class Grid:
     @classmethod
     def of(cls, cells: Size, tile: Size, cell: int = 1, *, continued: bool = False) -> Grid:
         """A grid over ``cells``, of tiles of at most ``tile`` cells."""
-        rows, columns = Cover(cells.height, tile.height), Cover(cells.width, tile.width)
+        return cls.over(Region.whole(cells), tile, cell, continued=continued)
+
+    @classmethod
+    def over(cls, cells: Region, tile: Size, cell: int = 1, *, continued: bool = False) -> Grid:
+        """A grid over a part of a plane.
+
+        >>> grid = Grid.over(Region(Interval(2, 4), Interval(0, 4)), tile=Size(1, 4))
+        >>> [tile.y.start for tile in grid]
+        [2, 3]
+        """
+        rows = Cover(cells.y.size, tile.height, cells.y.start)
+        columns = Cover(cells.x.size, tile.width, cells.x.start)
         return cls(rows, columns, cell, continued)
 
     def __len__(self) -> int:
@@ -104,6 +117,11 @@ class Grid:
         Interval(start=4, stop=9)
         """
         return Region(self.rows.evened(tile.y), self.columns.evened(tile.x))
+
+    @property
+    def bands(self) -> tuple[Interval, ...]:
+        """The rows that each row of tiles completes, from top to bottom, in elements."""
+        return tuple(piece.scale(self.cell) for piece in self.rows)
 
     @property
     def tile(self) -> Size:

@@ -131,6 +131,11 @@ class Region:
         return Size(self.y.size, self.x.size)
 
     @property
+    def xywh(self) -> tuple[int, int, int, int]:
+        """Its first column and row, its width and height."""
+        return self.x.start, self.y.start, self.x.size, self.y.size
+
+    @property
     def area(self) -> int:
         """Elements in it."""
         return self.y.size * self.x.size

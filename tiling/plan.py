@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
+from tiling.view import WHOLE, View
 
 __all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes", "plural"]
 
@@ -90,6 +91,9 @@ class TilePlan:
         budget_bytes: The memory the plan was asked to stay under.
         where: Device, dtype and backend, for the reader.
         memory: What tiles remember between time steps; None if they remember nothing.
+        view: Which part of the picture is made, and where it goes around.
+        scratch: Whether what passes leave for each other lies in a temporary file.
+        bands_bytes: Rows of finished tiles that are held until they are written.
     """
 
     model: str
@@ -106,6 +110,9 @@ class TilePlan:
     budget_bytes: int
     where: str
     memory: MemoryPlan | None = None
+    view: View = WHOLE
+    scratch: bool = False
+    bands_bytes: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -130,7 +137,7 @@ class TilePlan:
     @property
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""
-        held = self.memory.held_bytes if self.memory is not None else 0
+        held = self.memory.held_bytes if self.memory is not None else self.bands_bytes
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
@@ -139,11 +146,22 @@ class TilePlan:
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         if self.memory is not None:
             together += f", {self.memory}"
+        if self.scratch:
+            together += ", through a scratch file"
         return (
-            f"{self.action} {count} of {self.pixels} pixels with {self.model} on {self.where}:"
+            f"{self.action} {count} of {self._what()} with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"
             f" {format_bytes(self.peak_bytes)} of {format_bytes(self.budget_bytes)}"
         )
+
+    def _what(self) -> str:
+        """The picture, or which part of it."""
+        what = f"{self.pixels} pixels"
+        if self.view.crop is not None:
+            what += f" at {self.view.crop.x.start},{self.view.crop.y.start}"
+        if self.view.axes:
+            what += f", going around along {' and '.join(self.view.axes)},"
+        return what
 
     def _how_cut(self) -> str:
         grid = self.grid
@@ -176,6 +194,9 @@ class TilePlan:
             "passes": len(self.passes),
             "batch": self.batch,
             "memory": None if self.memory is None else self.memory.to_json(),
+            "scratch": self.scratch,
+            "crop": self.view.crop and self.view.crop.xywh,
+            "wrap": self.view.axes,
             "recompute": self.recompute,
             "peak_bytes": self.peak_bytes,
             "budget_bytes": self.budget_bytes,

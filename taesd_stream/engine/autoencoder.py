@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -21,9 +22,11 @@ from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.encode_stream import EncodeStream
 from taesd_stream.engine.inputs import as_pictures, as_sizes, checked_length
+from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.orders import Course
+from taesd_stream.engine.picture import PictureRun
 from taesd_stream.engine.pixels import to_array
-from taesd_stream.engine.planner import Overlap, Tile, TileOptions
+from taesd_stream.engine.planes import WindowPlane
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.windows import Window, check_enough, windows_of
 from taesd_stream.errors import InputError
@@ -48,6 +51,10 @@ class AutoEncoder:
       latents: cheaper than exact only for networks that look at the whole plane.
     - ``memory``: the budget for what the work allocates besides its result, in bytes or as text
       such as "2GiB"; "auto" is half of what is free.
+    - ``crop``: (x, y, width, height) in pixels: only that part of every picture is made, and only
+      what it depends on is computed. It equals the same part of the whole.
+    - ``wrap``: "x", "y" or "xy": along these axes pictures go around, as panoramas and seamless
+      textures do; where the network would read zeros past a border, it reads the opposite side.
 
     Attributes:
         spec: The model in figures.
@@ -68,10 +75,8 @@ class AutoEncoder:
         self,
         z: Tensor,
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> Tensor:
         """Pictures from latents.
 
@@ -92,24 +97,22 @@ class AutoEncoder:
         decoder = self._need("decoder")
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         if not decoder.network.memories:
-            out = run_pictures(decoder, checked.flatten(0, -4), options, on_tile)
+            out = run_pictures(decoder, checked.flatten(0, -4), wanted, on_tile)
             return out.clamp_(0, 1).view(*checked.shape[:-3], *out.shape[1:])
         timing = self.spec.timing
         clips = checked if checked.dim() == 5 else checked[:, None]
         check_enough(self.spec, clips.shape[1])
-        made = [decode_clip(decoder, timing, clip, options, on_tile).clamp_(0, 1) for clip in clips]
+        made = [decode_clip(decoder, timing, clip, wanted, on_tile).clamp_(0, 1) for clip in clips]
         return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def encode(
         self,
         x: Tensor,
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> Tensor:
         """Latents from pictures.
 
@@ -130,9 +133,9 @@ class AutoEncoder:
         encoder = self._need("encoder")
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         if not encoder.network.memories:
-            out = run_pictures(encoder, checked.flatten(0, -4), options, on_tile)
+            out = run_pictures(encoder, checked.flatten(0, -4), wanted, on_tile)
             return out.view(*checked.shape[:-3], *out.shape[1:])
         timing = self.spec.encode_timing
         if checked.dim() == 4 and timing.latents(1) != 1:
@@ -141,7 +144,7 @@ class AutoEncoder:
                 f" {timing.latents(1)} latents of one picture; found {tuple(x.shape)}"
             )
         clips = checked if checked.dim() == 5 else checked[:, None]
-        made = [encode_clip(encoder, timing, clip, options, on_tile) for clip in clips]
+        made = [encode_clip(encoder, timing, clip, wanted, on_tile) for clip in clips]
         return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def stream(
@@ -150,10 +153,8 @@ class AutoEncoder:
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> Iterator[Frame]:
         """Frames from the latents of one video, one by one, each as soon as it is known.
 
@@ -171,7 +172,7 @@ class AutoEncoder:
         """
         images = self.stream_tensors(
             latents, frames=frames, ahead=ahead,
-            tile=tile, overlap=overlap, memory=memory, on_tile=on_tile,
+            on_tile=on_tile, **options,
         )  # fmt: skip
         return map(to_array, images)
 
@@ -181,21 +182,19 @@ class AutoEncoder:
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> Iterator[Tensor]:
         """``stream``, as (H, W, 3) tensors of bytes on the computing device.
 
         On a GPU they come before they are computed: what takes them may launch more work at once.
         """
         decoder = self._need("decoder")
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         windows = windows_of(decoder.network, self.spec, latents, frames)
         return chain.from_iterable(
             _decoded(
-                DecodeStream(decoder, self.spec, options, window, ahead=ahead, on_tile=on_tile),
+                DecodeStream(decoder, self.spec, wanted, window, ahead=ahead, on_tile=on_tile),
                 window.read(latents, ahead),
             )
             for window in windows
@@ -206,10 +205,8 @@ class AutoEncoder:
         *,
         length: int | None = None,
         state: StreamState | None = None,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> DecodeStream:
         """A video to be decoded by ``push``, for callers without an iterator.
 
@@ -228,9 +225,9 @@ class AutoEncoder:
         decoder = self._need("decoder")
         total = checked_length(length, state)
         frames = None if total is None else self.spec.timing.frames(total)
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         window = Window.whole(total, frames)
-        opened = DecodeStream(decoder, self.spec, options, window, on_tile=on_tile)
+        opened = DecodeStream(decoder, self.spec, wanted, window, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -239,10 +236,8 @@ class AutoEncoder:
         self,
         frames: Iterable[Frame],
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> Iterator[Tensor]:
         """Latents from the frames of one video, one by one, each as soon as it is known.
 
@@ -253,17 +248,46 @@ class AutoEncoder:
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        opened = self.open_encode_stream(tile=tile, overlap=overlap, memory=memory, on_tile=on_tile)
+        opened = self.open_encode_stream(on_tile=on_tile, **options)
         return _encoded(opened, frames)
+
+    def open_picture(
+        self, latents: LatentSource, index: int = 0, **options: Unpack[TileKeywords]
+    ) -> PictureRun:
+        """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
+
+        Args:
+            latents: What ``open_latents`` returned for anything but an iterator.
+            index: Which of them.
+
+        Raises:
+            InputError: It is none for this model, an option is wrong, or nothing fits the budget.
+
+        >>> import taesd_stream as ts
+        >>> latents = ts.open_latents(torch.zeros(4, 20, 30))
+        >>> picture = ts.load("latent2rgb", device="cpu").open_picture(latents, tile=(10, 30))
+        >>> [(region.y, tile.shape) for region, tile in picture.tiles()][1]
+        (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
+        """
+        decoder = self._need("decoder")
+        if decoder.network.memories:
+            raise InputError(
+                f"picture: expected a model for pictures, found {self.spec.name}, which decodes"
+                " videos; stream its frames"
+            )
+        as_sizes(
+            (latents.channels, latents.height, latents.width),
+            self.spec.latent_channels,
+            f"{self.spec.name} to decode",
+        )
+        return PictureRun(decoder, WindowPlane(latents, index), TileOptions(**options))
 
     def open_encode_stream(
         self,
         *,
         state: StreamState | None = None,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
         on_tile: OnTile | None = None,
+        **options: Unpack[TileKeywords],
     ) -> EncodeStream:
         """A video to be encoded by ``push``, for callers without an iterator.
 
@@ -273,9 +297,9 @@ class AutoEncoder:
         Raises:
             InputError: The state is another model's.
         """
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         course = Course(steps=None, pictures=None, ahead=1)
-        opened = EncodeStream(self._need("encoder"), self.spec, options, course, on_tile)
+        opened = EncodeStream(self._need("encoder"), self.spec, wanted, course, on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -286,9 +310,7 @@ class AutoEncoder:
         *,
         action: str = "decode",
         frames: int | None = None,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
+        **options: Unpack[TileKeywords],
     ) -> TilePlan:
         """What ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
 
@@ -305,8 +327,8 @@ class AutoEncoder:
         coder = self._need(f"{action}r")
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
         course = tensor_course(self.spec, coder.network, sizes[:-3], action, frames)
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
-        return coder.plan(Size(*sizes[-2:]), course, options)
+        wanted = TileOptions(**options)
+        return coder.plan(Size(*sizes[-2:]), course, wanted)
 
     def plan_stream(
         self,
@@ -314,9 +336,7 @@ class AutoEncoder:
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
+        **options: Unpack[TileKeywords],
     ) -> TilePlan:
         """What ``stream`` will do with latents that were opened.
 
@@ -325,9 +345,9 @@ class AutoEncoder:
         """
         decoder = self._need("decoder")
         windows = windows_of(decoder.network, self.spec, latents, frames)
-        options = TileOptions(tile=tile, overlap=overlap, memory=memory)
+        wanted = TileOptions(**options)
         plane = Size(latents.height, latents.width)
-        plan = decoder.plan(plane, windows[0].course(ahead), options)
+        plan = decoder.plan(plane, windows[0].course(ahead), wanted)
         counts = [window.frame_count for window in windows]
         known = [count for count in counts if count is not None]
         return replace(plan, frames=sum(known) if len(known) == len(counts) else None)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.planes import Plane
 from taesd_stream.engine.states import TileStates
-from tiling import Block, Interval, Size, TilePlan, windows
+from tiling import Block, Interval, Region, Size, TilePlan, windows
 
 __all__ = ["blended_tiles"]
 
@@ -18,7 +19,7 @@ __all__ = ["blended_tiles"]
 def blended_tiles(
     executor: Executor,
     plan: TilePlan,
-    source: Tensor,
+    source: Plane,
     made: Size,
     states: Sequence[TileStates | None],
 ) -> Iterator[tuple[Block, Tensor]]:
@@ -30,7 +31,7 @@ def blended_tiles(
     Args:
         executor: Runs the crops.
         plan: A plan whose overlap is a number.
-        source: The network's input, (N, C, h, w).
+        source: The network's input.
         made: Height and width of the output.
         states: What each crop remembers of earlier steps, crop by crop in reading order.
 
@@ -39,14 +40,14 @@ def blended_tiles(
     """
     rows, columns = plan.crops
     up, down = executor.scale
-    plane = Size(*source.shape[2:])
+    plane = source.size
     high = _weights(rows, made.height, up, int(plan.overlap))
     wide = _weights(columns, made.width, up, int(plan.overlap))
     parts = product(zip(rows, high, strict=True), zip(columns, wide, strict=True))
     for ((row, row_weight), (column, column_weight)), kept in zip(parts, states, strict=True):
         y = row.scale(down).clip(0, plane.height)
         x = column.scale(down).clip(0, plane.width)
-        crop = source[:, :, y.start : y.stop, x.start : x.stop]
+        crop = source.read(Block(Interval(0, source.frames), Region(y, x)))
         for block, tile in executor.run(crop, kept):
             _, in_y, in_x = block.slices
             weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)

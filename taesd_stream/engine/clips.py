@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.orders import Course
-from taesd_stream.engine.planner import TileOptions
 from taesd_stream.engine.windows import check_enough
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network

@@ -12,13 +12,15 @@ from taesd_stream.engine.blended import blended_tiles
 from taesd_stream.engine.executor import Executor
 from taesd_stream.engine.homes import HomeName
 from taesd_stream.engine.memory import default_budget, parse_bytes
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.orders import Budget, Course
-from taesd_stream.engine.planner import BudgetError, Planner, TileOptions
+from taesd_stream.engine.planes import Plane, as_plane
+from taesd_stream.engine.planner import BudgetError, Planner
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
-from tiling import Block, Region, Size, TilePlan
+from tiling import WHOLE, Block, Region, Size, TilePlan
 
 __all__ = ["Coder", "OnTile", "Run", "cut_short"]
 
@@ -58,16 +60,15 @@ class Coder:
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
         """
-        firm = options["memory"] != "auto"
-        count = parse_bytes(options["memory"]) if firm else default_budget(self.settings.device)
+        firm = options.memory != "auto"
+        count = parse_bytes(options.memory) if firm else default_budget(self.settings.device)
         budget = Budget(count, firm)
-        tile, overlap = options["tile"], options["overlap"]
         try:
-            return self._planner.plan(plane, course, tile, overlap, budget)
+            return self._planner.plan(plane, course, options, budget)
         except BudgetError:
             if self._sparing is None:
                 raise
-        return self._sparing.plan(plane, course, tile, overlap, budget)
+        return self._sparing.plan(plane, course, options, budget)
 
     def executor(self, plan: TilePlan) -> Executor:
         """What carries out a plan of this coder's."""
@@ -82,6 +83,8 @@ class Coder:
             plan.batch,
             segment,
             continued=plan.grid.continued,
+            view=plan.view,
+            scratch=plan.scratch,
             backend=backend,
         )
 
@@ -110,12 +113,13 @@ class Run:
 
     Attributes:
         plan: How they are cut.
-        made: The plane that the network makes of its input.
+        made: The plane that is made: what the network makes of its input, or part of it.
+        bands: The rows that each row of tiles completes, from top to bottom.
     """
 
     def __init__(self, coder: Coder, plan: TilePlan, plane: Size, home: HomeName | None) -> None:
         self.plan = plan
-        self.made = coder.network.out_plane(plane)
+        self.made = plan.view.made(coder.network.out_plane(plane))
         self._plane = plane
         self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
@@ -123,6 +127,7 @@ class Run:
             layer: name for name, layer in coder.network.memories.items()
         }
         self._executor = coder.executor(plan)
+        self.bands = self._executor.bands(plane)
         _, down = coder.network.scale
         self._states: list[TileStates | None] = []
         for y in plan.crops[0]:
@@ -130,11 +135,14 @@ class Run:
                 crop = Region(y, x).scale(down).clip(plane).shape
                 self._states.append(self._executor.states(crop, home) if home else None)
 
-    def tiles(self, source: Tensor, on_tile: OnTile | None) -> Iterator[tuple[Block, Tensor]]:
+    def tiles(
+        self, source: Tensor | Plane, on_tile: OnTile | None, *, first_band: int = 0
+    ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles that the next steps make, (n, C, h, w); blended ones are to be added up.
 
         Args:
             source: (N, C, h, w), the next steps.
+            first_band: The first of ``bands`` to make.
 
         Raises:
             InputError: Earlier steps were not computed to their end.
@@ -143,14 +151,16 @@ class Run:
         self._is_whole = False
         up, down = self._network.rate
         seen = self._states[0].at if self._states[0] is not None else 0
-        frames = (seen + source.shape[0]) * up // down - seen * up // down
-        area = sum(y.size * x.size for y in self.plan.crops[0] for x in self.plan.crops[1])
-        total = frames * area * self.made.area // self.plan.latents.area
-        done = 0
+        plane = as_plane(source)
+        frames = (seen + plane.frames) * up // down - seen * up // down
+        total = frames * self.made.area
+        done = self.bands[first_band].start * self.made.width if first_band else 0
         if self.plan.overlap == "exact":
-            tiles = self._executor.run(source, self._states[0])
+            tiles = self._executor.run(plane, self._states[0], first_band=first_band)
         else:
-            tiles = blended_tiles(self._executor, self.plan, source, self.made, self._states)
+            area = sum(y.size * x.size for y in self.plan.crops[0] for x in self.plan.crops[1])
+            total = total * area // self.plan.latents.area
+            tiles = blended_tiles(self._executor, self.plan, plane, self.made, self._states)
         for block, tile in tiles:
             yield block, tile
             done += block.volume
@@ -208,5 +218,10 @@ class Run:
             raise InputError(
                 "state: expected exact tiles, found blended ones, which remember each for itself;"
                 " leave overlap out"
+            )
+        if self.plan.view != WHOLE:
+            raise InputError(
+                "state: expected one of whole pictures, found a part of them, or pictures that go"
+                " around; leave crop and wrap out"
             )
         return self._states[0]

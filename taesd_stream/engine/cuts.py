@@ -8,7 +8,7 @@ from functools import lru_cache
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.network import Network
 from taesd_stream.models.passes import PassFigures
-from tiling import Grid, PassPlan, Size
+from tiling import Grid, PassPlan, Size, View
 
 __all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
 
@@ -95,19 +95,25 @@ class Cutter:
         )
         self._cut = lru_cache(maxsize=1024)(self._work_out)
 
-    def __call__(self, plane: Size, tile: Size) -> Cut:
-        """An input ``plane`` in tiles of at most ``tile`` latents."""
-        return self._cut(plane, tile)
+    def __call__(self, plane: Size, tile: Size, view: View, *, spills: bool = False) -> Cut:
+        """An input ``plane`` in tiles of at most ``tile`` latents.
 
-    def _work_out(self, plane: Size, tile: Size) -> Cut:
+        Args:
+            view: Which part of the output is made, and where planes go around.
+            spills: Whether what passes leave for each other lies in a temporary file.
+        """
+        return self._cut(plane, tile, view, spills)
+
+    def _work_out(self, plane: Size, tile: Size, view: View, spills: bool) -> Cut:
         passes: list[PassPlan] = []
         seconds = 0.0
         held = 0
-        grids = self._network.grids(plane, tile, continued=self.continued)
-        for each, grid in zip(self._network.passes, grids, strict=True):
-            out = each.out_plane(plane)
-            figures = each.figures(plane, grid)
-            kept = 0 if each is self._network.passes[-1] else out.area * each.out_channels
+        canvases = self._network.canvases(plane, tile, view, continued=self.continued)
+        for each, canvas in zip(self._network.passes, canvases, strict=True):
+            out, grid = each.out_plane(plane), canvas.grid
+            figures = each.figures(canvas.plane, grid)
+            is_last = each is self._network.passes[-1]
+            kept = 0 if is_last or spills else out.area * each.out_channels
             peak = figures.live + figures.left
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
             made = grid.tile.area * grid.cell**2 * each.out_channels

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.inputs import as_one_picture
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_array, to_bytes
-from taesd_stream.engine.planner import TileOptions
 from taesd_stream.engine.spool import Spool
 from taesd_stream.engine.windows import Window, check_enough
 from taesd_stream.errors import InputError

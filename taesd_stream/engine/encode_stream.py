@@ -11,9 +11,9 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
 from taesd_stream.engine.decode_stream import Frame
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.pixels import to_images
-from taesd_stream.engine.planner import TileOptions
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
@@ -22,16 +22,26 @@ from torch import Tensor
 from taesd_stream.engine.backends import Backend, EagerBackend, Kernel
 from taesd_stream.engine.homes import HomeName, home_on
 from taesd_stream.engine.memory import is_out_of_memory, release
+from taesd_stream.engine.planes import (
+    Plane,
+    ScratchPlane,
+    TensorPlane,
+    WritablePlane,
+    as_plane,
+    during,
+    read_around,
+)
 from taesd_stream.engine.row import Row
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
+from taesd_stream.models.canvas import Canvas
 from taesd_stream.models.global_pool import Moments, NormalisedPool
 from taesd_stream.models.layers import Span
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
 from taesd_stream.models.passes import Pass
-from tiling import Backoff, Block, Cover, Grid, Interval, Region, Size
+from tiling import WHOLE, Backoff, Block, Cover, Interval, Region, Size, View
 
 __all__ = ["Executor"]
 
@@ -47,8 +57,8 @@ class _Stage:
     """A pass over planes of one size, its tiles, and what they remember."""
 
     each: Pass
-    plane: Size
-    grid: Grid
+    canvas: Canvas
+    out: Size
     backoff: Backoff
     kernel: Kernel
     states: TileStates | None = None
@@ -68,6 +78,8 @@ class Executor:
             all there are.
         continued: Whether each tile of a row goes on where the one to its left ended; not for
             networks that remember earlier time steps, which remember every tile by itself.
+        view: Which part of the output is made, and where planes go around.
+        scratch: Whether what passes leave for each other lies in temporary files.
         backend: Who computes the layers.
     """
 
@@ -80,6 +92,8 @@ class Executor:
         segment: int | None = None,
         *,
         continued: bool = False,
+        view: View = WHOLE,
+        scratch: bool = False,
         backend: Backend | None = None,
     ) -> None:
         self._network = network
@@ -88,6 +102,8 @@ class Executor:
         self._continued = continued
         self._batch = batch
         self._segment = segment
+        self._view = view
+        self._scratch = scratch
         self._backend = backend or EagerBackend()
         self._backoffs: dict[tuple[int, int], Backoff] = {}
         self._kernels: dict[tuple[int, Size], Kernel] = {}
@@ -102,10 +118,24 @@ class Executor:
         if not self._network.memories:
             return None
         device = self._settings.device
-        return TileStates(self._network.passes[0], plane, home_on(home, device), device)
+        seen = self._canvases(plane)[0].plane
+        return TileStates(self._network.passes[0], seen, home_on(home, device), device)
+
+    def bands(self, plane: Size) -> tuple[Interval, ...]:
+        """The rows of the output that each row of tiles completes, from top to bottom."""
+        canvas = self._canvases(plane)[-1]
+        rows = (rows.shift(-canvas.made_before.height) for rows in canvas.grid.bands)
+        if self._view.crop is None:
+            return tuple(rows)
+        y = self._view.crop.y
+        return tuple(each.overlap(y).shift(-y.start) for each in rows)
 
     def run(
-        self, source: Tensor, states: TileStates | None = None
+        self,
+        source: Tensor | Plane,
+        states: TileStates | None = None,
+        *,
+        first_band: int = 0,
     ) -> Iterator[tuple[Block, Tensor]]:
         """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
 
@@ -115,6 +145,7 @@ class Executor:
             source: Pictures, or the time steps of one video in order.
             states: What tiles remember of the steps before; without it, a video begins and ends
                 here.
+            first_band: The first of ``bands`` to make.
 
         Yields:
             Which output steps and which region, and a fresh tensor of them, on the computing device
@@ -123,19 +154,23 @@ class Executor:
         Raises:
             OutOfMemoryError: Not even a tile of one latent fits.
         """
-        plane = Size(*source.shape[2:])
+        plane = as_plane(source)
         if states is None and self._network.memories:
-            states = self._once(plane, source.shape[0])
-        stages = self._stages(plane, states)
+            states = self._once(plane.size, plane.frames)
+        stages = self._stages(plane.size, states)
         began = states.at if states is not None else 0
-        for steps in _chunks(source.shape[0], self._turn(source.shape[0])):
+        for steps in _chunks(plane.frames, self._turn(plane.frames)):
             try:
-                for block, tile in self._run_chunk(stages, source[steps.start : steps.stop]):
+                for block, tile in self._run_chunk(stages, during(plane, steps), first_band):
                     if tile.shape[0] == 0:  # a layer waits for more steps
                         continue
-                    there = block.frames.shift(began + steps.start)
-                    made = self._made(there.start) - self._made(began)
-                    yield Block(Interval(made, made + tile.shape[0]), block.region), tile
+                    seen = began + steps.start + block.frames.start
+                    made = self._made(seen) - self._made(began)
+                    there = stages[-1].canvas.true_place(block.region)
+                    kept = there if self._view.crop is None else there.overlap(self._view.crop)
+                    y, x = kept.within(there)
+                    frames = Interval(made, made + tile.shape[0])
+                    yield Block(frames, self._from_crop(kept)), tile[:, :, y, x]
             except Exception as error:
                 if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
                     raise OutOfMemoryError(
@@ -146,17 +181,25 @@ class Executor:
             if states is not None:
                 states.at += steps.size
 
-    def read_by_last_pass(self, source: Tensor) -> Tensor:
+    def read_by_last_pass(self, pictures: Tensor) -> Tensor:
         """What the last pass reads of pictures, (N, C, h, w), its global branch included."""
-        stages = self._stages(Size(*source.shape[2:]), None)
-        plane, pool = self._filled(stages, source)
+        source = TensorPlane(pictures)
+        plane, pool = self._filled(self._stages(source.size, None), source)
+        whole = Block(Interval(0, plane.frames), Region.whole(plane.size))
         with torch.inference_mode():
-            return plane if pool is None else pool(plane, Interval(0, plane.shape[0]))
+            read = plane.read(whole)
+            return read if pool is None else pool(read, whole.frames)
 
     def _once(self, plane: Size, steps: int) -> TileStates:
         """What tiles remember of a video that is computed in one run."""
+        seen = self._canvases(plane)[0].plane
         home = home_on("device", self._settings.device)
-        return TileStates(self._network.passes[0], plane, home, ends_at=steps)
+        return TileStates(self._network.passes[0], seen, home, ends_at=steps)
+
+    def _from_crop(self, region: Region) -> Region:
+        """A part of the output as it lies in what is made of it."""
+        crop = self._view.crop
+        return region if crop is None else region.shift(-crop.y.start, -crop.x.start)
 
     def _turn(self, steps: int) -> int:
         """Steps after which the next tile has its turn."""
@@ -169,14 +212,18 @@ class Executor:
         up, down = self._network.rate
         return steps * up // down
 
+    def _canvases(self, plane: Size) -> list[Canvas]:
+        return self._network.canvases(plane, self._tile, self._view, continued=self._continued)
+
     def _stages(self, plane: Size, states: TileStates | None) -> list[_Stage]:
         stages = []
-        grids = self._network.grids(plane, self._tile, continued=self._continued)
-        for index, (each, grid) in enumerate(zip(self._network.passes, grids, strict=True)):
-            backoff = self._backoff(index, grid.cell)
-            kernel = self._kernel(index, each, plane, grid)
-            stages.append(_Stage(each, plane, grid, backoff, kernel, states))
+        for index, (each, canvas) in enumerate(
+            zip(self._network.passes, self._canvases(plane), strict=True)
+        ):
+            backoff = self._backoff(index, canvas.grid.cell)
+            kernel = self._kernel(index, each, canvas)
             plane = each.out_plane(plane)
+            stages.append(_Stage(each, canvas, plane, backoff, kernel, states))
         return stages
 
     def _backoff(self, index: int, cell: int) -> Backoff:
@@ -185,7 +232,8 @@ class Executor:
             Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
         )
 
-    def _kernel(self, index: int, each: Pass, plane: Size, grid: Grid) -> Kernel:
+    def _kernel(self, index: int, each: Pass, canvas: Canvas) -> Kernel:
+        grid, plane = canvas.grid, canvas.plane
         if (index, plane) not in self._kernels:
             self._kernels[index, plane] = self._backend.kernel(
                 each,
@@ -200,12 +248,14 @@ class Executor:
             evened = pieces.evened(piece) if self._backend.evens_tiles else piece
             yield each.body.span(evened.scale(cell), size)
 
-    def _run_chunk(self, stages: list[_Stage], plane: Tensor) -> Iterator[tuple[Block, Tensor]]:
-        """All passes over a few steps, every one but the last into a plane in memory."""
+    def _run_chunk(
+        self, stages: list[_Stage], plane: Plane, first_band: int
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """All passes over a few steps, every one but the last into a plane of its own."""
         plane, pool = self._filled(stages, plane)
-        yield from self._tiles(stages[-1], plane, pool)
+        yield from self._tiles(stages[-1], plane, pool, first_band)
 
-    def _filled(self, stages: list[_Stage], plane: Tensor) -> tuple[Tensor, NormalisedPool | None]:
+    def _filled(self, stages: list[_Stage], plane: Plane) -> tuple[Plane, NormalisedPool | None]:
         """What all passes but the last make, and the branch that opens the last."""
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
@@ -215,33 +265,42 @@ class Executor:
         return plane, pool
 
     def _fill(
-        self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None
-    ) -> tuple[Tensor, Moments]:
+        self, stage: _Stage, plane: Plane, pool: NormalisedPool | None
+    ) -> tuple[Plane, Moments]:
         """The plane that a pass makes, and the moments of its channels."""
-        size = stage.each.out_plane(stage.plane)
-        frames, channels = plane.shape[0], stage.each.out_channels
-        device = self._settings.device
+        channels = stage.each.out_channels
         with torch.inference_mode():
-            filled = torch.empty(
-                (frames, channels, size.height, size.width),
-                dtype=self._settings.tensor_dtype,
-                device=device,
-                memory_format=torch.channels_last,
-            )
-            moments = Moments(frames, channels, size.area, device)
+            filled = self._room(plane.frames, channels, stage.out)
+            moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
             for block, tile in self._tiles(stage, plane, pool):
-                _part(filled, block).copy_(tile)
+                filled.write(Block(block.frames, stage.canvas.true_place(block.region)), tile)
                 moments.add(block.frames, tile)
                 del tile  # else it would be held while the next one is made
         return filled, moments
 
+    def _room(self, frames: int, channels: int, size: Size) -> WritablePlane:
+        """Where a pass writes what the next one reads."""
+        dtype, device = self._settings.tensor_dtype, self._settings.device
+        if self._scratch:
+            return ScratchPlane(frames, channels, size, dtype, device)
+        return TensorPlane(
+            torch.empty(
+                (frames, channels, size.height, size.width),
+                dtype=dtype,
+                device=device,
+                memory_format=torch.channels_last,
+            )
+        )
+
     def _tiles(
-        self, stage: _Stage, plane: Tensor, pool: NormalisedPool | None
+        self, stage: _Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
-        batches = list(_chunks(plane.shape[0], self._batch))
-        blocks = (Block(steps, region) for region in stage.grid for steps in batches)
-        row = Row() if stage.grid.continued else None
+        grid = stage.canvas.grid
+        batches = list(_chunks(plane.frames, self._batch))
+        tiles = islice(grid, first_band * len(grid.columns), None)
+        blocks = (Block(steps, region) for region in tiles for steps in batches)
+        row = Row() if grid.continued else None
         return stage.backoff.run(
             blocks, lambda block: self._tile_of(stage, block, plane, pool, row)
         )
@@ -250,18 +309,18 @@ class Executor:
         self,
         stage: _Stage,
         block: Block,
-        plane: Tensor,
+        plane: Plane,
         pool: NormalisedPool | None,
         row: Row | None,
     ) -> Tensor:
         """What a pass makes for one tile."""
-        region = block.region
+        region, grid = block.region, stage.canvas.grid
         if self._backend.evens_tiles:
-            region = stage.grid.evened(region.divide(stage.grid.cell)).scale(stage.grid.cell)
+            region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
         continued = row is not None and row.goes_on_with(block)
-        if row is not None and not continued and len(stage.grid.columns) >= _LONG_ROW:
+        if row is not None and not continued and len(grid.columns) >= _LONG_ROW:
             release(self._settings.device)
-        rows, columns = stage.each.spans(region, stage.plane, continued=continued)
+        rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
         with (
@@ -271,11 +330,8 @@ class Executor:
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
             memory = Memory(before, together=block.frames.size, carry=carry)
-            tile = _part(plane, Block(block.frames, Region(rows.given, columns.given))).to(
-                self._settings.device,
-                self._settings.tensor_dtype,
-                memory_format=torch.channels_last,
-            )
+            given = Region(rows.given, columns.given)
+            tile = self._read(stage, plane, Block(block.frames, given))
             if pool is not None and columns.given.size:
                 tile = pool(tile, block.frames)
             made = stage.kernel(tile, rows, columns, memory)
@@ -285,6 +341,16 @@ class Executor:
                 y, x = block.region.within(region)
                 made = made[:, :, y, x]
         return made
+
+    def _read(self, stage: _Stage, plane: Plane, block: Block) -> Tensor:
+        """A part of what a pass reads, where the pass sees it."""
+        before = stage.canvas.read_before
+        there = Block(block.frames, block.region.shift(-before.height, -before.width))
+        return read_around(plane, there, self._view).to(
+            self._settings.device,
+            self._settings.tensor_dtype,
+            memory_format=torch.channels_last,
+        )
 
     def _on_shrink(self, block: Block, left: int) -> None:
         release(self._settings.device)
@@ -309,9 +375,3 @@ def _full_float32(settings: Settings) -> AbstractContextManager[None]:
 def _chunks(count: int, most: int) -> Iterator[Interval]:
     bounds = [*range(0, count, most), count]
     return (Interval(start, stop) for start, stop in pairwise(bounds))
-
-
-def _part(plane: Tensor, block: Block) -> Tensor:
-    """The block of a plane, as a view."""
-    frames, y, x = block.slices
-    return plane[frames, :, y, x]

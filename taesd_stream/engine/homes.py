@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from taesd_stream.errors import OutputError
 from tiling import format_bytes
 
-__all__ = ["Home", "HomeName", "Memories", "home_on"]
+__all__ = ["Home", "HomeName", "Memories", "home_on", "no_scratch_left"]
 
 Memories: TypeAlias = Mapping[nn.Module, Tensor]
 """What each layer keeps, (steps, C, h, w)."""
@@ -84,11 +84,7 @@ class _File:
             with open(path, "wb") as file:
                 file.write(plain.numpy().data)
         except OSError as error:
-            raise OutputError(
-                f"scratch: expected room for {format_bytes(plain.numel())} more in"
-                f" {os.path.dirname(path)}, found {error.strerror}; set TMPDIR to a larger disk, or"
-                " give more --memory"
-            ) from error
+            raise no_scratch_left(plain.numel(), error) from error
 
     def read(self, device: torch.device) -> Tensor:
         with (
@@ -103,6 +99,14 @@ class _File:
             os.unlink(self._path)
         except OSError:
             return  # with its folder, perhaps
+
+
+def no_scratch_left(needed_bytes: int, error: OSError) -> OutputError:
+    """What to say where a temporary file found no room."""
+    return OutputError(
+        f"scratch: expected room for {format_bytes(needed_bytes)} in {tempfile.gettempdir()}, found"
+        f" {error.strerror}; set TMPDIR to a larger disk, or give more --memory"
+    )
 
 
 def home_on(name: HomeName, device: torch.device) -> Home:

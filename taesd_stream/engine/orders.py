@@ -11,9 +11,9 @@ from taesd_stream.engine.cuts import Cut
 from taesd_stream.engine.homes import HomeName
 from taesd_stream.engine.memory import default_budget
 from taesd_stream.models.network import Network
-from tiling import MemoryPlan, Size, format_bytes
+from tiling import MemoryPlan, Size, View, format_bytes
 
-__all__ = ["MOST_STEPS", "Budget", "Course", "Order", "Way", "orders"]
+__all__ = ["MOST_STEPS", "SPILLING", "Budget", "Course", "Order", "Way", "orders"]
 
 MOST_STEPS = 16
 """Steps computed together at most."""
@@ -33,11 +33,13 @@ class Course:
         pictures: What to call their number, for the reader: pictures made or read; None if unknown.
         ahead: The most steps taken in before what the first of them makes goes out; None if all
             are at hand, and what they make has its place.
+        bands: Whether it goes out row of tiles by row of tiles, as bytes.
     """
 
     steps: int | None
     pictures: int | None
     ahead: int | None
+    bands: bool = False
 
     @property
     def has_place(self) -> bool:
@@ -58,6 +60,10 @@ class Order:
     home: HomeName
     whole: bool = False
     costs: float = 1.0
+
+
+SPILLING = Order("scratch", costs=_MOVED)
+"""For networks of several passes: what these leave for each other lies in a temporary file."""
 
 
 def orders(course: Course, device: torch.device) -> tuple[Order, ...]:
@@ -94,6 +100,7 @@ class Way:
     """One order for a given video, and what it holds besides what a tile needs.
 
     Attributes:
+        view: Which part of the output is made, and where planes go around.
         crops: How many pieces of the picture are computed each as a picture of its own.
         together: The most steps that the device gains by when they are computed together.
     """
@@ -103,12 +110,29 @@ class Way:
     order: Order
     course: Course
     budget: Budget
+    view: View
     crops: int
     together: int
 
     @property
     def is_last_resort(self) -> bool:
         return self.order.home == "scratch" or self.course.has_place
+
+    @property
+    def spills(self) -> bool:
+        """Whether what passes leave for each other lies in a temporary file."""
+        return self.order is SPILLING
+
+    def bands_bytes(self, cut: Cut) -> int:
+        """Rows of finished tiles that are held: those being made and those being written.
+
+        Where they would take more than a quarter of the budget they wait in a file.
+        """
+        if not self.course.bands:
+            return 0
+        width = self.view.made(self.network.out_plane(self.plane)).width
+        both = 2 * 3 * width * cut.grid.tile.height * cut.grid.cell
+        return both if both <= self.budget.bytes // 4 else 0
 
     @property
     def _step_bytes(self) -> int:
@@ -148,7 +172,7 @@ class Way:
         """The most that is held at once; more than there can be where the host has no room."""
         memory = self.memory(cut)
         if memory is None:
-            return cut.peak_bytes
+            return cut.peak_bytes + self.bands_bytes(cut)
         if memory.home == "host" and memory.tiles_bytes > default_budget(torch.device("cpu")):
             return sys.maxsize
         return cut.peak_bytes + memory.held_bytes

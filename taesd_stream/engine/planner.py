@@ -5,24 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import product
-from typing import Literal, NoReturn, TypedDict
+from typing import Literal, NoReturn
 
 from taesd_stream.engine.cuts import MOST_ELEMENTS, Cut, Cutter
-from taesd_stream.engine.orders import MOST_STEPS, Budget, Course, Order, Way, orders
+from taesd_stream.engine.options import Overlap, Tile, TileOptions
+from taesd_stream.engine.orders import (
+    MOST_STEPS,
+    SPILLING,
+    Budget,
+    Course,
+    Order,
+    Way,
+    orders,
+)
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
 from tiling import (
+    WHOLE,
     Interval,
     MemoryPlan,
     Size,
     TilePlan,
+    View,
     choose_tile,
     crops,
     format_bytes,
 )
 
-__all__ = ["Budget", "BudgetError", "Overlap", "Planner", "Tile", "TileOptions"]
+__all__ = ["Budget", "BudgetError", "Planner"]
 
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
@@ -37,20 +48,9 @@ _CONTINUED_TILES = (8, 16, 24, 32, 40)
 _UPRIGHT = (2, 4)
 _TINY_TILES = (1, 2, 3, 4, 6)
 
-Overlap = int | Literal["exact"]
-Tile = int | tuple[int, int] | None | Literal["auto"]
-
 
 class BudgetError(InputError):
     """Nothing fits the budget."""
-
-
-class TileOptions(TypedDict):
-    """The keywords that decode, encode, stream and plan have in common."""
-
-    tile: Tile
-    overlap: Overlap
-    memory: int | str
 
 
 class Planner:
@@ -72,49 +72,50 @@ class Planner:
         self._cut = Cutter(network, settings)
         self._patience = _CONTINUED_PATIENCE if self._cut.continued else _PATIENCE[settings.backend]
 
-    def plan(
-        self, plane: Size, course: Course, tile: Tile, overlap: Overlap, budget: Budget
-    ) -> TilePlan:
+    def plan(self, plane: Size, course: Course, options: TileOptions, budget: Budget) -> TilePlan:
         """The plan for pictures, or a video, whose input plane is ``plane``.
 
         Args:
             course: How they come.
-            tile: "auto", None (undivided), or latents per side of a tile.
-            overlap: "exact", or latents of blended overlap on each side of a tile.
 
         Raises:
-            InputError: ``tile`` or ``overlap`` makes no sense, or nothing fits the budget.
+            InputError: An option makes no sense, or nothing fits the budget.
         """
         _, down = self._network.scale
         made = self._network.out_plane(plane)
         latents = self._network.latent_plane(plane)
-        checked = _checked_tile(tile, latents)
-        overlap = self._checked_overlap(overlap)
+        checked = _checked_tile(options.tile, latents)
+        overlap = self._checked_overlap(options.overlap)
+        view = self._checked_view(options, plane, latents)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
         if overlap == "exact":
-            cut, memory = self._choose(plane, checked, budget, course)
+            cut, way = self._choose(plane, checked, budget, course, view=view)
             work = cut.work
         else:
             core = _square(max(64, 4 * overlap), latents) if checked == "auto" else checked
             rows = crops(latents.height, core.height, overlap)
             columns = crops(latents.width, core.width, overlap)
-            cut, memory, work = self._choose_for_crops(plane, rows, columns, budget, course)
+            cut, way, work = self._choose_for_crops(plane, rows, columns, budget, course)
+        memory = way.memory(cut)
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
             frames=course.pictures,
             latents=latents,
-            pixels=made if down == 1 else plane,
+            pixels=view.made(made) if down == 1 else plane,
             overlap=overlap,
             crops=(rows, columns),
             batch=self._batch(cut, memory, course, budget) if overlap == "exact" else 1,
             passes=cut.passes,
             work=work,
-            undivided_work=self._cut(plane, latents).work,
+            undivided_work=self._cut(plane, latents, view).work,
             budget_bytes=budget.bytes,
             where=str(self.settings),
             memory=memory,
+            view=view,
+            scratch=way.spills,
+            bands_bytes=way.bands_bytes(cut),
         )
 
     def _choose(
@@ -123,27 +124,31 @@ class Planner:
         tile: Size | Literal["auto"],
         budget: Budget,
         course: Course,
+        *,
+        view: View = WHOLE,
         crops: int = 1,
-    ) -> tuple[Cut, MemoryPlan | None]:
+    ) -> tuple[Cut, Way]:
         """The cut asked for, checked, or else the quickest that fits, and the order to go in."""
         device = self.settings.device
-        possible = orders(course, device) if self._network.memories else (Order("device"),)
+        possible: tuple[Order, ...] = (Order("device"),)
+        if self._network.memories:
+            possible = orders(course, device)
+        elif len(self._network.passes) > 1:
+            possible = (*possible, SPILLING)
         ways = [
-            Way(self._network, plane, order, course, budget, crops, self._together)
+            Way(self._network, plane, order, course, budget, view, crops, self._together)
             for order in possible
         ]
-        found: list[tuple[float, Cut, MemoryPlan | None]] = []
+        found: list[tuple[float, Cut, Way]] = []
         for way in ways:
             cut = self._best_cut(plane, tile, budget, way)
             if cut is not None:
-                found.append((cut.relative_seconds * way.order.costs, cut, way.memory(cut)))
+                found.append((cut.relative_seconds * way.order.costs, cut, way))
         if not found:
             self._refuse(plane, tile, budget, ways)
         quickest = min(seconds for seconds, _, _ in found)
         return next(
-            (cut, memory)
-            for seconds, cut, memory in found
-            if seconds <= quickest * (1 + self._patience)
+            (cut, way) for seconds, cut, way in found if seconds <= quickest * (1 + self._patience)
         )
 
     def _best_cut(
@@ -155,7 +160,7 @@ class Planner:
             return self._quickest(
                 plane, {latents, *self._tiles(latents)}, budget, way
             ) or self._quickest(plane, tiny, budget, way)
-        cut = self._cut(plane, tile)
+        cut = self._cut_for(way, tile)
         if cut.most_elements > MOST_ELEMENTS or (
             (budget.is_firm or not way.is_last_resort) and way.peak_bytes(cut) > budget.bytes
         ):
@@ -166,18 +171,18 @@ class Planner:
         self, plane: Size, tile: Size | Literal["auto"], budget: Budget, ways: list[Way]
     ) -> NoReturn:
         if tile == "auto":
-            least = min(way.peak_bytes(self._cut(plane, Size(1, 1))) for way in ways)
+            least = min(way.peak_bytes(self._cut_for(way, Size(1, 1))) for way in ways)
             raise BudgetError(
                 f"memory: {self._model} needs at least {format_bytes(least)} for a picture of"
                 f" this size, more than the {budget}; give it more"
             )
-        cut = self._cut(plane, tile)
+        cut = self._cut_for(ways[-1], tile)
         if cut.most_elements > MOST_ELEMENTS:
             raise InputError(
                 f"tile: {tile} latents need {cut.most_elements:,} elements at once, more than the"
                 f" {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
             )
-        least = min(way.peak_bytes(cut) for way in ways)
+        least = min(way.peak_bytes(self._cut_for(way, tile)) for way in ways)
         raise BudgetError(
             f"memory: a tile of {tile} latents needs about {format_bytes(least)},"
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
@@ -185,7 +190,7 @@ class Planner:
 
     def _quickest(self, plane: Size, tiles: set[Size], budget: Budget, way: Way) -> Cut | None:
         """The quickest cut into one of these tiles, or none, that fits the budget."""
-        cuts = {tile: self._cut(plane, tile) for tile in tiles}
+        cuts = {tile: self._cut_for(way, tile) for tile in tiles}
         cuts = {tile: cut for tile, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
         best = choose_tile(
             {tile: way.peak_bytes(cut) for tile, cut in cuts.items()},
@@ -194,6 +199,9 @@ class Planner:
             patience=self._patience,
         )
         return None if best is None else cuts[best]
+
+    def _cut_for(self, way: Way, tile: Size) -> Cut:
+        return self._cut(way.plane, tile, way.view, spills=way.spills)
 
     def _tiles(self, latents: Size) -> Iterator[Size]:
         """Squares, or where tiles of a row go on from each other upright ones of their areas."""
@@ -212,7 +220,7 @@ class Planner:
         columns: tuple[Interval, ...],
         budget: Budget,
         course: Course,
-    ) -> tuple[Cut, MemoryPlan | None, int]:
+    ) -> tuple[Cut, Way, int]:
         """The cut of the largest crop, each being a picture of its own, and the work of all."""
         _, down = self._network.scale
 
@@ -221,11 +229,13 @@ class Planner:
 
         largest = Size(max(row.size for row in rows), max(column.size for column in columns))
         count = len(rows) * len(columns)
-        cut, memory = self._choose(read(largest), "auto", budget, course, count)
+        cut, way = self._choose(read(largest), "auto", budget, course, crops=count)
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
         grid = cut.grid
-        work = sum(times * self._cut(read(crop), grid.tile).work for crop, times in shapes.items())
-        return cut, memory, work
+        work = sum(
+            times * self._cut(read(crop), grid.tile, WHOLE).work for crop, times in shapes.items()
+        )
+        return cut, way, work
 
     def _batch(self, cut: Cut, memory: MemoryPlan | None, course: Course, budget: Budget) -> int:
         """Steps computed together."""
@@ -250,6 +260,18 @@ class Planner:
             raise InputError(f"overlap: expected exact, or latents from 0 up, found {overlap!r}")
         halo = self._network.halo
         return "exact" if halo is not None and overlap >= halo else overlap
+
+    def _checked_view(self, options: TileOptions, plane: Size, latents: Size) -> View:
+        _, down = self._network.scale
+        if down > 1 and options.crop is not None:
+            raise InputError("crop: expected none for encoding; crop the picture, or the latents")
+        view = options.view(self._network.out_plane(plane))
+        if down > 1 and view.axes and latents.scale(down) != plane:
+            raise InputError(
+                f"wrap: expected a picture whose sides are multiples of {down} pixels, found"
+                f" {plane}; crop it first"
+            )
+        return view
 
 
 def _square(side: int, latents: Size) -> Size:

@@ -40,10 +40,13 @@ FLOATING_DTYPES: Final = frozenset(
 _ALWAYS_ALLOWED_BYTES: Final = 2**28
 
 
-def check_finite(latent: torch.Tensor, index: int, what: str = "latent") -> None:
+def check_finite(
+    latent: torch.Tensor, index: int, what: str = "latent", *, offset: tuple[int, int] = (0, 0)
+) -> None:
     """Refuse a latent (or ``what`` else), (C,h,w) of any floating dtype, with NaN or infinity.
 
-    ``index`` is its number in time, from 0, and becomes the error's ``frame``.
+    ``index`` is its number in time, from 0, and becomes the error's ``frame``; where it is part of
+    a larger one, ``offset`` is its first row and column there.
 
     Raises:
         NonFiniteError: it names the frame, the first such position, and how many there are.
@@ -56,9 +59,11 @@ def check_finite(latent: torch.Tensor, index: int, what: str = "latent") -> None
         return
     position = tuple((~finite).nonzero()[0].tolist())
     count = int((~finite).sum())
+    channel, row, column = position
+    place = (channel, row + offset[0], column + offset[1])
     raise NonFiniteError(
         f"expected finite {what}s, found {float(numbers[position])} in {what} {index} at "
-        f"(channel, row, column) {position}, {count} of its {finite.numel()} values in all: "
+        f"(channel, row, column) {place}, {count} of its {finite.numel()} values in all: "
         f"make the {what}s anew, or leave that frame out",
         frame=index,
     )

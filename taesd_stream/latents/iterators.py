@@ -60,7 +60,13 @@ class IteratorSource(LatentSource):
     @overload
     def __getitem__(self, key: slice) -> torch.Tensor: ...
     def __getitem__(self, key: int | slice) -> torch.Tensor:
-        raise LatentsError(
+        raise self._no_index()
+
+    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
+        raise self._no_index()
+
+    def _no_index(self) -> LatentsError:
+        return LatentsError(
             f"{self._name}: expected latents that can be indexed, found an iterator: "
             "iterate over it, or save it to a file and open that"
         )

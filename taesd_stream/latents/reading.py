@@ -187,7 +187,7 @@ class _JoinedStore:
                     f"{end - start} before: leave the files alone while they are read"
                 )
             last = min(stop, end)
-            out[: last - first].copy_(source[first - start : last - start])
+            source.copy_latents(out[: last - first], first - start, (index[2], index[3]))
             out = out[last - first :]
             first = last
 

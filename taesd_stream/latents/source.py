@@ -105,6 +105,15 @@ class LatentSource(ABC):
     def __getitem__(self, key: int | slice) -> torch.Tensor: ...
 
     @abstractmethod
+    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
+        """A part of latent ``frame``, (C, rows, columns): a fresh copy, and all that is read.
+
+        Args:
+            rows: Which, by start and stop within the latent.
+            columns: The same.
+        """
+
+    @abstractmethod
     def __iter__(self) -> Iterator[torch.Tensor]: ...
 
     @abstractmethod
@@ -195,10 +204,10 @@ class StoredSource(LatentSource):
             wanted = range(self.frames)[key]
             out = self._empty(len(wanted))
             if wanted.step == 1:
-                self._fill(out, wanted.start)
+                self.copy_latents(out, wanted.start)
             else:
                 for row, frame in enumerate(wanted):
-                    self._fill(out[row : row + 1], frame)
+                    self.copy_latents(out[row : row + 1], frame)
             return out
         try:
             frame = range(self.frames)[key]
@@ -207,7 +216,13 @@ class StoredSource(LatentSource):
                 f"{self._name} holds {self.frames} latents: there is no latent {key}"
             ) from None
         out = self._empty(1)
-        self._fill(out, frame)
+        self.copy_latents(out, frame)
+        return out[0]
+
+    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        out = self._empty(1, size)
+        self.copy_latents(out, frame, (rows, columns))
         return out[0]
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -227,13 +242,19 @@ class StoredSource(LatentSource):
             self._store.close()
             self._store = None
 
-    def _empty(self, frames: int) -> torch.Tensor:
-        shape = (frames, self.channels, self.height, self.width)
+    def _empty(self, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
+        shape = (frames, self.channels, *(size or (self.height, self.width)))
         require_memory(math.prod(shape) * self.dtype.itemsize, f"{frames} latents of {self._name}")
         return torch.empty(shape, dtype=self.dtype)
 
-    def _fill(self, out: torch.Tensor, first: int) -> None:
-        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w), clip by clip."""
+    def copy_latents(
+        self, out: torch.Tensor, first: int, window: tuple[slice, slice] | None = None
+    ) -> None:
+        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w), clip by clip.
+
+        Args:
+            window: Rows and columns to read of each; None is all.
+        """
         if self._store is None:
             raise LatentsError(f"{self._name} is closed: open it again to read from it")
         done = 0
@@ -241,10 +262,14 @@ class StoredSource(LatentSource):
             clip, start = divmod(first + done, self._clip_frames)
             count = min(len(out) - done, self._clip_frames - start)
             block = rearrange(out[done : done + count], self._frames_to_stored, **self._clip_axes)
-            self._store.copy_to(block, self._index(clip, start, start + count))
+            self._store.copy_to(block, self._index(clip, start, start + count, window))
             done += count
 
-    def _index(self, clip: int, start: int, stop: int) -> tuple[slice, ...]:
-        window = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
+    def _index(
+        self, clip: int, start: int, stop: int, window: tuple[slice, slice] | None
+    ) -> tuple[slice, ...]:
+        wanted = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
+        if window is not None:
+            wanted |= dict(zip("HW", window, strict=True))
         sizes = zip(self._layout.split(), self._shape, strict=True)
-        return tuple(window.get(axis, slice(0, size)) for axis, size in sizes)
+        return tuple(wanted.get(axis, slice(0, size)) for axis, size in sizes)

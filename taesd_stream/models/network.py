@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from taesd_stream.models.canvas import Canvas, canvases
 from taesd_stream.models.chain import Chain, Residual
 from taesd_stream.models.enlarging import fuse_enlarging
 from taesd_stream.models.global_pool import GlobalPool
 from taesd_stream.models.layers import Layer
 from taesd_stream.models.passes import Pass
 from taesd_stream.models.temporal import TimeGrow
-from tiling import Footprint, Grid, Interval, Size, halo, reads, scale
+from tiling import WHOLE, Footprint, Interval, Size, View, halo, reads, scale
 
 __all__ = ["Network"]
 
@@ -83,19 +84,17 @@ class Network(nn.Module):
         """Height and width in latents of a picture whose input plane this is."""
         return plane if self.scale[1] == 1 else self.out_plane(plane)
 
-    def grids(self, plane: Size, tile: Size, *, continued: bool = False) -> list[Grid]:
-        """The output plane of every pass cut into tiles of at most ``tile`` latents.
+    def canvases(
+        self, plane: Size, tile: Size, view: View = WHOLE, *, continued: bool = False
+    ) -> list[Canvas]:
+        """What every pass is run over, in tiles of at most ``tile`` latents.
 
         Args:
+            view: Which part of the output is wanted, and where the plane goes around.
             continued: Whether every tile of a row goes on where the one to its left ended.
         """
         latents = self.latent_plane(plane)
-        grids = []
-        for each in self._passes:
-            plane = each.out_plane(plane)
-            cell = plane.height // latents.height
-            grids.append(Grid.of(latents, tile, cell, continued=continued))
-        return grids
+        return canvases(self._passes, plane, latents, tile, view, continued=continued)
 
     def out_plane(self, plane: Size) -> Size:
         """The plane that it makes of ``plane``."""

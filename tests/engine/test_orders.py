@@ -73,7 +73,7 @@ class Spy:
         run, put = Executor._tile_of, ScratchFolder.put
 
         def running(executor: Executor, stage, block, plane, *rest) -> Tensor:
-            self.done.append((block.region, stage.states.at + block.frames.start, len(plane)))
+            self.done.append((block.region, stage.states.at + block.frames.start, plane.frames))
             return run(executor, stage, block, plane, *rest)
 
         def putting(home: ScratchFolder, kept):

@@ -125,13 +125,13 @@ def test_a_file_is_read_where_it_is_needed(
     ae = model("taehv")
     np.save(tmp_path / "z.npy", latents_for(ae, 40).numpy())
     numbers: list[int] = []
-    fill = StoredSource._fill
+    copy = StoredSource.copy_latents
 
     def noting(source: StoredSource, out: Tensor, first: int) -> None:
         numbers.extend(range(first, first + len(out)))
-        fill(source, out, first)
+        copy(source, out, first)
 
-    monkeypatch.setattr(StoredSource, "_fill", noting)
+    monkeypatch.setattr(StoredSource, "copy_latents", noting)
     with ts.open_latents(tmp_path / "z.npy") as source:
         (frame,) = ae.stream(source, frames=slice(117, 118))
     assert frame.shape == (16, 24, 3)

@@ -20,18 +20,18 @@ from tiling import Size
 )
 def test_nothing_is_computed_twice_along_a_row_that_goes_on(network: Network) -> None:
     plane = Size(6, 45) if network.scale[1] == 1 else Size(61, 360)
-    undivided = network.grids(plane, Size(99, 99))
+    undivided = network.canvases(plane, Size(99, 99))
     for width in (1, 4, 7):
         plane_in = plane
-        grids = network.grids(plane, Size(99, width), continued=True)
-        apart = network.grids(plane, Size(99, width))
+        joined = network.canvases(plane, Size(99, width), continued=True)
+        apart = network.canvases(plane, Size(99, width))
         for index, each in enumerate(network.passes):
-            assert len(grids[index]) == -(-45 // width)
-            least = each.figures(plane_in, undivided[index]).work
-            work = each.figures(plane_in, grids[index]).work
+            assert len(joined[index].grid) == -(-45 // width)
+            least = each.figures(plane_in, undivided[index].grid).work
+            work = each.figures(plane_in, joined[index].grid).work
             # Windows that make two elements are begun twice where a tile ends between these.
             assert least <= work <= least * (1 + 0.16 / width)
-            twice = each.figures(plane_in, apart[index]).work
+            twice = each.figures(plane_in, apart[index].grid).work
             assert work < twice or len(each.body.layers) <= 3  # one convolution has no halo
             plane_in = each.out_plane(plane_in)
 
@@ -46,7 +46,8 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
 ) -> None:
     """Work and peak are found from the few kinds of tiles that differ; here from all of them."""
     plane = Size(45, 27) if network.scale[1] == 1 else Size(201, 123)
-    grids = network.grids(plane, Size(tile, tile), continued=continued)
+    canvases = network.canvases(plane, Size(tile, tile), continued=continued)
+    grids = [canvas.grid for canvas in canvases]
     for each, grid in zip(network.passes, grids, strict=True):
         made = each.out_plane(plane)
         work = peak = left = 0
@@ -85,7 +86,8 @@ def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
     network: Network, plane: Size, tile: int
 ) -> None:
     (only,) = network.passes
-    (grid,) = network.grids(plane, Size(tile, tile))
+    (canvas,) = network.canvases(plane, Size(tile, tile))
+    grid = canvas.grid
     work = peak = 0
     kept = []
     for region in grid:

@@ -1,0 +1,86 @@
+"""What every method that decodes or encodes may be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypedDict
+
+from taesd_stream.errors import InputError
+from tiling import Interval, Region, Size, View
+
+__all__ = ["Crop", "Overlap", "Tile", "TileKeywords", "TileOptions", "Wrap"]
+
+Overlap: TypeAlias = int | Literal["exact"]
+Tile: TypeAlias = int | tuple[int, int] | Literal["auto"] | None
+Crop: TypeAlias = tuple[int, int, int, int] | None
+Wrap: TypeAlias = Literal["x", "y", "xy"] | None
+
+
+class TileKeywords(TypedDict, total=False):
+    """The keywords of ``TileOptions``, for signatures."""
+
+    tile: Tile
+    overlap: Overlap
+    memory: int | str
+    crop: Crop
+    wrap: Wrap
+
+
+@dataclass(frozen=True, slots=True)
+class TileOptions:
+    """What a decode or an encode may be asked for.
+
+    Attributes:
+        tile: "auto", None (undivided), or latents per side of a tile as N or (height, width).
+        overlap: "exact", or latents of blended overlap on each side of a tile.
+        memory: The budget in bytes or as text such as "2GiB"; "auto" is read off the machine.
+        crop: The part to make, (x, y, width, height) in pixels of the picture; None is all.
+        wrap: Borders where the picture goes around: "x" is left and right, "y" above and below.
+    """
+
+    tile: Tile = "auto"
+    overlap: Overlap = "exact"
+    memory: int | str = "auto"
+    crop: Crop = None
+    wrap: Wrap = None
+
+    def view(self, made: Size) -> View:
+        """Which part of an output plane is wanted, and where it goes around.
+
+        Raises:
+            InputError: There is no such part, or no such border.
+        """
+        if self.wrap not in (None, "x", "y", "xy", "yx"):
+            raise InputError(f"wrap: expected x, y or xy, found {self.wrap!r}")
+        wrap = self.wrap or ""
+        crop = None if self.crop is None else _region(self.crop, made)
+        view = View(crop, wraps_y="y" in wrap, wraps_x="x" in wrap)
+        if self.overlap != "exact" and view != View():
+            raise InputError(
+                f"overlap: expected exact tiles with crop or wrap, found {self.overlap!r}; leave"
+                " one of them out"
+            )
+        return view
+
+
+def _region(crop: tuple[int, int, int, int], made: Size) -> Region:
+    x, y, width, height = _numbers(crop)
+    if (
+        min(x, y) < 0
+        or min(width, height) < 1
+        or x + width > made.width
+        or y + height > made.height
+    ):
+        raise InputError(
+            f"crop: expected a part of a picture of {made} pixels, found {width}x{height} at"
+            f" {x},{y}"
+        )
+    return Region(Interval(y, y + height), Interval(x, x + width))
+
+
+def _numbers(crop: object) -> tuple[int, int, int, int]:
+    parts = crop if isinstance(crop, tuple | list) else ()
+    if len(parts) != 4 or not all(type(part) is int for part in parts):
+        raise InputError(f"crop: expected x, y, width and height in pixels, found {crop!r}")
+    x, y, width, height = parts
+    return x, y, width, height
