@@ -90,7 +90,8 @@ class PartFile:
     """The unfinished file ``<stem>.part<suffix>`` beside ``target``, reserved for one writer.
 
     Where an earlier run left one of that name, ``.part2`` and so on are taken instead: what was
-    kept once is not lost, and two writers never share a file.
+    kept once is not lost, and two writers never share a file. With ``folder`` it is there instead,
+    which must be on the same disk.
 
     Raises:
         VideoInputError: if it cannot be created.
@@ -105,14 +106,14 @@ class PartFile:
         ['a.txt']
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, folder: Path | None = None) -> None:
         self.target = target
-        self.path = self._reserve()
+        self.path = self._reserve(folder or target.parent)
 
-    def _reserve(self) -> Path:
+    def _reserve(self, folder: Path) -> Path:
         for number in range(1, _MAX_PARTS + 1):
             mark = ".part" if number == 1 else f".part{number}"
-            path = self.target.with_name(f"{self.target.stem}{mark}{self.target.suffix}")
+            path = folder / f"{self.target.stem}{mark}{self.target.suffix}"
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:
@@ -125,7 +126,7 @@ class PartFile:
                 ) from error
             return path
         raise VideoInputError(
-            f"'{self.target.parent}' holds {_MAX_PARTS} unfinished files of '{self.target.name}';"
+            f"'{folder}' holds {_MAX_PARTS} unfinished files of '{self.target.name}';"
             " remove them"
         )
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.video.test_large_pyramid import noise, strips
+from video.large.raw import RowBuffer
+from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
+
+QUIET = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@given(
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    cuts=st.lists(st.integers(0, 1000), max_size=6),
+    side=st.integers(1, 12),
+    memory_bytes=st.sampled_from([0, 200, 1 << 20]),
+)
+def test_tiles_join_to_the_picture(
+    tmp_path: Path, *, height: int, width: int, cuts: list[int], side: int, memory_bytes: int
+) -> None:
+    image = noise(height, width)
+    joined = np.zeros_like(image)
+    indices: list[int] = []
+
+    def consume(row: TileRow) -> None:
+        indices.append(row.index)
+        for column, tile in row.tiles(side, memory_bytes):
+            top, left = row.index * side, column * side
+            assert tile.shape[0] == row.height == min(side, height - top)
+            assert tile.shape[1] == min(side, width - left)
+            joined[top : top + side, left : left + side] = tile
+
+    rows = TileRows(
+        width,
+        height,
+        tile_height=side,
+        memory_bytes=memory_bytes,
+        folder=tmp_path,
+        consume=consume,
+    )
+    assert rows.in_file == (min(side, height) * width * 3 > memory_bytes)
+    for strip in strips(image, cuts):
+        rows.write(strip)
+    rows.close()
+    assert indices == list(range(-(-height // side)))
+    np.testing.assert_array_equal(joined, image)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 20])
+def test_rows_of_a_whole_picture(tmp_path: Path, memory_bytes: int) -> None:
+    image = noise(7, 5)
+    buffer = RowBuffer(7, 5, memory_bytes=memory_bytes, folder=tmp_path)
+    buffer.write(3, image[3:])
+    buffer.write(0, image[:3, ::-1][:, ::-1])
+    row = tile_row(buffer, 1, tile_height=4, height=7)
+    assert (row.index, row.height, row.width) == (1, 3, 5)
+    np.testing.assert_array_equal(row.read(1, 4), image[4:, 1:4])
+    np.testing.assert_array_equal(row.read(0, 5), image[4:])
+    assert [left for left, _ in row.blocks(2, 1 << 20)] == [0]
+    assert [left for left, _ in row.blocks(2, 0)] == [0, 2, 4]
+    assert list(tmp_path.iterdir()) == []
+    buffer.close()
+    buffer.close()
+
+
+def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    buffer = RowBuffer(4, 2, memory_bytes=0, folder=tmp_path)
+    buffer.write(0, noise(1, 2))
+    with pytest.raises(OSError, match="Input/output error"):
+        buffer.read(0, 2, left=0, right=2)
+    buffer.close()
+
+
+def test_padding_repeats_the_edge() -> None:
+    tile = noise(2, 3)
+    whole: NDArray[np.uint8] = pad_tile(tile, 4)
+    np.testing.assert_array_equal(whole, np.pad(tile, ((0, 2), (0, 1), (0, 0)), mode="edge"))
+    same = pad_tile(whole, 4)
+    assert same is not whole
+    np.testing.assert_array_equal(same, whole)

@@ -1,0 +1,118 @@
+"""Which formats there are, what each can hold, and where it may be put."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video.errors import VideoInputError
+from video.large.folders import PartFolder, TiledPart, check_tiled, check_zarr, is_zarr_group
+from video.output import PartFile, check_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from video.large.writer import Part
+
+__all__ = ["FORMATS", "ROW_SUFFIXES", "RowFormat", "choose_compression", "choose_format"]
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """One format.
+
+    Attributes:
+        name: what we call it.
+        suffixes: what its files' names end in.
+        compressions: what it can be compressed with; the first is the default.
+        modules: what has to be installed.
+        check: raises if nothing may be written at a path, given whether to overwrite.
+        reserve: makes the place of an unfinished output beside a path, or in a folder.
+        max_side: the greatest width and height in pixels; None if there is none worth naming.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    compressions: tuple[str, ...]
+    modules: tuple[str, ...]
+    check: Callable[[Path, bool], object]
+    reserve: Callable[[Path, Path | None], Part]
+    max_side: int | None = None
+
+    def suffix_of(self, path: Path) -> str | None:
+        """Which of the suffixes, in small letters, ``path`` has after at least one character."""
+        name = path.name.lower()
+        for suffix in self.suffixes:
+            if name.endswith(suffix) and name != suffix:
+                return suffix
+        return None
+
+
+def _check_file(path: Path, overwrite: bool) -> None:
+    check_output(path, overwrite=overwrite)
+
+
+def _reserve_zarr(path: Path, place: Path | None) -> PartFolder:
+    suffix = ZARR.suffix_of(path) or path.suffix
+    return PartFolder(path, suffix, is_zarr_group, place)
+
+
+# tifffile takes sides that fit 32 bits, as the tags do.
+TIFF = RowFormat(
+    "BigTIFF",
+    (".tif", ".tiff"),
+    ("deflate", "jpeg", "none"),
+    ("tifffile",),
+    _check_file,
+    PartFile,
+    max_side=2**32 - 1,
+)
+ZARR = RowFormat(
+    "OME-Zarr",
+    (".ome.zarr", ".zarr"),
+    ("zstd", "none"),
+    ("zarr",),
+    check_zarr,
+    _reserve_zarr,
+)
+DEEP_ZOOM = RowFormat("Deep Zoom", (".dzi",), ("jpeg", "png"), (), check_tiled, TiledPart)
+PNG = RowFormat("PNG", (".png",), ("deflate",), ("png",), _check_file, PartFile, max_side=2**31 - 1)
+NPY = RowFormat("NumPy", (".npy",), ("none",), (), _check_file, PartFile)
+
+FORMATS = (TIFF, ZARR, DEEP_ZOOM, PNG, NPY)
+ROW_SUFFIXES = tuple(suffix for row_format in FORMATS for suffix in row_format.suffixes)
+
+
+def choose_format(path: Path) -> RowFormat:
+    """The format that a name's suffix stands for.
+
+    Raises:
+        VideoInputError: if it stands for none.
+
+    Example:
+        >>> choose_format(Path("a.OME.zarr")).name
+        'OME-Zarr'
+    """
+    for row_format in FORMATS:
+        if row_format.suffix_of(path):
+            return row_format
+    raise VideoInputError(
+        f"expected a name that ends in {', '.join(ROW_SUFFIXES)}; found '{path.name}'"
+    )
+
+
+def choose_compression(row_format: RowFormat, compression: str | None) -> str:
+    """``compression``, or the format's default for None.
+
+    Raises:
+        VideoInputError: if the format has no such compression.
+    """
+    if compression is None:
+        return row_format.compressions[0]
+    if compression not in row_format.compressions:
+        raise VideoInputError(
+            f"expected a compression of {row_format.name}, {' or '.join(row_format.compressions)};"
+            f" found {compression!r}"
+        )
+    return compression

@@ -1,0 +1,191 @@
+"""Rows as numpy keeps them: raw .npy, which can be read while it grows, and taken up again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from video.errors import VideoInputError
+from video.large.raw import CHANNELS, read_rows, write_rows
+
+if TYPE_CHECKING:
+    from io import FileIO
+    from os import PathLike
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+__all__ = ["NpySink", "RowFile"]
+
+
+class RowFile:
+    """A .npy file of shape (1, height, width, 3), uint8, that is filled from the top.
+
+    Its header speaks of all rows from the start, so it can be loaded once ``rows`` is ``height``;
+    before, the missing rows are missing from the file. Made by ``create`` or ``reopen``; errors of
+    the system come out as OSError.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with RowFile.create(f"{folder}/a.npy", width=2, height=3) as file:
+        ...         file.write(np.ones((2, 2, 3), np.uint8))
+        ...         file.sync()
+        ...     with RowFile.reopen(f"{folder}/a.npy", width=2, height=3) as file:
+        ...         file.rows, int(file.read(1, 2).sum())
+        (2, 6)
+    """
+
+    def __init__(self, path: Path, file: FileIO, *, width: int, height: int) -> None:
+        """Take over ``file``, open for reading and writing without a buffer, after its header."""
+        self.path = path
+        self.width = width
+        self.height = height
+        self._file = file
+        self._start = file.tell()
+        self._row_bytes = width * CHANNELS
+        self._rows = 0
+
+    @classmethod
+    def create(cls, path: str | PathLike[str], *, width: int, height: int) -> Self:
+        """Start a file without rows at ``path``; what was there is lost.
+
+        Raises:
+            VideoInputError: if a size is less than 1.
+            OSError: if it cannot be made.
+        """
+        if min(width, height) < 1:
+            raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
+        shape = (1, height, width, CHANNELS)
+        with contextlib.ExitStack() as closing:
+            file = closing.enter_context(Path(path).open("w+b", buffering=0))
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            npy_format.write_array_header_1_0(file, header)
+            rows = cls(Path(path), file, width=width, height=height)
+            closing.pop_all()
+        return rows
+
+    @classmethod
+    def reopen(cls, path: str | PathLike[str], *, width: int, height: int) -> Self:
+        """Take up a file that ``create`` started, after its last whole row.
+
+        Raises:
+            VideoInputError: if it is none of that size.
+            OSError: if it cannot be opened.
+        """
+        with contextlib.ExitStack() as closing:
+            file = closing.enter_context(Path(path).open("r+b", buffering=0))
+            found = _read_header(file)
+            expected = (1, height, width, CHANNELS)
+            if found != expected:
+                raise VideoInputError(
+                    f"expected rows of a uint8 array {expected} in '{path}'; found"
+                    f" {found or 'something else'}"
+                )
+            rows = cls(Path(path), file, width=width, height=height)
+            stored = os.fstat(file.fileno()).st_size - rows._start
+            rows.truncate_to(min(height, max(0, stored) // rows._row_bytes))
+            closing.pop_all()
+        return rows
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self._rows
+
+    def write(self, rows: NDArray[np.uint8]) -> None:
+        """Add rows: uint8, (n, width, 3).
+
+        Raises:
+            VideoInputError: if shape or dtype is another, or they are more than fit the height.
+            OSError: if they cannot be written; ``rows`` is then what it was.
+        """
+        if rows.shape[1:] != (self.width, CHANNELS) or rows.dtype != np.uint8:
+            raise VideoInputError(
+                f"expected rows of shape (n, {self.width}, 3) and dtype uint8;"
+                f" found shape {rows.shape} and dtype {rows.dtype}"
+            )
+        if self._rows + len(rows) > self.height:
+            raise VideoInputError(
+                f"expected {self.height} rows for '{self.path}'; found {self._rows + len(rows)}"
+            )
+        write_rows(self._file, self._start + self._rows * self._row_bytes, rows)
+        self._rows += len(rows)
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Rows ``start`` to ``stop``: (stop - start, width, 3), a copy.
+
+        Raises:
+            VideoInputError: if there are no such rows.
+        """
+        if not 0 <= start <= stop <= self._rows:
+            raise VideoInputError(
+                f"expected rows within 0 to {self._rows} of '{self.path}'; found {start} to {stop}"
+            )
+        offset = self._start + start * self._row_bytes
+        return read_rows(self._file, offset, (stop - start, self.width, CHANNELS))
+
+    def sync(self) -> None:
+        """Wait until every row written so far would outlast a power failure."""
+        os.fsync(self._file.fileno())
+
+    def truncate_to(self, rows: int) -> None:
+        """Forget every row from number ``rows`` on.
+
+        Raises:
+            VideoInputError: if there are fewer.
+        """
+        stored = os.fstat(self._file.fileno()).st_size - self._start
+        if not 0 <= rows * self._row_bytes <= stored:
+            raise VideoInputError(
+                f"expected at least {rows} rows in '{self.path}'; found {stored // self._row_bytes}"
+            )
+        self._file.truncate(self._start + rows * self._row_bytes)
+        self._rows = rows
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _read_header(file: FileIO) -> tuple[int, ...] | None:
+    """The shape in the header, if it is one of ours."""
+    try:
+        if npy_format.read_magic(file) != (1, 0):
+            return None
+        shape, fortran_order, dtype = npy_format.read_array_header_1_0(file)
+    except ValueError:
+        return None
+    return tuple(shape) if dtype == np.uint8 and not fortran_order else None
+
+
+class NpySink:
+    """Writes a RowFile."""
+
+    def __init__(self, path: Path, *, width: int, height: int) -> None:
+        self._file = RowFile.create(path, width=width, height=height)
+
+    def add(self, rows: NDArray[np.uint8]) -> None:
+        self._file.write(rows)
+
+    def finish(self) -> None:
+        self._file.close()
+
+    def stop(self) -> None:
+        self._file.close()

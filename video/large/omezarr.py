@@ -1,0 +1,159 @@
+"""OME-Zarr 0.5: a pyramid of chunks in a folder, read piece by piece, over HTTP too."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from video.large.errors import load_library
+from video.large.pyramid import Pyramid, level_sizes
+from video.large.raw import CHANNELS
+from video.large.tile_rows import TileRow, TileRows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["CHUNK", "LEAST_SIDE", "OmeZarrSink", "ome_attributes"]
+
+CHUNK = 512
+LEAST_SIDE = 512
+_AXES = ("c", "y", "x")
+_COLORS = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"))
+
+
+def ome_attributes(name: str, levels: int) -> dict[str, Any]:
+    """The ``ome`` attribute of a picture of ``levels`` levels, arrays "0", "1" and so on.
+
+    Lengths are in pixels of level 0. The centre of a pixel of level 1 lies between those of the
+    first two of level 0: hence the translation.
+
+    Example:
+        >>> level = ome_attributes("x", 2)["multiscales"][0]["datasets"][1]
+        >>> level["coordinateTransformations"][1]
+        {'type': 'translation', 'translation': [0.0, 0.5, 0.5]}
+    """
+    datasets = []
+    for level in range(levels):
+        scale = float(1 << level)
+        middle = (scale - 1) / 2
+        moves = [
+            {"type": "scale", "scale": [1.0, scale, scale]},
+            {"type": "translation", "translation": [0.0, middle, middle]},
+        ]
+        datasets.append({"path": str(level), "coordinateTransformations": moves})
+    window = {"min": 0, "max": 255, "start": 0, "end": 255}
+    return {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": name,
+                "axes": [
+                    {"name": "c", "type": "channel"},
+                    {"name": "y", "type": "space"},
+                    {"name": "x", "type": "space"},
+                ],
+                "datasets": datasets,
+                "type": "mean",
+            }
+        ],
+        "omero": {
+            "channels": [
+                {"label": label, "color": color, "active": True, "window": dict(window)}
+                for label, color in _COLORS
+            ],
+            "rdefs": {"model": "color"},
+        },
+    }
+
+
+class OmeZarrSink:
+    """Writes every level as soon as a row of its chunks is complete.
+
+    Args:
+        path: an empty folder, which becomes a Zarr group of version 3.
+        name: what the picture is called inside.
+        width, height: of the picture, in pixels.
+        compression: "zstd" or "none".
+        memory_bytes: about what all of it may take; some chunks are always held.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        width: int,
+        height: int,
+        compression: str,
+        memory_bytes: int,
+    ) -> None:
+        zarr = load_library("zarr", ".ome.zarr")
+        self._block_bytes = memory_bytes // 8
+        self._levels: list[TileRows] = []
+        sizes = level_sizes(width, height, least=LEAST_SIDE)
+        self._pyramid = Pyramid(width, height, least=LEAST_SIDE, consume=self._take)
+        # Zarr could write many chunks at once by itself; but when one fails, it goes on with the
+        # others unseen, in a folder that we are about to remove.
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="video-large-chunk")
+        try:
+            group = zarr.create_group(
+                store=str(path),
+                zarr_format=3,
+                attributes={"ome": ome_attributes(name, len(sizes))},
+            )
+            for level, (wide, high) in enumerate(sizes):
+                array = group.create_array(
+                    name=str(level),
+                    shape=(CHANNELS, high, wide),
+                    chunks=(CHANNELS, CHUNK, CHUNK),
+                    dtype="uint8",
+                    compressors=zarr.codecs.ZstdCodec() if compression == "zstd" else None,
+                    dimension_names=_AXES,
+                )
+                rows = TileRows(
+                    wide,
+                    high,
+                    tile_height=CHUNK,
+                    memory_bytes=memory_bytes // 4 >> level,
+                    folder=path.parent,
+                    consume=partial(self._store, array),
+                )
+                self._levels.append(rows)
+        except BaseException:
+            self.stop()
+            raise
+
+    def add(self, rows: NDArray[np.uint8]) -> None:
+        self._pyramid.write(rows)
+
+    def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
+        self._levels[level].write(rows)
+
+    def _store(self, array: Any, row: TileRow) -> None:
+        top = row.index * CHUNK
+        for left, block in row.blocks(CHUNK, self._block_bytes):
+            offsets = range(0, block.shape[1], CHUNK)
+            chunks = [(left + offset, block[:, offset : offset + CHUNK]) for offset in offsets]
+            # Waits for all of them, since the next rows take the place of these.
+            list(self._pool.map(partial(_write_chunk, array, top), chunks))
+
+    def finish(self) -> None:
+        """Every chunk was written when its last row came."""
+
+    def stop(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for rows in self._levels:
+            rows.close()
+
+
+def _write_chunk(array: Any, top: int, chunk: tuple[int, NDArray[np.uint8]]) -> None:
+    left, pixels = chunk
+    height, width = pixels.shape[:2]
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    array[:, top : top + height, left : left + width] = planes

@@ -1,0 +1,109 @@
+"""Rows of pixels in memory, or in a plain file where they would take too much of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from io import FileIO
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["CHANNELS", "RowBuffer", "read_rows", "write_rows"]
+
+CHANNELS = 3
+
+
+def write_rows(file: FileIO, offset: int, rows: NDArray[np.uint8]) -> None:
+    """Write every byte of ``rows`` at ``offset`` of an unbuffered file."""
+    file.seek(offset)
+    left = np.ascontiguousarray(rows).reshape(-1).data
+    while left:
+        left = left[file.write(left) :]
+
+
+def read_rows(file: FileIO, offset: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Read an array of ``shape`` that lies at ``offset`` of an unbuffered file.
+
+    Raises:
+        OSError: if the file ends before.
+    """
+    rows = np.empty(shape, np.uint8)
+    _fill(file, offset, rows.reshape(-1))
+    return rows
+
+
+def _fill(file: FileIO, offset: int, flat: NDArray[np.uint8]) -> None:
+    file.seek(offset)
+    left = flat.data
+    while left:
+        count = file.readinto(left)
+        if not count:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        left = left[count:]
+
+
+class RowBuffer:
+    """Room for ``capacity`` rows of ``width`` RGB pixels.
+
+    In memory if they take no more than ``memory_bytes``; else in a file of ``folder`` that has no
+    name and goes away with the buffer, read and written with plain calls: what a mapping brings in
+    counts as the process's memory, what a read passes through does not.
+
+    Example:
+        >>> from pathlib import Path
+        >>> buffer = RowBuffer(4, 2, memory_bytes=0, folder=Path(tempfile.gettempdir()))
+        >>> buffer.write(1, np.full((2, 2, 3), 7, np.uint8))
+        >>> buffer.in_file, buffer.read(2, 3, left=1, right=2).tolist()
+        (True, [[[7, 7, 7]]])
+        >>> buffer.close()
+    """
+
+    def __init__(self, capacity: int, width: int, *, memory_bytes: int, folder: Path) -> None:
+        self.width = width
+        self._memory: NDArray[np.uint8] | None = None
+        self._file: FileIO | None = None
+        if capacity * width * CHANNELS <= memory_bytes:
+            self._memory = np.empty((capacity, width, CHANNELS), np.uint8)
+        else:
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (lives as this does)
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the rows lie in a file."""
+        return self._file is not None
+
+    def write(self, start: int, rows: NDArray[np.uint8]) -> None:
+        """Put ``rows``, (n, width, 3), where row ``start`` is."""
+        if self._memory is not None:
+            self._memory[start : start + len(rows)] = rows
+        elif self._file is not None:
+            write_rows(self._file, start * self.width * CHANNELS, rows)
+
+    def read(self, start: int, stop: int, *, left: int, right: int) -> NDArray[np.uint8]:
+        """Columns left to right of rows start to stop; good until the next write."""
+        if self._memory is not None:
+            return self._memory[start:stop, left:right]
+        rows = np.empty((stop - start, right - left, CHANNELS), np.uint8)
+        if self._file is None:
+            return rows[:0]
+        row_bytes = self.width * CHANNELS
+        if right - left == self.width:
+            _fill(self._file, start * row_bytes, rows.reshape(-1))
+            return rows
+        for index, row in enumerate(rows, start=start):
+            _fill(self._file, index * row_bytes + left * CHANNELS, row.reshape(-1))
+        return rows
+
+    def close(self) -> None:
+        """Give the memory or the file back."""
+        self._memory = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
