@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
     from taesd_stream.models.stream_state import StreamState
-    from taesd_stream.rendering import Rendered, render
+    from taesd_stream.rendered import Rendered
+    from taesd_stream.rendering import render
 
 __all__ = [
     "AutoEncoder",
@@ -67,7 +68,7 @@ _HOMES = {
     "EncodeStream": "taesd_stream.engine.encode_stream",
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
-    "Rendered": "taesd_stream.rendering",
+    "Rendered": "taesd_stream.rendered",
     "StreamState": "taesd_stream.models.stream_state",
     "encode_file": "taesd_stream.encoding",
     "load": "taesd_stream.engine.load",

@@ -6,14 +6,14 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load, outline
-from taesd_stream.engine.options import Overlap, Tile
+from taesd_stream.engine.options import TileKeywords
 from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents
@@ -157,14 +157,12 @@ def plan_for(
     layout: str | None = None,
     key: str | None = None,
     frames: slice | None = None,
-    tile: Tile = "auto",
-    overlap: Overlap = "exact",
-    memory: int | str = "auto",
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    **options: Unpack[TileKeywords],
 ) -> TilePlan:
     """What ``render`` would do with these latents; a model given by name needs no weights.
 
@@ -180,6 +178,4 @@ def plan_for(
         space_upscale=space_upscale, planning=True,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
-        return ae.plan_stream(
-            source, frames=frames, ahead=AHEAD, tile=tile, overlap=overlap, memory=memory
-        )
+        return ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)

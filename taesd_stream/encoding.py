@@ -6,24 +6,26 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from taesd_stream.choosing import Model
+from taesd_stream.encoded import Encoded
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.options import Overlap, Tile, TileKeywords
+from taesd_stream.engine.options import TileKeywords
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
+from taesd_stream.picture_encoding import encode_picture, is_read_in_windows
 from taesd_stream.pipeline import Ahead, room_for
 from taesd_stream.progress import FrameProgress
 from taesd_stream.sinks import Frame, inode_of, what_is_left
@@ -31,62 +33,13 @@ from tiling import TilePlan, plural
 from video import FrameReader, open_reader
 from video.output import check_output
 
-__all__ = ["Encoded", "encode_file"]
+__all__ = ["encode_file"]
 
 _PICTURE = ".png"
 
 # Frames that are read while others are encoded.
 _MOST_WAITING = 4
 _MOST_WAITING_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What ``encode_file`` made.
-
-    Attributes:
-        path: The file that was asked for.
-        frames: How many pictures were encoded.
-        latents: How many latents the file holds.
-        channels: Of a latent.
-        height: Of a latent.
-        width: Of a latent.
-        seconds: How long it took.
-        peak_bytes: The most memory this process has held: on the GPU if it computed there.
-        plan: How each picture was cut.
-        notes: What the reader should know, such as values that were clipped.
-    """
-
-    path: Path
-    frames: int
-    latents: int
-    channels: int
-    height: int
-    width: int
-    seconds: float
-    peak_bytes: int
-    plan: TilePlan
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        what = f"{plural(self.latents, 'latent')} of {self.channels} channels"
-        source = "" if self.frames == self.latents else f", of {plural(self.frames, 'frame')}"
-        return f"{self.path}: {what}, {self.width}x{self.height}{source}, {self.seconds:.1f} s"
-
-    def to_json(self) -> dict[str, object]:
-        """The same as plain values."""
-        return {
-            "files": [os.fspath(self.path)],
-            "frames": self.frames,
-            "latents": self.latents,
-            "channels": self.channels,
-            "height": self.height,
-            "width": self.width,
-            "seconds": self.seconds,
-            "peak_bytes": self.peak_bytes,
-            "plan": self.plan.to_json(),
-            "notes": list(self.notes),
-        }
 
 
 def encode_file(
@@ -96,20 +49,19 @@ def encode_file(
     model: Model | None = None,
     variant: str | None = None,
     frames: slice | None = None,
-    tile: Tile = "auto",
-    overlap: Overlap = "exact",
-    memory: int | str = "auto",
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     overwrite: bool = False,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
+    **options: Unpack[TileKeywords],
 ) -> Encoded:
     """Encode a video, a still, or numbered pictures into latents, in bounded memory.
 
     Args:
-        images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png".
+        images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png"; or
+            one picture of any size as .tif, .zarr or .npy, of which only parts are read at a time.
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .png for 8-bit latents
             of four channels, with %d in the name for several.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
@@ -132,11 +84,16 @@ def encode_file(
         named = (variant or "taesd") if model is None else model
         ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
     _check_channels(target, ae)
+    is_stack = target.suffix.lower() in STACK_SUFFIXES
+    if is_stack and frames is None and is_read_in_windows(Path(images)):
+        return encode_picture(
+            Path(images), target, ae, options,
+            overwrite=overwrite, progress=progress, on_plan=on_plan,
+        )  # fmt: skip
     with video_errors_as_ours(), open_reader(os.fspath(images)) as reader:
         chosen = chosen_frames(reader.frame_count, frames)
         count = None if reader.frame_count is None else len(chosen)
         _check_count(target, count)
-        options = TileKeywords(tile=tile, overlap=overlap, memory=memory)
         plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
 
         waiting = room_for(
@@ -156,7 +113,7 @@ def encode_file(
                 yield from ae.encode_stream(images, on_tile=bar.part, **options)
 
         start = time.perf_counter()
-        write = _write_stack if target.suffix.lower() in STACK_SUFFIXES else _write_pictures
+        write = _write_stack if is_stack else _write_pictures
         with closing(latents()) as each:
             written, notes = write(target, each, overwrite)
     return Encoded(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from taesd_stream.errors import InputError, OutputError
+from taesd_stream.errors import InputError, MissingExtraError, OutputError
 from video import VideoInputError, VideoWriteError
+from video.large import MissingLibraryError
 
 __all__ = ["video_errors_as_ours"]
 
@@ -22,6 +23,8 @@ def video_errors_as_ours() -> Iterator[None]:
     """
     try:
         yield
+    except MissingLibraryError as error:
+        raise MissingExtraError(str(error)) from error
     except VideoInputError as error:
         raise InputError(str(error)) from error
     except VideoWriteError as error:

@@ -1,4 +1,4 @@
-"""A progress bar over frames, or over one large picture."""
+"""Progress bars: over frames, and over one large picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-__all__ = ["FrameProgress"]
+__all__ = ["FrameProgress", "PictureProgress"]
 
 
 class FrameProgress:
@@ -60,6 +60,49 @@ class FrameProgress:
     def _show(self, frames: int) -> None:
         if frames > self._bar.n:
             self._bar.update(frames - self._bar.n)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+class PictureProgress:
+    """Megapixels, megapixels per second and time left, on standard error if that is a terminal.
+
+    Args:
+        pixels: How many there will be.
+        shown: Whether there is to be a bar at all.
+        done: Those that are there already: they do not count as fast work.
+    """
+
+    def __init__(self, pixels: int, *, shown: bool, done: int = 0) -> None:
+        self._bar = tqdm(
+            total=pixels / 1e6,
+            initial=done / 1e6,
+            disable=None if shown else True,
+            unit="megapixel",
+            dynamic_ncols=True,
+            bar_format=(
+                "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
+                " [{elapsed}<{remaining}, {rate_fmt}]"
+            ),
+        )
+
+    @property
+    def shown(self) -> float:
+        """Megapixels that the bar says are done."""
+        return float(self._bar.n)
+
+    def part(self, done: int, total: int) -> None:
+        """So many pixels are done; for ``on_tile``."""
+        self._bar.update(done / 1e6 - self._bar.n)
 
     def __enter__(self) -> Self:
         return self

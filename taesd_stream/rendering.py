@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -17,12 +17,15 @@ from torch import Tensor
 from taesd_stream.choosing import AHEAD, Model, open_with_model
 from taesd_stream.delivery import Write, delivery_to, writing_behind
 from taesd_stream.engine.memory import peak_bytes
-from taesd_stream.engine.options import Overlap, Tile, TileKeywords
-from taesd_stream.errors import Interrupted, TaesdStreamError
+from taesd_stream.engine.options import TileKeywords
+from taesd_stream.errors import InputError, Interrupted, TaesdStreamError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.opening import Latents
+from taesd_stream.picture_rendering import goes_in_bands, render_picture
+from taesd_stream.pictures import PictureFile
 from taesd_stream.pipeline import Behind
 from taesd_stream.progress import FrameProgress
+from taesd_stream.rendered import Rendered
 from taesd_stream.sinks import (
     Sink,
     check_count,
@@ -30,60 +33,13 @@ from taesd_stream.sinks import (
     inode_of,
     kept_pictures,
     open_sink,
+    refuse,
     what_is_left,
 )
 from tiling import TilePlan
-from video import CONTAINERS, parse_rate
+from video import parse_rate
 
-__all__ = ["Rendered", "render"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What ``render`` made.
-
-    Attributes:
-        path: The file, folder or pattern that was asked for.
-        frames: How many were written.
-        width: Of a frame, in pixels.
-        height: Of a frame, in pixels.
-        rate: Frames per second.
-        seconds: How long it took, from the first latent to the finished file.
-        peak_bytes: The most memory this process has held: on the GPU if it computed there.
-        plan: How each picture was cut.
-        notes: What the reader should know, such as a size that was padded.
-    """
-
-    path: Path
-    frames: int
-    width: int
-    height: int
-    rate: Fraction
-    seconds: float
-    peak_bytes: int
-    plan: TilePlan
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        speed = f"{self.frames / self.seconds:.2f} frames/s"
-        what = "1 frame" if self.frames == 1 else f"{self.frames} frames"
-        if self.path == Path("-") or self.path.suffix.lower() in CONTAINERS:
-            what += f" at {self.rate} fps"
-        return f"{self.path}: {what}, {self.width}x{self.height}, {self.seconds:.1f} s, {speed}"
-
-    def to_json(self) -> dict[str, object]:
-        """The same as plain values; the rate is a fraction in text."""
-        return {
-            "files": [os.fspath(self.path)],
-            "frames": self.frames,
-            "width": self.width,
-            "height": self.height,
-            "rate": str(self.rate),
-            "seconds": self.seconds,
-            "peak_bytes": self.peak_bytes,
-            "plan": self.plan.to_json(),
-            "notes": list(self.notes),
-        }
+__all__ = ["render"]
 
 
 def render(
@@ -96,9 +52,6 @@ def render(
     key: str | None = None,
     frames: slice | None = None,
     fps: str | int | float | Fraction = 24,
-    tile: Tile = "auto",
-    overlap: Overlap = "exact",
-    memory: int | str = "auto",
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -109,9 +62,14 @@ def render(
     crf: int | None = None,
     lossless: bool = False,
     audio: str | os.PathLike[str] | None = None,
+    compression: str | None = None,
+    quality: int | None = None,
+    preview: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
+    **options: Unpack[TileKeywords],
 ) -> Rendered:
     """Decode latents into a video, pictures, or an array, in bounded memory.
 
@@ -119,11 +77,19 @@ def render(
         latents: A path, "-", a tensor, or an iterator of (C, h, w); see ``open_latents``.
         out: .mp4 .mov .mkv .webm .gif .webp; .png .jpg for one still, or numbered pictures where
             the name holds %d or is a folder; .npy for uint8 (T, H, W, 3); .safetensors for uint8
-            (T, 3, H, W) under the key "images"; "-" for Matroska on standard output.
+            (T, 3, H, W) under the key "images"; "-" for Matroska on standard output. One picture
+            of any size: .tif .tiff (pyramidal BigTIFF), .ome.zarr, .dzi (Deep Zoom), and .png and
+            .npy where it is large.
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction.
         audio: A file whose sound goes along.
+        compression: Of a picture: deflate, jpeg or none in .tif, zstd or none in .ome.zarr, jpeg or
+            png in .dzi; None is the first of these.
+        quality: Of jpeg, 1 to 100; None is 90.
+        preview: A small picture to be written again and again while a picture is made.
+        resume: Keep what is finished beside a picture until all of it is, and go on from what an
+            earlier run has kept.
         overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts.
@@ -150,13 +116,26 @@ def render(
         time_upscale=time_upscale, space_upscale=space_upscale, calibration=calibration,
     )  # fmt: skip
     with nullcontext() if source is latents else source:
-        options = TileKeywords(tile=tile, overlap=overlap, memory=memory)
+        picture = PictureFile(Path(out), compression, quality, overwrite, preview)
+        if goes_in_bands(picture, source, ae, options, frames, resume=resume):
+            refuse(picture.path.suffix, "is a picture", codec=codec, crf=crf, audio=audio)
+            return render_picture(
+                source, ae, picture, options,
+                frames=frames, resume=resume, progress=progress, on_plan=on_plan,
+            )  # fmt: skip
+        if resume or preview is not None:
+            raise InputError(
+                f"{'resume' if resume else 'preview'}: expected one picture that is made in bands,"
+                f" as .tif, .ome.zarr, .dzi, .png or .npy, found {os.fspath(out)} of"
+                f" {ae.spec.name}; leave it out"
+            )
         plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
         check_count(out, plan.frames)
         height, width = plan.pixels.height, plan.pixels.width
         opening = partial(
             open_sink, out, width=width, height=height, rate=rate, codec=codec, crf=crf,
-            lossless=lossless, audio=audio, overwrite=overwrite,
+            lossless=lossless, audio=audio, compression=compression, quality=quality,
+            overwrite=overwrite,
         )  # fmt: skip
 
         def pictures(check: Callable[[], None]) -> Generator[Tensor]:

@@ -19,6 +19,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
 from video import CONTAINERS, ImageSequenceWriter, open_writer
+from video.large import ROW_SUFFIXES, RowWriter, check_rows, open_rows
 from video.output import check_output
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "check_count",
     "check_name",
     "inode_of",
+    "is_large_format",
     "kept_pictures",
     "open_sink",
+    "refuse",
     "what_is_left",
 ]
 
@@ -37,6 +40,9 @@ Frame = npt.NDArray[np.uint8]
 _STANDARD_OUTPUT = "-"
 _STILLS = (".png", ".jpg", ".jpeg")
 _SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
+_LARGE = tuple(suffix for suffix in ROW_SUFFIXES if suffix not in _SUFFIXES)
+# JPEG and GIF count sides in 16 bits, and WebP in 14.
+_LARGEST = {".jpg": 65535, ".jpeg": 65535, ".gif": 65535, ".webp": 16383}
 
 
 class Sink(Protocol):
@@ -72,6 +78,38 @@ class _ImageStack(StackWriter):
         super().write(rearrange(pixels, "h w c -> c h w") if self._planar else pixels)
 
 
+class _OnePicture:
+    """One frame into a file for pictures of any size."""
+
+    def __init__(self, writer: RowWriter) -> None:
+        self._writer = writer
+        self.frames_written = 0
+        self.kept_part: Path | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader should know."""
+        return self._writer.notes
+
+    def write(self, frame: Frame) -> None:
+        """Write the frame, (H, W, 3) bytes; it is the only one."""
+        self._writer.write(frame)
+        self.frames_written += 1
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, traceback)
+        self.kept_part = self._writer.kept_part
+
+
 def open_sink(
     out: str | os.PathLike[str],
     *,
@@ -82,6 +120,8 @@ def open_sink(
     crf: int | None,
     lossless: bool,
     audio: str | os.PathLike[str] | None,
+    compression: str | None,
+    quality: int | None,
     overwrite: bool,
 ) -> Sink:
     """A writer for frames of one size, by the suffix of ``out``; for use as a context manager.
@@ -91,18 +131,61 @@ def open_sink(
         VideoInputError: The same, found by `video`.
     """
     suffix = Path(out).suffix.lower()
+    if is_large_format(out):
+        refuse(suffix, "is a picture", codec=codec, crf=crf, audio=audio)
+        return _OnePicture(
+            open_rows(
+                out,
+                width=width,
+                height=height,
+                compression=compression,
+                quality=quality,
+                overwrite=overwrite,
+            )
+        )
+    refuse(suffix, "has none to choose", compression=compression, quality=quality)
     if suffix not in STACK_SUFFIXES:
+        check_size(out, width, height)
         return open_writer(
             out, width=width, height=height, rate=rate, codec=codec, crf=crf,
             lossless=lossless, audio=audio, overwrite=overwrite,
         )  # fmt: skip
-    for name, value in (("codec", codec), ("crf", crf), ("audio", audio)):
+    refuse(suffix, "holds plain bytes", codec=codec, crf=crf, audio=audio)
+    return _ImageStack(out, overwrite=overwrite)
+
+
+def refuse(suffix: str, because: str, **options: object) -> None:
+    """Refuse options that a kind of file has no use for, where they are given.
+
+    Raises:
+        InputError: That.
+    """
+    for name, value in options.items():
         if value is not None:
             raise InputError(
-                f"{name}: expected none for {suffix}, which holds plain bytes, found"
-                f" {str(value)!r}; leave it out, or write a video"
+                f"{name}: expected none for {suffix}, which {because}, found {str(value)!r}; leave"
+                " it out, or write another kind of file"
             )
-    return _ImageStack(out, overwrite=overwrite)
+
+
+def is_large_format(out: str | os.PathLike[str]) -> bool:
+    """Whether a name is one for pictures of any size, and for nothing else."""
+    return os.fspath(out).lower().endswith(_LARGE)
+
+
+def check_size(out: str | os.PathLike[str], width: int, height: int) -> None:
+    """Refuse pictures that a format cannot hold.
+
+    Raises:
+        InputError: It says which formats can.
+    """
+    suffix = Path(out).suffix.lower()
+    most = _LARGEST.get(suffix)
+    if most is not None and max(width, height) > most:
+        raise InputError(
+            f"output: {suffix} holds pictures of up to {most} pixels a side, found"
+            f" {width}x{height}; write {' '.join(_LARGE)} or .png, or give --crop"
+        )
 
 
 def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -115,11 +198,15 @@ def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
     if name == _STANDARD_OUTPUT:
         _check_standard_output()
         return
+    if is_large_format(name):
+        with video_errors_as_ours():
+            check_rows(name, width=1, height=1, overwrite=overwrite)
+        return
     suffix = Path(name).suffix.lower()
     if not name or (suffix not in _SUFFIXES and suffix and not os.path.isdir(name)):
         raise InputError(
-            f"output: expected a name ending in one of {' '.join(sorted(_SUFFIXES))}, a folder, or"
-            f" - for standard output; found {name!r}"
+            f"output: expected a name ending in one of {' '.join(sorted((*_SUFFIXES, *_LARGE)))}, a"
+            f" folder, or - for standard output; found {name!r}"
         )
     if suffix in _SUFFIXES and not _is_for_several(name):
         with video_errors_as_ours():
@@ -134,7 +221,13 @@ def check_count(out: str | os.PathLike[str], frames: int | None) -> None:
     """
     name = os.fspath(out)
     path = Path(name)
-    if path.suffix.lower() in _STILLS and frames not in (None, 1) and not _is_for_several(name):
+    if frames in (None, 1):
+        return
+    if is_large_format(name):
+        raise InputError(
+            f"output: {out} is one picture, and there are {frames} frames; give --frames N for one"
+        )
+    if path.suffix.lower() in _STILLS and not _is_for_several(name):
         raise InputError(
             f"output: {out} is one picture, and there are {frames} frames; write"
             f" {path.stem}_%05d{path.suffix} or a folder, or give --frames N for one"

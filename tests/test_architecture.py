@@ -48,6 +48,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.files",
             "torch",
             "video",
+            "zarr",
         }
     ),
     "taesd_stream.engine": frozenset(

@@ -20,7 +20,8 @@ FRAME = np.zeros((4, 6, 3), np.uint8)
 
 
 def _open(out: Path, **options: object):
-    usual = {"codec": None, "crf": None, "lossless": False, "audio": None, "overwrite": False}
+    usual = {"lossless": False, "overwrite": False}
+    usual |= dict.fromkeys(("codec", "crf", "audio", "compression", "quality"))
     return open_sink(out, width=6, height=4, rate=Fraction(24), **(usual | options))
 
 

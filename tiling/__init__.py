@@ -5,13 +5,14 @@ from tiling.blend import crops, windows
 from tiling.footprint import POINTWISE, Footprint, halo, out_size, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
-from tiling.plan import MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
+from tiling.plan import BandPlan, MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
 from tiling.view import WHOLE, View, around
 
 __all__ = [
     "POINTWISE",
     "WHOLE",
     "Backoff",
+    "BandPlan",
     "Block",
     "Cover",
     "Footprint",

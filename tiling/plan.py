@@ -10,7 +10,15 @@ from tiling.grid import Grid
 from tiling.interval import Interval, Size
 from tiling.view import WHOLE, View
 
-__all__ = ["MemoryPlan", "PassPlan", "TilePlan", "choose_tile", "format_bytes", "plural"]
+__all__ = [
+    "BandPlan",
+    "MemoryPlan",
+    "PassPlan",
+    "TilePlan",
+    "choose_tile",
+    "format_bytes",
+    "plural",
+]
 
 T = TypeVar("T")
 
@@ -72,6 +80,26 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BandPlan:
+    """Where the rows of finished tiles are until they are written.
+
+    Attributes:
+        in_file: Whether they wait in a temporary file; else in memory.
+        rows_bytes: What of them is held in memory.
+        writing_bytes: What writing them may take besides.
+    """
+
+    in_file: bool
+    rows_bytes: int
+    writing_bytes: int
+
+    @property
+    def held_bytes(self) -> int:
+        """All that is held in memory."""
+        return self.rows_bytes + self.writing_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TilePlan:
     """What a decode or an encode will do, known before it starts; ``str(plan)`` says it in words.
 
@@ -93,7 +121,7 @@ class TilePlan:
         memory: What tiles remember between time steps; None if they remember nothing.
         view: Which part of the picture is made, and where it goes around.
         scratch: Whether what passes leave for each other lies in a temporary file.
-        bands_bytes: Rows of finished tiles that are held until they are written.
+        bands: Where rows of finished tiles wait; None if a picture goes out as a whole.
     """
 
     model: str
@@ -112,7 +140,7 @@ class TilePlan:
     memory: MemoryPlan | None = None
     view: View = WHOLE
     scratch: bool = False
-    bands_bytes: int = 0
+    bands: BandPlan | None = None
 
     @property
     def grid(self) -> Grid:
@@ -137,7 +165,8 @@ class TilePlan:
     @property
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""
-        held = self.memory.held_bytes if self.memory is not None else self.bands_bytes
+        waiting = self.memory or self.bands
+        held = 0 if waiting is None else waiting.held_bytes
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
@@ -146,8 +175,8 @@ class TilePlan:
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         if self.memory is not None:
             together += f", {self.memory}"
-        if self.scratch:
-            together += ", through a scratch file"
+        if self.scratch or (self.bands is not None and self.bands.in_file):
+            together += ", through scratch files"
         return (
             f"{self.action} {count} of {self._what()} with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["WRITABLE_SUFFIXES", "decode_image", "read_image", "write_image"]
+__all__ = ["WRITABLE_SUFFIXES", "check_writable", "decode_image", "read_image", "write_image"]
 
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _WEBP_LOSSLESS = 101
@@ -85,6 +85,22 @@ def _to_uint8(image: NDArray[Any], name: Path) -> NDArray[np.uint8]:
     raise VideoInputError(f"expected 8 or 16 bits a channel in '{name}'; found {image.dtype}")
 
 
+def check_writable(path: str | PathLike[str], *, overwrite: bool) -> Path:
+    """Say at once whether a picture could be written to ``path``.
+
+    Raises:
+        VideoInputError: if its suffix is no picture's, or its folder is missing.
+        OutputExistsError: if the file exists and ``overwrite`` is false.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise VideoInputError(
+            f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)};"
+            f" found '{target.name}'"
+        )
+    return check_output(target, overwrite=overwrite)
+
+
 def write_image(
     path: str | PathLike[str],
     image: NDArray[np.uint8],
@@ -109,7 +125,7 @@ def write_image(
         ...     bool((read_image(file) == red).all())
         True
     """
-    target = check_output(path, overwrite=overwrite)
+    target = check_writable(path, overwrite=overwrite)
     data = _encoded(target, image, lossless=lossless)
     with deferred_interrupt():
         part = PartFile(target)
@@ -127,11 +143,6 @@ def write_image(
 
 def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArray[np.uint8]:
     suffix = target.suffix.lower()
-    if suffix not in WRITABLE_SUFFIXES:
-        raise VideoInputError(
-            f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)};"
-            f" found '{target.name}'"
-        )
     is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
     if not is_image or image.shape[2] not in (3, 4) or 0 in image.shape:
         shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)

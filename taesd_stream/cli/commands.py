@@ -14,9 +14,11 @@ from typing import Any
 
 from taesd_stream.choosing import plan_for
 from taesd_stream.describe import describe_file, model_rows
-from taesd_stream.encoding import Encoded, encode_file
+from taesd_stream.encoded import Encoded
+from taesd_stream.encoding import encode_file
 from taesd_stream.errors import OutputError
-from taesd_stream.rendering import Rendered, render
+from taesd_stream.rendered import Rendered
+from taesd_stream.rendering import render
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 
@@ -25,7 +27,9 @@ __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
 _ENGINE = ("tile", "overlap", "memory", "device", "dtype", "backend")
 _LATENTS = ("model", "variant", "layout", "key", "frames")
 _REDUCED = ("time_upscale", "space_upscale")
+_VIEW = ("crop", "wrap")
 _FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
+_PICTURE = ("compression", "quality", "preview", "resume")
 
 
 def decode(arguments: Namespace) -> None:
@@ -35,7 +39,9 @@ def decode(arguments: Namespace) -> None:
         arguments.output,
         progress=not arguments.json,
         on_plan=_teller(arguments),
-        **_pick(arguments, *_LATENTS, "calibration", *_REDUCED, *_ENGINE, *_FILE),
+        **_pick(
+            arguments, *_LATENTS, "calibration", *_REDUCED, *_ENGINE, *_VIEW, *_FILE, *_PICTURE
+        ),
     )
     _report(arguments, done)
 
@@ -47,7 +53,7 @@ def encode(arguments: Namespace) -> None:
         arguments.output,
         progress=not arguments.json,
         on_plan=_teller(arguments),
-        **_pick(arguments, "model", "variant", "frames", "overwrite", *_ENGINE),
+        **_pick(arguments, "model", "variant", "frames", "overwrite", "wrap", *_ENGINE),
     )
     _report(arguments, done)
 
@@ -68,7 +74,7 @@ def plan(arguments: Namespace) -> None:
     """What decode would do."""
     made = plan_for(
         arguments.input,
-        **_pick(arguments, *_LATENTS, *_REDUCED, *_ENGINE),
+        **_pick(arguments, *_LATENTS, *_REDUCED, *_ENGINE, *_VIEW),
     )
     _say(arguments, str(made), made.to_json())
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-from taesd_stream.cli.values import fps, frames, overlap, tile
+from taesd_stream.cli.values import crop, fps, frames, overlap, tile
 
 __all__ = ["make_parser"]
 
@@ -50,7 +50,8 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         "output",
         metavar="OUT",
         help=".mp4 .mov .mkv .webm .gif .webp; .png .jpg (one still, or numbered pictures where the"
-        " name holds %%d or is a folder); .npy .safetensors; - for Matroska on standard output",
+        " name holds %%d or is a folder); .npy .safetensors; one picture of any size as .tif,"
+        " .ome.zarr or .dzi; - for Matroska on standard output",
     )
     _model_options(parser)
     _reduced_options(parser)
@@ -62,7 +63,9 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         help="for int8: latents to find its ranges on; default: IN, or the sample where IN is a"
         " stream",
     )
+    _view_options(parser)
     _file_options(parser)
+    _picture_options(parser)
     _output_options(parser)
     parser.set_defaults(command="decode")
 
@@ -70,7 +73,10 @@ def _decode(parser: argparse.ArgumentParser) -> None:
 def _encode(parser: argparse.ArgumentParser) -> None:
     parser.description = "Encode a video, a picture, or numbered pictures into latents."
     parser.add_argument(
-        "input", metavar="IN", help="a video, a picture, a folder of them, or frames_%%05d.png"
+        "input",
+        metavar="IN",
+        help="a video, a picture, a folder of them, or frames_%%05d.png; a .tif, .zarr or .npy of"
+        " any size",
     )
     parser.add_argument(
         "output",
@@ -79,6 +85,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     )
     _model_options(parser, default="taesd")
     _frames_option(parser)
+    _wrap_option(parser)
     _engine_options(parser)
     _output_options(parser)
     parser.set_defaults(command="encode")
@@ -91,6 +98,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _reduced_options(parser)
     _frames_option(parser)
     _engine_options(parser)
+    _view_options(parser)
     _json_option(parser)
     parser.set_defaults(command="plan")
 
@@ -213,6 +221,49 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="torch, openvino, or auto (openvino on a CPU, where it is installed and can compute"
         " this); default: auto",
+    )
+
+
+def _view_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which part, and its borders")
+    group.add_argument(
+        "--crop",
+        metavar="X,Y,W,H",
+        type=crop,
+        help="only this part of every picture: left, top, width and height in pixels",
+    )
+    _wrap_option(group)
+
+
+def _wrap_option(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--wrap",
+        metavar="AXES",
+        choices=("x", "y", "xy"),
+        help="x, y or xy: the picture goes around along these axes, as 360-degree panoramas (x) and"
+        " seamless textures (xy) do",
+    )
+
+
+def _picture_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("one large picture")
+    group.add_argument(
+        "--compression",
+        metavar="C",
+        help="deflate, jpeg or none in .tif; zstd or none in .ome.zarr; jpeg or png in .dzi;"
+        " default: the first of these",
+    )
+    group.add_argument("--quality", metavar="N", type=int, help="of jpeg, 1 to 100; default: 90")
+    group.add_argument(
+        "--preview",
+        metavar="FILE",
+        help="a small .png or .jpg of what is done, written again every two seconds",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what is finished in OUT.resume until all of it is; after a crash, a power"
+        " failure or ctrl-C the same command goes on from there",
     )
 
 

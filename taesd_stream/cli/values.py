@@ -9,7 +9,7 @@ from typing import Literal
 from video.errors import VideoInputError
 from video.rates import parse_rate
 
-__all__ = ["fps", "frames", "overlap", "tile"]
+__all__ = ["crop", "fps", "frames", "overlap", "tile"]
 
 
 def frames(text: str) -> slice:
@@ -28,6 +28,21 @@ def frames(text: str) -> slice:
     if stop is not None and stop <= start:
         raise argparse.ArgumentTypeError(f"expected A:B with A below B, found {text!r}")
     return slice(start, stop)
+
+
+def crop(text: str) -> tuple[int, int, int, int]:
+    """X,Y,W,H in pixels.
+
+    >>> crop("100,200,512,256")
+    (100, 200, 512, 256)
+    """
+    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.replace(" ", ""))
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"expected X,Y,W,H (left, top, width, height) in pixels, found {text!r}"
+        )
+    x, y, width, height = map(int, match.groups())
+    return x, y, width, height
 
 
 def tile(text: str) -> int | tuple[int, int] | Literal["auto"] | None:

@@ -26,7 +26,7 @@ from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.picture import PictureRun
 from taesd_stream.engine.pixels import to_array
-from taesd_stream.engine.planes import WindowPlane
+from taesd_stream.engine.planes import PixelPlane, ReadPixels, WindowPlane
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.windows import Window, check_enough, windows_of
 from taesd_stream.errors import InputError
@@ -281,6 +281,26 @@ class AutoEncoder:
             f"{self.spec.name} to decode",
         )
         return PictureRun(decoder, WindowPlane(latents, index), TileOptions(**options))
+
+    def open_encode_picture(
+        self, size: Size, read: ReadPixels, **options: Unpack[TileKeywords]
+    ) -> PictureRun:
+        """A picture larger than memory, to be encoded in bands.
+
+        Args:
+            size: Height and width in pixels.
+            read: Is given rows and columns, two slices, and returns (h, w, 3) RGB bytes of them.
+
+        Raises:
+            InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
+        """
+        encoder = self._need("encoder")
+        if encoder.network.memories:
+            raise InputError(
+                f"picture: expected a model for pictures, found {self.spec.name}, which encodes"
+                " videos; encode it as a stream of one frame"
+            )
+        return PictureRun(encoder, PixelPlane(size, read), TileOptions(**options))
 
     def open_encode_stream(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.backends import Backend, EagerBackend
@@ -87,6 +89,14 @@ class Coder:
             scratch=plan.scratch,
             backend=backend,
         )
+
+    def digest(self) -> str:
+        """A digest of the weights."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def once(self, plan: TilePlan, plane: Size) -> Run:
         """Pictures, or one whole video, in a single call of ``tiles``."""

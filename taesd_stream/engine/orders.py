@@ -11,12 +11,16 @@ from taesd_stream.engine.cuts import Cut
 from taesd_stream.engine.homes import HomeName
 from taesd_stream.engine.memory import default_budget
 from taesd_stream.models.network import Network
-from tiling import MemoryPlan, Size, View, format_bytes
+from tiling import BandPlan, MemoryPlan, Size, View, format_bytes
 
 __all__ = ["MOST_STEPS", "SPILLING", "Budget", "Course", "Order", "Way", "orders"]
 
 MOST_STEPS = 16
 """Steps computed together at most."""
+
+# What a writer of rows may hold: blocks of tiles that are being compressed.
+_LEAST_FOR_WRITING = 8 << 20
+_MOST_FOR_WRITING = 64 << 20
 
 # What it costs to move memories out of the way and back at each tile's turn. On a CPU, with scratch
 # files, turns of one step took 1.02 (TAEHV) and 1.13 times as long (TAESDV), of four steps 0.98 and
@@ -123,16 +127,19 @@ class Way:
         """Whether what passes leave for each other lies in a temporary file."""
         return self.order is SPILLING
 
-    def bands_bytes(self, cut: Cut) -> int:
-        """Rows of finished tiles that are held: those being made and those being written.
+    def bands(self, cut: Cut) -> BandPlan | None:
+        """Where rows of finished tiles wait; None if a picture goes out as a whole.
 
-        Where they would take more than a quarter of the budget they wait in a file.
+        One is being made, one waits, and one is being written. They wait in a file where that would
+        be more than a third of the budget.
         """
         if not self.course.bands:
-            return 0
+            return None
         width = self.view.made(self.network.out_plane(self.plane)).width
-        both = 2 * 3 * width * cut.grid.tile.height * cut.grid.cell
-        return both if both <= self.budget.bytes // 4 else 0
+        rows = 3 * 3 * width * cut.grid.tile.height * cut.grid.cell
+        writing = min(_MOST_FOR_WRITING, max(_LEAST_FOR_WRITING, self.budget.bytes // 16))
+        in_file = rows > self.budget.bytes // 3
+        return BandPlan(in_file, 0 if in_file else rows, writing)
 
     @property
     def _step_bytes(self) -> int:
@@ -172,7 +179,8 @@ class Way:
         """The most that is held at once; more than there can be where the host has no room."""
         memory = self.memory(cut)
         if memory is None:
-            return cut.peak_bytes + self.bands_bytes(cut)
+            bands = self.bands(cut)
+            return cut.peak_bytes + (bands.held_bytes if bands is not None else 0)
         if memory.home == "host" and memory.tiles_bytes > default_budget(torch.device("cpu")):
             return sys.maxsize
         return cut.peak_bytes + memory.held_bytes

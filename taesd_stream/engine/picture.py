@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.orders import Course
 from taesd_stream.engine.planes import Plane
-from tiling import Interval, Region, Size, TilePlan
+from tiling import BandPlan, Interval, Region, Size, TilePlan
 
 __all__ = ["PictureRun"]
+
+
+_COURSE = Course(steps=1, pictures=1, ahead=None, bands=True)
+"""How one picture goes that is made band by band."""
 
 
 class PictureRun:
@@ -25,16 +30,26 @@ class PictureRun:
 
     Attributes:
         plan: How it is cut.
+        waiting: Where rows of finished tiles wait until they are written, as planned.
         made: Height and width of what is made: pixels, or latents.
+        dtype: What tiles come in.
         bands: The rows that each row of tiles completes, from top to bottom.
     """
 
     def __init__(self, coder: Coder, plane: Plane, options: TileOptions) -> None:
-        self.plan: TilePlan = coder.plan(plane.size, PICTURE, options)
-        self._plane = plane
+        self.plan: TilePlan = coder.plan(plane.size, _COURSE, options)
+        self._plane, self._coder = plane, coder
+        if self.plan.bands is None:
+            raise TypeError("expected a plan for bands")
+        self.waiting: BandPlan = self.plan.bands
         self._run: Run = coder.once(self.plan, plane.size)
         self.made: Size = self._run.made
+        self.dtype: torch.dtype = coder.settings.tensor_dtype
         self.bands: tuple[Interval, ...] = self._run.bands
+
+    def digest_of_weights(self) -> str:
+        """What tells the weights from others."""
+        return self._coder.digest()
 
     def tiles(
         self, *, first_band: int = 0, on_tile: OnTile | None = None
@@ -55,7 +70,3 @@ class PictureRun:
         """
         for block, tile in self._run.tiles(self._plane, on_tile, first_band=first_band):
             yield block.region, tile[0]
-
-
-PICTURE = Course(steps=1, pictures=1, ahead=None, bands=True)
-"""How one picture goes that is made band by band."""

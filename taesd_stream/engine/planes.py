@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from taesd_stream.engine.homes import no_scratch_left
+from taesd_stream.engine.pixels import to_images
 from taesd_stream.latents import LatentSource, check_finite
 from tiling import Block, Interval, Region, Size, View, around
 
 __all__ = [
+    "PixelPlane",
     "Plane",
+    "ReadPixels",
     "ScratchPlane",
     "TensorPlane",
     "WindowPlane",
@@ -24,6 +29,10 @@ __all__ = [
     "during",
     "read_around",
 ]
+
+
+ReadPixels: TypeAlias = Callable[[slice, slice], npt.NDArray[np.uint8]]
+"""Rows and columns to (h, w, 3) RGB bytes."""
 
 
 class Plane(Protocol):
@@ -170,9 +179,42 @@ class WindowPlane:
 
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
+        if not block.region.area:
+            return torch.empty(_empty(self._source.channels, block))
         window = self._source.window(self._index, y, x)
         check_finite(window, self._index, offset=(y.start, x.start))
         return window[None]
+
+
+class PixelPlane:
+    """One picture that is read window by window, as values in [0, 1].
+
+    Args:
+        size: Height and width.
+        read: Rows and columns to (h, w, 3) RGB bytes, a fresh array.
+
+    >>> import numpy as np
+    >>> plane = PixelPlane(Size(2, 2), lambda rows, columns: np.full((2, 2, 3), 255, np.uint8))
+    >>> plane.read(Block(Interval(0, 1), Region.whole(plane.size))).mean().item()
+    1.0
+    """
+
+    frames = 1
+
+    def __init__(self, size: Size, read: ReadPixels) -> None:
+        self.size = size
+        self._read = read
+
+    def read(self, block: Block) -> Tensor:
+        _, y, x = block.slices
+        if not block.region.area:
+            return torch.empty(_empty(3, block))
+        return to_images(self._read(y, x)[None])
+
+
+def _empty(channels: int, block: Block) -> tuple[int, ...]:
+    """The shape of a block without elements: the last tile of a row may need no more columns."""
+    return (block.frames.size, channels, block.region.y.size, block.region.x.size)
 
 
 class _During:

@@ -115,7 +115,7 @@ class Planner:
             memory=memory,
             view=view,
             scratch=way.spills,
-            bands_bytes=way.bands_bytes(cut),
+            bands=way.bands(cut),
         )
 
     def _choose(

@@ -21,6 +21,7 @@ __all__ = [
     "require_channels",
     "require_floating",
     "require_memory",
+    "require_window",
 ]
 
 FLOATING_DTYPES: Final = frozenset(
@@ -102,6 +103,17 @@ def require_memory(nbytes: int, what: str) -> None:
         )
 
 
+def require_window(rows: slice, columns: slice, size: tuple[int, int], name: str) -> None:
+    """Refuse a window that is not a part of a latent of ``size`` (h, w), or not in one piece."""
+    height, width = size
+    if _is_within(rows, height) and _is_within(columns, width):
+        return
+    raise LatentsError(
+        f"{name}: expected a window of rows within 0:{height} and columns within 0:{width}, found "
+        f"rows {_colons(rows)} and columns {_colons(columns)}: give a start below a stop, no step"
+    )
+
+
 def layout_of(
     shape: Sequence[int], *, layout: str | None, channels: Collection[int] | None, name: str
 ) -> str:
@@ -121,3 +133,12 @@ def layout_of(
         raise LatentsError(f"{name}: {error}") from None
     require_channels(shape[stated.split().index("C")], channels, name)
     return stated
+
+
+def _is_within(part: slice, size: int) -> bool:
+    bounds = isinstance(part.start, int) and isinstance(part.stop, int)
+    return bounds and part.step in {None, 1} and 0 <= part.start < part.stop <= size
+
+
+def _colons(part: slice) -> str:
+    return f"{part.start}:{part.stop}" + ("" if part.step is None else f":{part.step}")

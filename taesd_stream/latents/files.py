@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.archives import ARCHIVE_ERRORS, first_line
+from taesd_stream.latents.mosaic import open_mosaic
 from taesd_stream.latents.numbering import files_of_pattern, is_pattern, natural_order
 from taesd_stream.latents.numpy_files import open_npy, open_npz
 from taesd_stream.latents.png import PNG_MAGIC, open_png
 from taesd_stream.latents.raw_file import FileBytes
 from taesd_stream.latents.reading import Reading, join
 from taesd_stream.latents.safetensors_files import open_safetensors
+from taesd_stream.latents.tile_names import is_tile_pattern
 from taesd_stream.latents.torch_files import open_legacy_torch, open_torch_zip
+from taesd_stream.latents.zarr_folders import is_zarr, open_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "open_path"]
 
-SUFFIXES: Final = frozenset({".pt", ".pth", ".safetensors", ".latent", ".npy", ".npz", ".png"})
-"""The suffixes by which a folder's latents are found."""
+SUFFIXES: Final = frozenset(
+    {".pt", ".pth", ".safetensors", ".latent", ".npy", ".npz", ".png", ".zarr"}
+)
+"""The suffixes by which a folder's latents are found; a .zarr is a folder itself."""
 
 _FOREIGN: Final = (
     (0, b"\xff\xd8\xff", "a JPEG picture"),
@@ -46,17 +51,24 @@ _FOREIGN: Final = (
 
 
 def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
-    """A source for a file, a folder of files, a numbered pattern, or ``-``: standard input.
+    """A source for what is at a path.
+
+    That is a file; a Zarr folder, or one within a Zarr group, known by its metadata; a folder of
+    latents; a numbered pattern; a mosaic's pattern, with {row} and {column}; or ``-``: standard
+    input.
 
     Raises:
         LatentsError: there is nothing that can be read as latents; the message says why.
+        MissingExtraError: it is a Zarr folder and zarr is not installed.
     """
     text = os.fspath(path)
     if text == "-":
         return _open_file(_spooled_input(), reading)
     target = Path(text)
     try:
-        if target.is_dir():
+        if is_tile_pattern(target) and not target.exists():
+            return open_mosaic(target, reading, _open_one)
+        if target.is_dir() and not is_zarr(target):
             return _open_sequence(text, _files_of_folder(target), reading)
         if is_pattern(target) and not target.exists():
             return _open_sequence(text, files_of_pattern(target), reading)
@@ -70,6 +82,8 @@ def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
 
 
 def _open_one(path: Path, reading: Reading) -> StoredSource:
+    if is_zarr(path):
+        return open_zarr(path, reading)
     if not path.is_file() and path.exists():
         raise LatentsError(
             f"{path}: expected a file or a folder, found something else: "
@@ -135,7 +149,7 @@ def _files_of_folder(folder: Path) -> list[Path]:
         if entry.suffix.lower() in SUFFIXES
         and not entry.name.startswith(".")
         and not entry.stem.endswith(".part")
-        and entry.is_file()
+        and (entry.is_file() or is_zarr(entry))
     ]
     kinds = sorted({entry.suffix.lower() for entry in entries})
     if len(kinds) != 1:

@@ -48,10 +48,12 @@ def open_latents(
 
     Args:
         source: a path to a .pt, .pth, .safetensors, .latent, .npy, .npz or 8-bit RGBA .png file (it
-            is known by its bytes); a folder of these, or a pattern such as ``z/%05d.png``; ``-``
-            for standard input, which is copied to a temporary file; a tensor or an array; a list
-            of these, one after the other in time; a mapping with such under a key; or an iterable
-            of (C,h,w) tensors.
+            is known by its bytes), or to a Zarr folder, array or group (known by its metadata; it
+            needs ``pip install 'taesd-stream[gigapixel]'``); a folder of these, or a pattern such
+            as ``z/%05d.png``; a pattern such as ``tiles/{row}_{column}.npy``, whose files are one
+            large latent; ``-`` for standard input, which is copied to a temporary file; a tensor
+            or an array; a list of these, one after the other in time; a mapping with such under a
+            key; or an iterable of (C,h,w) tensors.
         layout: the stored axes, such as ``NCTHW``; None tells them by the channel count, and where
             five axes can be read two ways by a few of the numbers: latents that follow each other
             in time look alike. What the numbers told is logged.
@@ -64,6 +66,7 @@ def open_latents(
         LatentsError: there are no such latents, they cannot be read safely, or no axis has a
             channel count; the message says what to do.
         LayoutError: the axes can be read two ways and the numbers do not tell which either.
+        MissingExtraError: a Zarr folder is to be read and zarr is not installed.
 
     Example:
         >>> source = open_latents(torch.zeros(1, 4, 81, 60, 104))

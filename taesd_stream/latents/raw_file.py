@@ -57,7 +57,10 @@ class FileBytes:
 
     @classmethod
     def of(cls, path: Path, name: str) -> FileBytes:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise _unreadable(name, error) from error
         return cls(path, name, status.st_size, _stamp_of(status))
 
     def open(self) -> BinaryIO:
@@ -65,10 +68,7 @@ class FileBytes:
         try:
             file = self.path.open("rb")
         except OSError as error:
-            raise LatentsError(
-                f"{self.name}: expected a file that can be read, found none ({error.strerror}): "
-                "check the path and its permissions"
-            ) from error
+            raise _unreadable(self.name, error) from error
         if _stamp_of(os.fstat(file.fileno())) != self._stamp:
             file.close()
             raise LatentsError(
@@ -164,6 +164,13 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     (24960, 6240, 104, 1)
     """
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _unreadable(name: str, error: OSError) -> LatentsError:
+    return LatentsError(
+        f"{name}: expected a file that can be read, found none ({error.strerror}): "
+        "check the path and its permissions"
+    )
 
 
 def _stamp_of(status: os.stat_result) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import require_memory
+from taesd_stream.latents.checks import require_memory, require_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +106,17 @@ class LatentSource(ABC):
 
     @abstractmethod
     def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
-        """A part of latent ``frame``, (C, rows, columns): a fresh copy, and all that is read.
+        """A part of latent ``frame``: ``source[frame][:, rows, columns]``, a fresh copy.
+
+        It is all that is read, but where numbers are packed: what they are packed with is unpacked.
 
         Args:
-            rows: Which, by start and stop within the latent.
+            frame: Which latent; from the end where negative.
+            rows: Which, by start and stop within the latent, at least one.
             columns: The same.
+
+        Raises:
+            LatentsError: There is no such window.
         """
 
     @abstractmethod
@@ -209,20 +215,14 @@ class StoredSource(LatentSource):
                 for row, frame in enumerate(wanted):
                     self.copy_latents(out[row : row + 1], frame)
             return out
-        try:
-            frame = range(self.frames)[key]
-        except IndexError:
-            raise IndexError(
-                f"{self._name} holds {self.frames} latents: there is no latent {key}"
-            ) from None
         out = self._empty(1)
-        self.copy_latents(out, frame)
+        self.copy_latents(out, self._number_of(key))
         return out[0]
 
     def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
-        size = (rows.stop - rows.start, columns.stop - columns.start)
-        out = self._empty(1, size)
-        self.copy_latents(out, frame, (rows, columns))
+        require_window(rows, columns, (self.height, self.width), self._name)
+        out = self._empty(1, (rows.stop - rows.start, columns.stop - columns.start))
+        self.copy_latents(out, self._number_of(frame), (rows, columns))
         return out[0]
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -241,6 +241,14 @@ class StoredSource(LatentSource):
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def _number_of(self, frame: int) -> int:
+        try:
+            return range(self.frames)[frame]
+        except IndexError:
+            raise IndexError(
+                f"{self._name} holds {self.frames} latents: there is no latent {frame}"
+            ) from None
 
     def _empty(self, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
         shape = (frames, self.channels, *(size or (self.height, self.width)))

@@ -16,7 +16,7 @@ from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.safetensors_files import SAFETENSORS_DTYPES
 from video.output import PartFile, check_output, explain_os_error
 
-__all__ = ["STACK_SUFFIXES", "StackWriter"]
+__all__ = ["STACK_SUFFIXES", "StackWriter", "stack_header"]
 
 _HEADER_BYTES: Final = 256
 """Room for the header, which is written last, when the number of tensors is known."""
@@ -185,7 +185,16 @@ class StackWriter:
         self.kept_part = None
 
     def _header(self, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
-        return _HEADERS[self.path.suffix.lower()](self._key, dtype, shape)
+        return stack_header(self.path, self._key, dtype, shape)
+
+
+def stack_header(path: Path, key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+    """What comes before the numbers of one array in a file, always of the same length.
+
+    Raises:
+        InputError: the dtype is none that this kind of file holds.
+    """
+    return _HEADERS[path.suffix.lower()](key, dtype, shape)
 
 
 def _npy_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:

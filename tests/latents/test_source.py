@@ -12,83 +12,22 @@ import torch
 from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents import LatentSource, open_latents
-
-_FRAMES = {
-    "C H W": "C H W -> 1 C H W",
-    "T C H W": "T C H W -> T C H W",
-    "N C H W": "N C H W -> N C H W",
-    "C T H W": "C T H W -> T C H W",
-    "N C T H W": "N C T H W -> (N T) C H W",
-    "N T C H W": "N T C H W -> (N T) C H W",
-}
-
-
-def _save_npy(array: torch.Tensor, folder: Path) -> Path:
-    np.save(folder / "a.npy", array.numpy())
-    return folder / "a.npy"
-
-
-def _save_fortran(array: torch.Tensor, folder: Path) -> Path:
-    np.save(folder / "f.npy", np.asfortranarray(array.numpy()))
-    return folder / "f.npy"
-
-
-def _save_big_endian(array: torch.Tensor, folder: Path) -> Path:
-    numbers = array.numpy()
-    np.save(folder / "b.npy", numbers.astype(numbers.dtype.newbyteorder(">")))
-    return folder / "b.npy"
-
-
-def _save_npz(array: torch.Tensor, folder: Path) -> Path:
-    np.savez(folder / "a.npz", step=np.arange(3), latents=array.numpy())
-    return folder / "a.npz"
-
-
-def _save_compressed(array: torch.Tensor, folder: Path) -> Path:
-    np.savez_compressed(folder / "c.npz", latents=array.numpy(), step=np.arange(3))
-    return folder / "c.npz"
-
-
-def _save_torch(array: torch.Tensor, folder: Path) -> Path:
-    torch.save({"step": 3, "samples": array}, folder / "a.pt")
-    return folder / "a.pt"
-
-
-def _save_torch_view(array: torch.Tensor, folder: Path) -> Path:
-    """Not contiguous, and not at the start of what was saved."""
-    padded = torch.cat([torch.ones_like(array[:1]), array]).transpose(-1, -2).contiguous()
-    torch.save(padded.transpose(-1, -2)[1:], folder / "v.pth")
-    return folder / "v.pth"
-
-
-def _save_legacy(array: torch.Tensor, folder: Path) -> Path:
-    torch.save(array, folder / "l.pt", _use_new_zipfile_serialization=False)
-    return folder / "l.pt"
-
-
-def _save_safetensors(array: torch.Tensor, folder: Path) -> Path:
-    save_file({"a": torch.arange(7), "latent_tensor": array}, folder / "a.latent")
-    return folder / "a.latent"
-
-
-_NUMPY_FORMATS = [_save_npy, _save_fortran, _save_big_endian, _save_npz, _save_compressed]
-_TORCH_FORMATS = [_save_torch, _save_torch_view, _save_legacy, _save_safetensors]
+from tests.latents.saving import FRAMES, NUMPY_FORMATS, TORCH_FORMATS, save_legacy
 
 
 @st.composite
 def _cases(draw):
-    layout = draw(st.sampled_from(sorted(_FRAMES)))
+    layout = draw(st.sampled_from(sorted(FRAMES)))
     sizes = {"C": 4, **{axis: draw(st.integers(1, 3), label=axis) for axis in "NTHW"}}
     shape = [sizes[axis] for axis in layout.split()]
-    save = draw(st.sampled_from([*_NUMPY_FORMATS, *_TORCH_FORMATS, None]))
+    save = draw(st.sampled_from([*NUMPY_FORMATS, *TORCH_FORMATS, None]))
     dtypes = [torch.float16, torch.float32, torch.float64]
-    if save not in _NUMPY_FORMATS:
+    if save not in NUMPY_FORMATS:
         dtypes += [torch.bfloat16]
-    if save not in [*_NUMPY_FORMATS, _save_legacy]:
+    if save not in [*NUMPY_FORMATS, save_legacy]:
         dtypes += [torch.float8_e4m3fn]
     dtype = draw(st.sampled_from(dtypes))
     array = torch.linspace(-3, 3, int(np.prod(shape))).reshape(shape).to(dtype)
@@ -101,7 +40,7 @@ def _cases(draw):
 @given(_cases())
 def test_whatever_the_layout_and_the_format_the_latents_are_the_same(case):
     layout, array, save, part = case
-    expected = rearrange(array.double(), _FRAMES[layout])
+    expected = rearrange(array.double(), FRAMES[layout])
     with contextlib.ExitStack() as stack:
         place = array
         if save is not None:

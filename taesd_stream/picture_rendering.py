@@ -1,0 +1,200 @@
+"""Which pictures are decoded band by band, and what that takes besides writing them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.memory import peak_bytes
+from taesd_stream.engine.options import TileKeywords
+from taesd_stream.engine.picture import PictureRun
+from taesd_stream.engine.windows import chosen_frames
+from taesd_stream.errors import InputError
+from taesd_stream.journal import Journal
+from taesd_stream.latents import LatentSource, open_latents
+from taesd_stream.pictures import PictureFile, write_picture
+from taesd_stream.progress import PictureProgress
+from taesd_stream.rendered import Rendered
+from taesd_stream.sinks import is_large_format
+from tiling import Size, TilePlan, format_bytes
+from video.large import ROW_SUFFIXES
+
+__all__ = ["goes_in_bands", "render_picture"]
+
+_log = logging.getLogger("taesd_stream")
+
+
+def render_picture(
+    source: LatentSource,
+    ae: AutoEncoder,
+    file: PictureFile,
+    options: TileKeywords,
+    *,
+    frames: slice | None,
+    resume: bool,
+    progress: bool,
+    on_plan: Callable[[TilePlan], None],
+) -> Rendered:
+    """Decode one picture into a file, in memory that does not depend on its height.
+
+    Args:
+        source: Where the latent is.
+        file: Where the picture goes.
+        frames: Which latent, where there are several.
+        resume: Whether finished rows are kept, and those of an earlier run are gone on from.
+
+    Raises:
+        InputError: There is not one latent, or the disk cannot hold the picture.
+        OutputError: The picture could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    latents, index = _one_of(source, frames, file.path)
+    if resume:
+        options = _as_recorded(options, file.path)
+    picture = ae.open_picture(latents, index, **options)
+    size = picture.made
+    _check_room(file, size, resume=resume)
+    on_plan(picture.plan)
+    start = time.perf_counter()
+    journal = None
+    if resume:
+        journal = Journal.open(file.path, _settings(latents, index, ae, picture, file))
+    begun = picture.bands[journal.done - 1].stop * size.width if journal and journal.done else 0
+    if journal and journal.done:
+        _log.info("going on after row %d of %d", begun // size.width, size.height)
+    with PictureProgress(size.area, shown=progress, done=begun) as bar:
+        notes = write_picture(picture, file, journal, on_tile=bar.part)
+    return Rendered(
+        path=file.path,
+        frames=1,
+        width=size.width,
+        height=size.height,
+        rate=None,
+        seconds=time.perf_counter() - start,
+        peak_bytes=peak_bytes(ae.settings.device),
+        plan=picture.plan,
+        notes=notes,
+    )
+
+
+def goes_in_bands(
+    file: PictureFile,
+    source: LatentSource,
+    ae: AutoEncoder,
+    options: TileKeywords,
+    frames: slice | None,
+    *,
+    resume: bool,
+) -> bool:
+    """Whether what is asked for is one picture that is to be made band by band.
+
+    It is for .tif, .ome.zarr and .dzi. Pictures as .png and arrays as .npy are where there is one
+    and it has not enough room in memory as a whole, is to be resumed, or to be previewed.
+    """
+    name = file.path.name.lower()
+    if ae.spec.latents_back or not name.endswith(ROW_SUFFIXES):
+        return False
+    if is_large_format(name):
+        return True
+    count = source.frames
+    wanted = 1 if count is None else len(chosen_frames(count, frames))
+    if count is None or wanted != 1 or "%" in name or file.path.is_dir():
+        return False
+    plan = ae.plan((source.channels, source.height, source.width), **options)
+    is_large = 3 * plan.pixels.area > plan.budget_bytes // 4
+    return resume or file.preview is not None or is_large
+
+
+def _one_of(source: LatentSource, frames: slice | None, path: Path) -> tuple[LatentSource, int]:
+    """The one latent that is wanted, in a source whose parts can be read."""
+    if source.frames is not None:
+        chosen = chosen_frames(source.frames, frames)
+        if len(chosen) != 1:
+            raise _several(path, str(len(chosen)))
+        return source, chosen[0]
+    chosen = chosen_frames(None, frames)
+    found = list(islice(source, chosen.start, min(chosen.stop, chosen.start + 2)))
+    if len(found) != 1:
+        raise _several(path, "several" if found else "no")
+    return open_latents(found[0], layout="CHW"), 0
+
+
+def _several(path: Path, count: str) -> InputError:
+    return InputError(
+        f"output: {path} is one picture, and there are {count} latents; give --frames N for one"
+    )
+
+
+def _as_recorded(options: TileKeywords, path: Path) -> TileKeywords:
+    """The tile that an unfinished run took: in 16 bits, others round otherwise."""
+    recorded = Journal.recorded(path, "tile")
+    if recorded is None or options.get("tile", "auto") != "auto":
+        return options
+    width, _, height = recorded.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        return options
+    taken: TileKeywords = {**options, "tile": (int(height), int(width))}
+    return taken
+
+
+def _settings(
+    latents: LatentSource, index: int, ae: AutoEncoder, picture: PictureRun, file: PictureFile
+) -> dict[str, str]:
+    """All that the bytes of the output depend on."""
+    plan = picture.plan
+    crop = plan.view.crop
+    return {
+        "version": version("taesd-stream"),
+        "model": ae.spec.name,
+        "weights": picture.digest_of_weights(),
+        "latents": f"{latents.channels}x{plan.latents}",
+        "numbers in the latents": _digest(latents, index),
+        "size": str(picture.made),
+        "crop": "none" if crop is None else ",".join(map(str, crop.xywh)),
+        "wrap": plan.view.axes or "none",
+        "where": plan.where,
+        "tile": str(plan.tile),
+        "overlap": str(plan.overlap),
+        "compression": file.compression or "default",
+        "quality": str(file.quality or "default"),
+    }
+
+
+def _digest(latents: LatentSource, index: int) -> str:
+    """A digest of a latent's numbers, read a few rows at a time."""
+    digest = hashlib.blake2b(digest_size=16)
+    columns = slice(0, latents.width)
+    step = max(1, (1 << 20) // latents.width)
+    for start in range(0, latents.height, step):
+        rows = slice(start, min(latents.height, start + step))
+        window = latents.window(index, rows, columns)
+        digest.update(window.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check_room(file: PictureFile, size: Size, *, resume: bool) -> None:
+    """Say how much of the disk is needed, where that may be more than there is.
+
+    Raises:
+        InputError: It is more for certain: what is not compressed is.
+    """
+    needed, kept = file.needed_bytes(size, resume=resume)
+    free = shutil.disk_usage(file.path.absolute().parent).free
+    is_certain = file.is_raw or file.compression == "none"
+    words = (
+        f"{file.path}: up to {format_bytes(needed + kept)} of the disk are needed, and"
+        f" {format_bytes(free)} are free"
+    )
+    if kept + needed * is_certain > free:
+        raise InputError(f"{words}; free some space, or write to another disk")
+    if needed + kept > free:
+        _log.warning("%s; it may be full before the picture is finished", words)

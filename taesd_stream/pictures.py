@@ -1,0 +1,316 @@
+"""One picture larger than memory, from latents to a file: band by band, and to be gone on with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from contextlib import closing as close
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from taesd_stream.engine.picture import PictureRun
+from taesd_stream.engine.pixels import to_bytes
+from taesd_stream.engine.planes import ScratchPlane, TensorPlane, WritablePlane
+from taesd_stream.errors import InputError, Interrupted, OutputError
+from taesd_stream.files import video_errors_as_ours
+from taesd_stream.journal import Journal
+from taesd_stream.pipeline import Behind
+from taesd_stream.preview import Preview
+from tiling import Block, Interval, Region, Size, format_bytes
+from video.large import RowFile, RowWriter, needed_bytes, open_rows
+from video.output import publish
+
+__all__ = ["PictureFile", "write_picture"]
+
+Rows = npt.NDArray[np.uint8]
+
+_STRIP_BYTES = 4 << 20
+_ONE = Interval(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """Where a picture goes, and how.
+
+    Attributes:
+        path: .tif .tiff .ome.zarr .zarr .dzi .png or .npy.
+        compression: What the format calls it; None is its default.
+        quality: Of JPEG, 1 to 100; None is 90.
+        overwrite: Whether an existing file may be replaced.
+        preview: A small picture to be kept up to date meanwhile; None is none.
+    """
+
+    path: Path
+    compression: str | None = None
+    quality: int | None = None
+    overwrite: bool = False
+    preview: str | os.PathLike[str] | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether finished rows are kept in just the form that the file has in the end."""
+        return self.path.suffix.lower() == ".npy"
+
+    def needed_bytes(self, size: Size, *, resume: bool) -> tuple[int, int]:
+        """How much of the disk a picture takes.
+
+        Args:
+            size: Of the picture.
+            resume: Whether finished rows are kept, to go on from them.
+
+        Returns:
+            What the output and temporary files take at most; and what the rows that are kept take.
+        """
+        with video_errors_as_ours():
+            needed = needed_bytes(
+                self.path, width=size.width, height=size.height, compression=self.compression
+            )
+        return needed, 3 * size.area if resume and not self.is_raw else 0
+
+
+def write_picture(
+    picture: PictureRun,
+    file: PictureFile,
+    journal: Journal | None,
+    *,
+    on_tile: Callable[[int, int], None],
+) -> tuple[str, ...]:
+    """Decode a picture into a file.
+
+    Args:
+        picture: What to decode.
+        journal: Keeps finished bands, and says how many there are; None keeps none.
+        on_tile: Told after each tile how many pixels are done, and of how many.
+
+    Returns:
+        What the reader should know.
+
+    Raises:
+        OutputError: It could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    try:
+        with video_errors_as_ours(), ExitStack() as closing:
+            rows = _Rows(closing, picture, file, journal)
+            rows.replay()
+            with (
+                _behind(closing, rows) as writing,
+                close(_bands(picture, rows.next_band, writing.check, on_tile)) as bands,
+            ):
+                for band in bands:
+                    writing.put(band)
+            rows.publish()
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {_what_is_kept(picture, journal)}") from error
+    except OutputError as error:
+        needed = sum(file.needed_bytes(picture.made, resume=journal is not None))
+        error.add_note(
+            f"up to {format_bytes(needed)} of the disk are needed in all;"
+            f" {_what_is_kept(picture, journal)}"
+        )
+        raise
+    if journal is not None:
+        journal.close()
+    return rows.notes
+
+
+def _what_is_kept(picture: PictureRun, journal: Journal | None) -> str:
+    if journal is None:
+        return "nothing is left behind (with --resume, finished rows are kept)"
+    rows = picture.bands[journal.done - 1].stop if journal.done else 0
+    return (
+        f"{rows} of {picture.made.height} rows are kept in {journal.folder}; give the same command"
+        " once more, with --resume, to go on"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """A row of tiles that is finished."""
+
+    number: int
+    height: int
+    width: int
+    plane: WritablePlane
+
+    def strips(self) -> Iterator[Rows]:
+        """Its rows, a few at a time, (n, width, 3)."""
+        columns = Interval(0, self.width)
+        for start, stop in _strips(self.height, self.width):
+            strip = self.plane.read(Block(_ONE, Region(Interval(start, stop), columns)))
+            array: Rows = rearrange(strip[0], "c h w -> h w c").numpy()
+            yield array
+
+
+class _Rows:
+    """Everything that rows go to, from top to bottom."""
+
+    def __init__(
+        self,
+        closing: ExitStack,
+        picture: PictureRun,
+        file: PictureFile,
+        journal: Journal | None,
+    ) -> None:
+        self._file, self._journal = file, journal
+        self._size = size = picture.made
+        self._preview: Preview | None = None
+        self._kept: RowFile | None = None
+        self._writer: RowWriter | None = None
+        self.next_band = 0
+        if file.preview is not None:
+            self._preview = Preview(file.preview, width=size.width, height=size.height)
+        if journal is not None:
+            self.next_band = journal.done
+            stop = picture.bands[journal.done - 1].stop if journal.done else 0
+            self._kept = closing.enter_context(_kept_rows(journal, size, stop))
+        if journal is None or not file.is_raw:
+            writer = open_rows(
+                file.path,
+                width=size.width,
+                height=size.height,
+                compression=file.compression,
+                quality=file.quality,
+                memory_bytes=picture.waiting.writing_bytes,
+                overwrite=file.overwrite,
+                part_folder=None if journal is None else journal.folder,
+            )
+            self._writer = closing.enter_context(writer)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the writer has to say."""
+        return self._writer.notes if self._writer is not None else ()
+
+    def replay(self) -> None:
+        """Give what an earlier run has finished to all but the file that it is kept in."""
+        if self._kept is None:
+            return
+        for start, stop in _strips(self._kept.rows, self._size.width):
+            self._give(self._kept.read(start, stop))
+
+    def take(self, bands: Iterator[_Band]) -> None:
+        """Write bands as they come; each is noted when it is on the disk."""
+        for band in bands:
+            for strip in band.strips():
+                if self._kept is not None:
+                    self._keep(self._kept, strip)
+                self._give(strip)
+            if self._kept is not None and self._journal is not None:
+                self._kept.sync()
+                self._journal.note(band.number + 1)
+            del band  # else it would be held while the next one is waited for
+        if self._preview is not None:
+            self._preview.save()
+
+    def publish(self) -> None:
+        """Give the rows that were kept the name of the output, if they are the output."""
+        if self._kept is None or self._writer is not None:
+            return
+        self._kept.close()
+        publish(self._kept.path, self._file.path, overwrite=self._file.overwrite)
+
+    def _give(self, strip: Rows) -> None:
+        if self._writer is not None:
+            self._writer.write(strip)
+        if self._preview is not None:
+            self._preview.write(strip)
+
+    def _keep(self, kept: RowFile, strip: Rows) -> None:
+        try:
+            kept.write(strip)
+        except OSError as error:
+            raise OutputError(f"cannot write {kept.path}: {error.strerror}") from error
+
+
+def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
+    """The rows that are kept, cut to those that the journal knows of."""
+    for each in journal.folder.iterdir():
+        if each.name not in (_ROWS, "journal.json"):  # half an output of the run before
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    path = journal.folder / _ROWS
+    if not journal.done:
+        return RowFile.create(path, width=size.width, height=size.height)
+    try:
+        kept = RowFile.reopen(path, width=size.width, height=size.height)
+    except OSError as error:
+        raise InputError(
+            f"resume: expected finished rows in {path}, found none ({error.strerror}); remove"
+            f" {journal.folder} to begin anew"
+        ) from error
+    kept.truncate_to(rows)
+    return kept
+
+
+_ROWS = "rows.npy"
+
+
+def _behind(closing: ExitStack, rows: _Rows) -> Behind[_Band, None]:
+    """A thread that writes bands while the next one is computed.
+
+    It takes over ``closing``: a writer must not be closed by one thread while another writes to it.
+    """
+
+    def write(bands: Iterator[_Band]) -> None:
+        with closing.pop_all():
+            rows.take(bands)
+
+    return Behind(write, most=1)
+
+
+def _bands(
+    picture: PictureRun,
+    first: int,
+    check: Callable[[], None],
+    on_tile: Callable[[int, int], None],
+) -> Generator[_Band]:
+    """The bands of a picture from the first that is not there yet."""
+
+    def after_tile(done: int, total: int) -> None:
+        check()
+        on_tile(done, total)
+
+    if first == len(picture.bands):
+        return
+    width = picture.made.width
+    number, left = first, picture.bands[first].size * width
+    plane = _room(picture, number)
+    for region, tile in picture.tiles(first_band=first, on_tile=after_tile):
+        band = picture.bands[number]
+        _put(plane, region.shift(-band.start, 0), tile)
+        left -= region.area
+        if not left:
+            yield _Band(number, band.size, width, plane)
+            number += 1
+            if number < len(picture.bands):
+                left = picture.bands[number].size * width
+                plane = _room(picture, number)
+
+
+def _room(picture: PictureRun, number: int) -> WritablePlane:
+    """Where the tiles of a band are put together: in memory, if the plan has room for it."""
+    size = Size(picture.bands[number].size, picture.made.width)
+    if picture.waiting.in_file:
+        return ScratchPlane(1, 3, size, torch.uint8, torch.device("cpu"))
+    empty = torch.empty(
+        (1, 3, size.height, size.width), dtype=torch.uint8, memory_format=torch.channels_last
+    )
+    return TensorPlane(empty)
+
+
+def _put(plane: WritablePlane, region: Region, tile: Tensor) -> None:
+    pixels = rearrange(to_bytes(tile), "h w c -> 1 c h w")
+    plane.write(Block(_ONE, region), pixels)
+
+
+def _strips(rows: int, width: int) -> Iterator[tuple[int, int]]:
+    step = max(1, _STRIP_BYTES // (3 * width))
+    return ((start, min(rows, start + step)) for start in range(0, rows, step))
