@@ -16,6 +16,7 @@ from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.region_file import RegionWriter
 from taesd_stream.progress import PictureProgress
 from tiling import Size, TilePlan
+from video.large import open_windows
 
 __all__ = ["encode_picture", "is_read_in_windows"]
 
@@ -51,8 +52,6 @@ def encode_picture(
         OutputError: The latents could not be written.
         Interrupted: Ctrl-C; nothing is left.
     """
-    from video.large.reading import open_windows
-
     with video_errors_as_ours(), open_windows(path) as reader:
         plane = Size(reader.height, reader.width)
         picture = ae.open_encode_picture(plane, reader.read, **options)

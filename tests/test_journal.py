@@ -72,7 +72,7 @@ def test_a_broken_journal_is_refused(tmp_path: Path, content: str) -> None:
     folder = folder_of(tmp_path / "a.tif")
     folder.mkdir()
     (folder / "journal.json").write_text(content)
-    with pytest.raises(InputError, match="that cannot be read .*to begin anew"):
+    with pytest.raises(InputError, match=r"that cannot be read .*to begin anew"):
         Journal.open(tmp_path / "a.tif", SETTINGS)
     assert (folder / "journal.json").read_text() == content
 

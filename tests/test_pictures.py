@@ -155,8 +155,10 @@ def test_what_was_cut_short_is_gone_on_with(
         assert (tmp_path / f"{name}.resume" / "journal.json").exists()
     (tmp_path / f"{name}.resume" / "a.part.tif").write_text("half of it")
     render(latents, out, resume=True, tile="auto")
-    whole = {Path(key).relative_to(tmp_path / "whole"): value
-             for key, value in files_of(tmp_path / "whole" / name).items()}
+    whole = {
+        Path(key).relative_to(tmp_path / "whole"): value
+        for key, value in files_of(tmp_path / "whole" / name).items()
+    }
     made = {Path(key).relative_to(tmp_path): value for key, value in files_of(out).items()}
     assert made.keys() == whole.keys()
     assert made == whole

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["WRITABLE_SUFFIXES", "check_writable", "decode_image", "read_image", "write_image"]
+__all__ = [
+    "WRITABLE_SUFFIXES",
+    "check_writable",
+    "decode_image",
+    "read_image",
+    "to_uint8",
+    "write_image",
+]
 
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _WEBP_LOSSLESS = 101
@@ -69,20 +76,28 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
             f"cannot read '{name}' as a picture: {len(data)} bytes of no known format; is it"
             " complete?"
         )
-    image = _to_uint8(decoded, name)
+    try:
+        image = to_uint8(decoded)
+    except ValueError as error:
+        raise VideoInputError(f"{error} in '{name}'") from None
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
     order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(image, order), dtype=np.uint8)
 
 
-def _to_uint8(image: NDArray[Any], name: Path) -> NDArray[np.uint8]:
-    if image.dtype == np.uint8:
-        return image
-    if image.dtype == np.uint16:
+def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """8 bits as they are, 16 rounded to them.
+
+    Raises:
+        ValueError: if they are neither.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
         # 65535 is 257 times 255: the nearest of 256 levels.
-        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    raise VideoInputError(f"expected 8 or 16 bits a channel in '{name}'; found {image.dtype}")
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise ValueError(f"expected 8 or 16 bits a channel; found {pixels.dtype}")
 
 
 def check_writable(path: str | PathLike[str], *, overwrite: bool) -> Path:

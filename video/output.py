@@ -126,8 +126,7 @@ class PartFile:
                 ) from error
             return path
         raise VideoInputError(
-            f"'{folder}' holds {_MAX_PARTS} unfinished files of '{self.target.name}';"
-            " remove them"
+            f"'{folder}' holds {_MAX_PARTS} unfinished files of '{self.target.name}'; remove them"
         )
 
     def publish(self, *, overwrite: bool) -> None:

@@ -81,10 +81,10 @@ def test_a_quality_without_jpeg(tmp_path: Path, name: str, options: dict[str, in
 @pytest.mark.parametrize(
     ("module", "library", "name", "compression", "message"),
     [
-        ("tifffile", "tifffile", "a.tif", None, "writing .tif needs tifffile"),
+        ("tifffile", "tifffile", "a.tif", None, ".tif needs tifffile"),
         ("imagecodecs", "imagecodecs", "a.tif", "jpeg", ".tif with jpeg needs imagecodecs"),
-        ("zarr", "zarr", "a.zarr", None, "writing .ome.zarr needs zarr"),
-        ("png", "pypng", "a.png", None, "writing .png needs pypng"),
+        ("zarr", "zarr", "a.zarr", None, ".ome.zarr needs zarr"),
+        ("png", "pypng", "a.png", None, ".png needs pypng"),
     ],
 )
 def test_a_missing_library(

@@ -21,12 +21,12 @@ class MissingLibraryError(VideoInputError):
 
     Example:
         >>> print(MissingLibraryError("tifffile", ".tif"))
-        writing .tif needs tifffile: pip install 'taesd-stream[gigapixel]'
+        .tif needs tifffile: pip install 'taesd-stream[gigapixel]'
     """
 
     def __init__(self, library: str, what: str) -> None:
         self.library = library
-        super().__init__(f"writing {what} needs {library}: pip install '{_EXTRA}'")
+        super().__init__(f"{what} needs {library}: pip install '{_EXTRA}'")
 
 
 def require_library(module: str, what: str) -> None:

@@ -168,8 +168,7 @@ class PartFolder:
                 ) from error
             return path
         raise VideoInputError(
-            f"'{place}' holds {_MAX_PARTS} unfinished folders of"
-            f" '{self.target.name}'; remove them"
+            f"'{place}' holds {_MAX_PARTS} unfinished folders of '{self.target.name}'; remove them"
         )
 
     def publish(self, *, overwrite: bool) -> None:

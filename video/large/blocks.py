@@ -1,0 +1,88 @@
+"""Windows of a picture that is stored in blocks, each of which is decoded as a whole."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from video.large.raw import CHANNELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Blocks", "Decode"]
+
+Decode: TypeAlias = "Callable[[int, int], NDArray[np.uint8] | None]"
+"""The block in a row and a column of blocks, (h, w, 3), cut at the picture's borders or not; None
+where it was never written: it is black."""
+
+
+class Blocks:
+    """A picture in blocks of one size; the last of a row or a column may be cut.
+
+    The blocks that were used last are kept, because windows that follow each other lie in the same
+    ones.
+
+    Args:
+        height, width: of the picture, in pixels.
+        block_height, block_width: of a block.
+        decode: makes a block.
+        cache_bytes: what may be kept; the block at hand always is.
+
+    Example:
+        >>> made = lambda row, column: np.full((4, 4, 3), row, np.uint8)
+        >>> blocks = Blocks(5, 7, block_height=4, block_width=4, decode=made, cache_bytes=0)
+        >>> blocks.read(slice(3, 5), slice(0, 7))[:, 0, 0].tolist()
+        [0, 1]
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        block_height: int,
+        block_width: int,
+        decode: Decode,
+        cache_bytes: int,
+    ) -> None:
+        self.height, self.width = height, width
+        self.block_height, self.block_width = block_height, block_width
+        self._decode = decode
+        self._most_kept = max(1, cache_bytes // (block_height * block_width * CHANNELS))
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8] | None] = OrderedDict()
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """The pixels of some rows and columns within the picture, (h, w, 3)."""
+        out = np.zeros((rows.stop - rows.start, columns.stop - columns.start, CHANNELS), np.uint8)
+        for row in _touched(rows, self.block_height):
+            for column in _touched(columns, self.block_width):
+                block = self._block(row, column)
+                if block is None:
+                    continue
+                from_y, to_y = _shared(rows, row * self.block_height, self.block_height)
+                from_x, to_x = _shared(columns, column * self.block_width, self.block_width)
+                out[to_y, to_x] = block[from_y, from_x]
+        return out
+
+    def _block(self, row: int, column: int) -> NDArray[np.uint8] | None:
+        if (row, column) in self._kept:
+            self._kept.move_to_end((row, column))
+            return self._kept[row, column]
+        while len(self._kept) >= self._most_kept:
+            self._kept.popitem(last=False)
+        self._kept[row, column] = self._decode(row, column)
+        return self._kept[row, column]
+
+
+def _touched(part: slice, size: int) -> range:
+    return range(part.start // size, -(-part.stop // size))
+
+
+def _shared(part: slice, start: int, size: int) -> tuple[slice, slice]:
+    """What a block from ``start`` on has of ``part``: where in the block, and where in the part."""
+    first, last = max(part.start, start), min(part.stop, start + size)
+    return slice(first - start, last - start), slice(first - part.start, last - part.start)
