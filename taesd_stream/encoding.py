@@ -85,8 +85,8 @@ def encode_file(
         ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
     _check_channels(target, ae)
     is_stack = target.suffix.lower() in STACK_SUFFIXES
-    is_for_pictures = not ae.spec.latents_back
-    if is_stack and is_for_pictures and frames is None and is_read_in_windows(Path(images)):
+    in_windows = is_stack and frames is None and is_read_in_windows(Path(images))
+    if in_windows and not ae.is_for_videos("encode"):
         return encode_picture(
             Path(images), target, ae, options,
             overwrite=overwrite, progress=progress, on_plan=on_plan,

@@ -101,7 +101,7 @@ def goes_in_bands(
     and it has not enough room in memory as a whole, is to be resumed, or to be previewed.
     """
     name = file.path.name.lower()
-    if ae.spec.latents_back or not name.endswith(ROW_SUFFIXES):
+    if ae.is_for_videos("decode") or not name.endswith(ROW_SUFFIXES):
         return False
     if is_large_format(name):
         return True

@@ -372,6 +372,10 @@ class AutoEncoder:
         known = [count for count in counts if count is not None]
         return replace(plan, frames=sum(known) if len(known) == len(counts) else None)
 
+    def is_for_videos(self, action: str) -> bool:
+        """Whether to "decode" (or to "encode") a picture takes what others have left behind."""
+        return bool(self._need(f"{action}r").network.memories)
+
     def _need(self, part: str) -> Coder:
         coder = {"decoder": self._decoder, "encoder": self._encoder}[part]
         if coder is not None:
