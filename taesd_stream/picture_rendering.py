@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-
-import torch
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.options import TileKeywords
-from taesd_stream.engine.picture import PictureRun
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError
 from taesd_stream.journal import Journal
@@ -24,6 +19,7 @@ from taesd_stream.latents import LatentSource, open_latents
 from taesd_stream.pictures import PictureFile, write_picture
 from taesd_stream.progress import PictureProgress
 from taesd_stream.rendered import Rendered
+from taesd_stream.resuming import as_recorded, settings_of
 from taesd_stream.sinks import is_large_format
 from tiling import Size, TilePlan, format_bytes
 from video.large import ROW_SUFFIXES
@@ -59,7 +55,7 @@ def render_picture(
     """
     latents, index = _one_of(source, frames, file.path)
     if resume:
-        options = _as_recorded(options, file.path)
+        options = as_recorded(options, file.path)
     picture = ae.open_picture(latents, index, **options)
     size = picture.made
     _check_room(file, size, resume=resume)
@@ -67,7 +63,11 @@ def render_picture(
     start = time.perf_counter()
     journal = None
     if resume:
-        journal = Journal.open(file.path, _settings(latents, index, ae, picture, file))
+        settings = settings_of(
+            latents, [index], ae, picture.plan,
+            compression=file.compression, quality=file.quality,
+        )  # fmt: skip
+        journal = Journal.open(file.path, settings)
     begun = picture.bands[journal.done - 1].stop * size.width if journal and journal.done else 0
     if journal and journal.done:
         _log.info("going on after row %d of %d", begun // size.width, size.height)
@@ -132,53 +132,6 @@ def _several(path: Path, count: str) -> InputError:
     return InputError(
         f"output: {path} is one picture, and there are {count} latents; give --frames N for one"
     )
-
-
-def _as_recorded(options: TileKeywords, path: Path) -> TileKeywords:
-    """The tile that an unfinished run took: in 16 bits, others round otherwise."""
-    recorded = Journal.recorded(path, "tile")
-    if recorded is None or options.get("tile", "auto") != "auto":
-        return options
-    width, _, height = recorded.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        return options
-    taken: TileKeywords = {**options, "tile": (int(height), int(width))}
-    return taken
-
-
-def _settings(
-    latents: LatentSource, index: int, ae: AutoEncoder, picture: PictureRun, file: PictureFile
-) -> dict[str, str]:
-    """All that the bytes of the output depend on."""
-    plan = picture.plan
-    crop = plan.view.crop
-    return {
-        "version": version("taesd-stream"),
-        "model": ae.spec.name,
-        "weights": picture.digest_of_weights(),
-        "latents": f"{latents.channels}x{plan.latents}",
-        "numbers in the latents": _digest(latents, index),
-        "size": str(picture.made),
-        "crop": "none" if crop is None else ",".join(map(str, crop.xywh)),
-        "wrap": plan.view.axes or "none",
-        "where": plan.where,
-        "tile": str(plan.tile),
-        "overlap": str(plan.overlap),
-        "compression": file.compression or "default",
-        "quality": str(file.quality or "default"),
-    }
-
-
-def _digest(latents: LatentSource, index: int) -> str:
-    """A digest of a latent's numbers, read a few rows at a time."""
-    digest = hashlib.blake2b(digest_size=16)
-    columns = slice(0, latents.width)
-    step = max(1, (1 << 20) // latents.width)
-    for start in range(0, latents.height, step):
-        rows = slice(start, min(latents.height, start + step))
-        window = latents.window(index, rows, columns)
-        digest.update(window.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _check_room(file: PictureFile, size: Size, *, resume: bool) -> None:

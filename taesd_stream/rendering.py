@@ -26,8 +26,10 @@ from taesd_stream.pictures import PictureFile
 from taesd_stream.pipeline import Behind
 from taesd_stream.progress import FrameProgress
 from taesd_stream.rendered import Rendered
+from taesd_stream.resuming import ResumedVideo
 from taesd_stream.sinks import (
     Sink,
+    VideoKeywords,
     check_count,
     check_name,
     inode_of,
@@ -88,8 +90,8 @@ def render(
             png in .dzi; None is the first of these.
         quality: Of jpeg, 1 to 100; None is 90.
         preview: A small picture to be written again and again while a picture is made.
-        resume: Keep what is finished beside a picture until all of it is, and go on from what an
-            earlier run has kept.
+        resume: Keep what is finished beside a picture, or a video as .mp4 .mov .mkv .webm, until
+            all of it is, and go on from what an earlier run has kept.
         overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts.
@@ -123,26 +125,38 @@ def render(
                 source, ae, picture, options,
                 frames=frames, resume=resume, progress=progress, on_plan=on_plan,
             )  # fmt: skip
-        if resume or preview is not None:
+        if preview is not None:
             raise InputError(
-                f"{'resume' if resume else 'preview'}: expected one picture that is made in bands,"
-                f" as .tif, .ome.zarr, .dzi, .png or .npy, found {os.fspath(out)} of"
+                f"preview: expected one picture that is made in bands, found {os.fspath(out)} of"
                 f" {ae.spec.name}; leave it out"
             )
+        resumed = None
+        if resume:
+            resumed = ResumedVideo.open(
+                out, source, ae, options, frames,
+                rate=rate, codec=codec, crf=crf, lossless=lossless,
+            )  # fmt: skip
+            options, frames = resumed.options, resumed.frames
         plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
         check_count(out, plan.frames)
         height, width = plan.pixels.height, plan.pixels.width
-        opening = partial(
-            open_sink, out, width=width, height=height, rate=rate, codec=codec, crf=crf,
-            lossless=lossless, audio=audio, compression=compression, quality=quality,
-            overwrite=overwrite,
+        video = VideoKeywords(
+            width=width, height=height, rate=rate, codec=codec, crf=crf, lossless=lossless,
+            audio=audio, overwrite=overwrite,
         )  # fmt: skip
+        opening: Callable[[], Sink] = partial(
+            open_sink, out, compression=compression, quality=quality, **video
+        )
+        if resumed is not None:
+            opening = partial(resumed.writer, out, **video)
 
         def pictures(check: Callable[[], None]) -> Generator[Tensor]:
             def on_tile(done: int, total: int) -> None:
                 check()
                 bar.part(done, total)
 
+            if resumed is not None and resumed.frames is None:
+                return
             on_plan(plan)
             # Where a tile goes through many steps in its turn, frames come late and together.
             by_turns = plan.memory is not None and plan.memory.segment != 1
@@ -157,11 +171,12 @@ def render(
 
         start = time.perf_counter()
         sink = _write_all(
-            out, opening, pictures, ae.settings.device, frame_bytes=3 * height * width
-        )
+            out, opening, pictures, ae.settings.device,
+            frame_bytes=3 * height * width, resumed=resumed,
+        )  # fmt: skip
         return Rendered(
             path=Path(out),
-            frames=sink.frames_written,
+            frames=sink.frames_written if resumed is None else resumed.total,
             width=width,
             height=height,
             rate=rate,
@@ -179,6 +194,7 @@ def _write_all(
     device: torch.device,
     *,
     frame_bytes: int,
+    resumed: ResumedVideo | None,
 ) -> Sink:
     """Write every picture while the next is made; if that ends early, say what is left.
 
@@ -203,10 +219,13 @@ def _write_all(
             raise Interrupted(
                 f"interrupted twice, while {out} was being finished; it is not complete"
             ) from error
-        raise Interrupted(f"interrupted; {what_is_left(sink, out, inode_before)}") from error
+        left = what_is_left(sink, out, inode_before) if resumed is None else resumed.kept
+        raise Interrupted(f"interrupted; {left}") from error
     except TaesdStreamError as error:
-        kept = kept_pictures(sink)
+        kept = kept_pictures(sink) if resumed is None else resumed.kept
         if kept is not None:
             error.add_note(kept)
         raise
+    if resumed is not None:
+        resumed.journal.close()
     return sink

@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from video.output import check_output
 __all__ = [
     "Frame",
     "Sink",
+    "VideoKeywords",
     "check_count",
     "check_name",
     "inode_of",
@@ -61,6 +62,19 @@ class Sink(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+class VideoKeywords(TypedDict):
+    """What a video is to be; other files take some of it."""
+
+    width: int
+    height: int
+    rate: Fraction
+    codec: str | None
+    crf: int | None
+    lossless: bool
+    audio: str | os.PathLike[str] | None
+    overwrite: bool
 
 
 class _ImageStack(StackWriter):

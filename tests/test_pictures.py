@@ -20,6 +20,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream import pictures
+from taesd_stream.models import variant_named
 from video.large import RowFile
 
 pytest.importorskip("tifffile")
@@ -108,11 +109,17 @@ def test_one_of_several_latents(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_a_video_model(tmp_path: Path) -> None:
-    from tests.engine.video_networks import ON_CPU  # noqa: F401 (the suite's own path)
-
-    latents = torch.zeros(1, 4, 5, 6)
-    with pytest.raises(ts.InputError, match="resume: expected one picture that is made in bands"):
-        render(latents, tmp_path / "a.mp4", resume=True)
+    shapes = variant_named("taesdv").decoder().shapes()
+    generator = torch.Generator().manual_seed(0)
+    state = {f"decoder.{n}": torch.randn(s, generator=generator) / 12 for n, s in shapes.items()}
+    ae = ts.load(state, variant="taesdv", device="cpu", backend="torch")
+    latents = torch.randn(3, 4, 5, 6, generator=generator)
+    for name in LARGE:
+        render(latents, tmp_path / name, model=ae, frames=slice(2, 3), tile="auto")
+        expected = list(ae.stream(latents))[2]
+        np.testing.assert_array_equal(pixels_of(tmp_path / name), expected)
+    with pytest.raises(ts.InputError, match="is one picture, and there are 3 frames"):
+        render(latents, tmp_path / "b.tif", model=ae, tile="auto")
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from video.codecs import CODECS, CONTAINERS, Codec, Encoder, Quality, choose_codec
 from video.errors import VideoInputError
 from video.rates import parse_rate
+from video.x264 import x264_options
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -127,6 +128,8 @@ class VideoSpec:
         options = dict(encoder.options)
         if self.codec.quality is not None and not self.lossless:
             options |= self.codec.quality.encoder_options(self.crf)
+        if encoder.name.startswith("libx264"):
+            options |= x264_options()
         if not encoder.is_rgb:
             options["chroma_sample_location"] = "left"
         return options

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from video.yuv import YuvFormat, YuvFrame
 
-__all__ = ["VideoWriter"]
+__all__ = ["MUXER_OPTIONS", "VideoWriter"]
 
 _STREAM_SUFFIX = ".mkv"
-_MUXER_OPTIONS = {
+MUXER_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
     "gif": {"loop": "0"},
@@ -181,7 +181,7 @@ class VideoWriter:
                 target,
                 mode="w",
                 format=self._container_format,
-                container_options=dict(_MUXER_OPTIONS.get(self._container_format, {})),
+                container_options=dict(MUXER_OPTIONS.get(self._container_format, {})),
             )
             self._container = container
             if self.coded_size != self.size:

@@ -372,6 +372,10 @@ class AutoEncoder:
         known = [count for count in counts if count is not None]
         return replace(plan, frames=sum(known) if len(known) == len(counts) else None)
 
+    def digest_of_weights(self, action: str) -> str:
+        """What tells the weights to "decode" (or to "encode") with from others."""
+        return self._need(f"{action}r").digest()
+
     def is_for_videos(self, action: str) -> bool:
         """Whether to "decode" (or to "encode") a picture takes what others have left behind."""
         return bool(self._need(f"{action}r").network.memories)

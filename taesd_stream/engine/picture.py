@@ -38,7 +38,7 @@ class PictureRun:
 
     def __init__(self, coder: Coder, plane: Plane, options: TileOptions) -> None:
         self.plan: TilePlan = coder.plan(plane.size, _COURSE, options)
-        self._plane, self._coder = plane, coder
+        self._plane = plane
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")
         self.waiting: BandPlan = self.plan.bands
@@ -46,10 +46,6 @@ class PictureRun:
         self.made: Size = self._run.made
         self.dtype: torch.dtype = coder.settings.tensor_dtype
         self.bands: tuple[Interval, ...] = self._run.bands
-
-    def digest_of_weights(self) -> str:
-        """What tells the weights from others."""
-        return self._coder.digest()
 
     def tiles(
         self, *, first_band: int = 0, on_tile: OnTile | None = None
