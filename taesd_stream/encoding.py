@@ -25,10 +25,11 @@ from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.stack_file import STACK_SUFFIXES
+from taesd_stream.leftovers import inode_of, what_is_left
 from taesd_stream.picture_encoding import encode_picture, is_read_in_windows
 from taesd_stream.pipeline import Ahead, room_for
 from taesd_stream.progress import FrameProgress
-from taesd_stream.sinks import Frame, inode_of, what_is_left
+from taesd_stream.sinks import Frame
 from tiling import TilePlan, plural
 from video import FrameReader, open_reader
 from video.output import check_output

@@ -11,7 +11,7 @@ from typing import Self
 
 from taesd_stream.errors import InputError, OutputError
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "folder_of"]
 
 _FORMAT = "taesd-stream journal 1"
 _NAME = "journal.json"

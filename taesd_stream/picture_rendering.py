@@ -68,6 +68,11 @@ def render_picture(
             compression=file.compression, quality=file.quality,
         )  # fmt: skip
         journal = Journal.open(file.path, settings)
+        if journal.done > len(picture.bands):
+            raise InputError(
+                f"resume: expected at most {len(picture.bands)} bands in {journal.folder}, found"
+                f" {journal.done}; remove it to begin anew"
+            )
     begun = picture.bands[journal.done - 1].stop * size.width if journal and journal.done else 0
     if journal and journal.done:
         _log.info("going on after row %d of %d", begun // size.width, size.height)

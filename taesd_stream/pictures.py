@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextlib import closing as close
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from einops import rearrange
-from torch import Tensor
-
+from taesd_stream.bands import Band, Rows, bands_of, strips
 from taesd_stream.engine.picture import PictureRun
-from taesd_stream.engine.pixels import to_bytes
-from taesd_stream.engine.planes import ScratchPlane, TensorPlane, WritablePlane
 from taesd_stream.errors import InputError, Interrupted, OutputError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.journal import Journal
 from taesd_stream.pipeline import Behind
 from taesd_stream.preview import Preview
-from tiling import Block, Interval, Region, Size, format_bytes
+from tiling import Size, format_bytes
 from video.large import RowFile, RowWriter, needed_bytes, open_rows
 from video.output import publish
 
 __all__ = ["PictureFile", "write_picture"]
 
-Rows = npt.NDArray[np.uint8]
-
-_STRIP_BYTES = 4 << 20
-_ONE = Interval(0, 1)
+_ROWS = "rows.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ def write_picture(
             rows.replay()
             with (
                 _behind(closing, rows) as writing,
-                close(_bands(picture, rows.next_band, writing.check, on_tile)) as bands,
+                close(bands_of(picture, rows.next_band, writing.check, on_tile)) as bands,
             ):
                 for band in bands:
                     writing.put(band)
@@ -130,24 +120,6 @@ def _what_is_kept(picture: PictureRun, journal: Journal | None) -> str:
         f"{rows} of {picture.made.height} rows are kept in {journal.folder}; give the same command"
         " once more, with --resume, to go on"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Band:
-    """A row of tiles that is finished."""
-
-    number: int
-    height: int
-    width: int
-    plane: WritablePlane
-
-    def strips(self) -> Iterator[Rows]:
-        """Its rows, a few at a time, (n, width, 3)."""
-        columns = Interval(0, self.width)
-        for start, stop in _strips(self.height, self.width):
-            strip = self.plane.read(Block(_ONE, Region(Interval(start, stop), columns)))
-            array: Rows = rearrange(strip[0], "c h w -> h w c").numpy()
-            yield array
 
 
 class _Rows:
@@ -194,10 +166,10 @@ class _Rows:
         """Give what an earlier run has finished to all but the file that it is kept in."""
         if self._kept is None:
             return
-        for start, stop in _strips(self._kept.rows, self._size.width):
+        for start, stop in strips(self._kept.rows, self._size.width):
             self._give(self._kept.read(start, stop))
 
-    def take(self, bands: Iterator[_Band]) -> None:
+    def take(self, bands: Iterator[Band]) -> None:
         """Write bands as they come; each is noted when it is on the disk."""
         for band in bands:
             for strip in band.strips():
@@ -250,67 +222,14 @@ def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
     return kept
 
 
-_ROWS = "rows.npy"
-
-
-def _behind(closing: ExitStack, rows: _Rows) -> Behind[_Band, None]:
+def _behind(closing: ExitStack, rows: _Rows) -> Behind[Band, None]:
     """A thread that writes bands while the next one is computed.
 
     It takes over ``closing``: a writer must not be closed by one thread while another writes to it.
     """
 
-    def write(bands: Iterator[_Band]) -> None:
+    def write(bands: Iterator[Band]) -> None:
         with closing.pop_all():
             rows.take(bands)
 
     return Behind(write, most=1)
-
-
-def _bands(
-    picture: PictureRun,
-    first: int,
-    check: Callable[[], None],
-    on_tile: Callable[[int, int], None],
-) -> Generator[_Band]:
-    """The bands of a picture from the first that is not there yet."""
-
-    def after_tile(done: int, total: int) -> None:
-        check()
-        on_tile(done, total)
-
-    if first == len(picture.bands):
-        return
-    width = picture.made.width
-    number, left = first, picture.bands[first].size * width
-    plane = _room(picture, number)
-    for region, tile in picture.tiles(first_band=first, on_tile=after_tile):
-        band = picture.bands[number]
-        _put(plane, region.shift(-band.start, 0), tile)
-        left -= region.area
-        if not left:
-            yield _Band(number, band.size, width, plane)
-            number += 1
-            if number < len(picture.bands):
-                left = picture.bands[number].size * width
-                plane = _room(picture, number)
-
-
-def _room(picture: PictureRun, number: int) -> WritablePlane:
-    """Where the tiles of a band are put together: in memory, if the plan has room for it."""
-    size = Size(picture.bands[number].size, picture.made.width)
-    if picture.waiting.in_file:
-        return ScratchPlane(1, 3, size, torch.uint8, torch.device("cpu"))
-    empty = torch.empty(
-        (1, 3, size.height, size.width), dtype=torch.uint8, memory_format=torch.channels_last
-    )
-    return TensorPlane(empty)
-
-
-def _put(plane: WritablePlane, region: Region, tile: Tensor) -> None:
-    pixels = rearrange(to_bytes(tile), "h w c -> 1 c h w")
-    plane.write(Block(_ONE, region), pixels)
-
-
-def _strips(rows: int, width: int) -> Iterator[tuple[int, int]]:
-    step = max(1, _STRIP_BYTES // (3 * width))
-    return ((start, min(rows, start + step)) for start in range(0, rows, step))

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 import torch
-from torch import Tensor
 
-from taesd_stream.choosing import AHEAD, Model, open_with_model
-from taesd_stream.delivery import Write, delivery_to, writing_behind
-from taesd_stream.engine.memory import peak_bytes
+from taesd_stream.choosing import Model, open_with_model
 from taesd_stream.engine.options import TileKeywords
-from taesd_stream.errors import InputError, Interrupted, TaesdStreamError
+from taesd_stream.errors import InputError
 from taesd_stream.files import video_errors_as_ours
+from taesd_stream.frame_rendering import render_frames
+from taesd_stream.journal import folder_of
 from taesd_stream.latents.opening import Latents
 from taesd_stream.picture_rendering import goes_in_bands, render_picture
 from taesd_stream.pictures import PictureFile
-from taesd_stream.pipeline import Behind
-from taesd_stream.progress import FrameProgress
 from taesd_stream.rendered import Rendered
-from taesd_stream.resuming import ResumedVideo
-from taesd_stream.sinks import (
-    Sink,
-    VideoKeywords,
-    check_count,
-    check_name,
-    inode_of,
-    kept_pictures,
-    open_sink,
-    refuse,
-    what_is_left,
-)
+from taesd_stream.sinks import VideoKeywords, check_name, refuse
 from tiling import TilePlan
 from video import parse_rate
 
 __all__ = ["render"]
+
+_log = logging.getLogger("taesd_stream")
 
 
 def render(
@@ -112,6 +99,10 @@ def render(
     with video_errors_as_ours():
         rate = parse_rate(fps)
     check_name(out, overwrite=overwrite)
+    if not resume and folder_of(out).is_dir():
+        _log.info(
+            "an unfinished run of %s is kept in %s: --resume goes on with it", out, folder_of(out)
+        )
     source, ae = open_with_model(
         latents, model, variant=variant, layout=layout, key=key,
         device=device, dtype=dtype, backend=backend,
@@ -130,102 +121,11 @@ def render(
                 f"preview: expected one picture that is made in bands, found {os.fspath(out)} of"
                 f" {ae.spec.name}; leave it out"
             )
-        resumed = None
-        if resume:
-            resumed = ResumedVideo.open(
-                out, source, ae, options, frames,
-                rate=rate, codec=codec, crf=crf, lossless=lossless,
-            )  # fmt: skip
-            options, frames = resumed.options, resumed.frames
-        plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
-        check_count(out, plan.frames)
-        height, width = plan.pixels.height, plan.pixels.width
         video = VideoKeywords(
-            width=width, height=height, rate=rate, codec=codec, crf=crf, lossless=lossless,
-            audio=audio, overwrite=overwrite,
+            rate=rate, codec=codec, crf=crf, lossless=lossless, audio=audio,
+            compression=compression, quality=quality, overwrite=overwrite,
         )  # fmt: skip
-        opening: Callable[[], Sink] = partial(
-            open_sink, out, compression=compression, quality=quality, **video
-        )
-        if resumed is not None:
-            opening = partial(resumed.writer, out, **video)
-
-        def pictures(check: Callable[[], None]) -> Generator[Tensor]:
-            def on_tile(done: int, total: int) -> None:
-                check()
-                bar.part(done, total)
-
-            if resumed is not None and resumed.frames is None:
-                return
-            on_plan(plan)
-            # Where a tile goes through many steps in its turn, frames come late and together.
-            by_turns = plan.memory is not None and plan.memory.segment != 1
-            area = plan.pixels.area if by_turns else None
-            with FrameProgress(plan.frames, shown=progress, frame_area=area) as bar:
-                stream = ae.stream_tensors(
-                    source, frames=frames, ahead=AHEAD, on_tile=on_tile, **options
-                )
-                for picture in stream:
-                    yield picture
-                    bar.frame()
-
-        start = time.perf_counter()
-        sink = _write_all(
-            out, opening, pictures, ae.settings.device,
-            frame_bytes=3 * height * width, resumed=resumed,
+        return render_frames(
+            source, ae, out, video, options,
+            frames=frames, resume=resume, progress=progress, on_plan=on_plan,
         )  # fmt: skip
-        return Rendered(
-            path=Path(out),
-            frames=sink.frames_written if resumed is None else resumed.total,
-            width=width,
-            height=height,
-            rate=rate,
-            seconds=time.perf_counter() - start,
-            peak_bytes=peak_bytes(ae.settings.device),
-            plan=plan,
-            notes=sink.notes,
-        )
-
-
-def _write_all(
-    out: str | os.PathLike[str],
-    opening: Callable[[], Sink],
-    pictures: Callable[[Callable[[], None]], Generator[Tensor]],
-    device: torch.device,
-    *,
-    frame_bytes: int,
-    resumed: ResumedVideo | None,
-) -> Sink:
-    """Write every picture while the next is made; if that ends early, say what is left.
-
-    Args:
-        pictures: Called with what raises the writer's error, if there is one, to be called often.
-    """
-    sink: Sink | None = None
-    writing: Behind[Write, None] | None = None
-    inode_before = inode_of(out)
-    try:
-        with video_errors_as_ours(), ExitStack() as closing_sink:
-            sink = closing_sink.enter_context(opening())
-            deliver = delivery_to(sink, device)
-            with (
-                writing_behind(closing_sink, frame_bytes=frame_bytes) as writing,
-                closing(pictures(writing.check)) as each,
-            ):
-                for picture in each:
-                    writing.put(deliver(picture))
-    except KeyboardInterrupt as error:
-        if writing is not None and writing.is_running:
-            raise Interrupted(
-                f"interrupted twice, while {out} was being finished; it is not complete"
-            ) from error
-        left = what_is_left(sink, out, inode_before) if resumed is None else resumed.kept
-        raise Interrupted(f"interrupted; {left}") from error
-    except TaesdStreamError as error:
-        kept = kept_pictures(sink) if resumed is None else resumed.kept
-        if kept is not None:
-            error.add_note(kept)
-        raise
-    if resumed is not None:
-        resumed.journal.close()
-    return sink

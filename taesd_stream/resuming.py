@@ -6,9 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
@@ -16,9 +16,9 @@ from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.options import TileKeywords
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError
-from taesd_stream.files import video_errors_as_ours
 from taesd_stream.journal import Journal
 from taesd_stream.latents import LatentSource
+from taesd_stream.sinks import VideoKeywords, refuse
 from tiling import TilePlan
 from video.joining import JOINABLE
 from video.segments import SegmentedWriter
@@ -116,15 +116,16 @@ class ResumedVideo:
         out: str | os.PathLike[str],
         source: LatentSource,
         ae: AutoEncoder,
+        video: VideoKeywords,
         options: TileKeywords,
+        *,
         frames: slice | None,
-        **others: object,
     ) -> ResumedVideo:
         """What is left of a video.
 
         Args:
+            video: What it is to be.
             frames: Which frames are wanted in all.
-            others: What else the file depends on.
 
         Raises:
             InputError: It cannot be made in segments, or was begun from something else.
@@ -147,8 +148,10 @@ class ResumedVideo:
         each = max(_FEWEST_SEGMENT_FRAMES, _SEGMENT_PIXELS // plan.pixels.area)
         each = min(_MOST_SEGMENT_FRAMES, each)
         settings = settings_of(
-            source, range(source.frames), ae, plan, frames=wanted, segments=each, **others
-        )
+            source, range(source.frames), ae, plan,
+            frames=wanted, segments=each, rate=video["rate"], codec=video["codec"],
+            crf=video["crf"], lossless=video["lossless"],
+        )  # fmt: skip
         journal = Journal.open(out, settings)
         left = wanted[journal.done * each :]
         rest = slice(left.start, left.stop, left.step) if left else None
@@ -160,25 +163,37 @@ class ResumedVideo:
         *,
         width: int,
         height: int,
-        rate: Fraction,
-        codec: str | None,
-        crf: int | None,
-        lossless: bool,
-        audio: str | os.PathLike[str] | None,
-        overwrite: bool,
+        **video: Unpack[VideoKeywords],
     ) -> SegmentedWriter:
-        """What takes the frames that are left."""
+        """What takes the frames that are left.
+
+        Raises:
+            InputError: An option does not fit the kind of file.
+            VideoInputError: The same, found by `video`.
+        """
+        refuse(
+            Path(out).suffix, "has none to choose",
+            compression=video["compression"], quality=video["quality"],
+        )  # fmt: skip
 
         def note(frames: int) -> None:
             self.journal.note(-(-frames // self.segment_frames))
 
-        with video_errors_as_ours():
-            return SegmentedWriter(
-                out, folder=self.journal.folder, segment_frames=self.segment_frames,
-                first_segment=self.journal.done, on_segment=note,
-                width=width, height=height, rate=rate, codec=codec, crf=crf, lossless=lossless,
-                audio=audio, overwrite=overwrite,
-            )  # fmt: skip
+        return SegmentedWriter(
+            out,
+            folder=self.journal.folder,
+            segment_frames=self.segment_frames,
+            first_segment=self.journal.done,
+            on_segment=note,
+            width=width,
+            height=height,
+            rate=video["rate"],
+            codec=video["codec"],
+            crf=video["crf"],
+            lossless=video["lossless"],
+            audio=video["audio"],
+            overwrite=video["overwrite"],
+        )
 
     @property
     def kept(self) -> str:

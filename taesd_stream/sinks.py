@@ -1,4 +1,4 @@
-"""Where frames go: a video, pictures, or an array; and what an interrupt leaves of them."""
+"""Where frames go: a video, pictures, or an array."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypedDict
+from typing import Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,27 +18,25 @@ from torch import Tensor
 from taesd_stream.errors import InputError
 from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
-from video import CONTAINERS, ImageSequenceWriter, open_writer
+from video import CONTAINERS, open_writer
 from video.large import ROW_SUFFIXES, RowWriter, check_rows, open_rows
 from video.output import check_output
 
 __all__ = [
+    "STANDARD_OUTPUT",
     "Frame",
     "Sink",
     "VideoKeywords",
     "check_count",
     "check_name",
-    "inode_of",
     "is_large_format",
-    "kept_pictures",
     "open_sink",
     "refuse",
-    "what_is_left",
 ]
 
 Frame = npt.NDArray[np.uint8]
 
-_STANDARD_OUTPUT = "-"
+STANDARD_OUTPUT = "-"
 _STILLS = (".png", ".jpg", ".jpeg")
 _SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
 _LARGE = tuple(suffix for suffix in ROW_SUFFIXES if suffix not in _SUFFIXES)
@@ -65,15 +63,15 @@ class Sink(Protocol):
 
 
 class VideoKeywords(TypedDict):
-    """What a video is to be; other files take some of it."""
+    """What a video, or another file of frames, is to be; each takes some of it."""
 
-    width: int
-    height: int
     rate: Fraction
     codec: str | None
     crf: int | None
     lossless: bool
     audio: str | os.PathLike[str] | None
+    compression: str | None
+    quality: int | None
     overwrite: bool
 
 
@@ -125,18 +123,7 @@ class _OnePicture:
 
 
 def open_sink(
-    out: str | os.PathLike[str],
-    *,
-    width: int,
-    height: int,
-    rate: Fraction,
-    codec: str | None,
-    crf: int | None,
-    lossless: bool,
-    audio: str | os.PathLike[str] | None,
-    compression: str | None,
-    quality: int | None,
-    overwrite: bool,
+    out: str | os.PathLike[str], *, width: int, height: int, **video: Unpack[VideoKeywords]
 ) -> Sink:
     """A writer for frames of one size, by the suffix of ``out``; for use as a context manager.
 
@@ -145,27 +132,36 @@ def open_sink(
         VideoInputError: The same, found by `video`.
     """
     suffix = Path(out).suffix.lower()
+    for_pictures = {"compression": video["compression"], "quality": video["quality"]}
+    for_videos = {"codec": video["codec"], "crf": video["crf"], "audio": video["audio"]}
     if is_large_format(out):
-        refuse(suffix, "is a picture", codec=codec, crf=crf, audio=audio)
+        refuse(suffix, "is a picture", **for_videos)
         return _OnePicture(
             open_rows(
                 out,
                 width=width,
                 height=height,
-                compression=compression,
-                quality=quality,
-                overwrite=overwrite,
+                compression=video["compression"],
+                quality=video["quality"],
+                overwrite=video["overwrite"],
             )
         )
-    refuse(suffix, "has none to choose", compression=compression, quality=quality)
-    if suffix not in STACK_SUFFIXES:
-        check_size(out, width, height)
-        return open_writer(
-            out, width=width, height=height, rate=rate, codec=codec, crf=crf,
-            lossless=lossless, audio=audio, overwrite=overwrite,
-        )  # fmt: skip
-    refuse(suffix, "holds plain bytes", codec=codec, crf=crf, audio=audio)
-    return _ImageStack(out, overwrite=overwrite)
+    refuse(suffix, "has none to choose", **for_pictures)
+    if suffix in STACK_SUFFIXES:
+        refuse(suffix, "holds plain bytes", **for_videos)
+        return _ImageStack(out, overwrite=video["overwrite"])
+    check_size(out, width, height)
+    return open_writer(
+        out,
+        width=width,
+        height=height,
+        rate=video["rate"],
+        codec=video["codec"],
+        crf=video["crf"],
+        lossless=video["lossless"],
+        audio=video["audio"],
+        overwrite=video["overwrite"],
+    )
 
 
 def refuse(suffix: str, because: str, **options: object) -> None:
@@ -209,7 +205,7 @@ def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
         InputError: The name tells no kind of file, the file exists, or its folder does not.
     """
     name = os.fspath(out)
-    if name == _STANDARD_OUTPUT:
+    if name == STANDARD_OUTPUT:
         _check_standard_output()
         return
     if is_large_format(name):
@@ -259,52 +255,3 @@ def _check_standard_output() -> None:
             f"output: expected standard output to go to a file or another program, found {found};"
             " write > out.mkv or | ffplay - after the command"
         )
-
-
-def inode_of(out: str | os.PathLike[str]) -> int | None:
-    """A number that tells a file from the one that replaces it; None if there is no file."""
-    path = Path(out)
-    try:
-        return path.stat().st_ino if path.is_file() else None
-    except OSError:
-        return None
-
-
-def kept_pictures(sink: object) -> str | None:
-    """What numbered pictures are there, in words; None for other sinks, or if there are none.
-
-    They are complete, each, and stay whatever happens to those after them.
-    """
-    if not isinstance(sink, ImageSequenceWriter) or not sink.files:
-        return None
-    first, last = sink.files[0], sink.files[-1]
-    if first == last:
-        return f"1 finished picture is kept, {first}"
-    return f"{len(sink.files)} finished pictures are kept, {first} to {last}"
-
-
-def what_is_left(
-    sink: Sink | StackWriter | None,
-    out: str | os.PathLike[str],
-    inode_before: int | None,
-    *,
-    what: str = "frames",
-) -> str:
-    """What there is of ``out`` after an interrupt, in words.
-
-    Args:
-        sink: The writer, after its block; None if it was not opened.
-        inode_before: What ``inode_of`` told before the work began.
-        what: What was written.
-    """
-    written = sink.frames_written if sink is not None else 0
-    if sink is not None and sink.kept_part is not None and sink.kept_part.exists():
-        return f"the first {written} {what} are in {sink.kept_part}, which can be opened"
-    pictures = kept_pictures(sink)
-    if pictures is not None:
-        return pictures
-    if os.fspath(out) == _STANDARD_OUTPUT:
-        return f"{written} {what} went to standard output"
-    if inode_of(out) not in (None, inode_before):
-        return f"{out} is complete: {written} {what}"
-    return "nothing is left behind"

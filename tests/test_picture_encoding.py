@@ -122,7 +122,7 @@ def test_what_cannot_be_encoded(
     ae: ts.AutoEncoder, pixels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     np.save(tmp_path / "f.npy", np.zeros((8, 8, 3)))
-    with pytest.raises(ts.InputError, match="expected a picture of 8 or 16 bits"):
+    with pytest.raises(ts.InputError, match="expected uint8 or uint16"):
         ts.encode_file(tmp_path / "f.npy", tmp_path / "z.npy", model=ae)
     path = save(pixels, tmp_path / "a.tif")
     (tmp_path / "z.npy").write_text("mine")

@@ -135,7 +135,7 @@ class StopError(Exception):
 
 def stop_after(bands: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let the computation of a picture fail after so many bands."""
-    original = pictures._bands
+    original = pictures.bands_of
 
     def failing(*args: object) -> Iterator[object]:
         for number, band in enumerate(original(*args)):
@@ -143,7 +143,7 @@ def stop_after(bands: int, monkeypatch: pytest.MonkeyPatch, error: BaseException
                 raise error
             yield band
 
-    monkeypatch.setattr(pictures, "_bands", failing)
+    monkeypatch.setattr(pictures, "bands_of", failing)
 
 
 @pytest.mark.parametrize("name", LARGE)

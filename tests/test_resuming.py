@@ -69,8 +69,10 @@ def render(latents: object, out: Path, **options: object) -> ts.Rendered:
     return ts.render(latents, out, **{"resume": True, **wanted})
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.mov"])
-@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize(
+    ("name", "remembers"),
+    [("a.mp4", False), ("a.mkv", False), ("a.webm", False), ("a.mov", False), ("a.mp4", True)],
+)
 def test_what_was_cut_short_is_gone_on_with(
     name: str, remembers: bool, latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,9 +90,7 @@ def test_what_was_cut_short_is_gone_on_with(
         assert not out.exists()
     done = render(latents, out, **options)
     assert (done.frames, done.plan.frames) == (FRAMES, FRAMES - 18)
-    assert out.read_bytes() == (tmp_path / "once" / name).read_bytes() or name.endswith(
-        (".mkv", ".webm")  # these carry a random number
-    )
+    assert out.read_bytes() == (tmp_path / "once" / name).read_bytes()
     with VideoReader(out) as made, VideoReader(tmp_path / "once" / name) as expected:
         for one, other in zip(made, expected, strict=True):
             assert one.pts_seconds == other.pts_seconds
@@ -172,7 +172,7 @@ ts.render(sys.argv[1], sys.argv[2], model="latent2rgb", device="cpu", backend="t
 
 
 def test_a_video_that_was_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
-    latents = torch.randn(160, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(80, 4, 12, 12, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "z.npy", latents.numpy())
     command = [sys.executable, "-c", KILLED, str(tmp_path / "z.npy")]
     began = time.monotonic()
@@ -180,7 +180,7 @@ def test_a_video_that_was_killed_and_resumed_is_the_same(tmp_path: Path) -> None
     longest = time.monotonic() - began
     chance = random.Random(1)
     out = tmp_path / "a.mp4"
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen([*command, str(out)])
         time.sleep(longest * (0.6 + 0.4 * chance.random()))
         process.send_signal(signal.SIGKILL)

@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 
 from taesd_stream.errors import InputError
-from taesd_stream.sinks import (
-    check_count,
-    check_name,
-    inode_of,
-    kept_pictures,
-    open_sink,
-    what_is_left,
-)
+from taesd_stream.leftovers import inode_of, kept_pictures, what_is_left
+from taesd_stream.sinks import check_count, check_name, open_sink
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
 

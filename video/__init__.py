@@ -15,7 +15,9 @@ from video.spec import CODECS, CONTAINERS, Codec, ColorTags, VideoSpec, choose_c
 if TYPE_CHECKING:
     from video.factory import FrameReader, FrameWriter, open_reader, open_writer
     from video.images import read_image, write_image
+    from video.joining import join_segments
     from video.reader import Frame, VideoReader
+    from video.segments import SegmentedWriter
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
     from video.writer import VideoWriter
     from video.yuv import YuvFormat, YuvFrame, luma_weights
@@ -31,6 +33,7 @@ __all__ = [
     "ImageSequenceReader",
     "ImageSequenceWriter",
     "OutputExistsError",
+    "SegmentedWriter",
     "VideoError",
     "VideoInputError",
     "VideoReader",
@@ -40,6 +43,7 @@ __all__ = [
     "YuvFormat",
     "YuvFrame",
     "choose_codec",
+    "join_segments",
     "luma_weights",
     "open_reader",
     "open_writer",
@@ -55,10 +59,12 @@ _HOMES = {
     "FrameWriter": "factory",
     "ImageSequenceReader": "sequence",
     "ImageSequenceWriter": "sequence",
+    "SegmentedWriter": "segments",
     "VideoReader": "reader",
     "VideoWriter": "writer",
     "YuvFormat": "yuv",
     "YuvFrame": "yuv",
+    "join_segments": "joining",
     "luma_weights": "yuv",
     "open_reader": "factory",
     "open_writer": "factory",

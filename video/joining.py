@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.demux import open_input
-from video.errors import VideoInputError, VideoWriteError
+from video.durable import sync_file, sync_folder
+from video.errors import OutputExistsError, VideoInputError, VideoWriteError
 from video.output import PartFile, check_output, explain_os_error
+from video.packets import (
+    Segment,
+    check_alike,
+    numbered_packets,
+    read_segment,
+    true_size_comment,
+)
 from video.rates import parse_rate
 from video.writer import MUXER_OPTIONS
 
@@ -29,23 +37,6 @@ JOINABLE = (".mp4", ".mov", ".mkv", ".webm")
 """The suffixes of containers whose packets can be copied from one file to another."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """What is known of a segment before it is copied.
-
-    Attributes:
-        path: the file.
-        key: what all segments must share: codec, size, pixel format, and the decoder's set-up.
-        frames: how many there are.
-        delay: by how many frames decoding has to be ahead of showing.
-    """
-
-    path: Path
-    key: tuple[object, ...]
-    frames: int
-    delay: int
-
-
 def join_segments(
     segments: Sequence[Path],
     path: str | PathLike[str],
@@ -57,7 +48,7 @@ def join_segments(
     """Join videos of one kind, each of which begins with a key frame and holds frames at ``rate``.
 
     Frame ``i`` of the whole is shown at ``i / rate`` seconds, as ``VideoWriter`` would have it. The
-    file appears complete or not at all; the segments stay.
+    file appears when it is complete and on the disk, or not at all; the segments stay.
 
     Args:
         segments: the files, in order; of the container of ``path``.
@@ -65,104 +56,119 @@ def join_segments(
         audio: a file whose first audio stream goes along, cut at the end of the video.
 
     Raises:
-        VideoInputError: if they do not fit each other, or cannot be read.
-        OutputExistsError: if ``path`` exists and ``overwrite`` is false.
+        VideoInputError: if there are none, they do not fit each other, or cannot be read.
+        OutputExistsError: if ``path`` exists, or appeared meanwhile, and ``overwrite`` is false.
         VideoWriteError: if writing fails.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from video.reader import VideoReader
+        >>> from video.writer import VideoWriter
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     parts = [Path(folder, f"{number}.mkv") for number in range(2)]
+        ...     for part in parts:
+        ...         with VideoWriter(part, width=32, height=16, rate=24) as writer:
+        ...             writer.write(np.zeros((16, 32, 3), np.uint8))
+        ...     with VideoReader(join_segments(parts, f"{folder}/a.mkv", rate=24)) as reader:
+        ...         len(list(reader))
+        2
     """
     target, exact_rate = Path(path), parse_rate(rate)
-    if target.suffix.lower() not in JOINABLE:
-        raise VideoInputError(
-            f"expected {', '.join(JOINABLE)}, which segments can be joined into; found"
-            f" '{target.name}'"
-        )
-    if not segments:
-        raise VideoInputError(f"expected segments to join into '{target}'; found none")
+    _check_names(segments, target)
     check_output(target, overwrite=overwrite)
-    known = [_read(segment, exact_rate) for segment in segments]
+    known = [read_segment(segment, exact_rate) for segment in segments]
     for each in known[1:]:
-        if each.key != known[0].key:
-            raise VideoInputError(
-                f"expected every segment to be like '{known[0].path}'; '{each.path}' is of another"
-                " codec, size or setting"
-            )
-    track = None if audio is None else AudioTrack(Path(audio), CONTAINERS[target.suffix.lower()])
-    part = PartFile(target)
+        check_alike(known[0], each)
+    container_format = CONTAINERS[target.suffix.lower()]
+    track = None if audio is None else AudioTrack(Path(audio), container_format)
     try:
-        _write(known, part.path, exact_rate, CONTAINERS[target.suffix.lower()], track)
-        part.publish(overwrite=overwrite)
-    except OSError as error:
-        part.discard()
-        raise explain_os_error(target, error) from error
-    except BaseException:
-        part.discard()
-        raise
+        part = PartFile(target)
+        try:
+            with _faults(target):
+                _write(known, part.path, exact_rate, container_format, track)
+                sync_file(part.path)
+                _publish(part, overwrite=overwrite)
+        finally:
+            part.discard()
     finally:
         if track is not None:
             track.close()
     return target
 
 
-def _read(path: Path, rate: Fraction) -> _Segment:
-    with open_input(path) as source:
-        stream = source.streams.video[0] if source.streams.video else None
-        context = None if stream is None else stream.codec_context
-        if stream is None or context is None:
-            raise VideoInputError(f"expected a whole video at '{path}'; found none or part of one")
-        numbers = [number for _, number in _packets(source, rate)]
-        delay = max((order - number for order, number in enumerate(numbers)), default=0)
-        if sorted(numbers) != list(range(len(numbers))):
-            raise VideoInputError(f"expected frames at {rate} a second in '{path}'; found others")
-        key = (
-            context.name, stream.width, stream.height, str(context.pix_fmt),
-            bytes(context.extradata or b""),
-        )  # fmt: skip
-    return _Segment(path, key, len(numbers), max(0, delay))
+def _check_names(segments: Sequence[Path], target: Path) -> None:
+    suffix = target.suffix.lower()
+    if suffix not in JOINABLE:
+        raise VideoInputError(
+            f"expected {', '.join(JOINABLE)}, which segments can be joined into; found"
+            f" '{target.name}'"
+        )
+    if not segments:
+        raise VideoInputError(f"expected segments to join into '{target}'; found none")
+    for segment in segments:
+        if segment.suffix.lower() != suffix:
+            raise VideoInputError(f"expected segments that are {suffix} too; found '{segment}'")
 
 
-def _packets(source: InputContainer, rate: Fraction) -> Iterator[tuple[av.Packet[Any], int]]:
-    """Packets in the order in which they are decoded, each with its frame's number."""
-    for packet in source.demux(source.streams.video[0]):
-        if packet.pts is not None and packet.size:
-            yield packet, round(packet.pts * packet.time_base * rate)
+def _publish(part: PartFile, *, overwrite: bool) -> None:
+    try:
+        part.publish(overwrite=overwrite)
+    except OutputExistsError:
+        raise OutputExistsError(
+            f"'{part.target}' appeared while it was being written and was left as it is; the"
+            " segments are left too: give another name, or --overwrite it (overwrite=True in"
+            " Python)"
+        ) from None
+    sync_folder(part.target.parent)
+
+
+@contextlib.contextmanager
+def _faults(target: Path) -> Iterator[None]:
+    """Turn FFmpeg's errors and the system's into ours."""
+    try:
+        yield
+    except (VideoInputError, VideoWriteError):
+        raise
+    except OSError as error:
+        raise explain_os_error(target, error) from error
+    except (av.FFmpegError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoWriteError(f"joining segments into '{target}' failed: {reason}") from error
 
 
 def _write(
-    segments: Sequence[_Segment],
+    segments: Sequence[Segment],
     part: Path,
     rate: Fraction,
     container_format: str,
     track: AudioTrack | None,
 ) -> None:
-    try:
-        with av.open(
-            f"file:{part.absolute()}",
-            mode="w",
-            format=container_format,
-            container_options=dict(MUXER_OPTIONS.get(container_format, {})),
-        ) as container:
-            _copy(segments, container, rate, track)
-    except av.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise explain_os_error(part, error) from error
-        raise VideoWriteError(f"joining segments into '{part}' failed: {error.strerror}") from error
+    with av.open(
+        f"file:{part.absolute()}",
+        mode="w",
+        format=container_format,
+        container_options=dict(MUXER_OPTIONS.get(container_format, {})),
+    ) as container:
+        _copy(segments, container, rate, track)
 
 
 def _copy(
-    segments: Sequence[_Segment],
+    segments: Sequence[Segment],
     container: OutputContainer,
     rate: Fraction,
     track: AudioTrack | None,
 ) -> None:
+    with contextlib.closing(open_input(segments[0].path)) as first:
+        stream = _stream_like(first, container, rate)
+    if track is not None:
+        track.attach(container)
     delay = max(segment.delay for segment in segments)
-    stream: av.VideoStream | None = None
     before = 0
     for segment in segments:
-        with open_input(segment.path) as source:
-            if stream is None:
-                stream = _stream_like(source, container, rate)
-                if track is not None:
-                    track.attach(container)
-            for order, (packet, number) in enumerate(_packets(source, rate)):
+        with contextlib.closing(open_input(segment.path)) as source:
+            packets = numbered_packets(source, segment.path, rate)
+            for order, (packet, number) in enumerate(packets):
                 packet.time_base = 1 / rate
                 packet.pts, packet.dts = before + number, before + order - delay
                 packet.duration = 1
@@ -180,12 +186,20 @@ def _copy(
 def _stream_like(
     source: InputContainer, container: OutputContainer, rate: Fraction
 ) -> av.VideoStream:
+    """The stream that ``VideoWriter`` made in ``source``, with all it says, in ``container``."""
     template = source.streams.video[0]
-    comment = source.metadata.get("comment") or source.metadata.get("COMMENT")
+    comment = true_size_comment(source)
     if comment:
         container.metadata["comment"] = comment
-    stream = container.add_stream_from_template(template)
+    # Opaque: else FFmpeg is asked for an encoder by the decoder's name, and libdav1d is none.
+    stream = container.add_stream_from_template(template, opaque=True)
     stream.time_base = 1 / rate
-    if stream.codec_context is not None and template.codec_context is not None:
-        stream.codec_context.codec_tag = template.codec_context.codec_tag
+    context = stream.codec_context
+    context.framerate = rate  # without it Matroska has no duration for the last frame
+    context.bit_rate = 0  # that of the first segment alone, as FFmpeg reckoned it
+    context.codec_tag = template.codec_context.codec_tag
+    if context.codec.canonical_name == "vp9" and container.format.name == "mp4":
+        # FFmpeg writes there where chroma lies, but does not read it again.
+        context.options = {"chroma_sample_location": "left"}
+        context.open()
     return stream

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from video.errors import VideoInputError
+import av
+
+from video.audio import AudioTrack
+from video.codecs import CONTAINERS
+from video.durable import sync_file, sync_folder
+from video.errors import VideoInputError, VideoWriteError
+from video.interrupts import deferred_interrupt
 from video.joining import JOINABLE, join_segments
-from video.output import check_output
+from video.output import check_output, explain_os_error
+from video.packets import Segment, check_alike, read_segment
 from video.rates import parse_rate
 from video.writer import VideoWriter
 
@@ -32,9 +39,13 @@ class SegmentedWriter:
     without being encoded again; whoever owns the folder removes it. When it ends with an exception,
     KeyboardInterrupt included, the segment at hand is lost, and those before it stay.
 
+    ``frames_written`` counts the frames of earlier segments too. ``kept_part`` is always None: an
+    unfinished file is never kept, as the segments are.
+
     Args:
         path: .mp4, .mov, .mkv or .webm.
-        folder: where segments lie; it exists.
+        folder: where segments lie; it exists. What has a segment's name, or that of an unfinished
+            one, and is not among the first ``first_segment``, is removed.
         segment_frames: frames in a segment.
         first_segment: how many segments of an earlier run are there already.
         on_segment: told, after each segment is on the disk, how many frames there are in all.
@@ -42,8 +53,9 @@ class SegmentedWriter:
 
     Raises:
         VideoInputError: for what ``VideoWriter`` refuses, containers that cannot be joined, and
-            segments that are missing.
-        OutputExistsError: if ``path`` exists and ``overwrite`` is false.
+            segments that are missing or unlike those that would follow.
+        OutputExistsError: if ``path`` exists, or appeared meanwhile, and ``overwrite`` is false.
+        VideoWriteError: if writing fails; the segments before stay.
 
     Example:
         >>> import tempfile
@@ -79,29 +91,35 @@ class SegmentedWriter:
         on_segment: Callable[[int], None] = lambda frames: None,
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in JOINABLE:
-            raise VideoInputError(
-                f"expected {', '.join(JOINABLE)}, which can be made of segments; found"
-                f" '{self.path.name}'"
-            )
-        check_output(self.path, overwrite=overwrite)
-        self.kept_part: Path | None = None
-        self._folder, self._segment_frames = folder, segment_frames
+        self._suffix = self.path.suffix.lower()
+        self._folder, self._segment_frames, self._number = folder, segment_frames, first_segment
         self._rate, self._audio, self._overwrite = parse_rate(rate), audio, overwrite
         self._on_segment = on_segment
-        self._number = first_segment
-        self.frames_written = first_segment * segment_frames
-        self._tidy()
+        self._codec = codec
+        self.kept_part: Path | None = None
+        self._closed = False
+        self._check_arguments()
+        self._like = self._last_of_earlier_run()
+        self._frames_kept = self._count_earlier()
+        self.frames_written = self._frames_kept
+        self._remove_leftovers()
 
-        def open_segment(number: int) -> VideoWriter:
+        def open_segment() -> VideoWriter:
             return VideoWriter(
-                self._file(number), width=width, height=height, rate=rate, codec=codec, crf=crf,
-                lossless=lossless, overwrite=True,
+                self._file(self._number), width=width, height=height, rate=rate, codec=self._codec,
+                crf=crf, lossless=lossless, overwrite=True,
             )  # fmt: skip
 
         self._open_segment = open_segment
-        self._segment: VideoWriter | None = open_segment(self._number)
-        self._notes = self._segment.notes
+        segment = open_segment()
+        self._segment: VideoWriter | None = segment
+        self._codec = segment.spec.codec.name  # of h264_hw and the like, the same every time
+        self._notes = segment.notes
+        try:
+            self._check_goes_on(segment)
+        except BaseException:
+            self._drop_segment()
+            raise
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -109,48 +127,125 @@ class SegmentedWriter:
         return self._notes
 
     def _file(self, number: int) -> Path:
-        return self._folder / f"{number:05d}{self.path.suffix.lower()}"
+        return self._folder / f"{number:05d}{self._suffix}"
 
-    def _tidy(self) -> None:
-        """See that the segments of an earlier run are there, and nothing of the one after them."""
-        known = [self._file(number) for number in range(self._number)]
-        for each in known:
-            if not each.is_file():
+    def _check_arguments(self) -> None:
+        if self._suffix not in JOINABLE:
+            raise VideoInputError(
+                f"expected {', '.join(JOINABLE)}, which can be made of segments; found"
+                f" '{self.path.name}'"
+            )
+        if self._segment_frames < 1 or self._number < 0:
+            raise VideoInputError(
+                "expected at least 1 frame in a segment, and a first segment from 0 on; found"
+                f" {self._segment_frames} and {self._number}"
+            )
+        check_output(self.path, overwrite=self._overwrite)
+        if not self._folder.is_dir():
+            raise VideoInputError(f"expected a folder for segments; found none at {self._folder}")
+        if self._audio is not None:
+            AudioTrack(Path(self._audio), CONTAINERS[self._suffix]).close()
+
+    def _last_of_earlier_run(self) -> Segment | None:
+        for number in range(self._number):
+            if not self._file(number).is_file():
                 raise VideoInputError(
-                    f"expected {self._number} finished segments; '{each}' is missing: begin anew"
+                    f"expected {self._number} finished segments; '{self._file(number)}' is"
+                    " missing: begin anew"
                 )
-        for each in self._folder.glob(f"*{self.path.suffix.lower()}"):
-            if each not in known:
+        return read_segment(self._file(self._number - 1), self._rate) if self._number else None
+
+    def _count_earlier(self) -> int:
+        if self._like is None:
+            return 0
+        if self._like.frames > self._segment_frames:
+            raise VideoInputError(
+                f"expected segments of {self._segment_frames} frames; '{self._like.path}' holds"
+                f" {self._like.frames}: begin anew"
+            )
+        return (self._number - 1) * self._segment_frames + self._like.frames
+
+    def _remove_leftovers(self) -> None:
+        """Remove what an earlier run left that was not told of any more, finished or not."""
+        name = re.compile(rf"\d{{5,}}(\.part\d*)?{re.escape(self._suffix)}")
+        known = {self._file(number) for number in range(self._number)}
+        for each in self._folder.iterdir():
+            if name.fullmatch(each.name) and each not in known:
                 each.unlink()
+
+    def _check_goes_on(self, segment: VideoWriter) -> None:
+        """See that ``segment`` is of the kind that earlier ones are, as far as can be told yet."""
+        if self._like is None:
+            return
+        codec = av.Codec(segment.encoder, "w").canonical_name
+        width, height = segment.coded_size
+        wanted = {"codec": codec, "size": f"{width}x{height}"}
+        for trait, value in wanted.items():
+            if self._like.traits[trait] != value:
+                raise VideoInputError(
+                    f"expected segments whose {trait} is {value}; '{self._like.path}' has"
+                    f" {self._like.traits[trait]}: go on as it was begun, or begin anew"
+                )
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame: uint8, (height, width, 3), RGB.
 
         Raises:
-            VideoInputError: if it does not fit, or the writer is closed.
+            VideoInputError: if it does not fit, the writer is closed, or a segment of an earlier
+                run was its last.
             VideoWriteError: if it cannot be written.
         """
-        if self._segment is None:
-            self._segment = self._open_segment(self._number)
-        self._segment.write(frame)
-        self.frames_written += 1
-        if self._segment.frames_written == self._segment_frames:
-            self._finish_segment()
+        if self._closed:
+            raise VideoInputError(f"'{self.path}' is closed; no frame can follow")
+        if self._frames_kept != self._number * self._segment_frames:
+            raise VideoInputError(
+                f"expected {self._segment_frames} frames in every segment but the last; another"
+                f" frame cannot follow '{self._file(self._number - 1)}', which has fewer"
+            )
+        with deferred_interrupt():
+            if self._segment is None:
+                self._segment = self._open_segment()
+            self._segment.write(frame)
+            self.frames_written += 1
+            if self._segment.frames_written == self._segment_frames:
+                self._finish_segment(self._segment)
 
-    def _finish_segment(self) -> None:
-        if self._segment is None or not self._segment.frames_written:
-            self._drop_segment()
-            return
-        self._segment.close()
+    def _finish_segment(self, segment: VideoWriter) -> None:
+        """Close ``segment``, and tell of it once it would outlast a power failure."""
         self._segment = None
-        _sync(self._file(self._number))
+        segment.close()
+        file = self._file(self._number)
+        try:
+            sync_file(file)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise explain_os_error(file, error) from error
+        finished = read_segment(file, self._rate)
+        if self._like is None:
+            self._like = finished
+        check_alike(self._like, finished)
         self._number += 1
-        self._on_segment(self.frames_written)
+        self._frames_kept += finished.frames
+        self._on_segment(self._frames_kept)
 
     def _drop_segment(self) -> None:
         if self._segment is not None:
-            self._segment.__exit__(VideoInputError, None, None)
+            self._segment.discard()
             self._segment = None
+
+    def _join(self) -> None:
+        if self._frames_kept != self.frames_written:
+            raise VideoWriteError(
+                f"'{self.path}' cannot be finished: {self._frames_kept} of {self.frames_written}"
+                " frames are in segments, since writing one had failed"
+            )
+        join_segments(
+            [self._file(number) for number in range(self._number)],
+            self.path,
+            rate=self._rate,
+            audio=self._audio,
+            overwrite=self._overwrite,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -161,20 +256,17 @@ class SegmentedWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._closed:
+            return
+        self._closed = True
         if kind is not None:
             self._drop_segment()
             return
-        self._finish_segment()
-        join_segments(
-            [self._file(number) for number in range(self._number)],
-            self.path,
-            rate=self._rate,
-            audio=self._audio,
-            overwrite=self._overwrite,
-        )
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file would outlast a power failure."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        if not self.frames_written:
+            self._drop_segment()
+            raise VideoInputError(f"expected at least one frame for '{self.path}'; found none")
+        if self._segment is not None and self._segment.frames_written:
+            with deferred_interrupt():
+                self._finish_segment(self._segment)
+        self._drop_segment()
+        self._join()

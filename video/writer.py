@@ -38,6 +38,9 @@ _STREAM_SUFFIX = ".mkv"
 MUXER_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
+    # Without random numbers, so that the same frames make the same file.
+    "matroska": {"fflags": "+bitexact"},
+    "webm": {"fflags": "+bitexact"},
     "gif": {"loop": "0"},
     "webp": {"loop": "0"},
 }
@@ -246,6 +249,11 @@ class VideoWriter:
         with deferred_interrupt():
             self._finish()
             self._publish()
+
+    def discard(self) -> None:
+        """Give the file up, so that nothing is left of it; once it is closed, do nothing."""
+        if not self._closed:
+            self._abort()
 
     def _publish(self) -> None:
         if self._part is None:

@@ -10,16 +10,14 @@ is kept for the next, so tiles can be as small as the caches and compute nothing
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.backends import Backend, EagerBackend, Kernel
+from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.homes import HomeName, home_on
 from taesd_stream.engine.memory import is_out_of_memory, release
 from taesd_stream.engine.planes import (
@@ -33,35 +31,19 @@ from taesd_stream.engine.planes import (
 )
 from taesd_stream.engine.row import Row
 from taesd_stream.engine.settings import Settings
+from taesd_stream.engine.stages import Stage, Stages
 from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import OutOfMemoryError
-from taesd_stream.models.canvas import Canvas
 from taesd_stream.models.global_pool import Moments, NormalisedPool
-from taesd_stream.models.layers import Span
 from taesd_stream.models.memory import Memory
 from taesd_stream.models.network import Network
-from taesd_stream.models.passes import Pass
-from tiling import WHOLE, Backoff, Block, Cover, Interval, Region, Size, View
+from tiling import WHOLE, Block, Interval, Region, Size, View
 
 __all__ = ["Executor"]
-
-_log = logging.getLogger("taesd_stream")
 
 # The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
 # so many tiles it takes no time that counts to hand them back, and the pages be given anew.
 _LONG_ROW = 48
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A pass over planes of one size, its tiles, and what they remember."""
-
-    each: Pass
-    canvas: Canvas
-    out: Size
-    backoff: Backoff
-    kernel: Kernel
-    states: TileStates | None = None
 
 
 class Executor:
@@ -98,15 +80,14 @@ class Executor:
     ) -> None:
         self._network = network
         self._settings = settings
-        self._tile = tile
-        self._continued = continued
         self._batch = batch
         self._segment = segment
         self._view = view
         self._scratch = scratch
         self._backend = backend or EagerBackend()
-        self._backoffs: dict[tuple[int, int], Backoff] = {}
-        self._kernels: dict[tuple[int, Size], Kernel] = {}
+        self._stages = Stages(
+            network, settings, tile, view, continued=continued, backend=self._backend
+        )
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -118,12 +99,12 @@ class Executor:
         if not self._network.memories:
             return None
         device = self._settings.device
-        seen = self._canvases(plane)[0].plane
+        seen = self._stages.canvases(plane)[0].plane
         return TileStates(self._network.passes[0], seen, home_on(home, device), device)
 
     def bands(self, plane: Size) -> tuple[Interval, ...]:
         """The rows of the output that each row of tiles completes, from top to bottom."""
-        canvas = self._canvases(plane)[-1]
+        canvas = self._stages.canvases(plane)[-1]
         rows = (rows.shift(-canvas.made_before.height) for rows in canvas.grid.bands)
         if self._view.crop is None:
             return tuple(rows)
@@ -157,7 +138,7 @@ class Executor:
         plane = as_plane(source)
         if states is None and self._network.memories:
             states = self._once(plane.size, plane.frames)
-        stages = self._stages(plane.size, states)
+        stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
         for steps in _chunks(plane.frames, self._turn(plane.frames)):
             try:
@@ -184,7 +165,7 @@ class Executor:
     def read_by_last_pass(self, pictures: Tensor) -> Tensor:
         """What the last pass reads of pictures, (N, C, h, w), its global branch included."""
         source = TensorPlane(pictures)
-        plane, pool = self._filled(self._stages(source.size, None), source)
+        plane, pool = self._filled(self._stages.over(source.size, None), source)
         whole = Block(Interval(0, plane.frames), Region.whole(plane.size))
         with torch.inference_mode():
             read = plane.read(whole)
@@ -192,7 +173,7 @@ class Executor:
 
     def _once(self, plane: Size, steps: int) -> TileStates:
         """What tiles remember of a video that is computed in one run."""
-        seen = self._canvases(plane)[0].plane
+        seen = self._stages.canvases(plane)[0].plane
         home = home_on("device", self._settings.device)
         return TileStates(self._network.passes[0], seen, home, ends_at=steps)
 
@@ -212,50 +193,14 @@ class Executor:
         up, down = self._network.rate
         return steps * up // down
 
-    def _canvases(self, plane: Size) -> list[Canvas]:
-        return self._network.canvases(plane, self._tile, self._view, continued=self._continued)
-
-    def _stages(self, plane: Size, states: TileStates | None) -> list[_Stage]:
-        stages = []
-        for index, (each, canvas) in enumerate(
-            zip(self._network.passes, self._canvases(plane), strict=True)
-        ):
-            backoff = self._backoff(index, canvas.grid.cell)
-            kernel = self._kernel(index, each, canvas)
-            plane = each.out_plane(plane)
-            stages.append(_Stage(each, canvas, plane, backoff, kernel, states))
-        return stages
-
-    def _backoff(self, index: int, cell: int) -> Backoff:
-        return self._backoffs.setdefault(
-            (index, cell),
-            Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
-        )
-
-    def _kernel(self, index: int, each: Pass, canvas: Canvas) -> Kernel:
-        grid, plane = canvas.grid, canvas.plane
-        if (index, plane) not in self._kernels:
-            self._kernels[index, plane] = self._backend.kernel(
-                each,
-                self._tasks(each, grid.rows, grid.cell, plane.height),
-                self._tasks(each, grid.columns, grid.cell, plane.width),
-            )
-        return self._kernels[index, plane]
-
-    def _tasks(self, each: Pass, pieces: Cover, cell: int, size: int) -> Iterator[Span]:
-        """What tiles ask for along an axis."""
-        for piece in pieces:
-            evened = pieces.evened(piece) if self._backend.evens_tiles else piece
-            yield each.body.span(evened.scale(cell), size)
-
     def _run_chunk(
-        self, stages: list[_Stage], plane: Plane, first_band: int
+        self, stages: list[Stage], plane: Plane, first_band: int
     ) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane of its own."""
         plane, pool = self._filled(stages, plane)
         yield from self._tiles(stages[-1], plane, pool, first_band)
 
-    def _filled(self, stages: list[_Stage], plane: Plane) -> tuple[Plane, NormalisedPool | None]:
+    def _filled(self, stages: list[Stage], plane: Plane) -> tuple[Plane, NormalisedPool | None]:
         """What all passes but the last make, and the branch that opens the last."""
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
@@ -265,7 +210,7 @@ class Executor:
         return plane, pool
 
     def _fill(
-        self, stage: _Stage, plane: Plane, pool: NormalisedPool | None
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None
     ) -> tuple[Plane, Moments]:
         """The plane that a pass makes, and the moments of its channels."""
         channels = stage.each.out_channels
@@ -293,7 +238,7 @@ class Executor:
         )
 
     def _tiles(
-        self, stage: _Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
         grid = stage.canvas.grid
@@ -307,7 +252,7 @@ class Executor:
 
     def _tile_of(
         self,
-        stage: _Stage,
+        stage: Stage,
         block: Block,
         plane: Plane,
         pool: NormalisedPool | None,
@@ -342,7 +287,7 @@ class Executor:
                 made = made[:, :, y, x]
         return made
 
-    def _read(self, stage: _Stage, plane: Plane, block: Block) -> Tensor:
+    def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
         """A part of what a pass reads, where the pass sees it."""
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
@@ -350,14 +295,6 @@ class Executor:
             self._settings.device,
             self._settings.tensor_dtype,
             memory_format=torch.channels_last,
-        )
-
-    def _on_shrink(self, block: Block, left: int) -> None:
-        release(self._settings.device)
-        _log.warning(
-            "memory ran out at a tile of %s elements; going on with smaller tiles, %d left here",
-            block.region.shape,
-            left,
         )
 
 

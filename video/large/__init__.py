@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from video.large.errors import MissingLibraryError
 from video.large.npy import RowFile
+from video.large.reading import WindowReader, open_windows
 from video.large.rows import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
-from video.large.windows import WindowReader, open_windows
 
 __all__ = [
     "ROW_SUFFIXES",
