@@ -43,7 +43,7 @@ __all__ = ["Executor"]
 
 # The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
 # so many tiles it takes no time that counts to hand them back, and the pages be given anew.
-_LONG_ROW = 48
+_MANY_TILES = 48
 
 
 class Executor:
@@ -263,8 +263,9 @@ class Executor:
         if self._backend.evens_tiles:
             region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
         continued = row is not None and row.goes_on_with(block)
-        if row is not None and not continued and len(grid.columns) >= _LONG_ROW:
+        if row is not None and not continued and row.tiles >= _MANY_TILES:
             release(self._settings.device)
+            row.tiles = 0
         rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0

@@ -12,9 +12,14 @@ __all__ = ["Row"]
 
 
 class Row:
-    """A row of tiles, each of which goes on where the one to its left ended."""
+    """A row of tiles, each of which goes on where the one to its left ended; then the next row.
+
+    Attributes:
+        tiles: How many have been made since somebody set this to 0.
+    """
 
     def __init__(self) -> None:
+        self.tiles = 0
         self._made: Block | None = None
         self._carry = Carry()
 
@@ -35,3 +40,4 @@ class Row:
         self._made = None
         yield self._carry
         self._made = block
+        self.tiles += 1
