@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from taesd_stream.errors import InputError, OutputError
+from video.durable import sync_folder
 
 __all__ = ["Journal", "folder_of"]
 
@@ -94,7 +95,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         self.done = done
@@ -142,14 +143,3 @@ def folder_of(out: str | os.PathLike[str]) -> Path:
     """
     path = Path(out)
     return path.with_name(f"{path.name}.resume")
-
-
-def _sync_folder(folder: Path) -> None:
-    """See that a file's new name is on the disk; Windows has no such thing."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

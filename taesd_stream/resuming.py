@@ -12,6 +12,7 @@ from typing import Unpack
 
 import torch
 
+from taesd_stream.choosing import AHEAD
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.options import TileKeywords
 from taesd_stream.engine.windows import chosen_frames
@@ -19,7 +20,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.journal import Journal
 from taesd_stream.latents import LatentSource
 from taesd_stream.sinks import VideoKeywords, refuse
-from tiling import TilePlan
+from tiling import Size, TilePlan
 from video.joining import JOINABLE
 from video.segments import SegmentedWriter
 
@@ -37,12 +38,19 @@ def as_recorded(options: TileKeywords, out: str | os.PathLike[str]) -> TileKeywo
     A tile that is asked for stays.
     """
     recorded = Journal.recorded(out, "tile")
-    if recorded is None or options.get("tile", "auto") != "auto":
+    if recorded is None:
         return options
     width, _, height = recorded.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         return options
-    taken: TileKeywords = {**options, "tile": (int(height), int(width))}
+    return _with_tile(options, Size(int(height), int(width)))
+
+
+def _with_tile(options: TileKeywords, tile: Size) -> TileKeywords:
+    """The options with a tile, if it was left open; blended crops are cut by another rule."""
+    if options.get("tile", "auto") != "auto" or options.get("overlap", "exact") != "exact":
+        return options
+    taken: TileKeywords = {**options, "tile": (tile.height, tile.width)}
     return taken
 
 
@@ -143,7 +151,7 @@ class ResumedVideo:
                 " a file"
             )
         options = as_recorded(options, out)
-        plan = ae.plan_stream(source, frames=frames, ahead=1, **options)
+        plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
         wanted = _numbers(source, ae, frames)
         each = max(_FEWEST_SEGMENT_FRAMES, _SEGMENT_PIXELS // plan.pixels.area)
         each = min(_MOST_SEGMENT_FRAMES, each)
@@ -155,7 +163,7 @@ class ResumedVideo:
         journal = Journal.open(out, settings)
         left = wanted[journal.done * each :]
         rest = slice(left.start, left.stop, left.step) if left else None
-        return cls(journal, options, rest, len(wanted), each)
+        return cls(journal, _with_tile(options, plan.tile), rest, len(wanted), each)
 
     def writer(
         self,

@@ -98,6 +98,28 @@ def test_what_was_cut_short_is_gone_on_with(
     assert {each.name for each in tmp_path.iterdir()} == {name, "once"}
 
 
+def test_every_run_takes_the_tile_of_the_first(
+    latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 16 bits another tile rounds otherwise, and what is left of a video is planned anew."""
+    taken = []
+    stream = AutoEncoder.stream_tensors
+
+    def noting(ae: AutoEncoder, *args: object, **options: object) -> Iterator[Tensor]:
+        taken.append(options["tile"])
+        for number, frame in enumerate(stream(ae, *args, **options)):
+            if number == 8:
+                raise StopError
+            yield frame
+
+    monkeypatch.setattr(AutoEncoder, "stream_tensors", noting)
+    for memory in ("1GiB", "6MiB"):
+        with pytest.raises(StopError):
+            render(latents, tmp_path / "a.mp4", memory=memory)
+    assert taken == [taken[0]] * 2
+    assert taken[0] != "auto"
+
+
 def test_some_of_the_frames(
     latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

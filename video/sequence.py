@@ -34,13 +34,10 @@ class ImageSequenceWriter:
     Each file appears complete or not at all, and what is complete stays if the work is interrupted
     or fails: ``notes`` says which. A still is written when the block ends well.
 
-    Numbers begin at ``first``; pictures before it are taken to be there already, and left alone.
-    ``frames_written`` counts them, ``files`` does not hold them.
-
     Raises:
-        VideoInputError: for a name, size or first number that makes no sense, for a second frame in
-            a still, and at the end if there was no frame.
-        OutputExistsError: if a picture from ``first`` on exists and ``overwrite`` is false.
+        VideoInputError: for a name or size that makes no sense, for a second frame in a still, and
+            at the end if there was no frame.
+        OutputExistsError: if a picture of that name exists and ``overwrite`` is false.
         VideoWriteError: if writing fails.
 
     Example:
@@ -60,11 +57,10 @@ class ImageSequenceWriter:
         height: int,
         overwrite: bool = False,
         lossless: bool = False,
-        first: int = 0,
     ) -> None:
         self.path = Path(target)
         self.size = self.coded_size = (width, height)
-        self.frames_written = self._first = first
+        self.frames_written = 0
         self.files: list[Path] = []
         self.kept_part: Path | None = None
         self.part_path: Path | None = None
@@ -78,15 +74,11 @@ class ImageSequenceWriter:
             raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
         if lossless and self._target.name.lower().endswith((".jpg", ".jpeg")):
             raise VideoInputError(f"JPEG is never lossless; found '{self.path}': write .png")
-        if first < 0 or (first and self._target.is_still):
-            expected = "0, as one picture has no number" if self._target.is_still else "0 or more"
-            raise VideoInputError(f"expected a first number of {expected}; found {first}")
-        earlier = {self._target.file(number) for number in range(first)}
-        stale = [file for file in self._target.existing() if file not in earlier]
-        self._stale = len(stale)
-        if stale and not overwrite:
+        self._stale = len(self._target.existing())
+        if self._stale and not overwrite:
             raise OutputExistsError(
-                f"'{stale[0]}' exists already; give another name, or ask to overwrite it"
+                f"'{self._target.existing()[0]}' exists already; give another name, or ask to"
+                " overwrite it"
             )
         self._made_folder = self._make_folder()
 
@@ -133,7 +125,7 @@ class ImageSequenceWriter:
         self.frames_written += 1
 
     def _write_file(self, image: NDArray[np.uint8]) -> None:
-        file = self._target.file(self._first + len(self.files))
+        file = self._target.file(len(self.files))
         with deferred_interrupt():
             write_image(file, image, overwrite=self._overwrite, lossless=self._lossless)
             self.files.append(file)
