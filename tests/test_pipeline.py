@@ -6,6 +6,7 @@ import gc
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 import pytest
@@ -47,16 +48,34 @@ class Counting:
             pass
 
 
-def interrupt_main_once(reached: threading.Event) -> threading.Thread:
-    """Send this process SIGINT, as Ctrl-C does, when ``reached`` is set."""
+@contextmanager
+def ctrl_c_once(reached: threading.Event) -> Iterator[threading.Event]:
+    """SIGINT for the main thread when ``reached`` is set; yields what is set once it came through.
+
+    Sent again until it does: one that comes after a wait has let other threads run, and before it
+    sleeps, is seen when the wait ends only.
+    """
+    came = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
 
     def send() -> None:
         assert reached.wait(LONG_SECONDS)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        while not came.wait(0.2):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
+    before = signal.signal(signal.SIGINT, handle)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield came
+    finally:
+        came.set()
+        sender.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_items_come_in_order_and_then_end_for_good() -> None:
@@ -160,10 +179,8 @@ def test_ctrl_c_reaches_a_consumer_that_waits() -> None:
         finally:
             go_on.set()
 
-    sender = interrupt_main_once(begun)
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c_once(begun), pytest.raises(KeyboardInterrupt):
         consume()
-    sender.join()
 
 
 def test_room_for_nothing_is_refused() -> None:
@@ -284,27 +301,19 @@ def test_a_function_that_fails_when_it_is_told_says_so() -> None:
 
 
 def test_ctrl_c_while_a_block_is_finished_comes_when_it_is() -> None:
-    finishing, go_on = threading.Event(), threading.Event()
+    finishing = threading.Event()
     finished: list[bool] = []
 
-    def take(items: Iterator[int]) -> None:
-        list(items)
-        finishing.set()
-        assert go_on.wait(LONG_SECONDS)
-        finished.append(True)
+    with ctrl_c_once(finishing) as came:
 
-    def handle(number: int, frame: object) -> None:
-        go_on.set()
-        raise KeyboardInterrupt
+        def take(items: Iterator[int]) -> None:
+            list(items)
+            finishing.set()
+            assert came.wait(LONG_SECONDS)
+            finished.append(True)
 
-    before = signal.signal(signal.SIGINT, handle)
-    sender = interrupt_main_once(finishing)
-    try:
         with pytest.raises(KeyboardInterrupt), Behind(take, most=1) as behind:
             behind.put(0)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        sender.join()
     assert finished == [True]
 
 
@@ -323,11 +332,11 @@ def test_a_second_ctrl_c_leaves_a_function_that_is_stuck() -> None:
             raise KeyboardInterrupt("the first")
 
     behind = Behind(take, most=1)
-    sender = interrupt_main_once(stuck)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            first_ctrl_c(behind)
+        with ctrl_c_once(stuck) as came:
+            with pytest.raises(KeyboardInterrupt):
+                first_ctrl_c(behind)
+            assert came.is_set()
         assert behind.is_running
     finally:
         go_on.set()
-        sender.join()
