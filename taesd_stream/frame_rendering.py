@@ -57,10 +57,35 @@ def render_frames(
         OutputError: The output could not be written; no file is left.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    resumed = None
-    if resume:
-        resumed = ResumedVideo.open(out, source, ae, video, options, frames=frames)
-        options, frames = resumed.options, resumed.frames
+
+    def render(
+        options: TileKeywords, frames: slice | None, resumed: ResumedVideo | None
+    ) -> Rendered:
+        return _render(
+            source, ae, out, video, options,
+            frames=frames, resumed=resumed, progress=progress, on_plan=on_plan,
+        )  # fmt: skip
+
+    if not resume:
+        return render(options, frames, None)
+    resumed = ResumedVideo.open(out, source, ae, video, options, frames=frames)
+    with resumed.journal:
+        return render(resumed.options, resumed.frames, resumed)
+
+
+def _render(
+    source: LatentSource,
+    ae: AutoEncoder,
+    out: str | os.PathLike[str],
+    video: VideoKeywords,
+    options: TileKeywords,
+    *,
+    frames: slice | None,
+    resumed: ResumedVideo | None,
+    progress: bool,
+    on_plan: Callable[[TilePlan], None],
+) -> Rendered:
+    """``render_frames``, or what is left of it."""
     plan = ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)
     check_count(out, plan.frames)
     height, width = plan.pixels.height, plan.pixels.width
@@ -143,5 +168,5 @@ def _write_all(
             error.add_note(kept)
         raise
     if resumed is not None:
-        resumed.journal.close()
+        resumed.journal.finish()
     return sink

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from taesd_stream.errors import InputError, OutputError
 from video.durable import sync_folder
 
@@ -16,13 +18,15 @@ __all__ = ["Journal", "folder_of"]
 
 _FORMAT = "taesd-stream journal 1"
 _NAME = "journal.json"
+_LOCK = "lock"
 
 
 class Journal:
     """A folder beside an output that says how far it has come, and keeps what it has.
 
     The folder is ``OUT.resume``. It is written so that at any moment, whatever ends the process,
-    what the journal says is there is there.
+    what the journal says is there is there. One run at a time has it, until the end of a ``with``
+    block, or of the process.
 
     Args:
         out: The output.
@@ -36,8 +40,10 @@ class Journal:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with_model = {"model": "taesd"}
-    ...     Journal.open(f"{folder}/a.tif", with_model).note(3)
-    ...     Journal.open(f"{folder}/a.tif", with_model).done
+    ...     with Journal.open(f"{folder}/a.tif", with_model) as journal:
+    ...         journal.note(3)
+    ...     with Journal.open(f"{folder}/a.tif", with_model) as journal:
+    ...         journal.done
     3
     """
 
@@ -45,30 +51,29 @@ class Journal:
         self.folder = folder_of(out)
         self.done = 0
         self._settings = dict(settings)
+        self._lock = FileLock(self.folder / _LOCK, timeout=0, thread_local=False)
 
     @classmethod
     def open(cls, out: str | os.PathLike[str], settings: Mapping[str, str]) -> Self:
         """The journal of an output, gone on with if there is one.
 
         Raises:
-            InputError: There is one of other inputs or settings, or one that cannot be read.
+            InputError: There is one of other inputs or settings, one that cannot be read, or one
+                that another run is at work with.
             OutputError: It cannot be written.
         """
         journal = cls(out, settings)
         path = journal.folder / _NAME
-        if path.exists():
-            journal.done = journal._read(path)
-            return journal
-        if journal.folder.is_dir() and any(journal.folder.iterdir()):
-            raise InputError(
-                f"resume: expected {journal.folder} to be the folder of an unfinished run, found"
-                " one without a journal; move it away"
-            )
+        journal._check_folder(path)
+        journal._take_lock()
         try:
-            journal.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make {journal.folder}: {error.strerror}") from error
-        journal.note(0)
+            if path.exists():
+                journal.done = journal._read(path)
+            else:
+                journal.note(0)
+        except BaseException:
+            journal._lock.release()
+            raise
         return journal
 
     @staticmethod
@@ -100,9 +105,43 @@ class Journal:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         self.done = done
 
-    def close(self) -> None:
+    def keep_only(self, *names: str) -> None:
+        """Remove all that lies in the folder but the journal and what is named."""
+        for each in self.folder.iterdir():
+            if each.name not in (_NAME, _LOCK, *names):
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    def finish(self) -> None:
         """The output is complete: remove all that was kept for it."""
+        self._lock.release()  # before: elsewhere than on Unix, no file goes that is open
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _check_folder(self, path: Path) -> None:
+        if path.exists() or not self.folder.is_dir():
+            return
+        if any(each.name != _LOCK for each in self.folder.iterdir()):
+            raise InputError(
+                f"resume: expected {self.folder} to be the folder of an unfinished run, found"
+                " one without a journal; move it away"
+            )
+
+    def _take_lock(self) -> None:
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"resume: expected one run of an output at a time, found another at work in"
+                f" {self.folder}; wait for it, or stop it"
+            ) from error
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
 
     def _read(self, path: Path) -> int:
         try:

@@ -6,12 +6,14 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.memory import peak_bytes
 from taesd_stream.engine.options import TileKeywords
+from taesd_stream.engine.picture import PictureRun
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError
 from taesd_stream.journal import Journal
@@ -68,16 +70,10 @@ def render_picture(
             compression=file.compression, quality=file.quality,
         )  # fmt: skip
         journal = Journal.open(file.path, settings)
-        if journal.done > len(picture.bands):
-            raise InputError(
-                f"resume: expected at most {len(picture.bands)} bands in {journal.folder}, found"
-                f" {journal.done}; remove it to begin anew"
-            )
-    begun = picture.bands[journal.done - 1].stop * size.width if journal and journal.done else 0
-    if journal and journal.done:
-        _log.info("going on after row %d of %d", begun // size.width, size.height)
-    with PictureProgress(size.area, shown=progress, done=begun) as bar:
-        notes = write_picture(picture, file, journal, on_tile=bar.part)
+    with nullcontext() if journal is None else journal:
+        done = 0 if journal is None else _finished_rows(picture, journal)
+        with PictureProgress(size.area, shown=progress, done=done * size.width) as bar:
+            notes = write_picture(picture, file, journal, on_tile=bar.part)
     return Rendered(
         path=file.path,
         frames=1,
@@ -89,6 +85,21 @@ def render_picture(
         plan=picture.plan,
         notes=notes,
     )
+
+
+def _finished_rows(picture: PictureRun, journal: Journal) -> int:
+    """How many rows an earlier run has finished."""
+    bands = picture.bands
+    if not journal.done:
+        return 0
+    if journal.done > len(bands):
+        raise InputError(
+            f"resume: expected at most {len(bands)} bands in {journal.folder}, found"
+            f" {journal.done}; remove it to begin anew"
+        )
+    rows = bands[journal.done - 1].stop
+    _log.info("going on after row %d of %d", rows, picture.made.height)
+    return rows
 
 
 def goes_in_bands(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextlib import closing as close
@@ -108,7 +107,7 @@ def write_picture(
         )
         raise
     if journal is not None:
-        journal.close()
+        journal.finish()
     return rows.notes
 
 
@@ -205,9 +204,7 @@ class _Rows:
 
 def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
     """The rows that are kept, cut to those that the journal knows of."""
-    for each in journal.folder.iterdir():
-        if each.name not in (_ROWS, "journal.json"):  # half an output of the run before
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    journal.keep_only(_ROWS)  # not half an output of the run before
     path = journal.folder / _ROWS
     if not journal.done:
         return RowFile.create(path, width=size.width, height=size.height)

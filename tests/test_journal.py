@@ -15,16 +15,19 @@ SETTINGS = {"model": "taesd", "size": "64x32"}
 
 def test_a_journal_is_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "a.tif"
-    journal = Journal.open(out, SETTINGS)
-    assert journal.done == 0
-    (journal.folder / "rows.npy").write_text("rows")
-    journal.note(5)
-    again = Journal.open(out, dict(reversed(SETTINGS.items())))
-    assert (again.done, again.folder) == (5, tmp_path / "a.tif.resume")
-    assert (again.folder / "rows.npy").exists()
-    assert Journal.recorded(out, "size") == "64x32"
-    assert Journal.recorded(out, "tile") is None
-    again.close()
+    with Journal.open(out, SETTINGS) as journal:
+        assert journal.done == 0
+        (journal.folder / "rows.npy").write_text("rows")
+        (journal.folder / "half").mkdir()
+        journal.note(5)
+    with Journal.open(out, dict(reversed(SETTINGS.items()))) as again:
+        assert (again.done, again.folder) == (5, tmp_path / "a.tif.resume")
+        again.keep_only("rows.npy")
+        assert (again.folder / "rows.npy").exists()
+        assert not (again.folder / "half").exists()
+        assert Journal.recorded(out, "size") == "64x32"
+        assert Journal.recorded(out, "tile") is None
+        again.finish()
     assert not journal.folder.exists()
     assert Journal.recorded(out, "size") is None
 
@@ -34,15 +37,32 @@ def test_it_is_there_from_the_beginning_and_never_half_written(
 ) -> None:
     journal = Journal.open(tmp_path / "a.tif", SETTINGS)
     journal.note(1)
+    del journal  # the end of its process
 
     def power_failure(*args: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.replace", power_failure)
-    with pytest.raises(KeyboardInterrupt):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Journal.open(tmp_path / "a.tif", SETTINGS) as journal,
+    ):
         journal.note(2)
     monkeypatch.undo()
     assert Journal.open(tmp_path / "a.tif", SETTINGS).done == 1
+
+
+def test_two_runs_at_a_time_are_refused_and_one_after_the_other_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "a.tif"
+    with Journal.open(out, SETTINGS) as journal:
+        with pytest.raises(InputError, match=r"found another at work in .*a\.tif\.resume"):
+            Journal.open(out, SETTINGS)
+        journal.note(1)
+    for _ in range(2):
+        with pytest.raises(InputError, match="model was taesd"):
+            Journal.open(out, {})
+    with Journal.open(out, SETTINGS) as again:
+        assert again.done == 1
 
 
 def test_another_run_is_refused_with_what_is_different(tmp_path: Path) -> None:

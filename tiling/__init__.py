@@ -2,7 +2,7 @@
 
 from tiling.backoff import Backoff
 from tiling.blend import crops, windows
-from tiling.footprint import POINTWISE, Footprint, halo, out_size, reads, scale
+from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
 from tiling.plan import BandPlan, MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
@@ -29,7 +29,6 @@ __all__ = [
     "crops",
     "format_bytes",
     "halo",
-    "out_size",
     "plural",
     "reads",
     "scale",

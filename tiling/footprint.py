@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tiling.interval import Interval, Region, Size
+from tiling.interval import Interval
 
-__all__ = ["POINTWISE", "Footprint", "halo", "out_size", "reads", "scale"]
+__all__ = ["POINTWISE", "Footprint", "halo", "reads", "scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,6 @@ class Footprint:
         last = (out.stop - 1) * self.stride - self.padding + self.kernel
         return Interval(first, last).divide(self.upscale)
 
-    def reads_region(self, want: Region, plane: Size) -> Region:
-        """The part of an input ``plane`` that the output rectangle ``want`` is made of."""
-        return Region(self.reads(want.y), self.reads(want.x)).clip(plane)
-
-    def out_plane(self, plane: Size) -> Size:
-        """The output plane of an input ``plane``."""
-        return Size(self.out_size(plane.height), self.out_size(plane.width))
-
 
 POINTWISE = Footprint()
 
@@ -78,13 +70,6 @@ def reads(chain: Sequence[Footprint], out: Interval) -> Interval:
     for footprint in reversed(chain):
         out = footprint.reads(out)
     return out
-
-
-def out_size(chain: Sequence[Footprint], size: int) -> int:
-    """Length of the last axis of a chain whose first has ``size`` elements."""
-    for footprint in chain:
-        size = footprint.out_size(size)
-    return size
 
 
 def scale(chain: Sequence[Footprint]) -> tuple[int, int]:
