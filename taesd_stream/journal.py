@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ __all__ = ["Journal", "folder_of"]
 _FORMAT = "taesd-stream journal 1"
 _NAME = "journal.json"
 _LOCK = "lock"
+
+_log = logging.getLogger("taesd_stream")
 
 
 class Journal:
@@ -140,6 +143,9 @@ class Journal:
                 f"resume: expected one run of an output at a time, found another at work in"
                 f" {self.folder}; wait for it, or stop it"
             ) from error
+        except NotImplementedError:
+            # How filelock says that a file system has no locks. Most runs are alone anyway.
+            _log.warning("%s: no locks here; do not start this command twice", self.folder)
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
 

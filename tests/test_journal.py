@@ -65,6 +65,21 @@ def test_two_runs_at_a_time_are_refused_and_one_after_the_other_is_not(tmp_path:
         assert again.done == 1
 
 
+def test_a_file_system_without_locks_is_told_and_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object, **__: object) -> None:
+        raise NotImplementedError("flock is not there")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", no_locks)
+    with Journal.open(tmp_path / "a.tif", SETTINGS) as journal:
+        journal.note(1)
+    assert "no locks here" in caplog.text
+    with Journal.open(tmp_path / "a.tif", SETTINGS) as journal:
+        assert journal.done == 1
+        journal.finish()
+
+
 def test_another_run_is_refused_with_what_is_different(tmp_path: Path) -> None:
     Journal.open(tmp_path / "a.tif", SETTINGS)
     with pytest.raises(InputError) as caught:
