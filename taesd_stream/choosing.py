@@ -5,29 +5,26 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
-from typing import TypedDict, Unpack
+from contextlib import ExitStack
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load, outline
-from taesd_stream.engine.options import TileKeywords
 from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents
 from taesd_stream.latents.iterators import IteratorSource
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import VARIANTS, variants_for
-from tiling import TilePlan
 
 __all__ = [
     "AHEAD",
     "Model",
     "default_model",
     "open_with_model",
-    "plan_for",
 ]
 
 AHEAD = 64
@@ -147,35 +144,3 @@ def _loaded(
     if planning and not isinstance(model, Mapping):
         return outline(model, **settings)
     return load(model, **settings, calibration=calibration)
-
-
-def plan_for(
-    latents: Latents,
-    *,
-    model: Model | None = None,
-    variant: str | None = None,
-    layout: str | None = None,
-    key: str | None = None,
-    frames: slice | None = None,
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    backend: str = "auto",
-    time_upscale: bool = True,
-    space_upscale: bool = True,
-    **options: Unpack[TileKeywords],
-) -> TilePlan:
-    """What ``render`` would do with these latents; a model given by name needs no weights.
-
-    Raises:
-        InputError: As ``render``.
-
-    >>> print(plan_for(torch.zeros(81, 4, 60, 104), model="latent2rgb").frames)
-    81
-    """
-    source, ae = open_with_model(
-        latents, model, variant=variant, layout=layout, key=key,
-        device=device, dtype=dtype, backend=backend, time_upscale=time_upscale,
-        space_upscale=space_upscale, planning=True,
-    )  # fmt: skip
-    with nullcontext() if source is latents else source:
-        return ae.plan_stream(source, frames=frames, ahead=AHEAD, **options)

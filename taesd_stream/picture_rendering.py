@@ -26,7 +26,7 @@ from taesd_stream.sinks import is_large_format
 from tiling import Size, TilePlan, format_bytes
 from video.large import ROW_SUFFIXES
 
-__all__ = ["goes_in_bands", "render_picture"]
+__all__ = ["goes_in_bands", "open_one", "render_picture"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -85,6 +85,23 @@ def render_picture(
         plan=picture.plan,
         notes=notes,
     )
+
+
+def open_one(
+    source: LatentSource,
+    ae: AutoEncoder,
+    file: PictureFile,
+    options: TileKeywords,
+    *,
+    frames: slice | None,
+) -> PictureRun:
+    """The one picture that is wanted, ready to be made in bands.
+
+    Raises:
+        InputError: There is not one latent, or nothing fits the budget.
+    """
+    latents, index = _one_of(source, frames, file.path)
+    return ae.open_picture(latents, index, **options)
 
 
 def _finished_rows(picture: PictureRun, journal: Journal) -> int:

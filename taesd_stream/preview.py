@@ -5,20 +5,43 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from taesd_stream.errors import InputError
 from taesd_stream.files import video_errors_as_ours
 from video import write_image
 from video.images import check_writable
 from video.large.pyramid import Pyramid
 
-__all__ = ["Preview"]
+__all__ = ["Preview", "check_preview"]
 
 _LONGEST = 1024
 _EVERY_SECONDS = 2.0
 _NOT_YET = 32
+
+
+def check_preview(
+    path: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool
+) -> None:
+    """Refuse a preview that cannot be, before anything is loaded.
+
+    Args:
+        out: What it is the preview of.
+        overwrite: Whether it may replace what is there.
+
+    Raises:
+        InputError: It is ``out`` itself, no picture, in a folder that is missing, or there already.
+    """
+    if Path(path).absolute() == Path(out).absolute():
+        raise InputError(
+            f"preview: expected another file than the output, found {os.fspath(path)!r} for both;"
+            " give it a name of its own"
+        )
+    with video_errors_as_ours():
+        check_writable(path, overwrite=overwrite)
 
 
 class Preview:

@@ -21,6 +21,7 @@ from taesd_stream.journal import folder_of
 from taesd_stream.latents.opening import Latents
 from taesd_stream.picture_rendering import goes_in_bands, render_picture
 from taesd_stream.pictures import PictureFile
+from taesd_stream.preview import check_preview
 from taesd_stream.rendered import Rendered
 from taesd_stream.sinks import VideoKeywords, check_name, refuse
 from tiling import TilePlan
@@ -76,7 +77,8 @@ def render(
         compression: Of a picture: deflate, jpeg or none in .tif, zstd or none in .ome.zarr, jpeg or
             png in .dzi; None is the first of these.
         quality: Of jpeg, 1 to 100; None is 90.
-        preview: A small picture to be written again and again while a picture is made.
+        preview: A small picture to be written again and again while a picture is made; of a run
+            that is gone on with, it may be there already.
         resume: Keep what is finished beside a picture, or a video as .mp4 .mov .mkv .webm, until
             all of it is, and go on from what an earlier run has kept.
         overwrite: Whether an existing file may be replaced.
@@ -98,7 +100,10 @@ def render(
     """
     with video_errors_as_ours():
         rate = parse_rate(fps)
-    check_name(out, overwrite=overwrite)
+    check_name(out, overwrite=overwrite, compression=compression, quality=quality)
+    if preview is not None:
+        is_going_on = resume and folder_of(out).is_dir()
+        check_preview(preview, out, overwrite=overwrite or is_going_on)
     if not resume and folder_of(out).is_dir():
         _log.info(
             "an unfinished run of %s is kept in %s: --resume goes on with it", out, folder_of(out)

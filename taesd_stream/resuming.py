@@ -142,8 +142,7 @@ class ResumedVideo:
         if path.suffix.lower() not in JOINABLE:
             raise InputError(
                 f"resume: expected a video as {', '.join(JOINABLE)}, or one picture as .tif,"
-                f" .ome.zarr, .dzi, .png or .npy, found {path.name}; leave it out, or for numbered"
-                " pictures go on with --frames N:"
+                f" .ome.zarr, .dzi, .png or .npy, found {path.name}; leave it out"
             )
         if source.frames is None:
             raise InputError(

@@ -20,6 +20,7 @@ from taesd_stream.files import video_errors_as_ours
 from taesd_stream.latents.stack_file import STACK_SUFFIXES, StackWriter
 from video import CONTAINERS, open_writer
 from video.large import ROW_SUFFIXES, RowWriter, check_rows, open_rows
+from video.large.formats import choose_compression, choose_format
 from video.output import check_output
 
 __all__ = [
@@ -146,7 +147,12 @@ def open_sink(
                 overwrite=video["overwrite"],
             )
         )
-    refuse(suffix, "has none to choose", **for_pictures)
+    if suffix in ROW_SUFFIXES:  # .png and .npy: a picture too large for memory is written by rows
+        refuse(suffix, "has none to choose", quality=video["quality"])
+        with video_errors_as_ours():
+            choose_compression(choose_format(Path(out)), video["compression"])
+    else:
+        refuse(suffix, "has none to choose", **for_pictures)
     if suffix in STACK_SUFFIXES:
         refuse(suffix, "holds plain bytes", **for_videos)
         return _ImageStack(out, overwrite=video["overwrite"])
@@ -198,11 +204,18 @@ def check_size(out: str | os.PathLike[str], width: int, height: int) -> None:
         )
 
 
-def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_name(
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    compression: str | None = None,
+    quality: int | None = None,
+) -> None:
     """Refuse an output that cannot be, before anything is loaded.
 
     Raises:
-        InputError: The name tells no kind of file, the file exists, or its folder does not.
+        InputError: The name tells no kind of file, the file exists, its folder does not, or a
+            picture of its kind is not compressed in that way.
     """
     name = os.fspath(out)
     if name == STANDARD_OUTPUT:
@@ -210,7 +223,14 @@ def check_name(out: str | os.PathLike[str], *, overwrite: bool) -> None:
         return
     if is_large_format(name):
         with video_errors_as_ours():
-            check_rows(name, width=1, height=1, overwrite=overwrite)
+            check_rows(
+                name,
+                width=1,
+                height=1,
+                compression=compression,
+                quality=quality,
+                overwrite=overwrite,
+            )
         return
     suffix = Path(name).suffix.lower()
     if not name or (suffix not in _SUFFIXES and suffix and not os.path.isdir(name)):

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import taesd_stream as ts
-from taesd_stream.choosing import default_model, open_with_model, plan_for
+from taesd_stream.choosing import default_model, open_with_model
 from taesd_stream.engine.windows import chosen_frames
 from taesd_stream.errors import InputError, LayoutError
+from taesd_stream.planning import plan_for
 
 
 @pytest.mark.parametrize(

@@ -279,13 +279,55 @@ def test_a_source_that_changes_while_it_is_read(latents: Tensor, tmp_path: Path)
     assert not (tmp_path / "a.tif").exists()
 
 
+@pytest.mark.parametrize("name", ["p.png", "a.png"])
+def test_a_preview_replaces_nothing_but_that_of_the_run_it_goes_on_with(
+    name: str, latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what is there nor the output itself, and it says so before the work."""
+    preview = tmp_path / "p.png"
+    preview.write_bytes(b"precious")
+    with pytest.raises(ts.InputError, match=r"exists already|for both; give"):
+        render(latents, tmp_path / "a.png", preview=tmp_path / name)
+    assert preview.read_bytes() == b"precious"
+    assert not (tmp_path / "a.png").exists()
+    stop_after(2, monkeypatch, KeyboardInterrupt())
+    with pytest.raises(ts.Interrupted):
+        render(latents, tmp_path / "a.tif", resume=True, preview=tmp_path / "q.png")
+    monkeypatch.undo()
+    (tmp_path / "q.png").write_bytes(b"of that run")
+    render(latents, tmp_path / "a.tif", resume=True, preview=tmp_path / "q.png")
+    assert cv2.imread(str(tmp_path / "q.png")) is not None
+    render(latents, tmp_path / "b.tif", preview=preview, overwrite=True)
+    assert cv2.imread(str(preview)) is not None
+
+
+@pytest.mark.parametrize(("name", "compression"), [("a.png", "deflate"), ("a.npy", "none")])
+def test_the_only_compression_there_is_may_be_named(
+    name: str, compression: str, latents: Tensor, tmp_path: Path
+) -> None:
+    render(latents, tmp_path / name, compression=compression)
+    assert (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
         ("a.mp4", {"compression": "jpeg"}, "compression: expected none for .mp4"),
         ("a.mp4", {"preview": "p.png"}, "preview: expected one picture that is made in bands"),
+        ("a.tif", {"preview": "no/p.png"}, "there is no folder 'no'"),
+        ("a.png", {"compression": "jpeg"}, "expected a compression of PNG, deflate; found 'jpeg'"),
+        ("a.png", {"quality": 90}, "quality: expected none for .png, which has none to choose"),
+        (
+            "a.dzi",
+            {"quality": 101, "compression": "jpeg"},
+            "expected a quality of jpeg from 1 to 100; found 101",
+        ),
         ("a.tif", {"compression": "lzw"}, "expected a compression of BigTIFF, deflate or jpeg"),
-        ("a.tif", {"quality": 90}, "expected a quality from 1 to 100, and jpeg"),
+        (
+            "a.tif",
+            {"quality": 90},
+            "expected no quality for BigTIFF with compression deflate, found 90; give it",
+        ),
         ("a.tif", {"codec": "h264"}, "codec: expected none for .tif, which is a picture"),
         ("no/a.tif", {}, "there is no folder"),
         ("a.jpg", {"crop": (0, 0, 240, 185)}, "expected a part of a picture of 240x184"),

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from taesd_stream.choosing import plan_for
 from taesd_stream.describe import describe_file, model_rows
 from taesd_stream.encoded import Encoded
 from taesd_stream.encoding import encode_file
 from taesd_stream.errors import OutputError
+from taesd_stream.planning import plan_for
 from taesd_stream.rendered import Rendered
 from taesd_stream.rendering import render
 from taesd_stream.samples import sample_path
@@ -74,6 +74,7 @@ def plan(arguments: Namespace) -> None:
     """What decode would do."""
     made = plan_for(
         arguments.input,
+        arguments.output,
         **_pick(arguments, *_LATENTS, *_REDUCED, *_ENGINE, *_VIEW),
     )
     _say(arguments, str(made), made.to_json())

@@ -51,7 +51,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help=".mp4 .mov .mkv .webm .gif .webp; .png .jpg (one still, or numbered pictures where the"
         " name holds %%d or is a folder); .npy .safetensors; one picture of any size as .tif,"
-        " .ome.zarr or .dzi; - for Matroska on standard output",
+        " .ome.zarr, .dzi, .png or .npy; - for Matroska on standard output",
     )
     _model_options(parser)
     _reduced_options(parser)
@@ -94,6 +94,13 @@ def _encode(parser: argparse.ArgumentParser) -> None:
 def _plan(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what decode would do, without doing it; no weights are needed."
     _latents_in(parser)
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help="what decode would write: one large picture, such as a .tif, is planned in bands;"
+        " default: a video",
+    )
     _model_options(parser)
     _reduced_options(parser)
     _frames_option(parser)
@@ -134,8 +141,8 @@ def _latents_in(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, or - for standard"
-        " input",
+        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a mosaic"
+        " such as 'tiles/{row}_{column}.npy', or - for standard input",
     )
     parser.add_argument(
         "--layout", metavar="AXES", help="the stored axes, such as NCTHW, where they cannot be told"
@@ -257,7 +264,7 @@ def _picture_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preview",
         metavar="FILE",
-        help="a small .png or .jpg of what is done, written again every two seconds",
+        help="a small .png, .jpg or .webp of what is done, written again every two seconds",
     )
     group.add_argument(
         "--resume",

@@ -62,6 +62,20 @@ def test_plan_as_json(command, clip_file: Path) -> None:
     assert (told["frames"], told["pixels"], told["latents"]) == (3, [48, 64], [6, 8])
 
 
+@pytest.mark.parametrize("out", ["a.tif", "a.png", "a.mp4"])
+def test_plan_is_that_of_the_output(command, random_taesd: Path, out: str) -> None:
+    """One that is made in bands takes other tiles."""
+    pytest.importorskip("tifffile")
+    torch.save(torch.randn(1, 4, 40, 30, generator=torch.Generator().manual_seed(0)), "z.pt")
+    options = ("--model", random_taesd, "--memory", "24MiB", "--backend", "torch", "--json")
+    planned = json.loads(command("plan", "z.pt", out, *options).out)
+    done = json.loads(command("decode", "z.pt", out, *options).out)
+    assert {**planned, "frames": None} == {**done["plan"], "frames": None}
+    assert not Path(out).with_suffix(".part").exists()
+    refused = command("plan", "z.pt", "a.tif", "--model", random_taesd, "--frames", "4")
+    assert refused.status == 2
+
+
 def test_plan_refuses_what_decode_refuses(command, clip_file: Path) -> None:
     outcome = command("plan", clip_file, "--model", "latent2rgb", "--frames", "20:30")
     assert outcome.status == 2

@@ -96,13 +96,15 @@ def check_rows(
     width: int,
     height: int,
     compression: str | None = None,
+    quality: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Refuse whatever can be refused before any work is done; nothing is created.
 
     Raises:
-        VideoInputError: for an unknown suffix, a compression the format has not, a size beyond
-            its limits, a missing folder, or something at ``path`` that is never replaced.
+        VideoInputError: for an unknown suffix, a compression the format has not, a quality where
+            there is none, a size beyond its limits, a missing folder, or something at ``path`` that
+            is never replaced.
         MissingLibraryError: if the format's library is not installed.
         OutputExistsError: if the output exists and ``overwrite`` is false.
 
@@ -116,6 +118,7 @@ def check_rows(
     target = Path(path)
     row_format = choose_format(target)
     chosen = choose_compression(row_format, compression)
+    _check_quality(row_format, chosen, quality)
     if min(width, height) < 1:
         raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
     limit = row_format.max_side
@@ -128,6 +131,19 @@ def check_rows(
     row_format.check(target, overwrite)
     for module in _modules(row_format, chosen):
         require_library(module, _what(row_format, chosen))
+
+
+def _check_quality(row_format: RowFormat, compression: str, quality: int | None) -> None:
+    if quality is None:
+        return
+    if compression != "jpeg":
+        add = "give it a compression of jpeg, or " if "jpeg" in row_format.compressions else ""
+        raise VideoInputError(
+            f"expected no quality for {row_format.name} with compression {compression}, found"
+            f" {quality}; {add}leave the quality out"
+        )
+    if not 1 <= quality <= 100:
+        raise VideoInputError(f"expected a quality of jpeg from 1 to 100; found {quality}")
 
 
 def _modules(row_format: RowFormat, compression: str) -> tuple[str, ...]:
@@ -174,8 +190,7 @@ def open_rows(
             the folder of ``path``.
 
     Raises:
-        VideoInputError, MissingLibraryError, OutputExistsError: as ``check_rows`` does, and for a
-            quality where there is none.
+        VideoInputError, MissingLibraryError, OutputExistsError: as ``check_rows`` does.
         VideoWriteError: if the unfinished output cannot be made.
 
     Example:
@@ -188,14 +203,17 @@ def open_rows(
         ...     np.load(writer.path)[0, :, 0, 0].tolist()
         [0, 0, 1]
     """
-    check_rows(path, width=width, height=height, compression=compression, overwrite=overwrite)
+    check_rows(
+        path,
+        width=width,
+        height=height,
+        compression=compression,
+        quality=quality,
+        overwrite=overwrite,
+    )
     target = Path(path)
     row_format = choose_format(target)
     chosen = choose_compression(row_format, compression)
-    if quality is not None and (chosen != "jpeg" or not 1 <= quality <= 100):
-        raise VideoInputError(
-            f"expected a quality from 1 to 100, and jpeg; found quality {quality} and {chosen}"
-        )
     if memory_bytes < 0:
         raise VideoInputError(f"expected a number of bytes of memory; found {memory_bytes}")
     return StripWriter(
