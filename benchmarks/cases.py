@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Case:
         undivided: Whether the whole picture goes through the network at once.
         memory: Ours alone: the budget, as ``decode`` takes it.
         by_default: Whether it takes part unless asked for by name.
+        model: "taesd" with the fixed weights, or, ours alone, "nano" with its own.
         what: In words.
     """
 
@@ -45,6 +46,7 @@ class Case:
     undivided: bool = True
     memory: str = "auto"
     by_default: bool = True
+    model: str = "taesd"
 
     def needs_bytes(self, pixels: int) -> int:
         """A rough estimate of what an undivided decode of a square takes; 0 for tiled ones."""
@@ -106,6 +108,9 @@ def _ours(budgets: Sequence[str]) -> list[Case]:
             words = f"{what}, planned tiles within {budget}"
             found.append(Case(named, "ours", precision, words, backend, False, budget))
         found.append(Case(f"{name}-undivided", "ours", precision, f"{what}, undivided", backend))
+        words = f"{what}, planned tiles, nano"
+        small = Case(f"nano-{backend}-{precision}", "ours", precision, words, backend, False)
+        found.append(replace(small, by_default=False, model="nano"))
     return found
 
 

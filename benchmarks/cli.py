@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [table|scaling|video|gpu] ...``."""
+"""The command line: ``python -m benchmarks [table|scaling|nano|video|gpu] ...``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown
+from benchmarks.nano import CASES as NANO_CASES
+from benchmarks.nano import run_nano
 from benchmarks.plot import draw
 from benchmarks.results import Report, Section
 from benchmarks.scaling import CASES as SCALING_CASES
@@ -30,6 +32,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
   table    every way to decode, at a few sizes: speed, memory, error (what runs by default)
   scaling  time and memory of ours from 512 to 8192 pixels a side
+  nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU
 
@@ -99,6 +102,12 @@ def _scaling(options: argparse.Namespace) -> list[Section]:
     return run_scaling(cases, sizes, _rounds(options, 3), _say)
 
 
+def _nano(options: argparse.Namespace) -> list[Section]:
+    cases = select(options.cases or ",".join(NANO_CASES))
+    (pixels,) = options.sizes or (512 if options.quick else 1024,)
+    return run_nano(cases, pixels, _rounds(options, 5), _say)
+
+
 def _video(options: argparse.Namespace) -> list[Section]:
     frames = options.frames or (4 if options.quick else 24)
     (pixels,) = options.sizes or (512,)
@@ -118,7 +127,7 @@ def _gpu(options: argparse.Namespace) -> list[Section]:
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], list[Section]]] = MappingProxyType(
-    {"table": _table, "scaling": _scaling, "video": _video, "gpu": _gpu}
+    {"table": _table, "scaling": _scaling, "nano": _nano, "video": _video, "gpu": _gpu}
 )
 
 
@@ -160,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     scaling = commands.add_parser("scaling", parents=[common, chosen], help="ours against size")
     _add_sizes(scaling, ",".join(map(str, SCALING_SIZES)))
+    nano = commands.add_parser("nano", parents=[common], help="nano beside TAESD")
+    nano.add_argument("--cases", metavar="GLOB,...", help="of nano's, such as 'nano-torch-*'")
+    _add_sizes(nano, "1024; one only")
     video = commands.add_parser("video", parents=[common], help="decode, encode and render")
     _add_sizes(video, "512; one only")
     video.add_argument("--frames", type=_positive, metavar="N", help="of the clip; by default 24")

@@ -38,7 +38,7 @@ def _open(arguments: Arguments, threads: int) -> Task:
         run,
         detail=decoder.detail,
         output_bytes=tensor_bytes,
-        pictures=lambda made: decoder.pictures(made)[0],
+        pictures=(lambda made: decoder.pictures(made)[0]) if case.model == "taesd" else None,
     )
 
 

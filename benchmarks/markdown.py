@@ -72,6 +72,8 @@ def _columns(section: Section) -> list[Column]:
             ("largest side", lambda row: _value(row, "largest_side_pixels")),
             *memory,
         ]
+    if section.kind == "nano":
+        return [name, seconds, *speeds, *memory]
     errors: list[Column] = [
         ("largest error", lambda row: _error(row.accuracy)),
         ("PSNR dB", lambda row: _psnr(row.accuracy)),

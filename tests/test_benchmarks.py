@@ -218,6 +218,16 @@ def test_two_cases_at_a_tiny_size(
     assert ours["peak_bytes"] - ours["working_bytes"] == 3 * (64 // SCALE * SCALE) ** 2 * 4
 
 
+def test_nano_stands_beside_taesd_in_the_same_backend(tmp_path: Path) -> None:
+    options = ["--cases", "nano-torch-float32", "--sizes", "64", "--rounds", "1"]
+    assert main(["nano", *options, "--out", str(tmp_path)]) == 0
+    (only,) = json.loads((tmp_path / "nano.json").read_text())["sections"]
+    taesd, nano = only["rows"]
+    assert (taesd["name"], nano["name"]) == ("ours-torch-float32", "nano-torch-float32")
+    assert list(nano["ratios"]) == ["ours-torch-float32"]
+    assert nano["accuracy"] is None  # another function: there is nothing to compare
+
+
 def test_a_worker_that_dies_or_does_not_fit_is_told() -> None:
     fits_nowhere = replace(decode_job(select("plain-float32")[0], 64, 1), needs_bytes=1 << 60)
     dies = Job("decode", "dies", {"case": "nobody", "budgets": [], "pixels": 64}, 1)

@@ -162,7 +162,7 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("TAESD_STREAM_CACHE", str(tmp_path))
     rows = {row["model"]: row for row in model_rows()}
     assert list(rows) == [each.name for each in VARIANTS]
-    assert rows["latent2rgb"]["weights"] == "built in"
+    assert rows["latent2rgb"]["weights"] == rows["nano"]["weights"] == "built in"
     assert rows["taesd"] == {
         "model": "taesd",
         "latents of": "Stable Diffusion 1 and 2",

@@ -13,16 +13,19 @@ from benchmarks.weights import LATENT_CHANNELS, SCALE, decoder_weights
 __all__ = ["load_ours", "open_ours"]
 
 
-def load_ours(dtype: str, backend: str, device: str = "cpu") -> ts.AutoEncoder:
-    """The decoder with the fixed weights.
+def load_ours(
+    dtype: str, backend: str, device: str = "cpu", *, model: str = "taesd"
+) -> ts.AutoEncoder:
+    """TAESD's decoder with the fixed weights, or another model that comes with the package.
 
     Raises:
         Unavailable: There is no such backend or precision here.
     """
     try:
         return ts.load(
-            decoder_weights(), variant="taesd", device=device, dtype=dtype, backend=backend
-        )
+            decoder_weights() if model == "taesd" else model,
+            variant=model, device=device, dtype=dtype, backend=backend,
+        )  # fmt: skip
     except (ts.InputError, ts.MissingExtraError) as error:
         raise Unavailable(str(error)) from error
 
@@ -33,7 +36,7 @@ def open_ours(case: Case, pixels: int, device: str) -> Decoder:
     Raises:
         Unavailable: There is no such backend or precision here, or the budget is too small.
     """
-    ae = load_ours(case.precision, case.backend, device)
+    ae = load_ours(case.precision, case.backend, device, model=case.model)
     side = pixels // SCALE
     try:
         plan = ae.plan(

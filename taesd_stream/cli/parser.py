@@ -128,9 +128,9 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Decode the sample inside the package; needs no network and no weights."
+    parser.description = "Decode the sample inside the package with nano; needs no network."
     parser.add_argument("output", metavar="OUT", nargs="?", default="taesd-demo.mp4")
-    parser.add_argument("--model", default="latent2rgb", help="default: %(default)s")
+    parser.add_argument("--model", default="nano", help="default: %(default)s")
     _file_options(parser)
     _engine_options(parser)
     _output_options(parser)
@@ -141,8 +141,8 @@ def _latents_in(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a mosaic"
-        " such as 'tiles/{row}_{column}.npy', or - for standard input",
+        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
+        " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input",
     )
     parser.add_argument(
         "--layout", metavar="AXES", help="the stored axes, such as NCTHW, where they cannot be told"

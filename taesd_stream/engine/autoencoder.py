@@ -384,7 +384,7 @@ class AutoEncoder:
         coder = {"decoder": self._decoder, "encoder": self._encoder}[part]
         if coder is not None:
             return coder
-        if variant_named(self.spec.name).built_in:
+        if variant_named(self.spec.name).encoder is None:
             raise InputError(f"{self.spec.name} has no {part}, it only decodes; give another model")
         raise InputError(
             f"{self.spec.name} was loaded without its {part}; give the {part}'s file, or a file"

@@ -30,6 +30,7 @@ from taesd_stream.models import (
     fetch_from_hub,
     is_hub_name,
     official_names,
+    packaged_weights,
     read_checkpoint,
     spec_of,
     variant_named,
@@ -40,6 +41,8 @@ __all__ = ["load", "outline"]
 
 # Latents that the ranges for int8 are found on.
 _CALIBRATED_ON = 8
+# The models whose latents the sample inside the package is.
+_SAMPLE_IS_FOR = ("taesd", "nano")
 
 Halves: TypeAlias = tuple[Network | None, Network | None]
 """Encoder and decoder."""
@@ -115,8 +118,10 @@ def _read(
                 f"variant: expected none, or {found.name}, beside the model of that name; found"
                 f" {variant!r}"
             )
-        if found.built_in:
+        if found.weights == "none":
             return None, found.name
+        if found.weights == "packaged":
+            return read_checkpoint(packaged_weights(found.name)), found.name
         return read_checkpoint(fetch(found.name)[-1]), found.name
     if is_hub_name(name) and not Path(name).suffix:
         checkpoint = read_checkpoint(fetch_from_hub(name))
@@ -171,7 +176,7 @@ def _settings_for(
     backend: str,
 ) -> Settings:
     # Linear maps are done before anything would be compiled.
-    compilable = not variant.built_in and all(map(is_compilable, filter(None, halves)))
+    compilable = variant.weights != "none" and all(map(is_compilable, filter(None, halves)))
     return resolve_settings(device, dtype, backend, compilable=compilable)
 
 
@@ -207,11 +212,11 @@ def _sparing(settings: Settings, backend: str) -> Settings | None:
 def _calibration(variant: Variant, given: Latents | None) -> list[Tensor]:
     """Some latents, (C, h, w) each, evenly spread over those given, or the sample's."""
     if given is None:
-        if variant.name != "taesd":
+        if variant.name not in _SAMPLE_IS_FOR:
             raise InputError(
                 f"calibration: expected latents for {variant.name} to find the ranges for int8"
-                " with, found none, and the sample inside the package is for taesd; give"
-                " --calibration FILE (calibration= in Python)"
+                " with, found none, and the sample inside the package is for"
+                f" {' and '.join(_SAMPLE_IS_FOR)}; give --calibration FILE (calibration= in Python)"
             )
         with open_latents(sample_path()) as sample:
             return _spread(sample)

@@ -5,6 +5,7 @@ from taesd_stream.models.detect import build, detect, empty_network, fitting_var
 from taesd_stream.models.hub import fetch_from_hub, is_hub_name
 from taesd_stream.models.network import Network
 from taesd_stream.models.official import cached, fetch, official_names
+from taesd_stream.models.packaged import packaged_weights
 from taesd_stream.models.spec import ModelSpec, spec_of
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named, variants_for
@@ -26,6 +27,7 @@ __all__ = [
     "fitting_variants",
     "is_hub_name",
     "official_names",
+    "packaged_weights",
     "read_checkpoint",
     "spec_of",
     "variant_named",

@@ -1,6 +1,7 @@
 """The architectures: each builds a network from a few sizes, in the official numbering.
 
-Source: github.com/madebyollin/taesd, for all but the linear map, whose factors say their own.
+Source: github.com/madebyollin/taesd, for all but the linear map, whose factors say their own, and
+nano, which is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from taesd_stream.models.network import Network
 
 __all__ = [
     "latent2rgb_decoder",
+    "nano_decoder",
+    "nano_encoder",
     "taesana_decoder",
     "taesana_encoder",
     "taesd_decoder",
@@ -86,6 +89,29 @@ def taesana_encoder(latent_channels: int) -> Network:
     for _ in range(3):
         layers += [_down(width), *_blocks(3, width)]
     layers += [Conv(width, latent_channels)]
+    return Network(dict(enumerate(layers)), 3)
+
+
+def nano_decoder() -> Network:
+    """Latents of Stable Diffusion 1 to pixels, 8 times as large, with a seventh of TAESD's work.
+
+    Most of TAESD's arithmetic is at the last two scales; here layers narrow as planes grow.
+    """
+    widths, counts = (64, 48, 32, 16), (2, 2, 2, 1)
+    layers: list[Layer] = [Conv(4, widths[0]), ReLU(), *_blocks(counts[0], widths[0])]
+    for (width, next_width), count in zip(pairwise(widths), counts[1:], strict=True):
+        layers += [*_up(width, next_width), *_blocks(count, next_width)]
+    layers += [Conv(widths[-1], 3)]
+    return Network(dict(enumerate(layers)), 4)
+
+
+def nano_encoder() -> Network:
+    """Pixels to latents of Stable Diffusion 1, 8 times as small."""
+    widths = (3, 16, 32, 64)
+    layers: list[Layer] = []
+    for width, next_width in pairwise(widths):
+        layers += [Conv(width, next_width, stride=2), ReLU(), _block(next_width)]
+    layers += [Conv(widths[-1], 4)]
     return Network(dict(enumerate(layers)), 3)
 
 

@@ -17,6 +17,8 @@ __all__ = ["build", "detect", "empty_network", "fitting_variants"]
 
 _log = logging.getLogger("taesd_stream")
 
+_WITH_WEIGHTS = tuple(each for each in VARIANTS if each.weights != "none")
+
 
 def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     """The variant that a checkpoint's shapes are those of.
@@ -36,7 +38,9 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
         named = variant_named(variant)
         if named not in fitting:
             others = ", ".join(each.name for each in fitting)
-            problem = "it needs no checkpoint" if named.built_in else _misfit(named, checkpoint)
+            problem = _misfit(named, checkpoint)
+            if named.weights == "none":
+                problem = "it needs no checkpoint"
             raise CheckpointError(
                 f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
                 f" {others}"
@@ -63,7 +67,7 @@ def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
     Raises:
         CheckpointError: There is none.
     """
-    fitting = [each for each in VARIANTS if not each.built_in and not _misfit(each, checkpoint)]
+    fitting = [each for each in _WITH_WEIGHTS if not _misfit(each, checkpoint)]
     if not fitting:
         raise CheckpointError(_unknown(checkpoint))
     return fitting
@@ -127,9 +131,7 @@ def _undecided(checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Vari
 
 def _unknown(checkpoint: Checkpoint) -> str:
     differences = {
-        each.name: difference
-        for each in VARIANTS
-        if not each.built_in and (difference := _misfit(each, checkpoint))
+        each.name: difference for each in _WITH_WEIGHTS if (difference := _misfit(each, checkpoint))
     }
     first = checkpoint.decoder or checkpoint.encoder or {}
     name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))

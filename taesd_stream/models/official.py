@@ -42,8 +42,14 @@ DEFAULT_BASE_URL: Final = "https://raw.githubusercontent.com"
 
 _LOGGER: Final = logging.getLogger("taesd_stream")
 _READ_BYTES: Final = 2**20
-# Variants whose latents a linear map to RGB, which needs no weights, shows tolerably.
-_PREVIEWABLE: Final = frozenset({"taesd", "taesdxl", "taesdv", "taesd3", "taef1"})
+# What comes with the package and shows a variant's latents tolerably.
+_OFFLINE_CHOICES: Final[Mapping[str, str]] = {
+    "taesd": "nano",
+    "taesdv": "nano",
+    "taesdxl": "latent2rgb",
+    "taesd3": "latent2rgb_sd3",
+    "taef1": "latent2rgb_flux1",
+}
 
 
 @dataclass(frozen=True)
@@ -180,13 +186,12 @@ def _fetch_file(file: OfficialFile, base: str, progress: bool | None) -> Path:
 def _offline_message(name: str, error: UnreachableError) -> str:
     files = official_files(name)
     names = " and ".join(Path(file.path).name for file in files)
-    preview = (
-        ", or, to decode only, --model latent2rgb, which needs none" if name in _PREVIEWABLE else ""
-    )
+    choice = _OFFLINE_CHOICES.get(name)
+    offline = f"; to decode without a network, --model {choice} comes with the package"
     return (
         f"expected the weights of {name!r} in {cache_folder()} or online, found neither ({error}); "
         f"get {names} from {files[0].repository} and give the local path with --model, "
-        f"or the path of a diffusers folder{preview}"
+        f"or the path of a diffusers folder{offline if choice else ''}"
     )
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from typing import Literal, TypeAlias
 
 from taesd_stream.errors import InputError, ModelNotFoundError
 from taesd_stream.models import linear_maps
 from taesd_stream.models.architectures import (
     latent2rgb_decoder,
+    nano_decoder,
+    nano_encoder,
     taesana_decoder,
     taesana_encoder,
     taesd_decoder,
@@ -25,8 +28,10 @@ from taesd_stream.models.video_architectures import (
     taesdv_decoder,
 )
 
-__all__ = ["VARIANTS", "Variant", "variant_named", "variants_for"]
+__all__ = ["VARIANTS", "Variant", "Weights", "variant_named", "variants_for"]
 
+Weights: TypeAlias = Literal["official", "packaged", "none"]
+"""Where a variant's weights are: published by its author, inside this package, or not needed."""
 
 _FRAME_PER_LATENT = DecodeTiming()
 _LATENT_PER_FRAME = EncodeTiming()
@@ -41,9 +46,9 @@ class Variant:
         latents_of: The diffusion models whose latents it decodes.
         latent_channels: C.
         spatial_scale: Pixels per latent along an axis.
-        decoder: Builds the decoder; its weights are empty unless ``built_in``.
+        decoder: Builds the decoder; its weights are empty where it needs any.
         encoder: The same for the encoder, or None.
-        built_in: Whether it needs no checkpoint.
+        weights: Where its weights are.
         timing: Which frames its latents become.
         encode_timing: Which latents its encoder's frames become.
         leaves_out: What its decoder can be built without: "time" and "space" upscaling.
@@ -55,10 +60,15 @@ class Variant:
     spatial_scale: int
     decoder: Callable[..., Network]
     encoder: Callable[[], Network] | None
-    built_in: bool = False
+    weights: Weights = "official"
     timing: DecodeTiming = _FRAME_PER_LATENT
     encode_timing: EncodeTiming = _LATENT_PER_FRAME
     leaves_out: tuple[str, ...] = ()
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the package alone is enough to decode with it."""
+        return self.weights != "official"
 
     def reduced(self, *, time_upscale: bool, space_upscale: bool) -> Variant:
         """The variant with a decoder that makes fewer frames, or smaller ones, at less cost.
@@ -105,7 +115,7 @@ def _latent2rgb(name: str, latents_of: str, linear_map: linear_maps.LinearMap) -
         spatial_scale=8,
         decoder=partial(latent2rgb_decoder, linear_map),
         encoder=None,
-        built_in=True,
+        weights="none",
     )
 
 
@@ -182,6 +192,15 @@ VARIANTS: tuple[Variant, ...] = (
         encode_timing=EncodeTiming(shrink=4, group=17, zeros=3, tail=3),
     ),
     _taehv("taem1", "Mochi 1", 12, growth=(1, 2, 3), pooling=(3, 2, 1)),
+    Variant(
+        name="nano",
+        latents_of="Stable Diffusion 1 and 2",
+        latent_channels=4,
+        spatial_scale=8,
+        decoder=nano_decoder,
+        encoder=nano_encoder,
+        weights="packaged",
+    ),
     _latent2rgb("latent2rgb", "Stable Diffusion 1 and 2", linear_maps.SD1),
     _latent2rgb("latent2rgb_sd3", "Stable Diffusion 3", linear_maps.SD3),
     _latent2rgb("latent2rgb_flux1", "FLUX.1", linear_maps.FLUX1),

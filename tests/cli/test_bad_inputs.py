@@ -194,7 +194,7 @@ def test_weights_that_are_nowhere(
     out = "out.mp4" if name == "decode" else "out.npy"
     outcome = command(name, source, out)
     assert outcome.status == 2
-    for alternative in ("--model", "latent2rgb", "taesd_decoder.pth"):
+    for alternative in ("--model", "nano", "taesd_decoder.pth"):
         assert alternative in outcome.complaint
     assert not Path(out).exists()
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import taesd_stream as ts
+from taesd_stream.models import variant_named
 
 TESTS = Path(__file__).parents[1]
 GOLDENS = TESTS / "data" / "goldens"
@@ -42,7 +43,7 @@ def _manifest() -> dict[str, dict[str, object]]:
 
 @lru_cache(maxsize=8)
 def _model(name: str, dtype: str, backend: str) -> ts.AutoEncoder:
-    if name.startswith("latent2rgb"):
+    if variant_named(name).built_in:
         return ts.load(name, device="cpu", dtype=dtype, backend=backend)
     arrays = _generator().synthetic_state_dict(_manifest()[name])
     state = {key: torch.from_numpy(array) for key, array in arrays.items()}

@@ -49,8 +49,10 @@ def cases(draw: st.DrawFn, half: Half, scale: int) -> tuple[tuple[int, ...], Siz
     return draw(batches), plane, tile
 
 
-@pytest.mark.parametrize("half", ["decode", "encode"])
-@pytest.mark.parametrize("name", ["taesd", "taef2"])
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [(name, half) for name in ("taesd", "taef2", "nano") for half in ("decode", "encode")],
+)
 @properties
 @given(data=st.data())
 def test_tiles_of_any_size_make_the_undivided_result(
@@ -86,7 +88,7 @@ def close() -> dict[str, float]:
 
 @pytest.mark.usefixtures("kernels_sum_in_one_order")
 @pytest.mark.parametrize("tile", [1, 3, (9, 10)], ids=str)
-@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "taesdv"])
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "taesdv", "nano"])
 def test_tiles_are_equal_bit_for_bit_where_the_kernels_allow(
     name: str, tile: object, model: Models
 ) -> None:

@@ -38,7 +38,7 @@ def decibels(made: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.parametrize("tile", [None, 5, (4, 9)], ids=str)
-@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "nano"])
 def test_decodes_in_float32_are_those_of_pytorch(name: str, tile: Any, model: Models) -> None:
     ours, plain = model(name, backend="openvino"), model(name)
     height, width = (3, 7) if name == "taesana" else (13, 9)

@@ -22,7 +22,7 @@ properties = settings(max_examples=15, deadline=None, derandomize=True)
 
 @properties
 @given(
-    name=st.sampled_from(["taesd", "taef2", "taesana", "latent2rgb", "taesdv", "taehv"]),
+    name=st.sampled_from(["taesd", "taef2", "taesana", "nano", "latent2rgb", "taesdv", "taehv"]),
     plane=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     budget=st.integers(16, 4096),
 )

@@ -21,7 +21,9 @@ def latents_for(ae: ts.AutoEncoder, count: int = 1, plane: tuple[int, int] = (7,
 
 
 @pytest.mark.parametrize("tile", [None, 3, "auto"], ids=str)
-@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "latent2rgb", "taesdv", "taehv"])
+@pytest.mark.parametrize(
+    "name", ["taesd", "taef2", "taesana", "nano", "latent2rgb", "taesdv", "taehv"]
+)
 def test_a_crop_is_that_part_of_the_whole(name: str, tile: object, model: Models) -> None:
     ae = model(name)
     latents = latents_for(ae, 2)[None]

@@ -25,6 +25,7 @@ from taesd_stream.models.official import (
     official_files,
     official_names,
 )
+from taesd_stream.models.variants import variant_named
 
 NAMES = (
     *("taesd", "taesdxl", "taesd3", "taef1", "taef2", "taesana", "taesdv", "taehv"),
@@ -200,15 +201,16 @@ def test_not_on_the_mirror(mirror: Mirror) -> None:
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize(
-    ("name", "files", "previewable"),
+    ("name", "files", "choice"),
     [
-        ("taesd", "taesd_encoder.pth and taesd_decoder.pth", True),
-        ("taef1", "taef1_encoder.pth and taef1_decoder.pth", True),
-        ("taehv", "taehv.safetensors", False),
+        ("taesd", "taesd_encoder.pth and taesd_decoder.pth", "nano"),
+        ("taesdxl", "taesdxl_encoder.pth and taesdxl_decoder.pth", "latent2rgb"),
+        ("taef1", "taef1_encoder.pth and taef1_decoder.pth", "latent2rgb_flux1"),
+        ("taehv", "taehv.safetensors", None),
     ],
 )
 def test_offline_names_the_alternatives(
-    cache: Path, name: str, files: str, previewable: bool
+    cache: Path, name: str, files: str, choice: str | None
 ) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
         fetch(name)
@@ -217,7 +219,12 @@ def test_offline_names_the_alternatives(
     assert f"get {files} from madebyollin/" in message
     assert "local path with --model" in message
     assert "diffusers folder" in message
-    assert ("--model latent2rgb" in message) == previewable
+    assert ("without a network" in message) == (choice is not None)
+    if choice is not None:
+        assert message.endswith(f"--model {choice} comes with the package")
+        variant = variant_named(choice)
+        assert variant.built_in
+        assert variant.latent_channels == variant_named(name).latent_channels
     assert "\n" not in message
 
 
