@@ -187,7 +187,7 @@ def _offline_message(name: str, error: UnreachableError) -> str:
     files = official_files(name)
     names = " and ".join(Path(file.path).name for file in files)
     choice = _OFFLINE_CHOICES.get(name)
-    offline = f"; to decode without a network, --model {choice} comes with the package"
+    offline = f"; without a network, --model {choice} comes with the package"
     return (
         f"expected the weights of {name!r} in {cache_folder()} or online, found neither ({error}); "
         f"get {names} from {files[0].repository} and give the local path with --model, "

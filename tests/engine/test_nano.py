@@ -24,6 +24,7 @@ def test_it_is_small_and_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     ae = ts.load("nano", device="cpu")
     assert ae.spec.can_decode
+    assert ae.spec.can_encode
     assert (ae.spec.latent_channels, ae.spec.spatial_scale) == (4, 8)
     assert packaged_weights("nano").stat().st_size < 2**20
     parameters = sum(tensor.numel() for tensor in variant_named("nano").decoder().parameters())
@@ -83,3 +84,12 @@ def test_photographs_it_was_not_trained_on(shared: Path, name: str, least_db: fl
 
 def _psnr(made: np.ndarray, picture: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((made.astype(np.float64) - picture) ** 2)))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_a_photograph_comes_back_from_its_own_latents(shared: Path, name: str) -> None:
+    read = cv2.imread(str(shared / "media" / f"{name}.png"))[:256, :256, ::-1]
+    picture = np.asarray(read.transpose(2, 0, 1)[None] / 255, np.float32)
+    ae = ts.load("nano", device="cpu", dtype="float32")
+    made = ae.decode(ae.encode(torch.from_numpy(picture))).numpy()
+    assert _psnr(made, picture) > 24
