@@ -72,6 +72,7 @@ def settings_of(
         "version": version("taesd-stream"),
         "model": ae.spec.label,
         "weights": ae.digest_of_weights("decode"),
+        "calibration": ae.rounding_of("decode"),
         "latents": f"{latents.channels}x{plan.latents}",
         "numbers in the latents": _digest(latents, numbers),
         "size": str(plan.pixels),

@@ -184,6 +184,22 @@ def test_ctrl_c_says_what_is_kept(
     assert [each.name for each in tmp_path.iterdir()] == ["a.tif.resume"]
 
 
+def test_another_calibration_is_refused(
+    latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges found on other latents round otherwise: half a picture of each would show."""
+    pytest.importorskip("nncf")
+    options = {"model": "nano", "dtype": "int8", "backend": "openvino", "resume": True}
+    stop_after(1, monkeypatch, KeyboardInterrupt())
+    with pytest.raises(ts.Interrupted):
+        render(latents, tmp_path / "a.tif", **options)
+    monkeypatch.undo()
+    with pytest.raises(ts.InputError, match=r"found another: calibration was .*, now "):
+        render(latents, tmp_path / "a.tif", **options, calibration=latents / 3)
+    render(latents, tmp_path / "a.tif", **options, calibration=latents)
+    assert (tmp_path / "a.tif").exists()
+
+
 def test_another_picture_is_refused_with_the_difference(
     latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

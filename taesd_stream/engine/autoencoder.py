@@ -376,6 +376,10 @@ class AutoEncoder:
         """What tells the weights to "decode" (or to "encode") with from others."""
         return self._need(f"{action}r").digest()
 
+    def rounding_of(self, action: str) -> str:
+        """What tells how "decode" (or "encode") rounds to 8 bits; "none" if it does not."""
+        return self._need(f"{action}r").rounding
+
     def is_for_videos(self, action: str) -> bool:
         """Whether to "decode" (or to "encode") a picture takes what others have left behind."""
         return bool(self._need(f"{action}r").network.memories)

@@ -90,6 +90,11 @@ class Coder:
             backend=backend,
         )
 
+    @property
+    def rounding(self) -> str:
+        """What tells how it rounds to 8 bits from other ways; "none" where it does not."""
+        return self._backend.rounding
+
     def digest(self) -> str:
         """A digest of the weights."""
         digest = hashlib.blake2b(digest_size=16)

@@ -26,9 +26,11 @@ class Backend(Protocol):
 
     Attributes:
         evens_tiles: Whether it gains by tiles that are all of one size, so that few are compiled.
+        rounding: What tells how it rounds to 8 bits from other ways; "none" where it does not.
     """
 
     evens_tiles: bool
+    rounding: str
 
     def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
         """The kernel of a pass for the tiles of a grid.

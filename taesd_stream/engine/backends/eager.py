@@ -15,6 +15,7 @@ class EagerBackend:
     """Runs the layers as they are; nothing is compiled."""
 
     evens_tiles = False
+    rounding = "none"
 
     def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
         """The layers themselves."""

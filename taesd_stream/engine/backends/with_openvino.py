@@ -80,6 +80,7 @@ class OpenVinoBackend:
         self._core = _openvino_core()
         self._kept: dict[Pass, _Kernel] = {}
         self._recipes = recipes or {}
+        self.rounding = ", ".join(each.digest() for each in self._recipes.values()) or "none"
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": _HINTS[dtype],
             "PERFORMANCE_HINT": "LATENCY",
