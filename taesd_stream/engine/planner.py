@@ -46,6 +46,10 @@ _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1
 # those tiles are.
 _CONTINUED_TILES = (8, 16, 24, 32, 40)
 _UPRIGHT = (2, 4)
+# Narrow layers, such as nano's, leave room in the caches for larger ones, which are begun less
+# often: up to this much at once.
+_LARGE_CONTINUED_TILES = (64,)
+_IN_CACHES_BYTES = 60 << 20
 _TINY_TILES = (1, 2, 3, 4, 6)
 
 
@@ -158,7 +162,7 @@ class Planner:
             latents = self._network.latent_plane(plane)
             tiny = {_square(side, latents) for side in _TINY_TILES}
             return self._quickest(
-                plane, {latents, *self._tiles(latents)}, budget, way
+                plane, {latents, *self._tiles(latents, way)}, budget, way
             ) or self._quickest(plane, tiny, budget, way)
         cut = self._cut_for(way, tile)
         if cut.most_elements > MOST_ELEMENTS or (
@@ -203,15 +207,18 @@ class Planner:
     def _cut_for(self, way: Way, tile: Size) -> Cut:
         return self._cut(way.plane, tile, way.view, spills=way.spills)
 
-    def _tiles(self, latents: Size) -> Iterator[Size]:
+    def _tiles(self, latents: Size, way: Way) -> Iterator[Size]:
         """Squares, or where tiles of a row go on from each other upright ones of their areas."""
         if not self._cut.continued:
             longest = max(latents.height, latents.width)
             yield from (_square(side, latents) for side in _TILES if side < longest)
             return
-        for side, ratio in product(_CONTINUED_TILES, _UPRIGHT):
+        for side, ratio in product((*_CONTINUED_TILES, *_LARGE_CONTINUED_TILES), _UPRIGHT):
             height = min(side * ratio, latents.height)
-            yield Size(height, min(-(-(side**2) // height), latents.width))
+            tile = Size(height, min(-(-(side**2) // height), latents.width))
+            held = self._cut_for(way, tile).most_elements * self.settings.dtype.itemsize
+            if side in _CONTINUED_TILES or held <= _IN_CACHES_BYTES:
+                yield tile
 
     def _choose_for_crops(
         self,

@@ -144,6 +144,12 @@ class Chain(Layer):
                 yield density * rate
             channels = layer.out_channels(channels)
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        for layer, rate in zip(self._layers, self._rates(), strict=True):
+            for written in layer.writes(channels):
+                yield written * rate
+            channels = layer.out_channels(channels)
+
     def extents(self, span: Span) -> Iterator[int]:
         for layer, layer_span in zip(self._layers, self._each(span), strict=True):
             yield from layer.extents(layer_span)
@@ -263,6 +269,11 @@ class Residual(Layer):
         yield from self.conv.densities(channels)
         if self.skip is not None:
             yield from self.skip.densities(channels)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.writes(channels)
+        if self.skip is not None:
+            yield from self.skip.writes(channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)

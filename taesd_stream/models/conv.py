@@ -99,6 +99,9 @@ class Conv(Layer):
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield self.weight.numel()
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.out_channels(channels)
+
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size
 

@@ -71,6 +71,9 @@ class EnlargingConv(Layer):
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield Fraction(self.conv.weight.numel() * 4, 9)
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.out_channels(channels)
+
     def extents(self, span: Span) -> Iterator[int]:
         yield 2 * _windows(span.want).size
 

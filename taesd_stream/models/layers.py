@@ -116,6 +116,10 @@ class Layer(nn.Module):
         """Multiply-adds per output element and input step of each part that multiplies."""
         yield from ()
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        """Channels that the same parts write per output element and input step, in that order."""
+        yield from ()
+
     def extents(self, span: Span) -> Iterator[int]:
         """Output elements along one axis of the same parts, in the same order."""
         yield from ()
@@ -184,6 +188,9 @@ class SmoothUpsample(Layer):
 
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield 16 * channels
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield channels
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.have.size * self.factor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 
 from taesd_stream.models.chain import Chain, Kept
@@ -21,6 +22,7 @@ class PassFigures:
 
     Attributes:
         work: Multiply-adds of all its tiles.
+        written: Elements that its layers write for all of them.
         tiles: How many these are.
         kinds: How many kinds of tiles there are among them, told apart by where borders are.
         live: The most elements held at once for the costliest of its tiles.
@@ -30,6 +32,7 @@ class PassFigures:
     """
 
     work: int
+    written: int
     tiles: int
     kinds: int
     live: int
@@ -87,6 +90,7 @@ class Pass:
         kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
         return PassFigures(
             work=self._work(_total(high, rows), _total(wide, columns)),
+            written=self._written(_total(high, rows), _total(wide, columns)),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
             live=max(self._tile_peak(y, x) for y, x in pairs),
@@ -136,7 +140,13 @@ class Pass:
         densities = list(self.body.densities(self.channels))
         if self.pool is not None:
             densities.append(self.pool.work())
-        return int(sum(d * y * x for d, y, x in zip(densities, high, wide, strict=True)))
+        return _product(densities, high, wide)
+
+    def _written(self, high: list[int], wide: list[int]) -> int:
+        channels = list(self.body.writes(self.channels))
+        if self.pool is not None:
+            channels.append(self.channels)
+        return _product(channels, high, wide)
 
     def _kept(self, rows: Span, columns: Span) -> int:
         return sum(kept.elements for kept in self.body.memories(rows, columns, self.channels))
@@ -158,6 +168,11 @@ class Pass:
             max(extents, key=lambda span: sum(extents[span])),
             max(extents, key=lambda span: self._tile_peak(span, span)),
         }
+
+
+def _product(each: list[Fraction | int], high: list[int], wide: list[int]) -> int:
+    """What every part does per element, times the elements that it makes."""
+    return int(sum(d * y * x for d, y, x in zip(each, high, wide, strict=True)))
 
 
 def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]:

@@ -64,6 +64,9 @@ class MemBlock(Layer):
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield from self.conv.densities(2 * channels)
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.writes(2 * channels)
+
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)
 
@@ -107,6 +110,9 @@ class TimePool(Layer):
         # Per input step, and it runs for one in ``stride``.
         yield Fraction(self.conv.weight.numel(), self.time.stride)
 
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield Fraction(self.conv.weight.shape[0], self.time.stride)
+
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size
 
@@ -136,6 +142,9 @@ class TimeGrow(Layer):
 
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield self.conv.weight.numel()
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.conv.weight.shape[0]
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size

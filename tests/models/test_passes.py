@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
+from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers import Layer, ReLU, Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.video_architectures import (
     taehv_decoder,
@@ -100,3 +102,24 @@ def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
     figures = only.figures(plane, grid)
     assert (figures.work, figures.live) == (int(work), peak)
     assert (figures.kept, figures.most_kept) == (sum(kept), max(kept))
+
+
+def test_what_layers_write_is_counted() -> None:
+    """A convolution's output, and that of four 2x2 windows, one more of these along each axis."""
+    layers: list[Layer] = [Conv(4, 8), ReLU(), Upsample(2), Conv(8, 3)]
+    network = Network(dict(enumerate(layers)), 4)
+    plane = Size(5, 6)
+    (whole,) = network.canvases(plane, plane)
+    (only,) = network.passes
+    assert only.figures(plane, whole.grid).written == 8 * 5 * 6 + 3 * (2 * 6) * (2 * 7)
+    (halves,) = network.canvases(plane, Size(5, 3))
+    assert only.figures(plane, halves.grid).written > only.figures(plane, whole.grid).written
+
+
+@pytest.mark.parametrize("network", [taesdv_decoder(4), taehv_decoder(16), taehv_super_decoder(48)])
+def test_every_part_that_multiplies_writes(network: Network) -> None:
+    (only,) = network.passes
+    densities = list(only.body.densities(only.channels))
+    written = list(only.body.writes(only.channels))
+    assert len(written) == len(densities)
+    assert all(0 < each <= density for each, density in zip(written, densities, strict=True))
