@@ -57,8 +57,15 @@ class Crops:
     seed: int
 
     @classmethod
-    def open(cls, folder: Path, size: int, seed: int) -> Crops:
-        """Crops of the pictures of a folder that are not held out, and of dead leaves."""
+    def open(cls, folder: Path, size: int, seed: int, *, leaves: int = _LEAVES) -> Crops:
+        """Crops of the pictures of a folder that are not held out, and of dead leaves.
+
+        Args:
+            leaves: How many pictures of dead leaves.
+
+        Raises:
+            ValueError: There are no pictures.
+        """
         paths = [path for path in sorted(folder.glob("*.png")) if not is_held_out(path)]
         if not paths:
             raise ValueError(
@@ -66,14 +73,14 @@ class Crops:
             )
         weights = {package.name: package.weight for package in PACKAGES}
         chances = np.array([weights[path.name.partition("__")[0]] for path in paths])
-        leaves = [dead_leaves(_LEAF_SIZE, np.random.default_rng([seed, n])) for n in range(_LEAVES)]
+        drawn = [dead_leaves(_LEAF_SIZE, np.random.default_rng([seed, n])) for n in range(leaves)]
         chances = np.concatenate(
             [
                 chances / chances.sum() * (1 - _LEAVES_SHARE),
-                np.full(_LEAVES, _LEAVES_SHARE / _LEAVES),
+                np.full(leaves, _LEAVES_SHARE / leaves),
             ]
         )
-        return cls([*map(load_picture, paths), *leaves], chances, size, seed)
+        return cls([*map(load_picture, paths), *drawn], chances, size, seed)
 
     def batch(self, step: int, count: int) -> NDArray[np.float32]:
         """Crops number ``step * count`` and on: float32 (count, 3, size, size) in [0, 1]."""

@@ -185,16 +185,19 @@ def test_what_8_bits_are_calibrated_on_can_be_given_and_is_cached_by_content(
     with pytest.raises(ts.LatentsError, match="16"):
         ts.load(state, **options, calibration=torch.zeros(1, 4, 6, 6))
     latents = torch.randn(2, 16, 8, 6, generator=generator)
-    first = ts.load(state, **options, calibration=latents).decode(latents)
+    ae = ts.load(state, **options, calibration=latents)
+    first = ae.decode(latents)
     (recipe,) = (tmp_path / "quantized").iterdir()
     written = recipe.stat().st_mtime_ns
-    again = ts.load(state, **options, calibration=latents).decode(latents)
+    same = ts.load(state, **options, calibration=latents)
+    again = same.decode(latents)
     assert recipe.stat().st_mtime_ns == written
     assert torch.equal(again, first)
     recipe.write_bytes(recipe.read_bytes()[:100])  # as a full disk leaves it
     assert torch.equal(ts.load(state, **options, calibration=latents).decode(latents), first)
     assert recipe.stat().st_size > 100
-    ts.load(state, **options, calibration=2 * latents)
+    other = ts.load(state, **options, calibration=2 * latents)
+    assert ae.rounding_of("decode") == same.rounding_of("decode") != other.rounding_of("decode")
     assert len(list((tmp_path / "quantized").iterdir())) == 2
 
 
