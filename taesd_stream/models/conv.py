@@ -64,6 +64,7 @@ class Conv(Layer):
         super().__init__()
         self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
         self.groups = groups
+        self._channels_out = channels_out  # plans ask often, and a parameter is slow to find
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
 
@@ -94,7 +95,7 @@ class Conv(Layer):
         ]
 
     def out_channels(self, channels: int) -> int:
-        return self.weight.shape[0]
+        return self._channels_out
 
     def densities(self, channels: int) -> Iterator[Fraction | int]:
         yield self.weight.numel()

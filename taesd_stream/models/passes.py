@@ -84,13 +84,14 @@ class Pass:
         """What a grid over the output plane costs."""
         rows, columns = self._kinds(plane, grid)
         high, wide = self._extents(rows), self._extents(columns)
+        made = _total(high, rows), _total(wide, columns)
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
         pairs = {*product(rows, self._widest(wide)), *product(self._widest(high), columns)}
         kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
         return PassFigures(
-            work=self._work(_total(high, rows), _total(wide, columns)),
-            written=self._written(_total(high, rows), _total(wide, columns)),
+            work=self._work(*made),
+            written=self._written(*made),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
             live=max(self._tile_peak(y, x) for y, x in pairs),
