@@ -73,7 +73,6 @@ def test_a_layer_that_cannot_be_trained_is_named() -> None:
 def test_a_run_that_is_cut_short_goes_on_as_if_it_were_not(tmp_path: Path) -> None:
     whole = Trainer(nano_decoder(), TINY, tmp_path / "whole", CPU)
     whole.run(batches, 6, every=3, measure=no_figures)
-    # Longer than what is left of it: the rate of a step depends on how many there are to be.
     cut = Trainer(nano_decoder(), TINY, tmp_path / "cut", CPU)
     with pytest.raises(KeyboardInterrupt):
         cut.run(_interrupted(after=4), 6, every=3, measure=no_figures)
