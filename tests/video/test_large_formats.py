@@ -62,19 +62,17 @@ def test_no_practical_limit(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "quality", "said"),
     [
-        ("a.png", {"quality": 90}),
-        ("a.tif", {"quality": 90}),
-        ("a.dzi", {"quality": 0}),
-        ("a.dzi", {"quality": 101}),
+        ("a.png", 90, "expected no quality for PNG with compression deflate, found 90; leave"),
+        ("a.tif", 90, "expected no quality for BigTIFF with compression deflate, found 90; give"),
+        ("a.dzi", 0, "expected a quality of jpeg from 1 to 100; found 0"),
+        ("a.dzi", 101, "expected a quality of jpeg from 1 to 100; found 101"),
     ],
 )
-def test_a_quality_without_jpeg(tmp_path: Path, name: str, options: dict[str, int]) -> None:
-    with pytest.raises(
-        VideoInputError, match=r"expected no quality for|expected a quality of jpeg from 1"
-    ):
-        open_rows(tmp_path / name, width=1, height=1, quality=options["quality"])
+def test_a_quality_without_jpeg(tmp_path: Path, name: str, quality: int, said: str) -> None:
+    with pytest.raises(VideoInputError, match=said):
+        open_rows(tmp_path / name, width=1, height=1, quality=quality)
     with pytest.raises(VideoInputError, match="bytes of memory; found -1"):
         open_rows(tmp_path / name, width=1, height=1, memory_bytes=-1)
     assert list(tmp_path.iterdir()) == []
