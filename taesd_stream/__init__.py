@@ -17,25 +17,27 @@ from taesd_stream.errors import (
     InputError,
     Interrupted,
     LatentsError,
+    LayoutError,
     MissingExtraError,
     ModelNotFoundError,
     NonFiniteError,
     OutOfMemoryError,
     OutputError,
+    OutputExistsError,
     TaesdStreamError,
 )
 
 if TYPE_CHECKING:
-    from taesd_stream.encoding import encode_file
     from taesd_stream.engine import AutoEncoder
-    from taesd_stream.engine.decode_stream import DecodeStream
-    from taesd_stream.engine.encode_stream import EncodeStream
     from taesd_stream.engine.load import load
+    from taesd_stream.engine.streams.decode_stream import DecodeStream
+    from taesd_stream.engine.streams.encode_stream import EncodeStream
+    from taesd_stream.jobs.decoding import render
+    from taesd_stream.jobs.encoding import encode_file
+    from taesd_stream.jobs.rendered import Rendered
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
     from taesd_stream.models.stream_state import StreamState
-    from taesd_stream.rendered import Rendered
-    from taesd_stream.rendering import render
 
 __all__ = [
     "AutoEncoder",
@@ -47,12 +49,14 @@ __all__ = [
     "Interrupted",
     "LatentSource",
     "LatentsError",
+    "LayoutError",
     "MissingExtraError",
     "ModelNotFoundError",
     "ModelSpec",
     "NonFiniteError",
     "OutOfMemoryError",
     "OutputError",
+    "OutputExistsError",
     "Rendered",
     "StreamState",
     "TaesdStreamError",
@@ -64,16 +68,16 @@ __all__ = [
 
 _HOMES = {
     "AutoEncoder": "taesd_stream.engine",
-    "DecodeStream": "taesd_stream.engine.decode_stream",
-    "EncodeStream": "taesd_stream.engine.encode_stream",
+    "DecodeStream": "taesd_stream.engine.streams.decode_stream",
+    "EncodeStream": "taesd_stream.engine.streams.encode_stream",
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
-    "Rendered": "taesd_stream.rendered",
+    "Rendered": "taesd_stream.jobs.rendered",
     "StreamState": "taesd_stream.models.stream_state",
-    "encode_file": "taesd_stream.encoding",
+    "encode_file": "taesd_stream.jobs.encoding",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",
-    "render": "taesd_stream.rendering",
+    "render": "taesd_stream.jobs.decoding",
 }
 
 

@@ -6,6 +6,14 @@ status 2. The others mean that the work could not be done: status 1.
 
 from __future__ import annotations
 
+from video.errors import (
+    InputError,
+    MissingExtraError,
+    OutputError,
+    OutputExistsError,
+    TaesdStreamError,
+)
+
 __all__ = [
     "CheckpointError",
     "DownloadError",
@@ -18,16 +26,9 @@ __all__ = [
     "NonFiniteError",
     "OutOfMemoryError",
     "OutputError",
+    "OutputExistsError",
     "TaesdStreamError",
 ]
-
-
-class TaesdStreamError(Exception):
-    """The root of the tree."""
-
-
-class InputError(TaesdStreamError, ValueError):
-    """An argument or a file is wrong; the message says what was expected, found, and to be done."""
 
 
 class LatentsError(InputError):
@@ -62,17 +63,14 @@ class DownloadError(TaesdStreamError):
     """Weights could not be fetched, or what arrived is not what was published."""
 
 
-class OutputError(TaesdStreamError, OSError):
-    """The output could not be written to its end: a full disk, an encoder that gave up."""
-
-
-class MissingExtraError(TaesdStreamError, ImportError):
-    """An optional library is absent; the message holds the pip command that installs it."""
-
-
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after everything was put in order; the message says what is left and where."""
 
 
 class OutOfMemoryError(TaesdStreamError, MemoryError):
     """Not even the smallest tile fits into the memory there is."""
+
+
+# As in ``video.errors``: tracebacks name errors as users catch them.
+for _name in __all__:
+    globals()[_name].__module__ = "taesd_stream"

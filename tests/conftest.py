@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taesd_stream.models.convolve import convolve
+from taesd_stream.models.layers.convolve import convolve
 
 # The tensors of these tests are small: threads would only wait for each other.
 torch.set_num_threads(1)

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.models.conv import Conv
+from taesd_stream.models.layers.conv import Conv
 
 __all__ = ["Work", "convolution", "counted_work", "replace_convolution"]
 
-# The kernel that `taesd_stream.models.convolve` takes for float32 on this machine.
+# The kernel that `taesd_stream.models.layers.convolve` takes for float32 on this machine.
 _WHERE, _NAME = (
     (torch, "mkldnn_convolution") if torch.backends.mkldnn.is_available() else (F, "conv2d")
 )

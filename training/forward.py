@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taesd_stream.models.chain import Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import ReLU, Upsample
+from taesd_stream.models.layers.basic import ReLU, Upsample
+from taesd_stream.models.layers.chain import Residual
+from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.network import Network
 
 __all__ = ["forward"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from video.errors import OutputExistsError, VideoError, VideoInputError, VideoWriteError
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 from video.rates import parse_rate
 from video.spec import CODECS, CONTAINERS, Codec, ColorTags, VideoSpec, choose_codec
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from video.factory import FrameReader, FrameWriter, open_reader, open_writer
     from video.images import read_image, write_image
     from video.joining import join_segments
-    from video.reader import Frame, VideoReader
     from video.segments import SegmentedWriter
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
-    from video.writer import VideoWriter
+    from video.video_reader import Frame, VideoReader
+    from video.video_writer import VideoWriter
     from video.yuv import YuvFormat, YuvFrame, luma_weights
 
 __all__ = [
@@ -32,13 +32,13 @@ __all__ = [
     "FrameWriter",
     "ImageSequenceReader",
     "ImageSequenceWriter",
+    "InputError",
+    "OutputError",
     "OutputExistsError",
     "SegmentedWriter",
-    "VideoError",
-    "VideoInputError",
+    "TaesdStreamError",
     "VideoReader",
     "VideoSpec",
-    "VideoWriteError",
     "VideoWriter",
     "YuvFormat",
     "YuvFrame",
@@ -54,14 +54,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Frame": "reader",
+    "Frame": "video_reader",
     "FrameReader": "factory",
     "FrameWriter": "factory",
     "ImageSequenceReader": "sequence",
     "ImageSequenceWriter": "sequence",
     "SegmentedWriter": "segments",
-    "VideoReader": "reader",
-    "VideoWriter": "writer",
+    "VideoReader": "video_reader",
+    "VideoWriter": "video_writer",
     "YuvFormat": "yuv",
     "YuvFrame": "yuv",
     "join_segments": "joining",

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from video.demux import open_input
-from video.errors import VideoInputError
+from video.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,13 +71,13 @@ class AudioTrack:
     ``finish`` it, and ``close`` it whatever happens.
 
     Raises:
-        VideoInputError: if ``source`` cannot be read or holds no sound, or a ``container_format``
+        InputError: if ``source`` cannot be read or holds no sound, or a ``container_format``
             holds none.
     """
 
     def __init__(self, source: Path, container_format: str) -> None:
         if container_format not in _COPIES:
-            raise VideoInputError(
+            raise InputError(
                 f"a {container_format} holds no sound; found audio '{source}': leave it out, or"
                 " write .mp4, .mov, .mkv or .webm"
             )
@@ -86,7 +86,7 @@ class AudioTrack:
         self._input = open_input(source)
         if not self._input.streams.audio:
             self._input.close()
-            raise VideoInputError(f"expected a file with sound; found none in '{source}'")
+            raise InputError(f"expected a file with sound; found none in '{source}'")
 
     def attach(self, container: OutputContainer) -> None:
         """Add the stream to ``container``, before its first packet is written."""
@@ -104,7 +104,7 @@ class AudioTrack:
         try:
             return next(self._pieces, None)
         except av.FFmpegError as error:
-            raise VideoInputError(
+            raise InputError(
                 f"the sound of '{self._source}' cannot be read: {error.strerror}"
             ) from error
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from video.errors import VideoInputError
+from video.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,7 +197,7 @@ def choose_codec(
     """The codecs to try, in order, for a file with ``suffix`` (``".mp4"``); one unless generic.
 
     Raises:
-        VideoInputError: for an unknown suffix or codec, or one the other cannot hold.
+        InputError: for an unknown suffix or codec, or one the other cannot hold.
 
     Example:
         >>> [row.name for row in choose_codec(".mp4")]
@@ -207,7 +207,7 @@ def choose_codec(
     """
     suffix = suffix.lower()
     if suffix not in CONTAINERS:
-        raise VideoInputError(
+        raise InputError(
             f"expected an output whose name ends in {', '.join(CONTAINERS)}; found {suffix!r}"
         )
     if codec is None:
@@ -216,11 +216,11 @@ def choose_codec(
     names = GENERIC_HARDWARE.get(name, (name,))
     if names[0] not in CODECS:
         known = ", ".join((*CODECS, *GENERIC_HARDWARE))
-        raise VideoInputError(f"expected a codec out of {known}; found {codec!r}")
+        raise InputError(f"expected a codec out of {known}; found {codec!r}")
     chosen = tuple(CODECS[row] for row in names)
     suffixes = chosen[0].suffixes
     if suffix not in suffixes:
-        raise VideoInputError(
+        raise InputError(
             f"codec {codec!r} goes into {', '.join(suffixes)}; found {suffix!r}: rename the output"
             " or choose another codec"
         )

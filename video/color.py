@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.spec import BT709, ColorTags
 from video.yuv import YuvFormat, YuvFrame
 
@@ -39,13 +39,13 @@ _INTERMEDIATE: dict[str, tuple[str, np.dtype[Any]]] = {
 
 
 def check_image(image: object, *, width: int, height: int) -> NDArray[np.uint8]:
-    """Return ``image`` if it is uint8 of shape (height, width, 3); raise VideoInputError if not."""
+    """Return ``image`` if it is uint8 of shape (height, width, 3); raise InputError if not."""
     if not isinstance(image, np.ndarray):
-        raise VideoInputError(
+        raise InputError(
             f"expected a numpy array ({height}, {width}, 3) of uint8; found {type(image).__name__}"
         )
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
-        raise VideoInputError(
+        raise InputError(
             f"expected a frame of shape ({height}, {width}, 3) and dtype uint8;"
             f" found shape {image.shape} and dtype {image.dtype}"
         )
@@ -106,7 +106,7 @@ def planes_to_frame(planes: YuvFrame, layout: YuvFormat) -> av.VideoFrame:
     """Planes that were converted elsewhere as a frame with the tags of ``layout``.
 
     Raises:
-        VideoInputError: if they are not the planes of ``layout``.
+        InputError: if they are not the planes of ``layout``.
 
     Example:
         >>> layout = YuvFormat("yuv420p", width=2, height=2)

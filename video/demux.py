@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from video.errors import VideoInputError
+from video.errors import InputError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -29,17 +29,17 @@ def open_input(path: str | PathLike[str]) -> InputContainer:
     """Open a media file for reading; the caller closes it.
 
     Raises:
-        VideoInputError: if there is no such file, or it is no media file known here.
+        InputError: if there is no such file, or it is no media file known here.
     """
     source = Path(path)
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
-        raise VideoInputError(f"expected a video or audio file at '{source}'; found {what}")
+        raise InputError(f"expected a video or audio file at '{source}'; found {what}")
     options = {"protocol_whitelist": _PROTOCOLS, "format_whitelist": _FORMATS}
     try:
         return av.open(f"file:{source.absolute()}", mode="r", options=options)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise VideoInputError(
+        raise InputError(
             f"cannot read '{source}' as a video or audio file: {reason}; is it complete?"
         ) from error

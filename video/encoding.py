@@ -14,7 +14,7 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from video.color import pad_to, planes_to_frame, rgb_to_frame
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.yuv import YUV_PIXEL_FORMATS, YuvFormat
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def pick_encoder(specs: Sequence[VideoSpec]) -> tuple[VideoSpec, Encoder]:
     """The first encoder of the first spec that opens on this machine at the spec's size.
 
     Raises:
-        VideoInputError: if none opens; the line lists those tried, and names a way out.
+        InputError: if none opens; the line lists those tried, and names a way out.
     """
     tried = []
     for spec in specs:
@@ -49,7 +49,7 @@ def pick_encoder(specs: Sequence[VideoSpec]) -> tuple[VideoSpec, Encoder]:
             tried.append(f"{encoder.name} ({reason})")
     spec = specs[0]
     advice = f"; use codec {spec.codec.software!r} instead" if spec.codec.software else ""
-    raise VideoInputError(
+    raise InputError(
         f"no encoder opens here for {spec.width}x{spec.height} at {spec.rate} frames per second;"
         f" tried {', '.join(tried)}{advice}"
     )
@@ -115,7 +115,7 @@ def _add_stream(
         device = HWAccel(device_type=encoder.device, allow_software_fallback=False)
         stream = container.add_stream(encoder.name, rate=spec.rate, options=options, hwaccel=device)
     if not isinstance(stream, av.VideoStream):
-        raise VideoInputError(f"expected a video encoder; found {encoder.name!r}")
+        raise InputError(f"expected a video encoder; found {encoder.name!r}")
     _configure(stream.codec_context, spec, encoder)
     stream.time_base = _time_base(spec, encoder)
     stream.codec_context.thread_count = threads
@@ -165,7 +165,7 @@ class StreamEncoder:
     def encode_yuv(self, planes: YuvFrame, index: int) -> list[av.Packet[Any]]:
         """As ``encode``, for planes of ``yuv_format``."""
         if self.yuv_format is None:
-            raise VideoInputError(
+            raise InputError(
                 f"expected RGB images for {self._encoder.name}, which takes"
                 f" {self._encoder.pixel_format}; found YUV planes"
             )

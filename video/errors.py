@@ -1,25 +1,40 @@
-"""Every exception this package raises on purpose.
+"""The roots of the tree of exceptions, which ``taesd_stream.errors`` goes on with.
 
-``VideoInputError`` means that something given was wrong (an argument, a file to read);
-``VideoWriteError`` that the work could not be finished (the disk is full, the encoder failed).
+``InputError`` means that something given was wrong (an argument, a file to read); ``OutputError``
+that the work could not be finished (the disk is full, the encoder failed).
 """
 
 from __future__ import annotations
 
-__all__ = ["OutputExistsError", "VideoError", "VideoInputError", "VideoWriteError"]
+__all__ = [
+    "InputError",
+    "MissingExtraError",
+    "OutputError",
+    "OutputExistsError",
+    "TaesdStreamError",
+]
 
 
-class VideoError(Exception):
+class TaesdStreamError(Exception):
     """The root of the tree."""
 
 
-class VideoInputError(VideoError, ValueError):
-    """An argument or an input file is wrong; the message says what was expected and found."""
+class InputError(TaesdStreamError, ValueError):
+    """An argument or a file is wrong; the message says what was expected, found, and to be done."""
 
 
-class OutputExistsError(VideoInputError):
+class OutputExistsError(InputError):
     """The output is there already, and overwriting it was not asked for."""
 
 
-class VideoWriteError(VideoError, OSError):
-    """Writing failed on the way: a full disk, a closed pipe, an encoder that gave up."""
+class OutputError(TaesdStreamError, OSError):
+    """The output could not be written to its end: a full disk, an encoder that gave up."""
+
+
+class MissingExtraError(TaesdStreamError, ImportError):
+    """An optional library is absent; the message holds the pip command that installs it."""
+
+
+# Tracebacks name errors as users catch them: ``except taesd_stream.InputError``.
+for _name in __all__:
+    globals()[_name].__module__ = "taesd_stream"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from video.codecs import CONTAINERS
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.rates import parse_rate
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from video.reader import Frame
+    from video.video_reader import Frame
 
 __all__ = ["FrameReader", "FrameWriter", "open_reader", "open_writer"]
 
@@ -89,7 +89,7 @@ def open_writer(
     ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``.
 
     Raises:
-        VideoInputError: also for a codec, a crf or audio with pictures, which have none.
+        InputError: also for a codec, a crf or audio with pictures, which have none.
 
     Example:
         >>> import tempfile
@@ -101,7 +101,7 @@ def open_writer(
         ['00000.png']
     """
     if not isinstance(path, str | os.PathLike) or _is_video(path):
-        from video.writer import VideoWriter
+        from video.video_writer import VideoWriter
 
         return VideoWriter(
             path,
@@ -120,7 +120,7 @@ def open_writer(
     parse_rate(rate)
     for name, value in (("codec", codec), ("crf", crf), ("audio", audio)):
         if value is not None:
-            raise VideoInputError(
+            raise InputError(
                 f"pictures have no {name}; found {name} {str(value)!r} for '{os.fspath(path)}':"
                 " leave it out, or write a video"
             )
@@ -149,9 +149,9 @@ def open_reader(
     ``rate`` is for pictures; a video has its own.
 
     Raises:
-        VideoInputError: if there is nothing to read.
+        InputError: if there is nothing to read.
     """
-    from video.numbering import READABLE_SUFFIXES
+    from video.safe_files.numbering import READABLE_SUFFIXES
     from video.sequence import ImageSequenceReader
 
     source = Path(path)
@@ -159,7 +159,7 @@ def open_reader(
     is_still = source.suffix.lower() in READABLE_SUFFIXES and not _is_animation(source)
     if source.is_dir() or is_pattern or is_still:
         return ImageSequenceReader(source, rate)
-    from video.reader import VideoReader
+    from video.video_reader import VideoReader
 
     return VideoReader(source)
 

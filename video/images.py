@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from video.errors import VideoInputError
-from video.interrupts import deferred_interrupt
-from video.output import PartFile, check_output, explain_os_error
+from video.errors import InputError
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import PartFile, check_output, explain_os_error
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -40,21 +40,21 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
     are rounded to 8.
 
     Raises:
-        VideoInputError: if there is no such file, it is no picture, or it has too few channels.
+        InputError: if there is no such file, it is no picture, or it has too few channels.
     """
     if channels not in (3, 4):
-        raise VideoInputError(f"expected 3 or 4 channels to be asked for; found {channels!r}")
+        raise InputError(f"expected 3 or 4 channels to be asked for; found {channels!r}")
     source = Path(path)
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
-        raise VideoInputError(f"expected a picture at '{source}'; found {what}")
+        raise InputError(f"expected a picture at '{source}'; found {what}")
     try:
         data = source.read_bytes()
     except OSError as error:
-        raise VideoInputError(f"cannot read '{source}': {error.strerror}") from error
+        raise InputError(f"cannot read '{source}': {error.strerror}") from error
     image = decode_image(data, source, as_stored=channels == 4)
     if image.shape[2] < channels:
-        raise VideoInputError(f"expected {channels} channels in '{source}'; found {image.shape[2]}")
+        raise InputError(f"expected {channels} channels in '{source}'; found {image.shape[2]}")
     return image
 
 
@@ -64,22 +64,22 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
     ``as_stored`` keeps an alpha channel and ignores EXIF; else the result has three channels.
 
     Raises:
-        VideoInputError: if they are no picture.
+        InputError: if they are no picture.
     """
     flags = cv2.IMREAD_UNCHANGED if as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
-        raise VideoInputError(f"cannot read '{name}' as a picture: {error.err}") from error
+        raise InputError(f"cannot read '{name}' as a picture: {error.err}") from error
     if decoded is None:
-        raise VideoInputError(
+        raise InputError(
             f"cannot read '{name}' as a picture: {len(data)} bytes of no known format; is it"
             " complete?"
         )
     try:
         image = to_uint8(decoded)
     except ValueError as error:
-        raise VideoInputError(f"{error} in '{name}'") from None
+        raise InputError(f"{error} in '{name}'") from None
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
     order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
@@ -104,12 +104,12 @@ def check_writable(path: str | PathLike[str], *, overwrite: bool) -> Path:
     """Say at once whether a picture could be written to ``path``.
 
     Raises:
-        VideoInputError: if its suffix is no picture's, or its folder is missing.
+        InputError: if its suffix is no picture's, or its folder is missing.
         OutputExistsError: if the file exists and ``overwrite`` is false.
     """
     target = Path(path)
     if target.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise VideoInputError(
+        raise InputError(
             f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)};"
             f" found '{target.name}'"
         )
@@ -128,9 +128,9 @@ def write_image(
     The file appears complete or not at all. ``lossless`` makes WebP lossless; PNG always is.
 
     Raises:
-        VideoInputError: if the array or the suffix is none of these, or the folder is missing.
+        InputError: if the array or the suffix is none of these, or the folder is missing.
         OutputExistsError: if the file exists and ``overwrite`` is false.
-        VideoWriteError: if writing fails; nothing is left behind.
+        OutputError: if writing fails; nothing is left behind.
 
     Example:
         >>> import tempfile
@@ -161,13 +161,13 @@ def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArr
     is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
     if not is_image or image.shape[2] not in (3, 4) or 0 in image.shape:
         shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
-        raise VideoInputError(
+        raise InputError(
             f"expected a picture (H, W, 3 or 4) of uint8; found shape {shape} and dtype {dtype}"
         )
     is_jpeg = suffix in (".jpg", ".jpeg")
     if is_jpeg and (lossless or image.shape[2] == 4):
         what = "is never lossless" if lossless else "has no alpha channel"
-        raise VideoInputError(f"JPEG {what}; found '{target.name}': write .png instead")
+        raise InputError(f"JPEG {what}; found '{target.name}': write .png instead")
     parameters: list[int] = []
     if is_jpeg:
         parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
@@ -182,11 +182,11 @@ def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArr
     try:
         encoded, data = cv2.imencode(suffix, cv2.cvtColor(image, order), parameters)
     except cv2.error as error:
-        raise VideoInputError(
+        raise InputError(
             f"{suffix} cannot hold a picture of {image.shape[1]}x{image.shape[0]}: {error.err}"
         ) from error
     if not encoded:
-        raise VideoInputError(
+        raise InputError(
             f"{suffix} cannot hold a picture of {image.shape[1]}x{image.shape[0]} pixels"
         )
     return np.asarray(data, dtype=np.uint8)

@@ -12,9 +12,7 @@ import av
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.demux import open_input
-from video.durable import sync_file, sync_folder
-from video.errors import OutputExistsError, VideoInputError, VideoWriteError
-from video.output import PartFile, check_output, explain_os_error
+from video.errors import InputError, OutputError, OutputExistsError
 from video.packets import (
     Segment,
     check_alike,
@@ -23,7 +21,9 @@ from video.packets import (
     true_size_comment,
 )
 from video.rates import parse_rate
-from video.writer import MUXER_OPTIONS
+from video.safe_files.durability import sync_file, sync_folder
+from video.safe_files.part_file import PartFile, check_output, explain_os_error
+from video.video_writer import MUXER_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,15 +56,15 @@ def join_segments(
         audio: a file whose first audio stream goes along, cut at the end of the video.
 
     Raises:
-        VideoInputError: if there are none, they do not fit each other, or cannot be read.
+        InputError: if there are none, they do not fit each other, or cannot be read.
         OutputExistsError: if ``path`` exists, or appeared meanwhile, and ``overwrite`` is false.
-        VideoWriteError: if writing fails.
+        OutputError: if writing fails.
 
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> from video.reader import VideoReader
-        >>> from video.writer import VideoWriter
+        >>> from video.video_reader import VideoReader
+        >>> from video.video_writer import VideoWriter
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     parts = [Path(folder, f"{number}.mkv") for number in range(2)]
         ...     for part in parts:
@@ -100,15 +100,15 @@ def join_segments(
 def _check_names(segments: Sequence[Path], target: Path) -> None:
     suffix = target.suffix.lower()
     if suffix not in JOINABLE:
-        raise VideoInputError(
+        raise InputError(
             f"expected {', '.join(JOINABLE)}, which segments can be joined into; found"
             f" '{target.name}'"
         )
     if not segments:
-        raise VideoInputError(f"expected segments to join into '{target}'; found none")
+        raise InputError(f"expected segments to join into '{target}'; found none")
     for segment in segments:
         if segment.suffix.lower() != suffix:
-            raise VideoInputError(f"expected segments that are {suffix} too; found '{segment}'")
+            raise InputError(f"expected segments that are {suffix} too; found '{segment}'")
 
 
 def _publish(part: PartFile, *, overwrite: bool) -> None:
@@ -128,13 +128,13 @@ def _faults(target: Path) -> Iterator[None]:
     """Turn FFmpeg's errors and the system's into ours."""
     try:
         yield
-    except (VideoInputError, VideoWriteError):
+    except (InputError, OutputError):
         raise
     except OSError as error:
         raise explain_os_error(target, error) from error
     except (av.FFmpegError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise VideoWriteError(f"joining segments into '{target}' failed: {reason}") from error
+        raise OutputError(f"joining segments into '{target}' failed: {reason}") from error
 
 
 def _write(

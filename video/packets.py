@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from video.demux import open_input
-from video.errors import VideoInputError
+from video.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,14 +45,14 @@ def read_segment(path: Path, rate: Fraction) -> Segment:
     """Go through the packets of the video ``path``, whose frame ``i`` is shown at ``i / rate``.
 
     Raises:
-        VideoInputError: if it is no such video, is damaged or cut short, or cannot be joined to
+        InputError: if it is no such video, is damaged or cut short, or cannot be joined to
             others since it does not begin with a key frame.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np
-        >>> from video.writer import VideoWriter
+        >>> from video.video_writer import VideoWriter
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with VideoWriter(f"{folder}/a.mkv", width=32, height=16, rate=24) as writer:
         ...         for _ in range(3):
@@ -67,7 +67,7 @@ def read_segment(path: Path, rate: Fraction) -> Segment:
         numbers: list[int] = []
         for packet, number in numbered_packets(source, path, rate):
             if not numbers and not packet.is_keyframe:
-                raise VideoInputError(
+                raise InputError(
                     f"expected a key frame at the beginning of '{path}'; found another"
                 )
             numbers.append(number)
@@ -82,26 +82,24 @@ def numbered_packets(
     """The pictures' packets in the order of decoding, each with the number of its frame.
 
     Raises:
-        VideoInputError: for a packet that is damaged, or not at the time of a frame.
+        InputError: for a packet that is damaged, or not at the time of a frame.
     """
     try:
         for packet in source.demux(source.streams.video[0]):
             if not packet.size:
                 continue
             if packet.pts is None or packet.is_corrupt:
-                raise VideoInputError(f"'{path}' cannot be joined: it is damaged; make it anew")
+                raise InputError(f"'{path}' cannot be joined: it is damaged; make it anew")
             seconds = packet.pts * packet.time_base
             number = round(seconds * rate)
             if abs(seconds - number / rate) > packet.time_base / 2:
-                raise VideoInputError(
+                raise InputError(
                     f"expected {rate} frames per second in '{path}'; found one at"
                     f" {float(seconds):.6f} seconds"
                 )
             yield packet, number
     except av.FFmpegError as error:
-        raise VideoInputError(
-            f"'{path}' cannot be joined: {error.strerror}; make it anew"
-        ) from error
+        raise InputError(f"'{path}' cannot be joined: {error.strerror}; make it anew") from error
 
 
 def true_size_comment(source: InputContainer) -> str:
@@ -113,11 +111,11 @@ def check_alike(first: Segment, other: Segment) -> None:
     """See that ``other`` can follow ``first``.
 
     Raises:
-        VideoInputError: if they differ, with the first difference.
+        InputError: if they differ, with the first difference.
     """
     for name, expected in first.traits.items():
         if other.traits[name] != expected:
-            raise VideoInputError(
+            raise InputError(
                 f"expected the {name} of '{other.path}' to be {_shown(expected)}, as of"
                 f" '{first.path}'; found {_shown(other.traits[name])}: make both in the same way"
             )
@@ -131,7 +129,7 @@ def _shown(trait: object) -> str:
 
 def _traits(source: InputContainer, path: Path) -> dict[str, object]:
     if not source.streams.video:
-        raise VideoInputError(f"expected a video in '{path}'; found no pictures in it")
+        raise InputError(f"expected a video in '{path}'; found no pictures in it")
     stream = source.streams.video[0]
     context = stream.codec_context
     tags = (
@@ -154,7 +152,7 @@ def _traits(source: InputContainer, path: Path) -> dict[str, object]:
 def _check_rate(source: InputContainer, path: Path, rate: Fraction) -> None:
     found = source.streams.video[0].average_rate
     if found and abs(found / rate - 1) > _RATE_TOLERANCE:
-        raise VideoInputError(f"expected {rate} frames per second in '{path}'; found {found}")
+        raise InputError(f"expected {rate} frames per second in '{path}'; found {found}")
 
 
 def _check_count(source: InputContainer, path: Path, numbers: list[int], rate: Fraction) -> None:
@@ -166,11 +164,11 @@ def _check_count(source: InputContainer, path: Path, numbers: list[int], rate: F
         is_whole = off <= 1 / (2 * rate) + _CLOCK_SECONDS
         promised = len(numbers) if is_whole else round(seconds * rate)
     if not numbers or len(numbers) != promised:
-        raise VideoInputError(
+        raise InputError(
             f"expected {promised} frames in '{path}'; found {len(numbers)}: it is not complete;"
             " make it anew"
         )
     if sorted(numbers) != list(range(len(numbers))):
-        raise VideoInputError(
+        raise InputError(
             f"expected the frames 0 to {len(numbers) - 1} in '{path}', each once; found others"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from video.errors import VideoInputError
+from video.errors import InputError
 
 __all__ = ["MAX_RATE", "parse_rate"]
 
@@ -24,20 +24,20 @@ def parse_rate(value: str | int | float | Fraction) -> Fraction:
     23.98, 29.97, 47.952, 59.94, 119.88), which mean n * 1000 / 1001.
 
     Raises:
-        VideoInputError: for what is no number, not finite, not above 0, or above 1000.
+        InputError: for what is no number, not finite, not above 0, or above 1000.
 
     Example:
         >>> parse_rate("23.976"), parse_rate(12.5), parse_rate("25")
         (Fraction(24000, 1001), Fraction(25, 2), Fraction(25, 1))
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float | Fraction):
-        raise VideoInputError(f"{_EXPECTED}; found {value!r}")
+        raise InputError(f"{_EXPECTED}; found {value!r}")
     try:
         rate = _snap(value)
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise VideoInputError(f"{_EXPECTED}; found {value!r}") from None
+        raise InputError(f"{_EXPECTED}; found {value!r}") from None
     if not 0 < rate <= MAX_RATE:
-        raise VideoInputError(f"{_EXPECTED}; found {value!r}")
+        raise InputError(f"{_EXPECTED}; found {value!r}")
     return rate
 
 

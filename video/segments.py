@@ -10,14 +10,14 @@ import av
 
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
-from video.durable import sync_file, sync_folder
-from video.errors import VideoInputError, VideoWriteError
-from video.interrupts import deferred_interrupt
+from video.errors import InputError, OutputError
 from video.joining import JOINABLE, join_segments
-from video.output import check_output, explain_os_error
 from video.packets import Segment, check_alike, read_segment
 from video.rates import parse_rate
-from video.writer import VideoWriter
+from video.safe_files.durability import sync_file, sync_folder
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import check_output, explain_os_error
+from video.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +52,10 @@ class SegmentedWriter:
         width, height, rate, codec, crf, lossless, audio, overwrite: as for ``VideoWriter``.
 
     Raises:
-        VideoInputError: for what ``VideoWriter`` refuses, containers that cannot be joined, and
+        InputError: for what ``VideoWriter`` refuses, containers that cannot be joined, and
             segments that are missing or unlike those that would follow.
         OutputExistsError: if ``path`` exists, or appeared meanwhile, and ``overwrite`` is false.
-        VideoWriteError: if writing fails; the segments before stay.
+        OutputError: if writing fails; the segments before stay.
 
     Example:
         >>> import tempfile
@@ -131,25 +131,25 @@ class SegmentedWriter:
 
     def _check_arguments(self) -> None:
         if self._suffix not in JOINABLE:
-            raise VideoInputError(
+            raise InputError(
                 f"expected {', '.join(JOINABLE)}, which can be made of segments; found"
                 f" '{self.path.name}'"
             )
         if self._segment_frames < 1 or self._number < 0:
-            raise VideoInputError(
+            raise InputError(
                 "expected at least 1 frame in a segment, and a first segment from 0 on; found"
                 f" {self._segment_frames} and {self._number}"
             )
         check_output(self.path, overwrite=self._overwrite)
         if not self._folder.is_dir():
-            raise VideoInputError(f"expected a folder for segments; found none at {self._folder}")
+            raise InputError(f"expected a folder for segments; found none at {self._folder}")
         if self._audio is not None:
             AudioTrack(Path(self._audio), CONTAINERS[self._suffix]).close()
 
     def _last_of_earlier_run(self) -> Segment | None:
         for number in range(self._number):
             if not self._file(number).is_file():
-                raise VideoInputError(
+                raise InputError(
                     f"expected {self._number} finished segments; '{self._file(number)}' is"
                     " missing: begin anew"
                 )
@@ -159,7 +159,7 @@ class SegmentedWriter:
         if self._like is None:
             return 0
         if self._like.frames > self._segment_frames:
-            raise VideoInputError(
+            raise InputError(
                 f"expected segments of {self._segment_frames} frames; '{self._like.path}' holds"
                 f" {self._like.frames}: begin anew"
             )
@@ -182,7 +182,7 @@ class SegmentedWriter:
         wanted = {"codec": codec, "size": f"{width}x{height}"}
         for trait, value in wanted.items():
             if self._like.traits[trait] != value:
-                raise VideoInputError(
+                raise InputError(
                     f"expected segments whose {trait} is {value}; '{self._like.path}' has"
                     f" {self._like.traits[trait]}: go on as it was begun, or begin anew"
                 )
@@ -191,14 +191,14 @@ class SegmentedWriter:
         """Add one frame: uint8, (height, width, 3), RGB.
 
         Raises:
-            VideoInputError: if it does not fit, the writer is closed, or a segment of an earlier
+            InputError: if it does not fit, the writer is closed, or a segment of an earlier
                 run was its last.
-            VideoWriteError: if it cannot be written.
+            OutputError: if it cannot be written.
         """
         if self._closed:
-            raise VideoInputError(f"'{self.path}' is closed; no frame can follow")
+            raise InputError(f"'{self.path}' is closed; no frame can follow")
         if self._frames_kept != self._number * self._segment_frames:
-            raise VideoInputError(
+            raise InputError(
                 f"expected {self._segment_frames} frames in every segment but the last; another"
                 f" frame cannot follow '{self._file(self._number - 1)}', which has fewer"
             )
@@ -235,7 +235,7 @@ class SegmentedWriter:
 
     def _join(self) -> None:
         if self._frames_kept != self.frames_written:
-            raise VideoWriteError(
+            raise OutputError(
                 f"'{self.path}' cannot be finished: {self._frames_kept} of {self.frames_written}"
                 " frames are in segments, since writing one had failed"
             )
@@ -264,7 +264,7 @@ class SegmentedWriter:
             return
         if not self.frames_written:
             self._drop_segment()
-            raise VideoInputError(f"expected at least one frame for '{self.path}'; found none")
+            raise InputError(f"expected at least one frame for '{self.path}'; found none")
         if self._segment is not None and self._segment.frames_written:
             with deferred_interrupt():
                 self._finish_segment(self._segment)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from video.color import check_image
-from video.errors import OutputExistsError, VideoInputError
+from video.errors import InputError, OutputExistsError
 from video.images import read_image, write_image
-from video.interrupts import deferred_interrupt
-from video.numbering import parse_target, sequence_files
 from video.rates import parse_rate
-from video.reader import Frame
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.numbering import parse_target, sequence_files
+from video.video_reader import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +35,10 @@ class ImageSequenceWriter:
     or fails: ``notes`` says which. A still is written when the block ends well.
 
     Raises:
-        VideoInputError: for a name or size that makes no sense, for a second frame in a still, and
+        InputError: for a name or size that makes no sense, for a second frame in a still, and
             at the end if there was no frame.
         OutputExistsError: if a picture of that name exists and ``overwrite`` is false.
-        VideoWriteError: if writing fails.
+        OutputError: if writing fails.
 
     Example:
         >>> import tempfile
@@ -71,9 +71,9 @@ class ImageSequenceWriter:
         self._closed = False
         self._notes: list[str] = []
         if min(width, height) < 1:
-            raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
+            raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
         if lossless and self._target.name.lower().endswith((".jpg", ".jpeg")):
-            raise VideoInputError(f"JPEG is never lossless; found '{self.path}': write .png")
+            raise InputError(f"JPEG is never lossless; found '{self.path}': write .png")
         self._stale = len(self._target.existing())
         if self._stale and not overwrite:
             raise OutputExistsError(
@@ -88,13 +88,13 @@ class ImageSequenceWriter:
             return False
         if folder != self.path or not folder.parent.is_dir():
             missing = folder if folder != self.path else folder.parent
-            raise VideoInputError(
+            raise InputError(
                 f"cannot write '{self.path}': there is no folder '{missing}'; create it first"
             )
         try:
             folder.mkdir()
         except OSError as error:
-            raise VideoInputError(f"cannot make the folder '{folder}': {error.strerror}") from error
+            raise InputError(f"cannot make the folder '{folder}': {error.strerror}") from error
         return True
 
     @property
@@ -106,16 +106,16 @@ class ImageSequenceWriter:
         """Add one frame: uint8, (height, width, 3), RGB.
 
         Raises:
-            VideoInputError: if its shape or dtype is another, or no frame may follow.
-            VideoWriteError: if it cannot be written.
+            InputError: if its shape or dtype is another, or no frame may follow.
+            OutputError: if it cannot be written.
         """
         if self._closed:
-            raise VideoInputError(f"'{self.path}' is closed; no frame can follow")
+            raise InputError(f"'{self.path}' is closed; no frame can follow")
         width, height = self.size
         image = check_image(frame, width=width, height=height)
         if self._target.is_still:
             if self._still is not None:
-                raise VideoInputError(
+                raise InputError(
                     f"'{self.path}' is one picture, and there is a second frame: write"
                     f" '{self.path.stem}_%05d{self.path.suffix}' or a folder, or ask for one frame"
                 )
@@ -134,14 +134,14 @@ class ImageSequenceWriter:
         """Finish; a second call does nothing.
 
         Raises:
-            VideoInputError: if no frame was written.
+            InputError: if no frame was written.
         """
         if self._closed:
             return
         self._closed = True
         if self.frames_written == 0:
             self._remove_empty_folder()
-            raise VideoInputError(f"expected at least one frame for '{self.path}'; found none")
+            raise InputError(f"expected at least one frame for '{self.path}'; found none")
         if self._still is not None:
             self._write_file(self._still)
         left_over = self._stale - len(self.files)
@@ -180,13 +180,13 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
     """Pictures of a folder, a pattern or a single file, as uint8 (H, W, 3) RGB, one at a time.
 
     Raises:
-        VideoInputError: if there are none, one cannot be read, or their sizes differ.
+        InputError: if there are none, one cannot be read, or their sizes differ.
     """
     shape: tuple[int, ...] | None = None
     for file in sequence_files(source):
         image = read_image(file)
         if shape is not None and image.shape != shape:
-            raise VideoInputError(
+            raise InputError(
                 f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}"
                 " like those before it"
             )
@@ -198,7 +198,7 @@ class ImageSequenceReader:
     """Pictures as the frames of a video at ``rate``: the protocol of ``VideoReader``.
 
     Raises:
-        VideoInputError: as ``read_sequence`` does.
+        InputError: as ``read_sequence`` does.
     """
 
     def __init__(

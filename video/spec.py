@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from video.codecs import CODECS, CONTAINERS, Codec, Encoder, Quality, choose_codec
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.rates import parse_rate
 from video.x264 import x264_options
 
@@ -64,7 +64,7 @@ class VideoSpec:
     ``lossless``: every RGB byte comes back as it went in.
 
     Raises:
-        VideoInputError: where the values make no sense, or not together.
+        InputError: where the values make no sense, or not together.
 
     Example:
         >>> spec = VideoSpec(33, 17, parse_rate(24), CODECS["h264"], crf=20)
@@ -82,16 +82,16 @@ class VideoSpec:
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
             if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
-                raise VideoInputError(
+                raise InputError(
                     f"expected a {name} from 1 to {MAX_SIDE} pixels for video; found {side!r}"
                 )
         if self.codec.name == "gif" and self.rate > 100:
-            raise VideoInputError(
+            raise InputError(
                 f"a GIF holds at most 100 frames per second; found {self.rate}: lower the rate"
             )
         if self.lossless and self.codec.lossless is None:
             able = ", ".join(row.name for row in CODECS.values() if row.lossless is not None)
-            raise VideoInputError(
+            raise InputError(
                 f"codec {self.codec.name!r} cannot be lossless in RGB; those that can: {able}"
             )
         self._check_crf()
@@ -102,10 +102,10 @@ class VideoSpec:
         quality = self.codec.quality
         if self.lossless or quality is None:
             what = "a lossless video" if self.lossless else f"codec {self.codec.name!r}"
-            raise VideoInputError(f"{what} has no quality to set; found crf {self.crf!r}: leave it")
+            raise InputError(f"{what} has no quality to set; found crf {self.crf!r}: leave it")
         is_number = isinstance(self.crf, int) and not isinstance(self.crf, bool)
         if not is_number or not 0 <= self.crf <= quality.maximum:
-            raise VideoInputError(
+            raise InputError(
                 f"expected a crf from 0 (best) to {quality.maximum} for {self.codec.name};"
                 f" found {self.crf!r}"
             )

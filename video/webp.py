@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.images import decode_image
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def open_webp(path: Path) -> WebpAnimation | None:
     """Read an animation's outline, without decoding; None for a still.
 
     Raises:
-        VideoInputError: if the file is cut short or inconsistent.
+        InputError: if the file is cut short or inconsistent.
     """
     canvas: tuple[int, int] | None = None
     durations: list[int] = []
@@ -96,7 +96,7 @@ def open_webp(path: Path) -> WebpAnimation | None:
     if canvas is None:
         raise _broken(path)
     if canvas[0] * canvas[1] > _MAX_CHUNK:
-        raise VideoInputError(f"'{path}' claims a canvas of {canvas[0]}x{canvas[1]} pixels")
+        raise InputError(f"'{path}' claims a canvas of {canvas[0]}x{canvas[1]} pixels")
     return WebpAnimation(path, *canvas, tuple(durations))
 
 
@@ -107,7 +107,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         size = int.from_bytes(head[4:], "little")
         content = file.tell()
         if size > _MAX_CHUNK:
-            raise VideoInputError(f"'{file.name}' holds a chunk of {size} bytes; is it damaged?")
+            raise InputError(f"'{file.name}' holds a chunk of {size} bytes; is it damaged?")
         yield head[:4], size
         file.seek(content + size + size % 2)
 
@@ -150,5 +150,5 @@ def _over_black(canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((canvas[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
-def _broken(path: Path) -> VideoInputError:
-    return VideoInputError(f"'{path}' is no complete animated WebP; is it damaged?")
+def _broken(path: Path) -> InputError:
+    return InputError(f"'{path}' is no complete animated WebP; is it damaged?")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.spec import BT709, ColorTags
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class YuvFrame:
     planes: tuple[NDArray[np.uint8], ...]
 
     def check(self, wanted: YuvFormat) -> None:
-        """Raise VideoInputError unless these are the planes that ``wanted`` describes."""
+        """Raise InputError unless these are the planes that ``wanted`` describes."""
         found = tuple(plane.shape for plane in self.planes)
         dtypes = {str(plane.dtype) for plane in self.planes}
         if found != wanted.shapes or dtypes != {"uint8"}:
-            raise VideoInputError(
+            raise InputError(
                 f"expected {wanted.pixel_format} planes of shapes {wanted.shapes} and dtype uint8;"
                 f" found shapes {found} and dtype {', '.join(sorted(dtypes)) or 'none'}"
             )

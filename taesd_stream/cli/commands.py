@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from taesd_stream.describe import describe_file, model_rows
-from taesd_stream.encoded import Encoded
-from taesd_stream.encoding import encode_file
+from taesd_stream.cli.describe import describe_file, model_rows
 from taesd_stream.errors import OutputError
-from taesd_stream.planning import plan_for
-from taesd_stream.rendered import Rendered
-from taesd_stream.rendering import render
+from taesd_stream.jobs.decoding import render
+from taesd_stream.jobs.encoded import Encoded
+from taesd_stream.jobs.encoding import encode_file
+from taesd_stream.jobs.planning import plan_for
+from taesd_stream.jobs.rendered import Rendered
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 

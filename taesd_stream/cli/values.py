@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Literal
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.rates import parse_rate
 
 __all__ = ["crop", "fps", "frames", "overlap", "tile"]
@@ -82,6 +82,6 @@ def fps(text: str) -> str:
     """
     try:
         parse_rate(text)
-    except VideoInputError as error:
+    except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text

@@ -11,24 +11,24 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.clips import (
+from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.options import TileKeywords, TileOptions
+from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.running.picture_run import PictureRun
+from taesd_stream.engine.running.planes import PixelPlane, ReadPixels, WindowPlane
+from taesd_stream.engine.settings import Settings
+from taesd_stream.engine.shapes import as_pictures, as_sizes, checked_length
+from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
+from taesd_stream.engine.streams.encode_stream import EncodeStream
+from taesd_stream.engine.streams.frame_windows import Window, check_enough, windows_of
+from taesd_stream.engine.tensors import (
     as_batch,
     decode_clip,
     encode_clip,
     run_pictures,
     tensor_course,
 )
-from taesd_stream.engine.coder import Coder, OnTile
-from taesd_stream.engine.decode_stream import DecodeStream, Frame
-from taesd_stream.engine.encode_stream import EncodeStream
-from taesd_stream.engine.inputs import as_pictures, as_sizes, checked_length
-from taesd_stream.engine.options import TileKeywords, TileOptions
-from taesd_stream.engine.orders import Course
-from taesd_stream.engine.picture import PictureRun
-from taesd_stream.engine.pixels import to_array
-from taesd_stream.engine.planes import PixelPlane, ReadPixels, WindowPlane
-from taesd_stream.engine.settings import Settings
-from taesd_stream.engine.windows import Window, check_enough, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.spec import ModelSpec

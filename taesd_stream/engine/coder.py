@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.backends import Backend, EagerBackend
-from taesd_stream.engine.blended import blended_tiles
-from taesd_stream.engine.executor import Executor
-from taesd_stream.engine.homes import HomeName
-from taesd_stream.engine.memory import default_budget, parse_bytes
+from taesd_stream.engine.budget import default_budget, parse_bytes
 from taesd_stream.engine.options import TileOptions
-from taesd_stream.engine.orders import Budget, Course
-from taesd_stream.engine.planes import Plane, as_plane
-from taesd_stream.engine.planner import BudgetError, Planner
+from taesd_stream.engine.planning.planner import BudgetError, Planner
+from taesd_stream.engine.planning.strategies import Budget, Course
+from taesd_stream.engine.running.blended import blended_tiles
+from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.running.planes import Plane, as_plane
+from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
-from taesd_stream.engine.states import TileStates
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
 from tiling import WHOLE, Block, Region, Size, TilePlan

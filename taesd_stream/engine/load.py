@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.autoencoder import AutoEncoder
-from taesd_stream.engine.backends.choice import is_compilable, openvino_backend
+from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError, ModelNotFoundError

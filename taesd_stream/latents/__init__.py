@@ -3,9 +3,9 @@
 from taesd_stream.latents.checks import check_finite
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout
 from taesd_stream.latents.opening import Latents, open_latents
-from taesd_stream.latents.save import Saved, save_latents
 from taesd_stream.latents.source import LatentSource
-from taesd_stream.latents.writer import LatentWriter
+from taesd_stream.latents.writing.latent_writer import LatentWriter
+from taesd_stream.latents.writing.save import Saved, save_latents
 
 __all__ = [
     "KNOWN_CHANNELS",

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_channels
-from taesd_stream.latents.files import open_path
-from taesd_stream.latents.iterators import IteratorSource
-from taesd_stream.latents.memory import open_content
-from taesd_stream.latents.reading import Reading
+from taesd_stream.latents.formats.containers import Reading
+from taesd_stream.latents.formats.file_detection import open_path
+from taesd_stream.latents.formats.in_memory import open_content
+from taesd_stream.latents.iterator_source import IteratorSource
 from taesd_stream.latents.source import LatentSource
 
 __all__ = ["Latents", "open_latents"]

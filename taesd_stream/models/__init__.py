@@ -1,14 +1,19 @@
 """Networks, and where their weights come from."""
 
-from taesd_stream.models.checkpoint import Checkpoint, read_checkpoint
-from taesd_stream.models.detect import build, detect, empty_network, fitting_variants
-from taesd_stream.models.hub import fetch_from_hub, is_hub_name
 from taesd_stream.models.network import Network
-from taesd_stream.models.official import cached, fetch, official_names
-from taesd_stream.models.packaged import packaged_weights
 from taesd_stream.models.spec import ModelSpec, spec_of
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named, variants_for
+from taesd_stream.models.weights.checkpoint import Checkpoint, read_checkpoint
+from taesd_stream.models.weights.hub import fetch_from_hub, is_hub_name
+from taesd_stream.models.weights.official import cached, fetch, official_names
+from taesd_stream.models.weights.packaged import packaged_weights
+from taesd_stream.models.weights.variant_detection import (
+    build,
+    detect,
+    empty_network,
+    fitting_variants,
+)
 
 __all__ = [
     "VARIANTS",

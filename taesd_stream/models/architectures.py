@@ -10,16 +10,16 @@ from itertools import pairwise
 
 import torch
 
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import (
+from taesd_stream.models.layers.basic import (
     Layer,
     ReLU,
     SmoothUpsample,
     SoftClamp,
     Upsample,
 )
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.linear_maps import LinearMap
 from taesd_stream.models.network import Network
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from taesd_stream.models.canvas import Canvas, canvases
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.enlarging import fuse_enlarging
-from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Layer
-from taesd_stream.models.passes import Pass
-from taesd_stream.models.temporal import TimeGrow
+from taesd_stream.models.layers.basic import Layer
+from taesd_stream.models.layers.canvas import Canvas, canvases
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.enlarging import fuse_enlarging
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.temporal import TimeGrow
 from tiling import WHOLE, Footprint, Interval, Size, View, halo, reads, scale
 
 __all__ = ["Network"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from taesd_stream.models.chain import Chain
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
+from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.network import Network
-from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
-from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
 
 __all__ = ["taehv_decoder", "taehv_encoder", "taehv_super_decoder", "taesdv_decoder"]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.homes import Home, HomeName, home_on
+from taesd_stream.engine.running.state_storage import Home, HomeName, home_on
 
 CPU = torch.device("cpu")
 LAYERS = [nn.Identity() for _ in range(3)]

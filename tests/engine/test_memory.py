@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from taesd_stream.engine import memory
-from taesd_stream.engine.memory import (
+from taesd_stream.engine import budget as memory
+from taesd_stream.engine.budget import (
     default_budget,
     free_bytes,
     is_out_of_memory,
@@ -121,7 +121,7 @@ PROVOKE = """
 import logging, resource, sys
 import numpy as np, torch
 import taesd_stream as ts
-from taesd_stream.engine.memory import is_out_of_memory
+from taesd_stream.engine.budget import is_out_of_memory
 from taesd_stream.models import variant_named
 
 torch.set_num_threads(1)

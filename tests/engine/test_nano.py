@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.choosing import default_model
+from taesd_stream.jobs.model_for_latents import default_model
 from taesd_stream.models import packaged_weights, variant_named
 from taesd_stream.samples import sample_path
 

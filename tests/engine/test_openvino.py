@@ -18,9 +18,9 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
-from taesd_stream.engine.backends import choice
-from taesd_stream.engine.backends.with_openvino import OpenVinoBackend, _Kernel
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.backends import openvino as choice
+from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.models.architectures import taesd_decoder
 from tiling import Size

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.decode_stream import Frame
-from taesd_stream.engine.executor import Executor
-from taesd_stream.engine.homes import ScratchFolder
-from taesd_stream.engine.orders import Course, Order, orders
+from taesd_stream.engine.planning.strategies import Course, Order, orders
+from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.running.state_storage import ScratchFolder
+from taesd_stream.engine.streams.decode_stream import Frame
 from tiling import Region, TilePlan
 
 Models = Callable[..., ts.AutoEncoder]

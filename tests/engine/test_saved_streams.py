@@ -17,7 +17,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine.coder import Coder
-from taesd_stream.engine.decode_stream import Frame
+from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.models import variant_named
 
 Models = Callable[..., ts.AutoEncoder]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from taesd_stream.engine import spool as module
-from taesd_stream.engine.spool import Spool
+from taesd_stream.engine.streams import waiting_latents as module
+from taesd_stream.engine.streams.waiting_latents import Spool
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.homes import Memories, home_on
-from taesd_stream.engine.states import TileStates
-from taesd_stream.models.chain import Chain
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, Upsample
+from taesd_stream.engine.running.state_storage import Memories, home_on
+from taesd_stream.engine.running.tile_states import TileStates
+from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.temporal import MemBlock, TimePool
 from taesd_stream.models.network import Network
-from taesd_stream.models.temporal import MemBlock, TimePool
 from tiling import Grid, Interval, Region, Size
 
 properties = settings(max_examples=25, deadline=None, derandomize=True)

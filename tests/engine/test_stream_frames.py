@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.decode_stream import Frame
+from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.latents.source import StoredSource
 
 Models = Callable[..., ts.AutoEncoder]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.decode_stream import Frame
+from taesd_stream.engine.streams.decode_stream import Frame
 
 Models = Callable[..., ts.AutoEncoder]
 VIDEO_MODELS = ["taesdv", "taehv", "taecvx", "taeh3", "taem1"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from taesd_stream.engine.transfer import Transfer
+from taesd_stream.jobs.delivery.transfer import Transfer
 
 
 def test_what_is_on_the_host_is_not_copied() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.models.network import Network
 from tests.engine.video_networks import (
     CLOSE,

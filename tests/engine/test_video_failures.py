@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.homes import HomeName
+from taesd_stream.engine.running.state_storage import HomeName
 from tests.convolution import convolution, replace_convolution
 from tests.engine.video_networks import (
     CLOSE,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from taesd_stream.engine.windows import (
+from taesd_stream.engine.streams.frame_windows import (
     Window,
     check_enough,
     chosen_frames,
@@ -21,7 +21,7 @@ from taesd_stream.engine.windows import (
     windows_of,
 )
 from taesd_stream.errors import InputError
-from taesd_stream.latents.memory import TensorStore
+from taesd_stream.latents.formats.in_memory import TensorStore
 from taesd_stream.latents.source import StoredSource
 from taesd_stream.models import ModelSpec, Network, empty_network, spec_of, variant_named
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from taesd_stream.engine.yuv import YuvLayout, to_yuv420
+from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
 from video import ColorTags, luma_weights, read_image
 from video.color import _plane, pad_to, rgb_to_frame
 

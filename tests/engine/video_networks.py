@@ -12,16 +12,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.executor import Executor
-from taesd_stream.engine.homes import HomeName
+from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
-from taesd_stream.engine.states import TileStates
-from taesd_stream.models.chain import Chain
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, Upsample
+from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
+from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.network import Network
-from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
-from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
 from tiling import Size
 
 Direction = Literal["decoder", "encoder"]

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents import KNOWN_CHANNELS, infer_layout, open_latents
-from taesd_stream.latents.by_content import layout_by_content
+from taesd_stream.latents.axes_by_content import layout_by_content
 from taesd_stream.latents.checks import FLOATING_DTYPES
-from taesd_stream.latents.memory import TensorStore
-from taesd_stream.latents.reading import Reading, stored
+from taesd_stream.latents.formats.containers import Reading, stored
+from taesd_stream.latents.formats.in_memory import TensorStore
 
 _LAYOUTS = ("N C T H W", "N T C H W")
 

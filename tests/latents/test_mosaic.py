@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents import files, open_latents, save_latents
-from taesd_stream.latents.numpy_files import open_npy
+from taesd_stream.latents import open_latents, save_latents
+from taesd_stream.latents.formats import detection as files
+from taesd_stream.latents.formats.numpy_files import open_npy
 
 _HEIGHTS = [5, 5, 3]
 _WIDTHS = [4, 4, 4, 2]

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch.serialization import skip_data
 
-from taesd_stream.latents import open_latents, torch_files
+from taesd_stream.latents import open_latents
+from taesd_stream.latents.formats import torch_files
 
 _FRAME = (4, 512, 512)
 _FRAME_BYTES = 2 * 4 * 512 * 512

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents import open_latents, torch_files
+from taesd_stream.latents import open_latents
+from taesd_stream.latents.formats import torch_files
 
 _VIDEO = torch.linspace(-3, 3, 6 * 4 * 2 * 3).reshape(6, 4, 2, 3)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from taesd_stream.errors import LatentsError, NonFiniteError
 from taesd_stream.latents import check_finite, open_latents, save_latents
-from taesd_stream.latents.raw_file import RawStore, row_major
+from taesd_stream.latents.formats.mapped_array import RawStore, row_major
 from taesd_stream.latents.source import StoredSource
 from tests.latents.saving import FRAMES, NUMPY_FORMATS, TORCH_FORMATS, save_legacy
 

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Upsample
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.network import Network
 from tiling import WHOLE, Size, View
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.checkpoint import Checkpoint, read_checkpoint
+from taesd_stream.models.weights.checkpoint import Checkpoint, read_checkpoint
 
 StateDict = dict[str, torch.Tensor]
 

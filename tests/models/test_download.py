@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from taesd_stream.errors import DownloadError
-from taesd_stream.models.download import UnreachableError, download
+from taesd_stream.models.weights.download import UnreachableError, download
 
 CONTENT = hashlib.shake_256(b"weights").digest(300_000)
 HALF = len(CONTENT) // 2

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.enlarging import EnlargingConv, fuse_enlarging
-from taesd_stream.models.layers import ReLU, Upsample
-from taesd_stream.models.memory import Memory
+from taesd_stream.models.layers.basic import ReLU, Upsample
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.enlarging import EnlargingConv, fuse_enlarging
+from taesd_stream.models.layers.step_memory import Memory
 from tiling import Interval
 
 properties = settings(max_examples=80, deadline=None, derandomize=True)

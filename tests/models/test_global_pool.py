@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.global_pool import GlobalPool, Moments
+from taesd_stream.models.layers.global_pool import GlobalPool, Moments
 from tiling import Grid, Interval, Size
 
 properties = settings(max_examples=30, deadline=None, derandomize=True)

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import save
 
 from taesd_stream.errors import DownloadError, MissingExtraError, ModelNotFoundError
-from taesd_stream.models.checkpoint import read_checkpoint
-from taesd_stream.models.hub import fetch_from_hub, is_hub_name
+from taesd_stream.models.weights.checkpoint import read_checkpoint
+from taesd_stream.models.weights.hub import fetch_from_hub, is_hub_name
 
 pytest.importorskip("huggingface_hub")
 

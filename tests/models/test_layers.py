@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import (
+from taesd_stream.models.layers.basic import (
     Layer,
     ReLU,
     SmoothUpsample,
     SoftClamp,
     Upsample,
 )
-from taesd_stream.models.memory import Memory
-from taesd_stream.models.shuffles import PixelShuffle, PixelUnshuffle
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
+from taesd_stream.models.layers.step_memory import Memory
 from tests.convolution import counted_work
 from tiling import Interval
 

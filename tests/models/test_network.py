@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.models.architectures import (
     taesana_decoder,
     taesana_encoder,
     taesd_decoder,
     taesd_encoder,
 )
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.global_pool import GlobalPool
-from taesd_stream.models.memory import Memory
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.temporal import MemBlock
 from taesd_stream.models.network import Network
-from taesd_stream.models.temporal import MemBlock
 from taesd_stream.models.video_architectures import (
     taehv_decoder,
     taehv_encoder,

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from taesd_stream.errors import DownloadError, ModelNotFoundError
-from taesd_stream.models.checkpoint import read_checkpoint
-from taesd_stream.models.official import (
+from taesd_stream.models.variants import variant_named
+from taesd_stream.models.weights.checkpoint import read_checkpoint
+from taesd_stream.models.weights.official import (
     cache_folder,
     cached,
     fetch,
@@ -25,7 +26,6 @@ from taesd_stream.models.official import (
     official_files,
     official_names,
 )
-from taesd_stream.models.variants import variant_named
 
 NAMES = (
     *("taesd", "taesdxl", "taesd3", "taef1", "taef2", "taesana", "taesdv", "taehv"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, Upsample
+from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
+from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.network import Network
 from taesd_stream.models.video_architectures import (
     taehv_decoder,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import CheckpointError, InputError
 from taesd_stream.models import Checkpoint, Network, Variant, build, detect, variant_named

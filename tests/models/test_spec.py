@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models import Network, Variant, empty_network, spec_of, variant_named
 from tiling import Size

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.statedict import Halves, split_state_dict
+from taesd_stream.models.weights.state_dict import Halves, split_state_dict
 
 StateDict = dict[str, torch.Tensor]
 

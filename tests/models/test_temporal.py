@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.chain import Chain
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.layers import Layer, ReLU, Span, Upsample
-from taesd_stream.models.memory import Memory
-from taesd_stream.models.shuffles import PixelShuffle
-from taesd_stream.models.temporal import MemBlock, TimeGrow, TimePool
+from taesd_stream.models.layers.basic import Layer, ReLU, Span, Upsample
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.shuffles import PixelShuffle
+from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from tests.convolution import counted_work
 from tiling import Interval
 

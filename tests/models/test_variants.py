@@ -11,8 +11,8 @@ import torch.nn.functional as F
 
 from taesd_stream.errors import ModelNotFoundError
 from taesd_stream.models import VARIANTS, Variant, official_names, variant_named, variants_for
+from taesd_stream.models.layers.step_memory import Memory
 from taesd_stream.models.linear_maps import FLUX1, SD1, SD3, LinearMap
-from taesd_stream.models.memory import Memory
 from tiling import Interval
 
 OFFICIAL = json.loads(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.executor import Executor
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.models.architectures import taesd_decoder
 from taesd_stream.models.network import Network
 from tests.convolution import counted_work

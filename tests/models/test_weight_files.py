@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weight_files import MAX_CHECKPOINT_BYTES, read_weight_file
+from taesd_stream.models.weights.weight_files import MAX_CHECKPOINT_BYTES, read_weight_file
 
 STATE = {"1.weight": torch.rand(64, 4, 3, 3), "19.weight": torch.rand(3, 64, 3, 3)}
 

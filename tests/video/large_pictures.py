@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from video.large.reading import WindowReader, open_windows
-from video.large.rows import open_rows
+from video.large.row_writer import open_rows
 
 tifffile = pytest.importorskip("tifffile")
 zarr = pytest.importorskip("zarr")

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from video import VideoInputError, VideoReader, VideoWriter
+from video import InputError, VideoReader, VideoWriter
 
 RATE = 48_000
 
@@ -123,7 +123,7 @@ def test_sound_of_a_video_stays_in_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["v.gif", "v.webp"])
 def test_what_holds_no_sound_refuses_it(tmp_path: Path, name: str) -> None:
     sound = make_sound(tmp_path / "s.wav", "pcm_s16le", 0.1)
-    with pytest.raises(VideoInputError, match=r"holds no sound.*write \.mp4"):
+    with pytest.raises(InputError, match=r"holds no sound.*write \.mp4"):
         VideoWriter(tmp_path / name, width=32, height=32, rate=24, audio=sound)
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.wav"]
 
@@ -132,8 +132,8 @@ def test_a_file_without_sound_is_refused_before_anything_is_made(tmp_path: Path)
     silent = tmp_path / "silent.mp4"
     with VideoWriter(silent, width=32, height=32, rate=24) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(VideoInputError, match="expected a file with sound; found none in"):
+    with pytest.raises(InputError, match="expected a file with sound; found none in"):
         VideoWriter(tmp_path / "v.mp4", width=32, height=32, rate=24, audio=silent)
-    with pytest.raises(VideoInputError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         VideoWriter(tmp_path / "v.mp4", width=32, height=32, rate=24, audio=tmp_path / "no.wav")
     assert [entry.name for entry in tmp_path.iterdir()] == ["silent.mp4"]

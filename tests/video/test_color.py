@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video import VideoInputError, VideoReader, VideoWriter, read_image
+from video import InputError, VideoReader, VideoWriter, read_image
 from video.color import check_image, frame_to_rgb, pad_to, rgb_to_frame
 
 KR, KG, KB = 0.2126, 0.7152, 0.0722
@@ -108,7 +108,7 @@ def test_untagged_video_is_bt601_when_small_and_bt709_when_large() -> None:
     ],
 )
 def test_frames_that_do_not_fit_are_refused_with_both_shapes(bad: object) -> None:
-    with pytest.raises(VideoInputError, match=r"\(4, 4, 3\).*uint8.*found"):
+    with pytest.raises(InputError, match=r"\(4, 4, 3\).*uint8.*found"):
         check_image(bad, width=4, height=4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from video import (
     ImageSequenceReader,
     ImageSequenceWriter,
-    VideoInputError,
+    InputError,
     VideoReader,
     VideoWriter,
     open_reader,
@@ -71,7 +71,7 @@ def test_a_still_webp_is_a_picture(tmp_path: Path) -> None:
 def test_pictures_take_no_settings_of_videos(
     tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         open_writer(tmp_path / "a.png", width=4, height=4, **options)  # type: ignore[arg-type]
 
 
@@ -84,5 +84,5 @@ def test_a_stream_is_a_video() -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.png", "%d.png", "folder", "a.webp"])
 def test_nothing_to_read_is_said(tmp_path: Path, name: str) -> None:
-    with pytest.raises(VideoInputError, match="found n"):
+    with pytest.raises(InputError, match="found n"):
         open_reader(tmp_path / name)

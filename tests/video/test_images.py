@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video import OutputExistsError, VideoInputError, VideoWriteError, read_image, write_image
+from video import InputError, OutputError, OutputExistsError, read_image, write_image
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +45,23 @@ def test_sixteen_bits_grey_and_alpha_are_read_sensibly(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 77, np.uint8))
     assert read_image(tmp_path / "grey.png").shape == (4, 5, 3)
     assert (read_image(tmp_path / "grey.png") == 77).all()
-    with pytest.raises(VideoInputError, match=r"expected 4 channels.*found 3"):
+    with pytest.raises(InputError, match=r"expected 4 channels.*found 3"):
         read_image(tmp_path / "grey.png", channels=4)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(VideoInputError, match=r"cannot read '.*a\.png' as a picture"):
+    with pytest.raises(InputError, match=r"cannot read '.*a\.png' as a picture"):
         read_image(tmp_path / "a.png")
 
 
 def test_missing_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match="found no such file"):
+    with pytest.raises(InputError, match="found no such file"):
         read_image(tmp_path / "a.png")
-    with pytest.raises(VideoInputError, match="found a folder"):
+    with pytest.raises(InputError, match="found a folder"):
         read_image(tmp_path)
-    with pytest.raises(VideoInputError, match="3 or 4 channels"):
+    with pytest.raises(InputError, match="3 or 4 channels"):
         read_image(tmp_path, channels=2)
 
 
@@ -81,7 +81,7 @@ def test_missing_pictures_are_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_refused(
     tmp_path: Path, name: str, shape: tuple[int, ...], options: dict[str, bool], message: str
 ) -> None:
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         write_image(tmp_path / name, np.zeros(shape, np.uint8), **options)
     assert list(tmp_path.iterdir()) == []
 
@@ -102,6 +102,6 @@ def test_a_full_disk_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(VideoWriteError, match=r"a\.png': no room"):
+    with pytest.raises(OutputError, match=r"a\.png': no room"):
         write_image(tmp_path / "a.png", picture)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video import OutputExistsError, VideoInputError, VideoReader, VideoWriter, join_segments
+from video import InputError, OutputExistsError, VideoReader, VideoWriter, join_segments
 from video.packets import read_segment
 
 
@@ -85,7 +85,7 @@ def test_segments_that_do_not_fit_each_other(
     name: str, first: dict[str, object], other: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     parts = [video(tmp_path / f"0.{name}", **first), video(tmp_path / f"1.{name}", **other)]
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         join_segments(parts, tmp_path / f"a.{name}", rate=24)
     assert names(tmp_path) == [f"0.{name}", f"1.{name}"]
 
@@ -106,7 +106,7 @@ def test_another_set_up_of_the_decoder_is_refused(tmp_path: Path) -> None:
         return tmp_path / name
 
     parts = [made("0.mp4", "2"), made("1.mp4", "5")]
-    with pytest.raises(VideoInputError, match=r"set-up of '.*1\.mp4' to be \d+ bytes \(checksum"):
+    with pytest.raises(InputError, match=r"set-up of '.*1\.mp4' to be \d+ bytes \(checksum"):
         join_segments(parts, tmp_path / "a.mp4", rate=24)
 
 
@@ -118,7 +118,7 @@ def test_a_segment_that_was_cut_short_is_refused(
     path = video(tmp_path / name, codec=codec, count=12)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(VideoInputError, match=rf"'{path}'"):
+    with pytest.raises(InputError, match=rf"'{path}'"):
         join_segments([path], tmp_path / f"a{path.suffix}", rate=24)
     assert names(tmp_path) == [name]
 
@@ -126,7 +126,7 @@ def test_a_segment_that_was_cut_short_is_refused(
 def test_a_picture_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     path = video(tmp_path / "0.mp4")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(VideoInputError, match=r"'.*0\.mp4' cannot be joined: it is damaged"):
+    with pytest.raises(InputError, match=r"'.*0\.mp4' cannot be joined: it is damaged"):
         join_segments([path], tmp_path / "a.mp4", rate=24)
 
 
@@ -160,22 +160,22 @@ def test_frames_that_are_not_those_of_a_segment(
     name: str, times: list[int], skip: int, message: str, tmp_path: Path
 ) -> None:
     path = retimed(tmp_path / name, times, skip=skip)
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         join_segments([path], tmp_path / f"a{path.suffix}", rate=24)
     assert names(tmp_path) == [name]
 
 
 def test_what_is_refused_before_a_file_is_made(tmp_path: Path) -> None:
     first = video(tmp_path / "0.mp4")
-    with pytest.raises(VideoInputError, match=r"expected segments to join into '.*'; found none"):
+    with pytest.raises(InputError, match=r"expected segments to join into '.*'; found none"):
         join_segments([], tmp_path / "a.mp4", rate=24)
-    with pytest.raises(VideoInputError, match=r"joined into; found 'a\.gif'"):
+    with pytest.raises(InputError, match=r"joined into; found 'a\.gif'"):
         join_segments([first], tmp_path / "a.gif", rate=24)
-    with pytest.raises(VideoInputError, match=r"segments that are \.mkv too; found '.*0\.mp4'"):
+    with pytest.raises(InputError, match=r"segments that are \.mkv too; found '.*0\.mp4'"):
         join_segments([first], tmp_path / "a.mkv", rate=24)
-    with pytest.raises(VideoInputError, match=r"1\.mp4'; found no such file"):
+    with pytest.raises(InputError, match=r"1\.mp4'; found no such file"):
         join_segments([first, tmp_path / "1.mp4"], tmp_path / "a.mp4", rate=24)
-    with pytest.raises(VideoInputError, match="expected a file with sound; found none in"):
+    with pytest.raises(InputError, match="expected a file with sound; found none in"):
         join_segments([first], tmp_path / "a.mp4", rate=24, audio=first)
     with pytest.raises(OutputExistsError):
         join_segments([first], first, rate=24)

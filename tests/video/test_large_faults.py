@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.video.test_large_pyramid import noise
-from video import OutputExistsError, VideoInputError, VideoWriteError
+from video import InputError, OutputError, OutputExistsError
 from video.large import RowWriter, open_rows
 from video.large.png import PngSink
 
@@ -65,7 +65,7 @@ def test_an_exception_in_the_block_leaves_nothing(
         write_and_fail(writer, noise(800, 600), error)
     assert tree(tmp_path) == {}
     assert writer.part_path is None
-    with pytest.raises(VideoInputError, match="is closed; no row can follow"):
+    with pytest.raises(InputError, match="is closed; no row can follow"):
         writer.write(noise(1, 600))
 
 
@@ -104,7 +104,7 @@ def test_an_interrupt_while_it_opens_leaves_nothing(
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_rows_leave_nothing(tmp_path: Path, name: str) -> None:
     writer = open_rows(tmp_path / name, width=60, height=90)
-    with pytest.raises(VideoInputError, match=r"expected 90 rows for .*; found 89"):
+    with pytest.raises(InputError, match=r"expected 90 rows for .*; found 89"):
         write_all(writer, noise(89, 60))
     assert tree(tmp_path) == {}
 
@@ -112,7 +112,7 @@ def test_missing_rows_leave_nothing(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_too_many_rows_leave_nothing(tmp_path: Path, name: str) -> None:
     writer = open_rows(tmp_path / name, width=60, height=90)
-    with pytest.raises(VideoInputError, match=r"expected 90 rows for .*; found 91"):
+    with pytest.raises(InputError, match=r"expected 90 rows for .*; found 91"):
         write_all(writer, noise(91, 60))
     assert tree(tmp_path) == {}
 
@@ -134,7 +134,7 @@ def test_wrong_rows_are_refused_and_right_ones_may_follow(
     image = noise(4, 6)
     with open_rows(tmp_path / "a.npy", width=6, height=4) as writer:
         writer.write(image[:1])
-        with pytest.raises(VideoInputError, match=message):
+        with pytest.raises(InputError, match=message):
             writer.write(rows)  # type: ignore[arg-type]
         assert writer.rows_written == 1
         writer.write(image[1:])
@@ -209,7 +209,7 @@ def test_a_swap_that_fails_puts_the_old_one_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(VideoWriteError, match=r"Permission denied; the picture is '.*a\.part\."):
+    with pytest.raises(OutputError, match=r"Permission denied; the picture is '.*a\.part\."):
         writer.close()
     after = tree(tmp_path)
     assert {path: after[path] for path in before} == before
@@ -226,7 +226,7 @@ def test_an_old_folder_that_cannot_go_is_named(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(shutil, "rmtree", failing)
-    with pytest.raises(VideoWriteError, match=r"is complete, but .*a\.old\.zarr"):
+    with pytest.raises(OutputError, match=r"is complete, but .*a\.old\.zarr"):
         writer.close()
     assert zarr.open_group(tmp_path / "a.zarr", mode="r")["0"].shape == (3, 40, 70)
     assert writer.part_path is None
@@ -259,10 +259,10 @@ def test_an_error_that_was_swallowed_is_told_again(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(writer._sink, "add", failing)  # type: ignore[attr-defined]
-    with pytest.raises(VideoWriteError, match=r"no room \(No space left on device\)"):
+    with pytest.raises(OutputError, match=r"no room \(No space left on device\)"):
         writer.write(noise(40, 50))
     assert tree(tmp_path) == {}
-    with pytest.raises(VideoWriteError, match=r"was given up: cannot write .* no room"):
+    with pytest.raises(OutputError, match=r"was given up: cannot write .* no room"):
         writer.close()
     writer.close()
 
@@ -270,7 +270,7 @@ def test_an_error_that_was_swallowed_is_told_again(
 FULL_DISK = """
 import resource, sys
 import numpy as np
-from video import VideoWriteError
+from video import OutputError
 from video.large import open_rows
 import {module}
 
@@ -283,7 +283,7 @@ try:
     ) as writer:
         for _ in range(10):
             writer.write(rows)
-except VideoWriteError as error:
+except OutputError as error:
     print(error)
 """
 
@@ -339,7 +339,7 @@ def test_a_disk_that_fills_up_under_tiles(tmp_path: Path, monkeypatch: pytest.Mo
 
     writer = open_rows(tmp_path / "a.dzi", width=1000, height=600)
     monkeypatch.setattr(Path, "write_bytes", failing)
-    with pytest.raises(VideoWriteError, match=r"no room \(Disk quota exceeded\)"):
+    with pytest.raises(OutputError, match=r"no room \(Disk quota exceeded\)"):
         write_all(writer, noise(600, 1000))
     assert tree(tmp_path) == {}
 
@@ -350,11 +350,11 @@ def test_a_disk_that_is_full_at_the_start(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "mkdir", failing)
     for name in ("a.dzi", "a.ome.zarr"):
-        with pytest.raises(VideoWriteError, match="no room"):
+        with pytest.raises(OutputError, match="no room"):
             open_rows(tmp_path / name, width=10, height=6)
     monkeypatch.undo()
     if os.access("/proc", os.W_OK) and not Path("/proc/a.dzi").exists():
-        with pytest.raises(VideoInputError, match="choose another place"):
+        with pytest.raises(InputError, match="choose another place"):
             open_rows("/proc/a.dzi", width=10, height=6)
 
 

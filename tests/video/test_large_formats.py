@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from video import OutputExistsError, VideoInputError
+from video import InputError, OutputExistsError
 from video.large import (
     ROW_SUFFIXES,
-    MissingLibraryError,
+    MissingExtraError,
     check_rows,
     needed_bytes,
     open_rows,
@@ -52,7 +52,7 @@ def test_every_suffix_is_known(tmp_path: Path) -> None:
 def test_what_makes_no_sense(
     tmp_path: Path, name: str, options: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         check(tmp_path / name, **options)
 
 
@@ -71,9 +71,9 @@ def test_no_practical_limit(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_a_quality_without_jpeg(tmp_path: Path, name: str, quality: int, said: str) -> None:
-    with pytest.raises(VideoInputError, match=said):
+    with pytest.raises(InputError, match=said):
         open_rows(tmp_path / name, width=1, height=1, quality=quality)
-    with pytest.raises(VideoInputError, match="bytes of memory; found -1"):
+    with pytest.raises(InputError, match="bytes of memory; found -1"):
         open_rows(tmp_path / name, width=1, height=1, memory_bytes=-1)
     assert list(tmp_path.iterdir()) == []
 
@@ -98,11 +98,11 @@ def test_a_missing_library(
     message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingLibraryError, match=message) as caught:
+    with pytest.raises(MissingExtraError, match=message) as caught:
         check(tmp_path / name, compression=compression)
     assert caught.value.library == library
     assert str(caught.value).endswith(": pip install 'taesd-stream[gigapixel]'")
-    with pytest.raises(MissingLibraryError, match=message):
+    with pytest.raises(MissingExtraError, match=message):
         open_rows(tmp_path / name, width=1, height=1, compression=compression)
     assert list(tmp_path.iterdir()) == []
 
@@ -115,9 +115,9 @@ def test_a_folder_of_another_kind_is_never_replaced(
     precious = tmp_path / name / "precious.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
-    with pytest.raises(VideoInputError, match=r"is a folder|is no Zarr group"):
+    with pytest.raises(InputError, match=r"is a folder|is no Zarr group"):
         check(tmp_path / name, overwrite=overwrite)
-    with pytest.raises(VideoInputError):
+    with pytest.raises(InputError):
         open_rows(tmp_path / name, width=1, height=1, overwrite=overwrite)
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == [precious]
 
@@ -129,7 +129,7 @@ def test_files_beside_a_dzi_that_are_no_tiles(tmp_path: Path, file: str, overwri
     precious.parent.mkdir(parents=True)
     precious.write_text("years of work")
     (tmp_path / "a.dzi").write_text("<Image/>")
-    with pytest.raises(VideoInputError, match=r"is no folder of Deep Zoom tiles|exists already"):
+    with pytest.raises(InputError, match=r"is no folder of Deep Zoom tiles|exists already"):
         check(tmp_path / "a.dzi", overwrite=overwrite)
     assert precious.read_text() == "years of work"
 
@@ -147,7 +147,7 @@ def test_only_a_group_is_a_zarr_group(tmp_path: Path, content: str) -> None:
     folder = tmp_path / "a.zarr"
     folder.mkdir()
     (folder / "zarr.json").write_text(content)
-    with pytest.raises(VideoInputError, match="is no Zarr group"):
+    with pytest.raises(InputError, match="is no Zarr group"):
         check(folder, overwrite=True)
     (folder / "zarr.json").write_text(ZARR_GROUP)
     check(folder, overwrite=True)
@@ -156,7 +156,7 @@ def test_only_a_group_is_a_zarr_group(tmp_path: Path, content: str) -> None:
     (tmp_path / "link.zarr").symlink_to(folder)
     (tmp_path / "file.zarr").write_text(ZARR_GROUP)
     for name in ("link.zarr", "file.zarr"):
-        with pytest.raises(VideoInputError, match="is no Zarr group"):
+        with pytest.raises(InputError, match="is no Zarr group"):
             check(tmp_path / name, overwrite=True)
 
 
@@ -171,5 +171,5 @@ def test_needs_follow_the_size() -> None:
     assert raw / 3 < needed_bytes("a.dzi", **sizes) < 0.5 * raw
     jpeg = needed_bytes("a.tif", **sizes, compression="jpeg")
     assert raw / 3 < jpeg < needed_bytes("a.tif", **sizes)
-    with pytest.raises(VideoInputError, match=r"found 'a\.bmp'"):
+    with pytest.raises(InputError, match=r"found 'a\.bmp'"):
         needed_bytes("a.bmp", **sizes)

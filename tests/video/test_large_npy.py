@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.video.test_large_pyramid import noise
-from video import VideoInputError
+from video import InputError
 from video.large import RowFile
 
 
@@ -44,7 +44,7 @@ def test_strided_rows_are_written_as_they_look(tmp_path: Path) -> None:
 def test_another_array_is_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     before = (tmp_path / "a.npy").read_bytes()
-    with pytest.raises(VideoInputError, match=r"expected rows of a uint8 array \(1, 9, 5, 3\)"):
+    with pytest.raises(InputError, match=r"expected rows of a uint8 array \(1, 9, 5, 3\)"):
         RowFile.reopen(tmp_path / "a.npy", width=5, height=9)
     assert (tmp_path / "a.npy").read_bytes() == before
 
@@ -52,24 +52,24 @@ def test_another_array_is_refused(tmp_path: Path, array: np.ndarray) -> None:
 @pytest.mark.parametrize("content", [b"", b"no header at all", b"\x93NUMPY\x01\x00\xff"])
 def test_what_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(VideoInputError, match="found something else"):
+    with pytest.raises(InputError, match="found something else"):
         RowFile.reopen(tmp_path / "a.npy", width=5, height=9)
 
 
 def test_wrong_rows_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match="at least 1x1"):
+    with pytest.raises(InputError, match="at least 1x1"):
         RowFile.create(tmp_path / "a.npy", width=0, height=9)
     with RowFile.create(tmp_path / "a.npy", width=5, height=2) as file:
-        with pytest.raises(VideoInputError, match=r"found shape \(2, 4, 3\)"):
+        with pytest.raises(InputError, match=r"found shape \(2, 4, 3\)"):
             file.write(noise(2, 4))
-        with pytest.raises(VideoInputError, match=r"found .* dtype float32"):
+        with pytest.raises(InputError, match=r"found .* dtype float32"):
             file.write(np.zeros((2, 5, 3), np.float32))  # type: ignore[arg-type]
-        with pytest.raises(VideoInputError, match=r"expected 2 rows for .*; found 3"):
+        with pytest.raises(InputError, match=r"expected 2 rows for .*; found 3"):
             file.write(noise(3, 5))
         file.write(noise(1, 5))
-        with pytest.raises(VideoInputError, match=r"within 0 to 1 .*; found 0 to 2"):
+        with pytest.raises(InputError, match=r"within 0 to 1 .*; found 0 to 2"):
             file.read(0, 2)
-        with pytest.raises(VideoInputError, match=r"expected at least 2 rows .*; found 1"):
+        with pytest.raises(InputError, match=r"expected at least 2 rows .*; found 1"):
             file.truncate_to(2)
         assert file.rows == 1
     with pytest.raises(FileNotFoundError):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from video import VideoInputError
+from video import InputError
 from video.large.pyramid import Pyramid, level_sizes
 
 
@@ -104,5 +104,5 @@ def test_sizes() -> None:
     assert level_sizes(512, 512, least=512) == ((512, 512),)
     assert level_sizes(513, 1, least=512) == ((513, 1), (257, 1))
     assert level_sizes(5, 3, least=1) == ((5, 3), (3, 2), (2, 1), (1, 1))
-    with pytest.raises(VideoInputError, match="at least 1; found 0x3"):
+    with pytest.raises(InputError, match="at least 1; found 0x3"):
         level_sizes(0, 3, least=1)

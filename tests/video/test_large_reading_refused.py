@@ -29,8 +29,8 @@ from tests.video.large_pictures import (
     whole,
     zarr_array,
 )
-from video import VideoInputError
-from video.large.errors import MissingLibraryError
+from video import InputError
+from video.large.libraries import MissingExtraError
 from video.large.npy import RowFile
 from video.large.reading import open_windows
 
@@ -76,7 +76,7 @@ def test_a_tile_that_is_not_there(
 
 def refuse(path: Path, said: str) -> None:
     """Refused when it is opened or read, in one line that names it."""
-    with pytest.raises(VideoInputError, match=said) as caught, open_windows(path) as reader:
+    with pytest.raises(InputError, match=said) as caught, open_windows(path) as reader:
         whole(reader)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -132,7 +132,7 @@ def test_a_jpeg_tile_that_says_it_is_huge(tmp_path: Path) -> None:
 def test_windows_that_cannot_be(rows: slice, columns: slice, tmp_path: Path) -> None:
     with open_windows(KINDS["npy"](tmp_path, picture())) as reader:
         reader.read(slice(np.int64(0), np.int64(4), 1), slice(0, 5))
-        with pytest.raises(VideoInputError, match="expected a window within the 120x83 pixels"):
+        with pytest.raises(InputError, match="expected a window within the 120x83 pixels"):
             reader.read(rows, columns)
 
 
@@ -141,7 +141,7 @@ def test_nothing_is_read_once_it_is_closed(kind: str, tmp_path: Path) -> None:
     with open_windows(KINDS[kind](tmp_path, picture())) as reader:
         pass
     reader.close()
-    with pytest.raises(VideoInputError, match="is closed"):
+    with pytest.raises(InputError, match="is closed"):
         whole(reader)
 
 
@@ -151,10 +151,10 @@ def test_a_file_that_shrinks_while_it_is_read(kind: str, tmp_path: Path) -> None
     with open_windows(path) as reader:
         reader.read(slice(0, 5), slice(0, 5))
         os.truncate(path, 2000)
-        with pytest.raises(VideoInputError, match="changed while it was being read"):
+        with pytest.raises(InputError, match="changed while it was being read"):
             reader.read(slice(60, 83), slice(0, 5))
         reader._stamps = reader._found_stamps()  # it shrank after we looked
-        with pytest.raises(VideoInputError, match=path.name):
+        with pytest.raises(InputError, match=path.name):
             reader.read(slice(60, 83), slice(0, 5))
 
 
@@ -162,12 +162,12 @@ def test_a_file_or_folder_that_is_replaced_or_removed(tmp_path: Path) -> None:
     path = KINDS["npy"](tmp_path, picture())
     with open_windows(path) as reader:
         path.unlink()
-        with pytest.raises(VideoInputError, match="cannot read"):
+        with pytest.raises(InputError, match="cannot read"):
             whole(reader)
     path = KINDS["ome 0.4"](tmp_path, picture())
     with open_windows(path) as reader:
         (path / "full" / ".zarray").write_bytes((path / "full" / ".zarray").read_bytes() + b" ")
-        with pytest.raises(VideoInputError, match="changed while"):
+        with pytest.raises(InputError, match="changed while"):
             whole(reader)
 
 
@@ -336,7 +336,7 @@ def test_a_missing_library_is_named(
 ) -> None:
     path = KINDS[kind](tmp_path, picture())
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingLibraryError, match=rf"needs {library}: pip install 'taesd-stream\["):
+    with pytest.raises(MissingExtraError, match=rf"needs {library}: pip install 'taesd-stream\["):
         open_windows(path)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.video.test_large_pyramid import noise, strips
-from video.large.raw import RowBuffer
+from video.large.row_buffer import RowBuffer
 from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
 
 QUIET = [HealthCheck.function_scoped_fixture]

@@ -255,7 +255,7 @@ def test_a_wide_picture_waits_in_a_file(
         opened.append(str(dir))
         return make(dir=dir, buffering=buffering)
 
-    from video.large import raw
+    from video.large import row_buffer as raw
 
     make = raw.tempfile.TemporaryFile
     monkeypatch.setattr(raw.tempfile, "TemporaryFile", temporary)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from video import VideoInputError, parse_rate
+from video import InputError, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_rates_are_exact(value: str | int | float | Fraction, expected: Fraction
     ],
 )
 def test_what_is_no_rate_is_refused_and_quoted(value: object) -> None:
-    with pytest.raises(VideoInputError, match="frame rate above 0") as caught:
+    with pytest.raises(InputError, match="frame rate above 0") as caught:
         parse_rate(value)  # type: ignore[arg-type]
     assert repr(value) in str(caught.value)

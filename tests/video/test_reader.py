@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from video import VideoInputError, VideoReader, VideoWriter, write_image
+from video import InputError, VideoReader, VideoWriter, write_image
 
 
 def write(path: Path, count: int = 3, size: tuple[int, int] = (32, 16)) -> Path:
@@ -65,7 +65,7 @@ def test_pictures_are_turned_as_the_file_asks(
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(VideoInputError) as caught:
+    with pytest.raises(InputError) as caught:
         VideoReader(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -74,14 +74,14 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, content: bytes)
 def test_a_video_cut_short_is_refused(tmp_path: Path) -> None:
     data = write(tmp_path / "a.mp4").read_bytes()
     (tmp_path / "b.mp4").write_bytes(data[: data.index(b"moov")])
-    with pytest.raises(VideoInputError, match=r"b\.mp4"):
+    with pytest.raises(InputError, match=r"b\.mp4"):
         VideoReader(tmp_path / "b.mp4")
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match="found no such file"):
+    with pytest.raises(InputError, match="found no such file"):
         VideoReader(tmp_path / "a.mp4")
-    with pytest.raises(VideoInputError, match="found a folder"):
+    with pytest.raises(InputError, match="found a folder"):
         VideoReader(tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_playlists_cannot_reach_for_other_files(tmp_path: Path) -> None:
     }
     for name, text in playlists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(VideoInputError, match="cannot read"):
+        with pytest.raises(InputError, match="cannot read"):
             VideoReader(tmp_path / name)
 
 
@@ -105,7 +105,7 @@ def test_a_sound_is_no_video(tmp_path: Path) -> None:
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(b"\0\0" * 800)
-    with pytest.raises(VideoInputError, match="found no pictures"):
+    with pytest.raises(InputError, match="found no pictures"):
         VideoReader(tmp_path / "a.wav")
 
 
@@ -192,7 +192,7 @@ def test_webp_frames_are_blended_replaced_and_disposed_of(tmp_path: Path) -> Non
 
 def test_a_webp_frame_outside_its_canvas_is_refused(tmp_path: Path) -> None:
     path = animated_webp(tmp_path / "a.webp", [(np.zeros((4, 4, 4), np.uint8), 6, 0, 0)])
-    with pytest.raises(VideoInputError, match="is it damaged"), VideoReader(path) as reader:
+    with pytest.raises(InputError, match="is it damaged"), VideoReader(path) as reader:
         list(reader)
 
 
@@ -204,8 +204,8 @@ def test_a_damaged_webp_is_refused(tmp_path: Path) -> None:
             writer.write(rng.integers(0, 256, (16, 16, 3), np.uint8))
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"ANMF") + 12])
-    with pytest.raises(VideoInputError, match="is it damaged"):
+    with pytest.raises(InputError, match="is it damaged"):
         VideoReader(path)
     path.write_bytes(data[: data.rindex(b"ANMF") + 30])
-    with pytest.raises(VideoInputError), VideoReader(path) as reader:
+    with pytest.raises(InputError), VideoReader(path) as reader:
         list(reader)

@@ -16,11 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from video import (
+    InputError,
+    OutputError,
     OutputExistsError,
     SegmentedWriter,
-    VideoInputError,
     VideoReader,
-    VideoWriteError,
     VideoWriter,
 )
 from video.encoding import StreamEncoder
@@ -261,7 +261,7 @@ def test_what_is_refused_before_work_starts(
 ) -> None:
     (tmp_path / "segments").mkdir()
     wanted = {"folder": tmp_path / "segments", "segment_frames": 8, "rate": 24, **options}
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         SegmentedWriter(tmp_path / name, width=64, height=48, on_segment=print, **wanted)
     assert names(tmp_path) == ["segments"]
     assert not names(tmp_path / "segments")
@@ -348,27 +348,27 @@ def test_what_cannot_be_gone_on_with(tmp_path: Path) -> None:
         write(path, frames(), stop=StopError())
     kept = names(tmp_path / "segments")
     assert len(kept) == 4
-    with pytest.raises(VideoInputError, match=r"size is 64x48; '.*00003.mp4' has 192x128"):
+    with pytest.raises(InputError, match=r"size is 64x48; '.*00003.mp4' has 192x128"):
         write(path, frames(64, 48), first_segment=4)
-    with pytest.raises(VideoInputError, match=r"codec is hevc; .* has h264: go on as it was begun"):
+    with pytest.raises(InputError, match=r"codec is hevc; .* has h264: go on as it was begun"):
         write(path, frames(), first_segment=4, codec="h265")
     with pytest.raises(
-        VideoInputError, match=r"expected 25 frames per second in '.*00003.mp4'; found 24"
+        InputError, match=r"expected 25 frames per second in '.*00003.mp4'; found 24"
     ):
         write(path, frames(), first_segment=4, rate=25)
-    with pytest.raises(VideoInputError, match=r"segments of 3 frames; .* holds 8"):
+    with pytest.raises(InputError, match=r"segments of 3 frames; .* holds 8"):
         write(path, frames(), first_segment=4, segment_frames=3)
-    with pytest.raises(VideoInputError, match=r"00004.mp4' to be yuv420p, .*found gbrp"):
+    with pytest.raises(InputError, match=r"00004.mp4' to be yuv420p, .*found gbrp"):
         write(path, frames(count=50), first_segment=4, lossless=True, on_segment=told.append)
     assert not told, "found out at the first segment, not at the end"
     assert names(tmp_path / "segments")[:4] == kept
     (tmp_path / "segments" / kept[1]).unlink()
-    with pytest.raises(VideoInputError, match=r"00001\.mp4' is missing: begin anew"):
+    with pytest.raises(InputError, match=r"00001\.mp4' is missing: begin anew"):
         write(path, frames(), first_segment=4)
     damaged = tmp_path / "segments" / kept[3]
     damaged.write_bytes(damaged.read_bytes()[:-200])
     (tmp_path / "segments" / kept[1]).write_bytes(b"")
-    with pytest.raises(VideoInputError, match=r"00003\.mp4"):
+    with pytest.raises(InputError, match=r"00003\.mp4"):
         write(path, frames(), first_segment=4)
     assert not path.exists()
 
@@ -378,12 +378,12 @@ def test_nothing_follows_the_last_segment(tmp_path: Path) -> None:
     noted = write(tmp_path / "b.mp4", frames(count=0), first_segment=2, frames_there=11)
     assert noted == []
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-    with pytest.raises(VideoInputError, match=r"cannot follow '.*00001.mp4', which has fewer"):
+    with pytest.raises(InputError, match=r"cannot follow '.*00001.mp4', which has fewer"):
         write(tmp_path / "c.mp4", frames(count=20), first_segment=2, frames_there=11)
 
 
 def test_a_closed_writer_takes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match=r"at least one frame for '.*a.mp4'; found none"):
+    with pytest.raises(InputError, match=r"at least one frame for '.*a.mp4'; found none"):
         write(tmp_path / "a.mp4", frames(count=0))
     assert not names(tmp_path / "segments")
     writer = SegmentedWriter(
@@ -392,7 +392,7 @@ def test_a_closed_writer_takes_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     with writer:
         writer.write(frames(64, 48, 1)[0])
-    with pytest.raises(VideoInputError, match="is closed; no frame can follow"):
+    with pytest.raises(InputError, match="is closed; no frame can follow"):
         writer.write(frames(64, 48, 1)[0])
 
 
@@ -409,7 +409,7 @@ NOISE = """
     import os, resource, signal, sys
     from pathlib import Path
     import numpy as np
-    from video import SegmentedWriter, VideoWriteError
+    from video import SegmentedWriter, OutputError
     path = Path(sys.argv[1])
     rng = np.random.default_rng(0)
     images = [np.full((128, 128, 3), 9 * number, np.uint8) for number in range(16)]
@@ -429,7 +429,7 @@ FULL = """
         with writer:
             for image in images:
                 writer.write(image)
-    except VideoWriteError as error:
+    except OutputError as error:
         print(error)
 """
 KILLED = """
@@ -480,7 +480,7 @@ def test_a_failure_while_joining_leaves_the_segments(
             raise OSError(28, "No space left on device")
 
         patch.setattr("video.joining._copy", full)
-        with pytest.raises(VideoWriteError, match=r"^cannot write '.*/a\.mp4': no room"):
+        with pytest.raises(OutputError, match=r"^cannot write '.*/a\.mp4': no room"):
             write(tmp_path / "a.mp4", frames())
     assert names(tmp_path) == ["segments"]
     assert write(tmp_path / "a.mp4", frames(), first_segment=4) == [34]
@@ -498,7 +498,7 @@ def test_a_segment_that_failed_is_not_left_out_of_the_whole(
     )
     first, second = frames(64, 48, 2)
     writer.write(first)
-    with pytest.raises(VideoWriteError, match="Input/output error"):
+    with pytest.raises(OutputError, match="Input/output error"):
         writer.write(second)
-    with pytest.raises(VideoWriteError, match="0 of 2 frames are in segments"):
+    with pytest.raises(OutputError, match="0 of 2 frames are in segments"):
         writer.__exit__(None, None, None)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from video import (
     ImageSequenceReader,
     ImageSequenceWriter,
+    InputError,
     OutputExistsError,
-    VideoInputError,
     read_image,
     read_sequence,
     write_image,
@@ -82,21 +82,21 @@ def test_a_folder_is_read_by_number_and_holds_other_things(tmp_path: Path) -> No
     "target", ["%d_%d.png", "%s.png", "%5d.png", "%x.png", "100%.png", "%d/a.png", "%d%.png"]
 )
 def test_unsafe_patterns_are_refused(tmp_path: Path, target: str) -> None:
-    with pytest.raises(VideoInputError, match="%"):
+    with pytest.raises(InputError, match="%"):
         open_sequence(tmp_path / target)
 
 
 def test_a_still_is_one_frame(tmp_path: Path) -> None:
     fill(open_sequence(tmp_path / "still.png"), frames(1))
     np.testing.assert_array_equal(read_image(tmp_path / "still.png"), frames(1)[0])
-    with pytest.raises(VideoInputError, match=r"'two_%05d.png' or a folder"):
+    with pytest.raises(InputError, match=r"'two_%05d.png' or a folder"):
         fill(open_sequence(tmp_path / "two.png"), frames(2))
     assert not (tmp_path / "two.png").exists()
 
 
 @pytest.mark.parametrize("target", ["new", "%d.png", "still.png"])
 def test_no_frames_is_an_error_and_leaves_nothing(tmp_path: Path, target: str) -> None:
-    with pytest.raises(VideoInputError, match="at least one frame"):
+    with pytest.raises(InputError, match="at least one frame"):
         fill(open_sequence(tmp_path / target), [])
     assert list(tmp_path.iterdir()) == []
 
@@ -136,21 +136,21 @@ def test_an_existing_picture_further_on_is_found_before_work_starts(tmp_path: Pa
     [("no/new", "create it first"), ("no/%d.png", "create it first"), ("a.tga", "found")],
 )
 def test_places_that_cannot_be_written(tmp_path: Path, target: str, message: str) -> None:
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         open_sequence(tmp_path / target)
 
 
 def test_sizes_must_agree(tmp_path: Path) -> None:
     writer = open_sequence(tmp_path / "%d.png")
-    with pytest.raises(VideoInputError, match=r"\(6, 8, 3\).*found shape \(6, 9, 3\)"):
+    with pytest.raises(InputError, match=r"\(6, 8, 3\).*found shape \(6, 9, 3\)"):
         fill(writer, [np.zeros((6, 9, 3), np.uint8)])
     write_image(tmp_path / "0.png", np.zeros((6, 8, 3), np.uint8))
     write_image(tmp_path / "1.png", np.zeros((6, 9, 3), np.uint8))
-    with pytest.raises(VideoInputError, match=r"1\.png' is 9x6; expected 8x6"):
+    with pytest.raises(InputError, match=r"1\.png' is 9x6; expected 8x6"):
         list(read_sequence(tmp_path))
 
 
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "%d.png", tmp_path / "a.png"):
-        with pytest.raises(VideoInputError, match="found none"):
+        with pytest.raises(InputError, match="found none"):
             list(read_sequence(source))

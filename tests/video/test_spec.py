@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 import video
-from video import CODECS, VideoInputError, VideoSpec, choose_codec
+from video import CODECS, InputError, VideoSpec, choose_codec
 from video.codecs import GENERIC_HARDWARE
 
 
@@ -49,7 +49,7 @@ def test_a_generic_name_stands_for_several() -> None:
     ],
 )
 def test_what_does_not_go_together_is_refused(suffix: str, codec: str | None, message: str) -> None:
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         choose_codec(suffix, codec)
 
 
@@ -74,7 +74,7 @@ def test_a_spec_is_checked(changes: dict[str, object], message: str) -> None:
         "rate": Fraction(24),
         "codec": CODECS["h264"],
     }
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         VideoSpec(**(good | changes))  # type: ignore[arg-type]
 
 

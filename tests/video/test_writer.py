@@ -17,10 +17,10 @@ import pytest
 from numpy.typing import NDArray
 
 from video import (
+    InputError,
+    OutputError,
     OutputExistsError,
-    VideoInputError,
     VideoReader,
-    VideoWriteError,
     VideoWriter,
 )
 from video.encoding import StreamEncoder
@@ -221,7 +221,7 @@ def test_odd_sizes_come_back_true(
 
 
 def test_hardware_that_is_missing_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError) as caught:
+    with pytest.raises(InputError) as caught:
         VideoWriter(tmp_path / "a.mp4", width=64, height=64, rate=24, codec="h264_videotoolbox")
     message = str(caught.value)
     assert "no encoder opens here for 64x64" in message
@@ -235,7 +235,7 @@ def test_hardware_encodes_or_says_what_was_tried(tmp_path: Path, codec: str) -> 
     refusal = ""
     try:
         writer = VideoWriter(tmp_path / "a.mp4", width=256, height=256, rate=24, codec=codec)
-    except VideoInputError as error:
+    except InputError as error:
         refusal = str(error)
     if refusal:
         assert "tried " in refusal
@@ -299,7 +299,7 @@ def test_any_other_failure_leaves_nothing(tmp_path: Path, frames: int) -> None:
 
 
 def test_no_frames_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match="at least one frame"):
+    with pytest.raises(InputError, match="at least one frame"):
         fill(open_mp4(tmp_path), [])
     assert names(tmp_path) == []
 
@@ -342,7 +342,7 @@ def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
 def test_places_that_cannot_be_written(tmp_path: Path, path: str, message: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(VideoInputError, match=message):
+    with pytest.raises(InputError, match=message):
         VideoWriter(tmp_path / path, width=64, height=48, rate=24)
 
 
@@ -355,16 +355,16 @@ def test_names_that_look_like_protocols_are_files(tmp_path: Path) -> None:
 
 def test_a_frame_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(VideoInputError, match=r"\(48, 64, 3\).*uint8.*\(64, 48, 3\).*uint8"),
+        pytest.raises(InputError, match=r"\(48, 64, 3\).*uint8.*\(64, 48, 3\).*uint8"),
         VideoWriter(tmp_path / "a.mp4", width=64, height=48, rate=24) as writer,
     ):
         writer.write(np.zeros((64, 48, 3), np.uint8))
-    with pytest.raises(VideoInputError, match="is closed"):
+    with pytest.raises(InputError, match="is closed"):
         writer.write(pictures(1)[0])
 
 
 def test_threads_must_be_positive(tmp_path: Path) -> None:
-    with pytest.raises(VideoInputError, match="at least 1 thread; found 0"):
+    with pytest.raises(InputError, match="at least 1 thread; found 0"):
         VideoWriter(tmp_path / "a.mp4", width=64, height=48, rate=24, threads=0)
 
 
@@ -383,7 +383,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, name: str) -> N
     code = """
         import resource, signal, sys
         import numpy as np
-        from video import VideoWriteError, VideoWriter
+        from video import OutputError, VideoWriter
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
         rng = np.random.default_rng(0)
@@ -391,7 +391,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, name: str) -> N
             with VideoWriter(sys.argv[1], width=128, height=128, rate=24) as writer:
                 for _ in range(60):
                     writer.write(rng.integers(0, 256, (128, 128, 3), np.uint8))
-        except VideoWriteError as error:
+        except OutputError as error:
             print(error)
     """
     done = run_python(code, str(tmp_path / name))
@@ -451,7 +451,7 @@ def test_a_reader_that_goes_away_is_an_error_at_once() -> None:
             raise BrokenPipeError(32, "Broken pipe")
 
     writer = VideoWriter(cast("BinaryIO", Closed()), width=64, height=48, rate=24, codec="ffv1")
-    with pytest.raises(VideoWriteError, match="Broken pipe"):
+    with pytest.raises(OutputError, match="Broken pipe"):
         fill(writer, pictures(200, 64, 48))
     assert writer.frames_written < 50
 

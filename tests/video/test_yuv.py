@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video import VideoInputError, VideoReader, VideoWriter, YuvFormat, YuvFrame
+from video import InputError, VideoReader, VideoWriter, YuvFormat, YuvFrame
 from video.spec import BT709
 
 
@@ -45,7 +45,7 @@ def test_others_take_no_planes(tmp_path: Path, name: str, options: dict) -> None
     frame = flat(YuvFormat("yuv420p", width=32, height=16), (50, 128, 128))
     writer = VideoWriter(tmp_path / name, width=32, height=16, rate=24, **options)
     assert writer.yuv_format is None
-    with pytest.raises(VideoInputError, match="found YUV planes"), writer:
+    with pytest.raises(InputError, match="found YUV planes"), writer:
         writer.write_yuv(frame)
     assert list(tmp_path.iterdir()) == []
 
@@ -62,7 +62,7 @@ def test_others_take_no_planes(tmp_path: Path, name: str, options: dict) -> None
 )
 def test_planes_that_do_not_fit_are_refused(tmp_path: Path, planes: tuple) -> None:
     with (
-        pytest.raises(VideoInputError, match=r"yuv420p planes of shapes \(\(16, 32\).*found"),
+        pytest.raises(InputError, match=r"yuv420p planes of shapes \(\(16, 32\).*found"),
         VideoWriter(tmp_path / "a.mp4", width=32, height=16, rate=24) as writer,
     ):
         writer.write_yuv(YuvFrame(planes))

@@ -8,14 +8,12 @@ loaded when it is written. ``open_windows`` reads parts of such pictures.
 
 from __future__ import annotations
 
-from video.large.errors import MissingLibraryError
 from video.large.npy import RowFile
 from video.large.reading import WindowReader, open_windows
-from video.large.rows import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
+from video.large.row_writer import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
 
 __all__ = [
     "ROW_SUFFIXES",
-    "MissingLibraryError",
     "RowFile",
     "RowWriter",
     "WindowReader",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from video.large.raw import CHANNELS
+from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

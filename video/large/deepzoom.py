@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from video.errors import VideoWriteError
+from video.errors import OutputError
 from video.large.folders import tile_folder
 from video.large.pyramid import Pyramid
 from video.large.tile_rows import TileRow, TileRows
@@ -108,7 +108,7 @@ class DeepZoomSink:
         pixels = cv2.cvtColor(block[:, offset : offset + TILE], cv2.COLOR_RGB2BGR)
         encoded, data = cv2.imencode(self._suffix, pixels, self._parameters)
         if not encoded:
-            raise VideoWriteError(f"cannot encode '{path}' as {self._suffix}")
+            raise OutputError(f"cannot encode '{path}' as {self._suffix}")
         path.write_bytes(data.tobytes())
 
     def finish(self) -> None:

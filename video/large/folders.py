@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video.errors import OutputExistsError, VideoInputError, VideoWriteError
-from video.output import check_output, explain_os_error
+from video.errors import InputError, OutputError, OutputExistsError
+from video.safe_files.part_file import check_output, explain_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,12 +80,12 @@ def check_zarr(path: Path, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: if a group is there and ``overwrite`` is false.
-        VideoInputError: if anything else is there, whatever ``overwrite`` says, or the folder it
+        InputError: if anything else is there, whatever ``overwrite`` says, or the folder it
             should be made in is not.
     """
     _check_folder(path, is_zarr_group, "Zarr group", overwrite)
     if not path.parent.is_dir():
-        raise VideoInputError(
+        raise InputError(
             f"cannot write '{path}': there is no folder '{path.parent}'; create it first"
         )
 
@@ -95,7 +95,7 @@ def check_tiled(path: Path, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: if it is there already and ``overwrite`` is false.
-        VideoInputError: if ``x_files`` holds other things than tiles, whatever ``overwrite`` says,
+        InputError: if ``x_files`` holds other things than tiles, whatever ``overwrite`` says,
             ``x.dzi`` is a folder, or the folder they should be made in is missing.
     """
     check_output(path, overwrite=overwrite)
@@ -106,7 +106,7 @@ def _check_folder(path: Path, is_ours: Callable[[Path], bool], kind: str, overwr
     if not os.path.lexists(path):
         return
     if not is_ours(path):
-        raise VideoInputError(
+        raise InputError(
             f"'{path}' is there and is no {kind}, so it is never replaced; move it away, or give"
             " another name"
         )
@@ -137,7 +137,7 @@ class PartFolder:
         place: the folder to make it in, on the same disk; None is that of ``target``.
 
     Raises:
-        VideoInputError: if it cannot be created.
+        InputError: if it cannot be created.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class PartFolder:
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise explain_os_error(self.target, error) from error
-                raise VideoInputError(
+                raise InputError(
                     f"cannot write '{self.target}': {error.strerror}; choose another place"
                 ) from error
             return path
-        raise VideoInputError(
+        raise InputError(
             f"'{place}' holds {_MAX_PARTS} unfinished folders of '{self.target.name}'; remove them"
         )
 
@@ -176,7 +176,7 @@ class PartFolder:
 
         Raises:
             OutputExistsError: if ``target`` is there and may not be replaced; both stay.
-            VideoWriteError: if all is well but for the old folder, which could not be removed.
+            OutputError: if all is well but for the old folder, which could not be removed.
         """
         with self.in_place(overwrite=overwrite):
             pass
@@ -214,7 +214,7 @@ class PartFolder:
         try:
             shutil.rmtree(old)
         except OSError as error:
-            raise VideoWriteError(
+            raise OutputError(
                 f"'{self.target}' is complete, but the one it replaced could not be removed:"
                 f" '{old}' ({error.strerror})"
             ) from error
@@ -242,7 +242,7 @@ class TiledPart:
 
         Raises:
             OutputExistsError: if either is there and may not be replaced; ours stay.
-            VideoWriteError: if all is well but for the old tiles, which could not be removed.
+            OutputError: if all is well but for the old tiles, which could not be removed.
         """
         if self.target.exists() and not overwrite:
             raise _appeared(self.target, self.path)

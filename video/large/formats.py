@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.large.folders import PartFolder, TiledPart, check_tiled, check_zarr, is_zarr_group
-from video.output import PartFile, check_output
+from video.safe_files.part_file import PartFile, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from video.large.writer import Part
+    from video.large.strip_writer import Part
 
 __all__ = ["FORMATS", "ROW_SUFFIXES", "RowFormat", "choose_compression", "choose_format"]
 
@@ -88,7 +88,7 @@ def choose_format(path: Path) -> RowFormat:
     """The format that a name's suffix stands for.
 
     Raises:
-        VideoInputError: if it stands for none.
+        InputError: if it stands for none.
 
     Example:
         >>> choose_format(Path("a.OME.zarr")).name
@@ -97,21 +97,19 @@ def choose_format(path: Path) -> RowFormat:
     for row_format in FORMATS:
         if row_format.suffix_of(path):
             return row_format
-    raise VideoInputError(
-        f"expected a name that ends in {', '.join(ROW_SUFFIXES)}; found '{path.name}'"
-    )
+    raise InputError(f"expected a name that ends in {', '.join(ROW_SUFFIXES)}; found '{path.name}'")
 
 
 def choose_compression(row_format: RowFormat, compression: str | None) -> str:
     """``compression``, or the format's default for None.
 
     Raises:
-        VideoInputError: if the format has no such compression.
+        InputError: if the format has no such compression.
     """
     if compression is None:
         return row_format.compressions[0]
     if compression not in row_format.compressions:
-        raise VideoInputError(
+        raise InputError(
             f"expected a compression of {row_format.name}, {' or '.join(row_format.compressions)};"
             f" found {compression!r}"
         )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.lib import format as npy_format
 
-from video.errors import VideoInputError
-from video.large.raw import CHANNELS, read_rows, write_rows
+from video.errors import InputError
+from video.large.row_buffer import CHANNELS, read_rows, write_rows
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -56,11 +56,11 @@ class RowFile:
         """Start a file without rows at ``path``; what was there is lost.
 
         Raises:
-            VideoInputError: if a size is less than 1.
+            InputError: if a size is less than 1.
             OSError: if it cannot be made.
         """
         if min(width, height) < 1:
-            raise VideoInputError(f"expected a size of at least 1x1; found {width}x{height}")
+            raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
         shape = (1, height, width, CHANNELS)
         with contextlib.ExitStack() as closing:
             file = closing.enter_context(Path(path).open("w+b", buffering=0))
@@ -75,7 +75,7 @@ class RowFile:
         """Take up a file that ``create`` started, after its last whole row.
 
         Raises:
-            VideoInputError: if it is none of that size.
+            InputError: if it is none of that size.
             OSError: if it cannot be opened.
         """
         with contextlib.ExitStack() as closing:
@@ -83,7 +83,7 @@ class RowFile:
             found = _read_header(file)
             expected = (1, height, width, CHANNELS)
             if found != expected:
-                raise VideoInputError(
+                raise InputError(
                     f"expected rows of a uint8 array {expected} in '{path}'; found"
                     f" {found or 'something else'}"
                 )
@@ -102,16 +102,16 @@ class RowFile:
         """Add rows: uint8, (n, width, 3).
 
         Raises:
-            VideoInputError: if shape or dtype is another, or they are more than fit the height.
+            InputError: if shape or dtype is another, or they are more than fit the height.
             OSError: if they cannot be written; ``rows`` is then what it was.
         """
         if rows.shape[1:] != (self.width, CHANNELS) or rows.dtype != np.uint8:
-            raise VideoInputError(
+            raise InputError(
                 f"expected rows of shape (n, {self.width}, 3) and dtype uint8;"
                 f" found shape {rows.shape} and dtype {rows.dtype}"
             )
         if self._rows + len(rows) > self.height:
-            raise VideoInputError(
+            raise InputError(
                 f"expected {self.height} rows for '{self.path}'; found {self._rows + len(rows)}"
             )
         write_rows(self._file, self._start + self._rows * self._row_bytes, rows)
@@ -121,10 +121,10 @@ class RowFile:
         """Rows ``start`` to ``stop``: (stop - start, width, 3), a copy.
 
         Raises:
-            VideoInputError: if there are no such rows.
+            InputError: if there are no such rows.
         """
         if not 0 <= start <= stop <= self._rows:
-            raise VideoInputError(
+            raise InputError(
                 f"expected rows within 0 to {self._rows} of '{self.path}'; found {start} to {stop}"
             )
         offset = self._start + start * self._row_bytes
@@ -138,11 +138,11 @@ class RowFile:
         """Forget every row from number ``rows`` on.
 
         Raises:
-            VideoInputError: if there are fewer.
+            InputError: if there are fewer.
         """
         stored = os.fstat(self._file.fileno()).st_size - self._start
         if not 0 <= rows * self._row_bytes <= stored:
-            raise VideoInputError(
+            raise InputError(
                 f"expected at least {rows} rows in '{self.path}'; found {stored // self._row_bytes}"
             )
         self._file.truncate(self._start + rows * self._row_bytes)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video.large.errors import load_library
+from video.large.libraries import load_library
 from video.large.pyramid import Pyramid, level_sizes
-from video.large.raw import CHANNELS
+from video.large.row_buffer import CHANNELS
 from video.large.tile_rows import TileRow, TileRows
 
 if TYPE_CHECKING:

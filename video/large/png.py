@@ -7,9 +7,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from video.large.errors import load_library
+from video.large.libraries import load_library
 from video.large.pulling import PullThread
-from video.large.raw import CHANNELS
+from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from video.errors import VideoInputError
-from video.large.raw import CHANNELS
+from video.errors import InputError
+from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,7 @@ def level_sizes(width: int, height: int, *, least: int) -> tuple[tuple[int, int]
         ((2500, 700), (1250, 350), (625, 175))
     """
     if min(width, height, least) < 1:
-        raise VideoInputError(
-            f"expected sizes of at least 1; found {width}x{height} down to {least}"
-        )
+        raise InputError(f"expected sizes of at least 1; found {width}x{height} down to {least}")
     sizes = [(width, height)]
     while max(sizes[-1]) > least:
         wide, high = sizes[-1]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 from numpy.lib import format as npy_format
 
-from video.errors import VideoInputError
-from video.large.raw import read_rows
+from video.errors import InputError
 from video.large.reading_blocks import (
     RawLayout,
     first_line,
@@ -20,6 +19,7 @@ from video.large.reading_blocks import (
     open_zarr,
     to_rgb,
 )
+from video.large.row_buffer import read_rows
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -74,26 +74,26 @@ class WindowReader:
         TIFF or a Zarr array leaves out is black, or what the array says.
 
         Raises:
-            VideoInputError: if they do not lie within the picture, the file changed meanwhile, the
+            InputError: if they do not lie within the picture, the file changed meanwhile, the
                 reader is closed, or what the file holds there cannot be decoded.
         """
         if self._pixels is None:
-            raise VideoInputError(f"'{self.path}' is closed; open it again to read from it")
+            raise InputError(f"'{self.path}' is closed; open it again to read from it")
         if not (_lies_within(rows, self.height) and _lies_within(columns, self.width)):
-            raise VideoInputError(
+            raise InputError(
                 f"expected a window within the {self.width}x{self.height} pixels of '{self.path}';"
                 f" found rows {_text(rows)} and columns {_text(columns)}"
             )
         if self._found_stamps() != self._stamps:
-            raise VideoInputError(f"'{self.path}' changed while it was being read; open it again")
+            raise InputError(f"'{self.path}' changed while it was being read; open it again")
         try:
             return self._pixels.read(
                 slice(int(rows.start), int(rows.stop)), slice(int(columns.start), int(columns.stop))
             )
-        except VideoInputError:
+        except InputError:
             raise
         except Exception as error:  # every codec has exceptions of its own
-            raise VideoInputError(
+            raise InputError(
                 f"cannot decode '{self.path}' at rows {_text(rows)}, columns {_text(columns)}:"
                 f" {first_line(error)}; is it complete?"
             ) from error
@@ -107,7 +107,7 @@ class WindowReader:
         try:
             found = [os.stat(path) for path in self._watched]
         except OSError as error:
-            raise VideoInputError(f"cannot read '{self.path}': {error.strerror}") from error
+            raise InputError(f"cannot read '{self.path}': {error.strerror}") from error
         return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
 
     def __enter__(self) -> Self:
@@ -147,8 +147,8 @@ def open_windows(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
             keep a row of them: the picture's width times their height times 3.
 
     Raises:
-        VideoInputError: if it is none of these.
-        MissingLibraryError: if the library for it is not installed.
+        InputError: if it is none of these.
+        MissingExtraError: if the library for it is not installed.
 
     Example:
         >>> import tempfile
@@ -166,7 +166,7 @@ def open_windows(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
             reader = WindowReader(source, pixels, watched=watched, closing=closing)
             undoing.pop_all()
     except OSError as error:
-        raise VideoInputError(f"cannot read '{source}': {error.strerror}") from error
+        raise InputError(f"cannot read '{source}': {error.strerror}") from error
     return reader
 
 
@@ -175,7 +175,7 @@ def _opened(source: Path, closing: ExitStack, cache_bytes: int) -> tuple[_Pixels
         return open_zarr(source, cache_bytes=cache_bytes)
     if not source.is_file():
         what = "something else" if source.exists() else "no such file"
-        raise VideoInputError(f"expected {_KINDS} at '{source}'; found {what}")
+        raise InputError(f"expected {_KINDS} at '{source}'; found {what}")
     with source.open("rb") as file:
         head = file.read(len(_NPY))
     if head == _NPY:
@@ -187,7 +187,7 @@ def _opened(source: Path, closing: ExitStack, cache_bytes: int) -> tuple[_Pixels
         closing.close()
         layout = found
     else:
-        raise VideoInputError(f"expected {_KINDS} at '{source}'; found another kind of file")
+        raise InputError(f"expected {_KINDS} at '{source}'; found another kind of file")
     return _RawPixels(closing.enter_context(source.open("rb", buffering=0)), layout), (source,)
 
 
@@ -227,7 +227,7 @@ def _npy_layout(path: Path) -> RawLayout:
     except OSError:
         raise
     except Exception as error:  # a header is parsed as Python, which has many ways to fail
-        raise VideoInputError(f"cannot read '{path}' as .npy: {first_line(error)}") from error
+        raise InputError(f"cannot read '{path}' as .npy: {first_line(error)}") from error
     sizes = [int(size) for size in shape]
     if len(sizes) == 4 and sizes[0] == 1:
         del sizes[0]
@@ -235,14 +235,14 @@ def _npy_layout(path: Path) -> RawLayout:
         sizes.append(1)
     is_picture = len(sizes) == 3 and min(sizes) >= 1 and sizes[2] in (1, 3, 4)
     if not is_picture or is_fortran or not is_picture_type(dtype):
-        raise VideoInputError(
+        raise InputError(
             f"expected uint8 or uint16 (H, W, 3) or (H, W) in C order in '{path}'; found {dtype}"
             f" {shape} in {'Fortran' if is_fortran else 'C'} order"
         )
     height, width, channels = sizes
     needed = height * width * channels * dtype.itemsize
     if offset + needed > file_bytes:
-        raise VideoInputError(
+        raise InputError(
             f"'{path}' is cut short: expected {needed} bytes of pixels, found"
             f" {file_bytes - offset}; copy or save it anew"
         )

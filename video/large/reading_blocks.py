@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from video.errors import VideoInputError
+from video.errors import InputError
 from video.images import to_uint8
 from video.large.blocks import Blocks
-from video.large.errors import load_library
+from video.large.libraries import load_library
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -68,8 +68,8 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | R
     """The first page of a TIFF; ``closing`` takes the file.
 
     Raises:
-        VideoInputError: if it holds no grey or RGB picture of 8 or 16 bits, or its tiles are huge.
-        MissingLibraryError: if a library that it needs is not installed.
+        InputError: if it holds no grey or RGB picture of 8 or 16 bits, or its tiles are huge.
+        MissingExtraError: if a library that it needs is not installed.
     """
     tifffile = load_library("tifffile", ".tif")
     try:
@@ -81,10 +81,10 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | R
         return _raw_layout(page, file.filehandle.size) or _tiff_blocks(
             file, page, path, cache_bytes
         )
-    except VideoInputError:
+    except InputError:
         raise
     except Exception as error:  # whatever a broken header makes the library stumble over
-        raise VideoInputError(f"cannot read '{path}' as TIFF: {first_line(error)}") from error
+        raise InputError(f"cannot read '{path}' as TIFF: {first_line(error)}") from error
 
 
 def _check_page(page: Any, path: Path) -> None:
@@ -98,12 +98,12 @@ def _check_page(page: Any, path: Path) -> None:
     is_whole = page.bitspersample in (8, 16) and page.dtype in (np.uint8, np.uint16)
     if not (is_color or is_grey or (is_jpeg and samples == 3)) or not is_whole:
         name = getattr(photometric, "name", photometric)
-        raise VideoInputError(
+        raise InputError(
             f"expected a grey or RGB picture of 8 or 16 bits in '{path}'; found {name} of {samples}"
             f" samples, {page.dtype} of {page.bitspersample} bits: save it as RGB"
         )
     if page.imagedepth != 1 or min(page.imagelength, page.imagewidth) < 1:
-        raise VideoInputError(
+        raise InputError(
             f"expected a flat picture in '{path}'; found {page.imagewidth}x{page.imagelength}"
             f"x{page.imagedepth}"
         )
@@ -130,7 +130,7 @@ def _tiff_blocks(file: Any, page: Any, path: Path, cache_bytes: int) -> Blocks:
     planes = 3 if page.planarconfig != 1 and page.samplesperpixel >= 3 else 1
     found = min(len(page.dataoffsets), len(page.databytecounts))
     if found < across * down * planes:
-        raise VideoInputError(
+        raise InputError(
             f"expected {across * down * planes} tiles or strips in '{path}'; found {found}: is it"
             " complete?"
         )
@@ -156,12 +156,12 @@ def _tiff_segment(file: Any, page: Any, number: int, path: Path) -> NDArray[Any]
         return None
     size = file.filehandle.size
     if offset == 0 or not 0 < count <= size - offset:
-        raise VideoInputError(
+        raise InputError(
             f"tile or strip {number} of '{path}' is missing: found {count} bytes at {offset} of"
             f" {size}; copy or save it anew"
         )
     if count > _MOST_BLOCK_BYTES:
-        raise VideoInputError(f"tile or strip {number} of '{path}' takes {count} bytes: too many")
+        raise InputError(f"tile or strip {number} of '{path}' takes {count} bytes: too many")
     file.filehandle.seek(offset)
     data = file.filehandle.read(count)
     if page.compression in _JPEG and page.jpegheader is None:
@@ -177,7 +177,7 @@ def _check_jpeg(data: bytes, number: int, path: Path) -> None:
     """Refuse what the decoder would fill with grey, or make much room for."""
     # Some writers add a few bytes, to fill up to a round number.
     if _JPEG_END not in data.rstrip(b"\0")[-16:]:
-        raise VideoInputError(
+        raise InputError(
             f"tile or strip {number} of '{path}' is cut short: expected the end of a JPEG picture,"
             f" found {data[-2:].hex()}; copy or save it anew"
         )
@@ -205,7 +205,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 def _check_block(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
     if min(shape) < 1 or math.prod(shape) * itemsize > _MOST_BLOCK_BYTES:
-        raise VideoInputError(
+        raise InputError(
             f"expected tiles, strips or chunks of up to {_MOST_BLOCK_BYTES >> 20} MiB in '{path}';"
             f" found {'x'.join(map(str, shape))} of {itemsize} bytes: save it in tiles"
         )
@@ -218,8 +218,8 @@ def open_zarr(path: Path, *, cache_bytes: int) -> tuple[Blocks, tuple[Path, ...]
         The picture, and the files that say what it is.
 
     Raises:
-        VideoInputError: if it holds no grey or RGB picture of 8 or 16 bits, or its chunks are huge.
-        MissingLibraryError: if zarr is not installed.
+        InputError: if it holds no grey or RGB picture of 8 or 16 bits, or its chunks are huge.
+        MissingExtraError: if zarr is not installed.
     """
     zarr = load_library("zarr", ".zarr")
     try:
@@ -229,12 +229,12 @@ def open_zarr(path: Path, *, cache_bytes: int) -> tuple[Blocks, tuple[Path, ...]
             name, axes = _first_dataset(dict(node.attrs), path)
             node = node[name]
             if isinstance(node, zarr.Group):
-                raise VideoInputError(f"expected an array '{name}' in '{path}'; found a group")
+                raise InputError(f"expected an array '{name}' in '{path}'; found a group")
         blocks = _zarr_blocks(node, axes or _guessed_axes(node.shape), path, cache_bytes)
-    except VideoInputError:
+    except InputError:
         raise
     except Exception as error:  # whatever broken metadata make the library stumble over
-        raise VideoInputError(f"cannot read '{path}' as Zarr: {first_line(error)}") from error
+        raise InputError(f"cannot read '{path}' as Zarr: {first_line(error)}") from error
     places = dict.fromkeys((path, path / node.path))
     return blocks, tuple(
         place / file for place in places for file in _ZARR_FILES if (place / file).is_file()
@@ -248,7 +248,7 @@ def _first_dataset(attributes: dict[str, Any], path: Path) -> tuple[str, str]:
         axes = [axis if isinstance(axis, str) else axis["name"] for axis in image["axes"]]
         return str(image["datasets"][0]["path"]), "".join(name.lower()[:1] for name in axes)
     except (AttributeError, LookupError, TypeError) as error:
-        raise VideoInputError(
+        raise InputError(
             f"expected an OME-Zarr picture (0.4 or 0.5) or a Zarr array at '{path}'; found a group"
             " without multiscales, their axes or their datasets"
         ) from error
@@ -272,13 +272,13 @@ def _zarr_blocks(array: Any, axes: str, path: Path, cache_bytes: int) -> Blocks:
     is_named = len(axes) == len(shape) == array.ndim and {"y", "x"} <= shape.keys() <= set("tczyx")
     is_flat = shape.get("t", 1) == shape.get("z", 1) == 1 and shape.get("c", 1) in (1, 3, 4)
     if not (is_named and is_flat and is_picture_type(array.dtype)) or 0 in array.shape:
-        raise VideoInputError(
+        raise InputError(
             f"expected one picture of 8 or 16 bits, grey or RGB, at '{path}'; found {array.dtype}"
             f" {array.shape} of axes '{axes}'"
         )
     codecs = (*array.filters, *array.compressors)
     if any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs):
-        raise VideoInputError(f"'{path}' is made of pickles, which are never read; save it anew")
+        raise InputError(f"'{path}' is made of pickles, which are never read; save it anew")
     chunk = dict(zip(axes, array.chunks, strict=True))
     _check_block(array.chunks, array.dtype.itemsize, path)
     height, width, high, wide = shape["y"], shape["x"], chunk["y"], chunk["x"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video.large.errors import load_library
+from video.large.libraries import load_library
 from video.large.pulling import PullThread
 from video.large.pyramid import Pyramid
-from video.large.raw import CHANNELS, RowBuffer
+from video.large.row_buffer import CHANNELS, RowBuffer
 from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from video.large.raw import CHANNELS, RowBuffer
+from video.large.row_buffer import CHANNELS, RowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

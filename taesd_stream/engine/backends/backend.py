@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from taesd_stream.models.layers import Span
-from taesd_stream.models.memory import Memory
-from taesd_stream.models.passes import Pass
+from taesd_stream.models.layers.basic import Span
+from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.step_memory import Memory
 
 __all__ = ["Backend", "Kernel"]
 

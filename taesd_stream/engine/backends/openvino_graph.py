@@ -12,11 +12,11 @@ import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 
-from taesd_stream.models.chain import Chain, Residual
-from taesd_stream.models.conv import Conv
-from taesd_stream.models.enlarging import EnlargingConv
-from taesd_stream.models.layers import Layer, ReLU, SoftClamp, Span, Upsample
-from taesd_stream.models.shuffles import PixelShuffle
+from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Span, Upsample
+from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.shuffles import PixelShuffle
 
 __all__ = ["INPUT", "QuantizedConv", "Recipe", "Task", "graph_of", "switch_of"]
 

@@ -1,0 +1,153 @@
+"""Eight bits instead of 32: how the layers of a decoder are rounded, found on some latents.
+
+NNCF watches the layers at work and chooses a range for every activation (post-training
+quantization). What it finds is kept as a recipe by the layers' names, so that tiles of any kind are
+rounded alike and stay exact: the same integers are added up whatever the tile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+# Nothing that is decoded here is told to anybody: without this, NNCF reports its use.
+os.environ.setdefault("NNCF_CI", "1")
+import nncf
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from taesd_stream.engine.backends.openvino_graph import QuantizedConv, Recipe, graph_of
+from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.settings import Settings
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.network import Network
+from tiling import Region, Size
+
+__all__ = ["recipe_for"]
+
+# Of each, so many latents along a side: more would tell little more, and NNCF holds every
+# activation of a picture at once.
+_MOST_SIDE = 40
+
+
+def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) -> Recipe:
+    """How the last and costliest pass of a decoder is computed in 8 bits; others are not.
+
+    Args:
+        decoder: In float32, on the CPU.
+        latents: (C, h, w) each.
+        cache: A folder for recipes, found again by what they were made from; None keeps none.
+    """
+    height = min(_MOST_SIDE, *(each.shape[1] for each in latents))
+    width = min(_MOST_SIDE, *(each.shape[2] for each in latents))
+    read = [_read_by_last_pass(decoder, each, height, width) for each in latents]
+    body = decoder.passes[-1].body
+    path = None if cache is None else cache / f"{_fingerprint(body, read)}.safetensors"
+    if path is not None and path.exists():
+        with contextlib.suppress(SafetensorError):  # cut short, perhaps: it is made anew
+            return _loaded(path)
+    recipe = _found(body, read, decoder.passes[-1].channels)
+    if path is not None:
+        _save(recipe, path)
+    return recipe
+
+
+def _read_by_last_pass(decoder: Network, latent: Tensor, height: int, width: int) -> Tensor:
+    """The middle of what the last pass reads of a picture, (1, C, height, width)."""
+    plane = Size(*latent.shape[1:])
+    settings = Settings(torch.device("cpu"), torch.float32, "torch")
+    whole = Executor(decoder, settings, plane).read_by_last_pass(latent[None].float())
+    top, left = (plane.height - height) // 2, (plane.width - width) // 2
+    return whole[:, :, top : top + height, left : left + width].contiguous()
+
+
+def _fingerprint(body: Chain, read: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256(f"1 {version('nncf')} {version('openvino')}".encode())
+    for tensor in (*body.parameters(), *read):
+        digest.update(str(tuple(tensor.shape)).encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _found(body: Chain, read: Sequence[Tensor], channels: int) -> Recipe:
+    plane = Size(*read[0].shape[2:])
+    whole = Region.whole(Size(body.out_size(plane.height), body.out_size(plane.width)))
+    task = body.span(whole.y, plane.height), body.span(whole.x, plane.width)
+    plain = graph_of(body, task, 1, channels, Recipe())
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    # It draws bars on standard output, where others may expect data.
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(
+            plain,
+            nncf.Dataset([tensor.numpy() for tensor in read]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(read),
+        )
+    return _recipe_in(quantized)
+
+
+def _recipe_in(model: Any) -> Recipe:
+    """What NNCF put into a model whose nodes bear the names of our layers."""
+    convs: dict[str, QuantizedConv] = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind == "FakeQuantize":
+            low, high = (float(_source(node, index).data) for index in (1, 2))
+            ranges[_source(node, 0).get_friendly_name()] = low, high
+        elif kind == "Convolution":
+            scaled = _source(node, 1)
+            if scaled.get_type_name() != "Multiply":
+                continue  # left in float
+            weight, scale = _source(_source(scaled, 0), 0).data, _source(scaled, 1).data
+            name = node.get_friendly_name()
+            convs[name] = QuantizedConv(np.array(weight), np.array(scale), _bias_after(node))
+    return Recipe(convs, ranges)
+
+
+def _source(node: Any, index: int) -> Any:
+    return node.input(index).get_source_output().get_node()
+
+
+def _bias_after(conv: Any) -> Any:
+    for target in conv.output(0).get_target_inputs():
+        node = target.get_node()
+        if node.get_friendly_name() == f"{conv.get_friendly_name()}+bias":
+            return np.array(_source(node, 1).data)
+    return None
+
+
+def _save(recipe: Recipe, path: Path) -> None:
+    arrays = {f"range {name}": np.array(bounds) for name, bounds in recipe.ranges.items()}
+    for name, conv in recipe.convs.items():
+        arrays |= {f"weight {name}": conv.weight, f"scale {name}": conv.scale}
+        if conv.bias is not None:
+            arrays[f"bias {name}"] = conv.bias
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    save_file(arrays, part)
+    os.replace(part, path)
+
+
+def _loaded(path: Path) -> Recipe:
+    arrays = load_file(path)
+    ranges = {}
+    convs = {}
+    for key, array in arrays.items():
+        kind, _, name = key.partition(" ")
+        if kind == "range":
+            ranges[name] = float(array[0]), float(array[1])
+        elif kind == "weight":
+            bias = arrays.get(f"bias {name}")
+            convs[name] = QuantizedConv(array, arrays[f"scale {name}"], bias)
+    return Recipe(convs, ranges)

@@ -1,0 +1,197 @@
+"""OpenVINO's kernels for CPUs: compiled once for every kind of tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+import numpy as np
+import openvino as ov
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.backends.backend import Kernel
+from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
+from taesd_stream.models.layers.basic import Span
+from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.step_memory import Memory
+
+__all__ = ["OpenVinoBackend"]
+
+# The precision that the kernels may compute in; 8 bits are chosen node by node, by a recipe.
+_HINTS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.int8: "f32"}
+
+_Place: TypeAlias = tuple[int | None, int | None, int, int, int]
+
+
+def _place(span: Span, up: int) -> _Place:
+    """What tells a task from others along an axis: its size, and where borders are, if any are.
+
+    A tile that does not begin at the border reads no zeros there, wherever it begins.
+
+    Args:
+        up: Output elements per input element.
+    """
+    return (
+        span.want.start if span.have.start == 0 else None,
+        span.size * up - span.want.stop if span.have.stop == span.size else None,
+        span.have.size,
+        span.want.size,
+        span.want.start - span.have.start * up,
+    )
+
+
+@lru_cache(maxsize=1)
+def _openvino_core() -> ov.Core:
+    """OpenVINO itself, once for the process and never let go.
+
+    Its CPU plugin gives the thread that loads it another stack for signals and, when the last that
+    was compiled with it is gone, sets back the one from before. Of two that do not go in the
+    reverse order of their coming, the later sets back what the earlier has freed, and the next
+    Ctrl-C ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    return ov.Core()
+
+
+class OpenVinoBackend:
+    """Compiles the layers of one network for every kind of tile.
+
+    Tiles differ in kind where they lie at other borders; those inside are all of one kind. All
+    kinds of a grid are one compiled model, so that they share the memory for activations.
+
+    Args:
+        dtype: float32, bfloat16, or int8, which needs ``recipes``.
+        cache: A folder for what is compiled, so that the next process need not; None keeps nothing.
+        recipes: How to compute the layers in 8 bits, for those that are to be.
+    """
+
+    evens_tiles = True
+
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        cache: Path | None = None,
+        recipes: Mapping[torch.nn.Module, Recipe] | None = None,
+    ) -> None:
+        self._core = _openvino_core()
+        self._kept: dict[Pass, _Kernel] = {}
+        self._recipes = recipes or {}
+        self.rounding = ", ".join(each.digest() for each in self._recipes.values()) or "none"
+        self._options: dict[str, object] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[dtype],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        if cache is not None:
+            self._options["CACHE_DIR"] = str(cache)
+
+    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+        """The kernel of a pass for the tiles of a grid; it is compiled when it is first run.
+
+        The last one of every pass is kept, with the memory for its activations, for the next
+        picture of that size.
+        """
+        expected = tuple(rows), tuple(columns)
+        kept = self._kept.get(each)
+        if kept is None or kept.expected != expected:
+            self._kept.pop(each, None)  # before there is another
+            layers = _Layers(each, self._recipes.get(each.body, Recipe()))
+            self._kept[each] = _Kernel(self._core, self._options, layers, *expected)
+        return self._kept[each]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A model for several kinds of tiles.
+
+    Attributes:
+        request: Runs it.
+        indices: The kinds, by their places along both axes.
+        shape: What it reads; smaller tiles have zeros after their end.
+    """
+
+    request: ov.InferRequest
+    indices: Mapping[tuple[_Place, _Place], int]
+    shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """What is compiled: a pass and how its layers are rounded."""
+
+    each: Pass
+    recipe: Recipe
+
+
+class _Kernel:
+    """The layers of a pass, compiled for the kinds of tiles of a grid, and for others as needed."""
+
+    def __init__(
+        self,
+        core: ov.Core,
+        options: Mapping[str, object],
+        layers: _Layers,
+        rows: tuple[Span, ...],
+        columns: tuple[Span, ...],
+    ) -> None:
+        self._core, self._options = core, options
+        self._each, self._recipe = layers.each, layers.recipe
+        self.expected = rows, columns
+        self._up = self._each.body.out_size(1)
+        self._compiled: dict[int, list[_Compiled]] = {}
+        self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
+
+    def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        kind = self._kind((rows, columns))
+        channels = self._each.body.out_channels(self._each.channels)
+        made = torch.empty(tile.shape[0], channels, rows.want.size, columns.want.size)
+        with self._alone:
+            compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
+            inputs = [_filled(tile, compiled.shape)]
+            if len(compiled.indices) > 1:
+                inputs.insert(0, _number(compiled.indices[kind]))
+            request = compiled.request
+            request.set_output_tensor(0, ov.Tensor(made.numpy(), shared_memory=True))
+            request.infer(dict(enumerate(inputs)), share_inputs=True)
+        return made
+
+    def _kind(self, task: Task) -> tuple[_Place, _Place]:
+        rows, columns = task
+        return _place(rows, self._up), _place(columns, self._up)
+
+    def _compiled_for(self, batch: int, kind: tuple[_Place, _Place], task: Task) -> _Compiled:
+        if batch not in self._compiled:
+            rows, columns = self.expected
+            tasks = {self._kind((y, x)): (y, x) for y in rows for x in columns}
+            tasks.setdefault(kind, task)
+            self._compiled[batch] = [self._compile(batch, tasks)]
+        for compiled in self._compiled[batch]:
+            if kind in compiled.indices:
+                return compiled
+        self._compiled[batch].append(self._compile(batch, {kind: task}))
+        return self._compiled[batch][-1]
+
+    def _compile(self, batch: int, tasks: Mapping[tuple[_Place, _Place], Task]) -> _Compiled:
+        body, channels = self._each.body, self._each.channels
+        build = switch_of(body, tuple(tasks.values()), batch, channels, self._recipe)
+        shape = tuple(build.get_parameters()[-1].get_shape())
+        request = self._core.compile_model(build, "CPU", self._options).create_infer_request()
+        return _Compiled(request, {kind: index for index, kind in enumerate(tasks)}, shape)
+
+
+def _filled(tile: Tensor, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """A tile as the array that a model reads, with zeros after its end."""
+    if tile.shape == shape:
+        return tile.contiguous().numpy()
+    given = np.zeros(shape, np.float32)
+    given[:, :, : tile.shape[2], : tile.shape[3]] = tile.numpy()
+    return given
+
+
+def _number(index: int) -> np.ndarray:
+    return np.array(index, np.int32)

@@ -1,0 +1,1 @@
+"""Costs, strategies, and the plan that is chosen among them."""

@@ -1,0 +1,167 @@
+"""A picture cut into tiles of one size: what that costs in time and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from taesd_stream.engine.settings import Settings
+from taesd_stream.models.layers.passes import PassFigures
+from taesd_stream.models.network import Network
+from tiling import Grid, PassPlan, Size, View
+
+__all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
+
+# Nearest upsampling of tensors past 2**31 elements has returned wrong data in PyTorch.
+MOST_ELEMENTS = 2**31 - 1
+# On a CPU large activations cost more time each: they leave the caches, and the C library takes
+# blocks of 32 MiB and more from the system each time, page by page. TAESD's decoder at 256x256
+# latents, two cores with AVX-512 and 32 MiB of cache, float32, multiply-adds per second by what is
+# held at once: up to 60 MiB 89 G, at 71 MiB 85 G, at 95 MiB 82 G, at 190 MiB 80 G. In multiply-adds
+# that could be done meanwhile, for each element that a layer writes; nano's layers are narrow, and
+# undivided it takes 1.21 times as long as in tiles at 128x128 latents, 1.28 times at 256x256.
+_LARGE_FROM_BYTES = 40 << 20
+_LARGEST_FROM_BYTES = 160 << 20
+_LARGE_COSTS = 78
+# What it takes to begin with a layer for a tile, in multiply-adds in float32 that could be done
+# meanwhile; in 16 bits twice as many could.
+_LAYER_COSTS = {"torch": 60_000_000, "openvino": 10_000_000}
+# The C library keeps freed blocks of less than 32 MiB for reuse, in pieces that do not fit each
+# other. Resident memory was measured above what tensors held: at small tiles by 3.6 times that, at
+# larger ones by 105 MiB and 1.2 times that, never by more than 300 MiB.
+_HEAP_KEEPS_SMALL = 3.6
+_HEAP_KEEPS_ALWAYS = 105 << 20
+_HEAP_KEEPS_LARGE = 1.2
+_HEAP_KEEPS_AT_MOST = 300 << 20
+# OpenVINO gives activations one block, which the kinds of tiles share, and every kind its weights
+# in the order that its kernels like, and room for what it makes, in float32, some three times.
+# TAESD's decoder at tiles of 16 latents: 52 MiB for one kind, 107 for four, 250 for nine; at tiles
+# of 128, in 16 bits, 482 MiB for one, 638 for four, 919 for nine.
+_OPENVINO_KEEPS_ALWAYS = 36 << 20
+_OPENVINO_KEEPS_OF_A_KIND = 22 << 20
+_OPENVINO_MAKES_ROOM = 2.75
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A picture cut into tiles of one size.
+
+    Attributes:
+        passes: One plan per pass of the network.
+        relative_seconds: Proportional to the time it will take.
+        tiles_bytes: What all tiles remember between time steps.
+        tile_bytes: What the tile that remembers most does.
+    """
+
+    passes: tuple[PassPlan, ...]
+    relative_seconds: float
+    tiles_bytes: int
+    tile_bytes: int
+
+    @property
+    def grid(self) -> Grid:
+        """The tiles of the last and costliest pass."""
+        return self.passes[-1].grid
+
+    @property
+    def work(self) -> int:
+        return sum(each.work for each in self.passes)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(each.peak_bytes for each in self.passes)
+
+    @property
+    def most_elements(self) -> int:
+        return max(each.peak_elements for each in self.passes)
+
+
+class Cutter:
+    """Works out cuts for one network, and remembers them.
+
+    Args:
+        network: The encoder or the decoder.
+        settings: Where and how it computes.
+
+    Attributes:
+        continued: Whether each tile of a row goes on where the one to its left ended.
+    """
+
+    def __init__(self, network: Network, settings: Settings) -> None:
+        self._network = network
+        self._settings = settings
+        # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
+        # steps remember every tile by itself.
+        self.continued = (
+            settings.device.type == "cpu" and settings.backend == "torch" and not network.memories
+        )
+        self._cut = lru_cache(maxsize=1024)(self._work_out)
+
+    def __call__(self, plane: Size, tile: Size, view: View, *, spills: bool = False) -> Cut:
+        """An input ``plane`` in tiles of at most ``tile`` latents.
+
+        Args:
+            view: Which part of the output is made, and where planes go around.
+            spills: Whether what passes leave for each other lies in a temporary file.
+        """
+        return self._cut(plane, tile, view, spills)
+
+    def _work_out(self, plane: Size, tile: Size, view: View, spills: bool) -> Cut:
+        passes: list[PassPlan] = []
+        seconds = 0.0
+        held = 0
+        canvases = self._network.canvases(plane, tile, view, continued=self.continued)
+        for each, canvas in zip(self._network.passes, canvases, strict=True):
+            out, grid = each.out_plane(plane), canvas.grid
+            figures = each.figures(canvas.plane, grid)
+            is_last = each is self._network.passes[-1]
+            kept = 0 if is_last or spills else out.area * each.out_channels
+            peak = figures.live + figures.left
+            peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
+            made = grid.tile.area * grid.cell**2 * each.out_channels
+            peak_bytes += self._resident(peak * self._item_bytes, figures.kinds, made)
+            passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
+            seconds += self._relative_seconds(figures, len(each.body.layers))
+            plane, held = out, kept
+        return Cut(
+            tuple(passes),
+            seconds,
+            tiles_bytes=figures.kept * self._item_bytes,
+            tile_bytes=figures.most_kept * self._item_bytes,
+        )
+
+    @property
+    def _item_bytes(self) -> int:
+        return self._settings.dtype.itemsize
+
+    def _relative_seconds(self, figures: PassFigures, layers: int) -> float:
+        each = _LAYER_COSTS[self._settings.backend] * 4 // self._item_bytes
+        begun = figures.tiles * layers * each
+        return begun + figures.work + figures.written * self._slowdown(figures)
+
+    def _slowdown(self, figures: PassFigures) -> float:
+        """What an element of large tensors costs more than one of small ones, in multiply-adds."""
+        if self._settings.device.type != "cpu" or self._settings.backend != "torch":
+            return 0.0
+        live_bytes = figures.live * self._item_bytes
+        above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
+        return _LARGE_COSTS * min(max(above, 0.0), 1.0)
+
+    def _resident(self, live_bytes: int, kinds: int, made: int) -> int:
+        """Memory that a tile's tensors occupy, with what the allocator keeps besides.
+
+        Args:
+            kinds: How many kinds of tiles there are.
+            made: Elements that the largest of them makes.
+        """
+        if self._settings.device.type != "cpu":
+            return live_bytes
+        if self._settings.backend == "openvino":
+            of_a_kind = _OPENVINO_KEEPS_OF_A_KIND + int(_OPENVINO_MAKES_ROOM * made * 4)
+            return live_bytes + _OPENVINO_KEEPS_ALWAYS + kinds * of_a_kind
+        kept = min(
+            live_bytes * _HEAP_KEEPS_SMALL,
+            live_bytes * _HEAP_KEEPS_LARGE + _HEAP_KEEPS_ALWAYS,
+            _HEAP_KEEPS_AT_MOST,
+        )
+        return live_bytes + int(kept)

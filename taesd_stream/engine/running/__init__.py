@@ -1,0 +1,1 @@
+"""Carries out a plan: the executor, planes, and what tiles remember."""

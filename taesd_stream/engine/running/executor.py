@@ -1,0 +1,315 @@
+"""Runs a network tile by tile: the only place where anything is computed.
+
+A network is a list of passes. Each reads a plane tile by tile and writes the next; the last one's
+tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
+ever sees zeros where the picture goes on. A picture is a video of which nothing is remembered.
+
+Along a row, tiles may go on where the one before ended: what layers have read at its right border
+is kept for the next, so tiles can be as small as the caches and compute nothing twice there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice, pairwise
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.backends import Backend, EagerBackend
+from taesd_stream.engine.budget import is_out_of_memory, release
+from taesd_stream.engine.running.planes import (
+    Plane,
+    ScratchPlane,
+    TensorPlane,
+    WritablePlane,
+    as_plane,
+    during,
+    read_around,
+)
+from taesd_stream.engine.running.row_of_tiles import Row
+from taesd_stream.engine.running.stages import Stage, Stages
+from taesd_stream.engine.running.state_storage import HomeName, home_on
+from taesd_stream.engine.running.tile_states import TileStates
+from taesd_stream.engine.settings import Settings
+from taesd_stream.errors import OutOfMemoryError
+from taesd_stream.models.layers.global_pool import Moments, NormalisedPool
+from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.network import Network
+from tiling import WHOLE, Block, Interval, Region, Size, View
+
+__all__ = ["Executor"]
+
+# The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
+# so many tiles it takes no time that counts to hand them back, and the pages be given anew.
+_MANY_TILES = 48
+
+
+class Executor:
+    """One network and one size of tile, for any number of pictures of any size.
+
+    What it learns when memory runs out, it keeps: later pictures start with the smaller tiles.
+
+    Args:
+        network: The encoder or the decoder, on its device.
+        settings: Where and how it computes.
+        tile: The largest tile, in latents.
+        batch: Pictures or time steps computed together.
+        segment: Time steps that each tile goes through before the next tile has its turn; None is
+            all there are.
+        continued: Whether each tile of a row goes on where the one to its left ended; not for
+            networks that remember earlier time steps, which remember every tile by itself.
+        view: Which part of the output is made, and where planes go around.
+        scratch: Whether what passes leave for each other lies in temporary files.
+        backend: Who computes the layers.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        tile: Size,
+        batch: int = 1,
+        segment: int | None = None,
+        *,
+        continued: bool = False,
+        view: View = WHOLE,
+        scratch: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        self._network = network
+        self._settings = settings
+        self._batch = batch
+        self._segment = segment
+        self._view = view
+        self._scratch = scratch
+        self._backend = backend or EagerBackend()
+        self._stages = Stages(
+            network, settings, tile, view, continued=continued, backend=self._backend
+        )
+
+    @property
+    def scale(self) -> tuple[int, int]:
+        """Output elements (first) per input elements (second)."""
+        return self._network.scale
+
+    def states(self, plane: Size, home: HomeName = "device") -> TileStates | None:
+        """What tiles remember of a video that begins; None for networks that remember nothing."""
+        if not self._network.memories:
+            return None
+        device = self._settings.device
+        seen = self._stages.canvases(plane)[0].plane
+        return TileStates(self._network.passes[0], seen, home_on(home, device), device)
+
+    def bands(self, plane: Size) -> tuple[Interval, ...]:
+        """The rows of the output that each row of tiles completes, from top to bottom."""
+        canvas = self._stages.canvases(plane)[-1]
+        rows = (rows.shift(-canvas.made_before.height) for rows in canvas.grid.bands)
+        if self._view.crop is None:
+            return tuple(rows)
+        y = self._view.crop.y
+        return tuple(each.overlap(y).shift(-y.start) for each in rows)
+
+    def run(
+        self,
+        source: Tensor | Plane,
+        states: TileStates | None = None,
+        *,
+        first_band: int = 0,
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
+
+        Tiles come in reading order, segment by segment, each in the order of time.
+
+        Args:
+            source: Pictures, or the time steps of one video in order.
+            states: What tiles remember of the steps before; without it, a video begins and ends
+                here.
+            first_band: The first of ``bands`` to make.
+
+        Yields:
+            Which output steps and which region, and a fresh tensor of them, on the computing device
+            and in the computing dtype. Output steps count from the first that this run makes.
+
+        Raises:
+            OutOfMemoryError: Not even a tile of one latent fits.
+        """
+        plane = as_plane(source)
+        if states is None and self._network.memories:
+            states = self._once(plane.size, plane.frames)
+        stages = self._stages.over(plane.size, states)
+        began = states.at if states is not None else 0
+        for steps in _chunks(plane.frames, self._turn(plane.frames)):
+            try:
+                for block, tile in self._run_chunk(stages, during(plane, steps), first_band):
+                    if tile.shape[0] == 0:  # a layer waits for more steps
+                        continue
+                    seen = began + steps.start + block.frames.start
+                    made = self._made(seen) - self._made(began)
+                    there = stages[-1].canvas.true_place(block.region)
+                    kept = there if self._view.crop is None else there.overlap(self._view.crop)
+                    y, x = kept.within(there)
+                    frames = Interval(made, made + tile.shape[0])
+                    yield Block(frames, self._from_crop(kept)), tile[:, :, y, x]
+            except Exception as error:
+                if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
+                    raise OutOfMemoryError(
+                        f"memory ran out on {self._settings.device} although tiles were cut down as"
+                        f" far as they go ({(str(error) or type(error).__name__).splitlines()[0]})"
+                    ) from error
+                raise
+            if states is not None:
+                states.at += steps.size
+
+    def read_by_last_pass(self, pictures: Tensor) -> Tensor:
+        """What the last pass reads of pictures, (N, C, h, w), its global branch included."""
+        source = TensorPlane(pictures)
+        plane, pool = self._filled(self._stages.over(source.size, None), source)
+        whole = Block(Interval(0, plane.frames), Region.whole(plane.size))
+        with torch.inference_mode():
+            read = plane.read(whole)
+            return read if pool is None else pool(read, whole.frames)
+
+    def _once(self, plane: Size, steps: int) -> TileStates:
+        """What tiles remember of a video that is computed in one run."""
+        seen = self._stages.canvases(plane)[0].plane
+        home = home_on("device", self._settings.device)
+        return TileStates(self._network.passes[0], seen, home, ends_at=steps)
+
+    def _from_crop(self, region: Region) -> Region:
+        """A part of the output as it lies in what is made of it."""
+        crop = self._view.crop
+        return region if crop is None else region.shift(-crop.y.start, -crop.x.start)
+
+    def _turn(self, steps: int) -> int:
+        """Steps after which the next tile has its turn."""
+        if not self._network.memories:
+            return self._batch
+        return steps if self._segment is None else self._segment
+
+    def _made(self, steps: int) -> int:
+        """Output steps made of the first input steps of a video."""
+        up, down = self._network.rate
+        return steps * up // down
+
+    def _run_chunk(
+        self, stages: list[Stage], plane: Plane, first_band: int
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """All passes over a few steps, every one but the last into a plane of its own."""
+        plane, pool = self._filled(stages, plane)
+        yield from self._tiles(stages[-1], plane, pool, first_band)
+
+    def _filled(self, stages: list[Stage], plane: Plane) -> tuple[Plane, NormalisedPool | None]:
+        """What all passes but the last make, and the branch that opens the last."""
+        pool: NormalisedPool | None = None
+        for stage, after in pairwise(stages):
+            plane, moments = self._fill(stage, plane, pool)
+            with torch.inference_mode():
+                pool = after.each.pool.normalise(moments) if after.each.pool else None
+        return plane, pool
+
+    def _fill(
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None
+    ) -> tuple[Plane, Moments]:
+        """The plane that a pass makes, and the moments of its channels."""
+        channels = stage.each.out_channels
+        with torch.inference_mode():
+            filled = self._room(plane.frames, channels, stage.out)
+            moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
+            for block, tile in self._tiles(stage, plane, pool):
+                filled.write(Block(block.frames, stage.canvas.true_place(block.region)), tile)
+                moments.add(block.frames, tile)
+                del tile  # else it would be held while the next one is made
+        return filled, moments
+
+    def _room(self, frames: int, channels: int, size: Size) -> WritablePlane:
+        """Where a pass writes what the next one reads."""
+        dtype, device = self._settings.tensor_dtype, self._settings.device
+        if self._scratch:
+            return ScratchPlane(frames, channels, size, dtype, device)
+        return TensorPlane(
+            torch.empty(
+                (frames, channels, size.height, size.width),
+                dtype=dtype,
+                device=device,
+                memory_format=torch.channels_last,
+            )
+        )
+
+    def _tiles(
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """The tiles of one pass."""
+        grid = stage.canvas.grid
+        batches = list(_chunks(plane.frames, self._batch))
+        tiles = islice(grid, first_band * len(grid.columns), None)
+        blocks = (Block(steps, region) for region in tiles for steps in batches)
+        row = Row() if grid.continued else None
+        return stage.backoff.run(
+            blocks, lambda block: self._tile_of(stage, block, plane, pool, row)
+        )
+
+    def _tile_of(
+        self,
+        stage: Stage,
+        block: Block,
+        plane: Plane,
+        pool: NormalisedPool | None,
+        row: Row | None,
+    ) -> Tensor:
+        """What a pass makes for one tile."""
+        region, grid = block.region, stage.canvas.grid
+        if self._backend.evens_tiles:
+            region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
+        continued = row is not None and row.goes_on_with(block)
+        if row is not None and not continued and row.tiles >= _MANY_TILES:
+            release(self._settings.device)
+            row.tiles = 0
+        rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
+        states = stage.states
+        at = states.at if states is not None else 0
+        with (
+            torch.inference_mode(),
+            _full_float32(self._settings),
+            row.making(block) if row is not None else nullcontext() as carry,
+        ):
+            before = states.recall(block.region, at + block.frames.start) if states else None
+            memory = Memory(before, together=block.frames.size, carry=carry)
+            given = Region(rows.given, columns.given)
+            tile = self._read(stage, plane, Block(block.frames, given))
+            if pool is not None and columns.given.size:
+                tile = pool(tile, block.frames)
+            made = stage.kernel(tile, rows, columns, memory)
+            if states is not None:
+                states.keep(block.region, at + block.frames.stop, memory.kept)
+            if region != block.region:
+                y, x = block.region.within(region)
+                made = made[:, :, y, x]
+        return made
+
+    def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
+        """A part of what a pass reads, where the pass sees it."""
+        before = stage.canvas.read_before
+        there = Block(block.frames, block.region.shift(-before.height, -before.width))
+        return read_around(plane, there, self._view).to(
+            self._settings.device,
+            self._settings.tensor_dtype,
+            memory_format=torch.channels_last,
+        )
+
+
+def _full_float32(settings: Settings) -> AbstractContextManager[None]:
+    """No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23."""
+    if settings.device.type != "cuda" or settings.dtype != torch.float32:
+        return nullcontext()
+    benchmark = torch.backends.cudnn.benchmark
+    context: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=benchmark, allow_tf32=False
+    )
+    return context
+
+
+def _chunks(count: int, most: int) -> Iterator[Interval]:
+    bounds = [*range(0, count, most), count]
+    return (Interval(start, stop) for start, stop in pairwise(bounds))

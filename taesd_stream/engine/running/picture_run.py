@@ -1,0 +1,68 @@
+"""One picture of any size, in tiles that complete it from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.running.planes import Plane
+from tiling import BandPlan, Interval, Region, Size, TilePlan
+
+__all__ = ["PictureRun"]
+
+
+_COURSE = Course(steps=1, pictures=1, ahead=None, bands=True)
+"""How one picture goes that is made band by band."""
+
+
+class PictureRun:
+    """A picture that is decoded, or encoded, row of tiles by row of tiles.
+
+    What it is made of is read window by window, and nothing that it makes is kept: memory depends
+    on the width and the budget, never on the height.
+
+    Made by ``AutoEncoder.open_picture``.
+
+    Attributes:
+        plan: How it is cut.
+        waiting: Where rows of finished tiles wait until they are written, as planned.
+        made: Height and width of what is made: pixels, or latents.
+        dtype: What tiles come in.
+        bands: The rows that each row of tiles completes, from top to bottom.
+    """
+
+    def __init__(self, coder: Coder, plane: Plane, options: TileOptions) -> None:
+        self.plan: TilePlan = coder.plan(plane.size, _COURSE, options)
+        self._plane = plane
+        if self.plan.bands is None:
+            raise TypeError("expected a plan for bands")
+        self.waiting: BandPlan = self.plan.bands
+        self._run: Run = coder.once(self.plan, plane.size)
+        self.made: Size = self._run.made
+        self.dtype: torch.dtype = coder.settings.tensor_dtype
+        self.bands: tuple[Interval, ...] = self._run.bands
+
+    def tiles(
+        self, *, first_band: int = 0, on_tile: OnTile | None = None
+    ) -> Iterator[tuple[Region, Tensor]]:
+        """The tiles in reading order, so that each band is complete before the next begins.
+
+        Args:
+            first_band: The first of ``bands`` to make; those above are taken to be there already.
+            on_tile: Told after each tile how many elements of the picture are done, and of how
+                many; those above ``first_band`` count.
+
+        Yields:
+            Where a tile lies, and (C, h, w) of it on the computing device, not clamped.
+
+        Raises:
+            NonFiniteError: What it is made of holds NaN or infinity.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        for block, tile in self._run.tiles(self._plane, on_tile, first_band=first_band):
+            yield block.region, tile[0]

@@ -1,0 +1,256 @@
+"""Planes that are read and written tile by tile, wherever their numbers are."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.pixels import to_images
+from taesd_stream.engine.running.state_storage import no_scratch_left
+from taesd_stream.latents import LatentSource, check_finite
+from tiling import Block, Interval, Region, Size, View, around
+
+__all__ = [
+    "PixelPlane",
+    "Plane",
+    "ReadPixels",
+    "ScratchPlane",
+    "TensorPlane",
+    "WindowPlane",
+    "WritablePlane",
+    "as_plane",
+    "during",
+    "read_around",
+]
+
+
+ReadPixels: TypeAlias = Callable[[slice, slice], npt.NDArray[np.uint8]]
+"""Rows and columns to (h, w, 3) RGB bytes."""
+
+
+class Plane(Protocol):
+    """Pictures, or time steps, whose parts can be read.
+
+    Attributes:
+        frames: How many there are.
+        size: Height and width of each.
+    """
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def size(self) -> Size: ...
+    def read(self, block: Block) -> Tensor:
+        """(n, C, h, w) of some frames and a region within the plane; not to be written to."""
+        ...
+
+
+class WritablePlane(Plane, Protocol):
+    """A plane that a pass fills and the next one reads."""
+
+    def write(self, block: Block, tile: Tensor) -> None:
+        """Put (n, C, h, w) in its place."""
+        ...
+
+
+class TensorPlane:
+    """A plane in memory.
+
+    Args:
+        tensor: (N, C, h, w) on any device.
+
+    >>> plane = TensorPlane(torch.zeros(1, 4, 8, 8))
+    >>> plane.read(Block(Interval(0, 1), Region(Interval(2, 4), Interval(0, 8)))).shape
+    torch.Size([1, 4, 2, 8])
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    @property
+    def frames(self) -> int:
+        return self._tensor.shape[0]
+
+    @property
+    def size(self) -> Size:
+        return Size(*self._tensor.shape[2:])
+
+    def read(self, block: Block) -> Tensor:
+        return self._part(block)
+
+    def write(self, block: Block, tile: Tensor) -> None:
+        self._part(block).copy_(tile)
+
+    def _part(self, block: Block) -> Tensor:
+        frames, y, x = block.slices
+        return self._tensor[frames, :, y, x]
+
+
+class ScratchPlane:
+    """A plane in a temporary file, which goes when this does.
+
+    It is read and written row by row, not through a map: what is mapped counts as memory of the
+    process, and where the disk is full, writing to a map ends it.
+
+    Args:
+        frames: N.
+        channels: C.
+        size: Height and width.
+        dtype: Of what is written and read.
+        device: Where what is read goes.
+
+    Raises:
+        OutputError: While it is written, there is no more room for it.
+
+    >>> plane = ScratchPlane(1, 3, Size(8, 8), torch.float32, torch.device("cpu"))
+    >>> there = Block(Interval(0, 1), Region(Interval(2, 4), Interval(0, 8)))
+    >>> plane.write(there, torch.ones(1, 3, 2, 8))
+    >>> plane.read(there).mean().item()
+    1.0
+    """
+
+    def __init__(
+        self, frames: int, channels: int, size: Size, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.frames = frames
+        self.size = size
+        self._channels, self._dtype, self._device = channels, dtype, device
+        self._file = tempfile.TemporaryFile(prefix="taesd-stream-", buffering=0)  # noqa: SIM115 (lives as this does)
+        weakref.finalize(self, self._file.close)
+
+    def read(self, block: Block) -> Tensor:
+        height, width = block.region.shape.height, block.region.shape.width
+        shape = (block.frames.size, height, width, self._channels)
+        numbers = torch.empty(shape, dtype=self._dtype)
+        for row, place in zip(numbers.flatten(0, 1), self._places(block), strict=True):
+            self._file.seek(place)
+            self._file.readinto(row.view(torch.uint8).numpy().data)
+        return numbers.permute(0, 3, 1, 2).to(self._device)
+
+    def write(self, block: Block, tile: Tensor) -> None:
+        # Not ``contiguous``, which takes any stride of an axis of one element for the right one.
+        values = torch.empty(tile.permute(0, 2, 3, 1).shape, dtype=self._dtype)
+        values.copy_(tile.permute(0, 2, 3, 1))
+        try:
+            for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
+                self._put(row.view(torch.uint8).numpy().data, place)
+        except OSError as error:
+            raise no_scratch_left(self._bytes, error) from error
+
+    def _put(self, data: memoryview, place: int) -> None:
+        while data:
+            self._file.seek(place)
+            written = self._file.write(data)
+            data, place = data[written:], place + written
+
+    @property
+    def _bytes(self) -> int:
+        return self.frames * self.size.area * self._channels * self._dtype.itemsize
+
+    def _places(self, block: Block) -> Iterator[int]:
+        """Where in the file each row of a block begins."""
+        pixel = self._channels * self._dtype.itemsize
+        frames, y, x = block.slices
+        for frame in range(frames.start, frames.stop):
+            for row in range(y.start, y.stop):
+                yield ((frame * self.size.height + row) * self.size.width + x.start) * pixel
+
+
+class WindowPlane:
+    """One latent of a source, read window by window and checked for NaN and infinity.
+
+    Args:
+        source: Where it is.
+        index: Its number there.
+    """
+
+    frames = 1
+
+    def __init__(self, source: LatentSource, index: int) -> None:
+        self._source, self._index = source, index
+        self.size = Size(source.height, source.width)
+
+    def read(self, block: Block) -> Tensor:
+        _, y, x = block.slices
+        if not block.region.area:
+            return torch.empty(_empty(self._source.channels, block))
+        window = self._source.window(self._index, y, x)
+        check_finite(window, self._index, offset=(y.start, x.start))
+        return window[None]
+
+
+class PixelPlane:
+    """One picture that is read window by window, as values in [0, 1].
+
+    Args:
+        size: Height and width.
+        read: Rows and columns to (h, w, 3) RGB bytes, a fresh array.
+
+    >>> import numpy as np
+    >>> plane = PixelPlane(Size(2, 2), lambda rows, columns: np.full((2, 2, 3), 255, np.uint8))
+    >>> plane.read(Block(Interval(0, 1), Region.whole(plane.size))).mean().item()
+    1.0
+    """
+
+    frames = 1
+
+    def __init__(self, size: Size, read: ReadPixels) -> None:
+        self.size = size
+        self._read = read
+
+    def read(self, block: Block) -> Tensor:
+        _, y, x = block.slices
+        if not block.region.area:
+            return torch.empty(_empty(3, block))
+        return to_images(self._read(y, x)[None])
+
+
+def _empty(channels: int, block: Block) -> tuple[int, ...]:
+    """The shape of a block without elements: the last tile of a row may need no more columns."""
+    return (block.frames.size, channels, block.region.y.size, block.region.x.size)
+
+
+class _During:
+    """Some frames of a plane, counted from the first of them."""
+
+    def __init__(self, plane: Plane, frames: Interval) -> None:
+        self._plane, self._start = plane, frames.start
+        self.frames, self.size = frames.size, plane.size
+
+    def read(self, block: Block) -> Tensor:
+        return self._plane.read(Block(block.frames.shift(self._start), block.region))
+
+
+def as_plane(source: Tensor | Plane) -> Plane:
+    """A tensor, (N, C, h, w), as a plane; a plane as it is."""
+    return TensorPlane(source) if isinstance(source, Tensor) else source
+
+
+def during(plane: Plane, frames: Interval) -> Plane:
+    """Some frames of a plane, counted from the first of them."""
+    return _During(plane, frames)
+
+
+def read_around(plane: Plane, block: Block, view: View) -> Tensor:
+    """A block that may reach past the borders where a plane goes around."""
+    rows = _pieces(block.region.y, plane.size.height, view.wraps_y)
+    columns = _pieces(block.region.x, plane.size.width, view.wraps_x)
+    parts = [
+        _beside([plane.read(Block(block.frames, Region(y, x))) for x in columns], 3) for y in rows
+    ]
+    return _beside(parts, 2)
+
+
+def _pieces(want: Interval, size: int, wraps: bool) -> list[Interval]:
+    return list(around(want, size)) if wraps and want.size else [want]
+
+
+def _beside(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)

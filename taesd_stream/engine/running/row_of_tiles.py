@@ -1,0 +1,43 @@
+"""A row of tiles, from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taesd_stream.models.layers.carry import Carry
+from tiling import Block
+
+__all__ = ["Row"]
+
+
+class Row:
+    """A row of tiles, each of which goes on where the one to its left ended; then the next row.
+
+    Attributes:
+        tiles: How many have been made since somebody set this to 0.
+    """
+
+    def __init__(self) -> None:
+        self.tiles = 0
+        self._made: Block | None = None
+        self._carry = Carry()
+
+    def goes_on_with(self, block: Block) -> bool:
+        """Whether a block lies to the right of the one that was made last."""
+        made = self._made
+        return (
+            made is not None
+            and (made.frames, made.region.y) == (block.frames, block.region.y)
+            and made.region.x.stop == block.region.x.start
+        )
+
+    @contextmanager
+    def making(self, block: Block) -> Iterator[Carry]:
+        """Inside it, a block is made; if that fails, the next one begins a row."""
+        if not self.goes_on_with(block):
+            self._carry = Carry()
+        self._made = None
+        yield self._carry
+        self._made = block
+        self.tiles += 1

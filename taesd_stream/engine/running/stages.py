@@ -1,0 +1,117 @@
+"""The passes of a network over planes of one size: tiles, kernels, and what they have learned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from taesd_stream.engine.backends import Backend, Kernel
+from taesd_stream.engine.budget import is_out_of_memory, release
+from taesd_stream.engine.running.tile_states import TileStates
+from taesd_stream.engine.settings import Settings
+from taesd_stream.models.layers.basic import Span
+from taesd_stream.models.layers.canvas import Canvas
+from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.network import Network
+from tiling import Backoff, Block, Cover, Size, View
+
+__all__ = ["Stage", "Stages"]
+
+_log = logging.getLogger("taesd_stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A pass over planes of one size, its tiles, and what they remember.
+
+    Attributes:
+        each: The pass.
+        canvas: What it is run over.
+        out: Height and width of the plane that it makes.
+        backoff: Runs its tiles.
+        kernel: Computes one.
+        states: What tiles remember of earlier time steps; None for those that remember nothing.
+    """
+
+    each: Pass
+    canvas: Canvas
+    out: Size
+    backoff: Backoff
+    kernel: Kernel
+    states: TileStates | None = None
+
+
+class Stages:
+    """Makes stages for planes of any size; what memory had no room for, and kernels, it keeps.
+
+    Args:
+        network: The encoder or the decoder.
+        settings: Where and how it computes.
+        tile: The largest tile, in latents.
+        view: Which part of the output is made, and where planes go around.
+        continued: Whether each tile of a row goes on where the one to its left ended.
+        backend: Who computes the layers.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        tile: Size,
+        view: View,
+        *,
+        continued: bool,
+        backend: Backend,
+    ) -> None:
+        self._network, self._settings = network, settings
+        self._tile, self._view, self._continued = tile, view, continued
+        self._backend = backend
+        self._backoffs: dict[tuple[int, int], Backoff] = {}
+        self._kernels: dict[tuple[int, Size], Kernel] = {}
+
+    def canvases(self, plane: Size) -> list[Canvas]:
+        """What every pass is run over."""
+        return self._network.canvases(plane, self._tile, self._view, continued=self._continued)
+
+    def over(self, plane: Size, states: TileStates | None) -> list[Stage]:
+        """The stages of an input ``plane``."""
+        stages = []
+        for index, (each, canvas) in enumerate(
+            zip(self._network.passes, self.canvases(plane), strict=True)
+        ):
+            backoff = self._backoff(index, canvas.grid.cell)
+            kernel = self._kernel(index, each, canvas)
+            plane = each.out_plane(plane)
+            stages.append(Stage(each, canvas, plane, backoff, kernel, states))
+        return stages
+
+    def _backoff(self, index: int, cell: int) -> Backoff:
+        return self._backoffs.setdefault(
+            (index, cell),
+            Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
+        )
+
+    def _on_shrink(self, block: Block, left: int) -> None:
+        release(self._settings.device)
+        _log.warning(
+            "memory ran out at a tile of %s elements; going on with smaller tiles, %d left here",
+            block.region.shape,
+            left,
+        )
+
+    def _kernel(self, index: int, each: Pass, canvas: Canvas) -> Kernel:
+        grid, plane = canvas.grid, canvas.plane
+        if (index, plane) not in self._kernels:
+            self._kernels[index, plane] = self._backend.kernel(
+                each,
+                self._tasks(each, grid.rows, grid.cell, plane.height),
+                self._tasks(each, grid.columns, grid.cell, plane.width),
+            )
+        return self._kernels[index, plane]
+
+    def _tasks(self, each: Pass, pieces: Cover, cell: int, size: int) -> Iterator[Span]:
+        """What tiles ask for along an axis."""
+        for piece in pieces:
+            evened = pieces.evened(piece) if self._backend.evens_tiles else piece
+            yield each.body.span(evened.scale(cell), size)

@@ -1,0 +1,153 @@
+"""The memories of all tiles of a video, whatever tiles they are asked for.
+
+A layer's memory is a part of a plane: of what the layer read at the last time step. So the memory
+of a tile can be cut out of that of a larger one, or put together from smaller ones, and the tiles
+of a video may change from step to step: when memory runs out, or when a saved video goes on on
+another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from taesd_stream.engine.running.state_storage import Home, Memories
+from taesd_stream.models.layers.chain import Kept
+from taesd_stream.models.layers.passes import Pass
+from tiling import Region, Size
+
+__all__ = ["TileStates"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The memory of one tile.
+
+    Attributes:
+        at: Time steps that the tile has seen.
+        left: The parts of the tile that no later memory covers.
+        kept: Brings the memory to the device.
+    """
+
+    at: int
+    left: tuple[Region, ...]
+    kept: Callable[[], Memories]
+
+
+class TileStates:
+    """What all tiles of one video remember.
+
+    Args:
+        each: The pass that the tiles are of.
+        plane: Its input plane.
+        home: Where memories lie while other tiles have their turn.
+        device: Where tiles are computed; None is where their memories lie.
+        ends_at: After so many time steps nothing needs to be remembered; None if that is unknown.
+
+    Attributes:
+        at: Time steps that all tiles have seen.
+    """
+
+    def __init__(
+        self,
+        each: Pass,
+        plane: Size,
+        home: Home,
+        device: torch.device | None = None,
+        *,
+        ends_at: int | None = None,
+    ) -> None:
+        self.at = 0
+        self._each, self._plane, self._home, self._ends_at = each, plane, home, ends_at
+        self._device = device
+        self._entries: dict[Region, _Entry] = {}
+        self._in_use: tuple[Region, Memories] | None = None
+
+    def recall(self, tile: Region, at: int) -> Memories:
+        """What a tile of the output remembers after ``at`` time steps."""
+        self._send_home(unless=tile)
+        entry = self._entries.get(tile)
+        if entry is not None and entry.at == at:
+            return entry.kept()
+        return self._put_together(tile, at)
+
+    def keep(self, tile: Region, at: int, kept: Memories) -> None:
+        """Take what a tile remembers after ``at`` time steps, and forget what that replaces."""
+        if tile not in self._entries:
+            self._supersede(tile, at)
+        if at == self._ends_at:
+            self._entries.pop(tile, None)
+            self._in_use = None
+            return
+        self._entries[tile] = _Entry(at, (tile,), lambda: kept)
+        self._in_use = (tile, kept)
+
+    def whole(self) -> dict[nn.Module, Tensor]:
+        """What is remembered of the whole plane, in the host's memory."""
+        whole = Region.whole(self._each.out_plane(self._plane))
+        together = self._put_together(whole, self.at)
+        return {layer: kept.to("cpu", copy=True) for layer, kept in together.items()}
+
+    def begin_with(self, kept: Memories, at: int) -> None:
+        """Start from what ``whole`` returned after ``at`` time steps."""
+        whole = Region.whole(self._each.out_plane(self._plane))
+        # They stay where they are: a tile copies its own part of them to the device.
+        self._entries = {whole: _Entry(at, (whole,), lambda: kept)}
+        self._in_use, self.at = None, at
+
+    def _send_home(self, unless: Region) -> None:
+        """Let the tile that was in use make room, unless it is the same again."""
+        if self._in_use is None or self._in_use[0] == unless:
+            return
+        tile, kept = self._in_use
+        self._in_use = None
+        self._entries[tile].kept = self._home.put(kept)
+
+    def _supersede(self, tile: Region, at: int) -> None:
+        for other, entry in list(self._entries.items()):
+            if entry.at < at:
+                entry.left = tuple(part for left in entry.left for part in left.without(tile))
+                if not entry.left:
+                    del self._entries[other]
+
+    def _put_together(self, tile: Region, at: int) -> dict[nn.Module, Tensor]:
+        """A tile's memory out of those of the tiles that lie there."""
+        wanted = list(self._each.memories(tile, self._plane))
+        made: dict[nn.Module, Tensor] = {}
+        missing = tile.area if at else 0
+        for other, entry in self._entries.items():
+            if entry.at != at or not other.overlap(tile).area:
+                continue
+            missing -= other.overlap(tile).area
+            kept = entry.kept()
+            for want, have in zip(wanted, self._each.memories(other, self._plane), strict=True):
+                if want.layer in kept:
+                    _copy_part(kept[want.layer], have, want, made, self._device)
+        if missing > 0:
+            raise RuntimeError(f"{missing} elements of {tile} remember nothing of step {at}")
+        return made
+
+
+def _copy_part(
+    part: Tensor,
+    have: Kept,
+    want: Kept,
+    made: dict[nn.Module, Tensor],
+    device: torch.device | None,
+) -> None:
+    """Copy what a layer kept for one tile to where it belongs for another."""
+    there, area = Region(have.rows, have.columns), Region(want.rows, want.columns)
+    if want.layer not in made:
+        made[want.layer] = torch.empty(
+            (*part.shape[:2], want.rows.size, want.columns.size),
+            dtype=part.dtype,
+            device=device or part.device,
+            memory_format=torch.channels_last,
+        )
+    both = area.overlap(there)
+    to_y, to_x = both.within(area)
+    from_y, from_x = both.within(there)
+    made[want.layer][:, :, to_y, to_x] = part[:, :, from_y, from_x]

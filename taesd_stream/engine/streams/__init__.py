@@ -1,0 +1,1 @@
+"""Videos by push, by iterator, and by window of frames."""

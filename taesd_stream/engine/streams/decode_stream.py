@@ -1,0 +1,240 @@
+"""Latents in, one by one; frames out, each as soon as it is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.pixels import to_array, to_bytes
+from taesd_stream.engine.shapes import as_one_picture
+from taesd_stream.engine.streams.frame_windows import Window, check_enough
+from taesd_stream.engine.streams.waiting_latents import Spool
+from taesd_stream.errors import InputError
+from taesd_stream.latents import check_finite
+from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
+from tiling import Size, TilePlan
+
+__all__ = ["DecodeStream", "Frame"]
+
+_log = logging.getLogger("taesd_stream")
+
+Frame = npt.NDArray[np.uint8]
+
+
+class DecodeStream:
+    """A video being decoded: ``push`` latents, and get the frames that they complete.
+
+    Made by ``AutoEncoder.open_stream``. The frames of all pushes and of ``flush``, one after the
+    other, are those of ``stream`` and of ``decode``, however the latents are spread over pushes.
+    """
+
+    def __init__(
+        self,
+        coder: Coder,
+        spec: ModelSpec,
+        options: TileOptions,
+        window: Window,
+        *,
+        ahead: int = 1,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        self._coder, self._spec, self._options = coder, spec, options
+        self._window, self._ahead, self._on_tile = window, ahead, on_tile
+        self._total = window.total
+        self._arrived = self._done = 0
+        self._waiting = Spool()
+        self._plane: Size | None = None
+        self._run: Run | None = None
+        self._closed = False
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How pictures are cut; None before the first latent."""
+        return self._run.plan if self._run is not None else None
+
+    def push(self, latent: Tensor) -> list[Frame]:
+        """Take in the next latent.
+
+        Args:
+            latent: (C, h, w), of the size of the first one.
+
+        Returns:
+            The frames that are known now and were not before, (H, W, 3) RGB bytes.
+
+        Raises:
+            InputError: Its shape is wrong, or the stream was flushed.
+            NonFiniteError: It holds NaN or infinity.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        return [to_array(image) for image in self.take(latent)]
+
+    def flush(self) -> list[Frame]:
+        """The frames that waited for more latents; none can be pushed afterwards.
+
+        Raises:
+            InputError: There were fewer latents than this model can make a frame of, or not as many
+                as were promised.
+        """
+        return [to_array(image) for image in self.finish()]
+
+    def save(self) -> StreamState:
+        """All that is needed to go on later, or elsewhere: ``open_stream(state=...)``.
+
+        Raises:
+            InputError: No latent has come yet, or tiles are blended.
+        """
+        if self._run is None or self._plane is None or self._closed:
+            found = "one that was flushed" if self._closed else "no latent yet"
+            raise InputError(f"state: expected a stream that has begun, found {found}")
+        waiting = self._waiting.all()
+        return StreamState(
+            model=self._spec.label,
+            action="decode",
+            height=self._plane.height,
+            width=self._plane.width,
+            done=self._done,
+            total=self._total,
+            memory=self._run.remembered(),
+            pending={} if waiting is None else {"latents": waiting},
+        )
+
+    def go_on(self, state: StreamState) -> None:
+        """Take over what another stream of this model saved.
+
+        Raises:
+            InputError: It is another model's.
+        """
+        state.check(self._spec.label, "decode")
+        self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
+        self._arrived = self._done = state.done
+        for latent in state.pending.get("latents", ()):
+            as_one_picture(latent, self._arrived, self._spec)
+            check_finite(latent, self._arrived)
+            self._waiting.put(latent)
+            self._arrived += 1
+
+    def take(self, latent: Tensor) -> Iterator[Tensor]:
+        """``push``, frame by frame: (H, W, 3) bytes, still on the computing device."""
+        number = self._number(self._arrived)
+        name = self._window.offset + number
+        one = as_one_picture(latent, name, self._spec)
+        if self._closed or (self._total is not None and number >= self._total):
+            raise InputError(
+                f"latent {name}: expected no more after"
+                f" {'the stream was flushed' if self._closed else f'{self._total} latents'};"
+                " open another stream"
+            )
+        plane = Size(*one.shape[2:])
+        if self._plane not in (None, plane):
+            raise InputError(
+                f"latent {name} is {plane}, but the stream began with {self._plane};"
+                " all latents of a video must have one size"
+            )
+        check_finite(latent, name)
+        if self._plane is None:
+            self._begin(plane)
+        self._waiting.put(latent)
+        self._arrived += 1
+        yield from self._advance()
+
+    def finish(self) -> Iterator[Tensor]:
+        """``flush``, frame by frame, as ``take``."""
+        if self._closed or (not self._arrived and not self._total):
+            self._closed = True
+            return
+        came = self._number(self._arrived - 1) + 1 if self._arrived else 0
+        if self._total is None:
+            check_enough(self._spec, came)
+            self._total = came
+        elif self._arrived < len(self._window.latents):
+            raise InputError(
+                f"latents: expected {self._total}, as was said before, found {came}; say how many"
+                " there are, or leave it out"
+            )
+        self._closed = True
+        yield from self._advance()
+        timing, total = self._spec.timing, self._total
+        usable = timing.usable(total)
+        if usable < total and self._window.latents.stop >= usable:
+            _log.warning(
+                "the last %d of %d latents make no frame: %s makes frames of %d latents, and of"
+                " every %d more",
+                total - usable, total, self._spec.name, timing.rest, timing.chunk,
+            )  # fmt: skip
+
+    def _number(self, count: int) -> int:
+        """The number in its video of the latent that came after ``count`` others."""
+        return self._window.latents.start + count * self._window.latents.step
+
+    def _begin(self, plane: Size) -> Run:
+        plan = self._coder.plan(plane, self._window.course(self._ahead), self._options)
+        whole = plan.memory is not None and plan.memory.segment is None
+        begin = self._coder.once if whole else self._coder.continued
+        self._plane, self._run = plane, begin(plan, plane)
+        return self._run
+
+    def _ready(self) -> int:
+        """How many of the latents that came can be decoded."""
+        if not self._coder.network.memories:
+            return self._arrived
+        first = self._window.latents.start
+        return self._spec.timing.ready(first + self._arrived, self._total) - first
+
+    def _advance(self) -> Iterator[Tensor]:
+        """Decode what can be decoded, turn by turn."""
+        if self._run is None:
+            return
+        plan = self._run.plan
+        turn = plan.batch
+        if plan.memory is not None:
+            turn = plan.memory.segment or len(self._window.latents)
+        ready = self._ready()
+        last = self._closed or self._arrived >= len(self._window.latents)
+        while self._done < ready and (last or ready - self._done >= turn):
+            count = min(turn, ready - self._done)
+            raw = self._number(self._done) * self._spec.timing.growth
+            self._done += count
+            yield from self._decode(self._run, self._waiting.take(count), raw)
+
+    def _decode(self, run: Run, latents: Tensor, first_raw: int) -> Iterator[Tensor]:
+        """The wanted frames of a few latents, put together where they are computed."""
+        made = run.made
+        wanted = [
+            index
+            for index in range(latents.shape[0] * self._spec.timing.growth)
+            if self._is_wanted(first_raw + index)
+        ]
+        exact = run.plan.overlap == "exact"
+        shape = (made.height, made.width, 3) if exact else (3, made.height, made.width)
+        dtype = torch.uint8 if exact else torch.float32
+        device = self._room(run.plan, len(wanted) * 3 * made.area * dtype.itemsize)
+        frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
+        for block, tile in run.tiles(latents, self._on_tile):
+            steps, y, x = block.slices
+            for index, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
+                if index not in frames:
+                    continue
+                if exact:
+                    frames[index][y, x] = to_bytes(pixels)
+                else:
+                    frames[index][:, y, x] += pixels.to(frames[index])
+        for index in wanted:
+            frame = frames.pop(index)
+            yield frame if exact else to_bytes(frame)
+
+    def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
+        """Where frames are put together: on the device, if that keeps within the budget."""
+        fits = plan.peak_bytes + frames_bytes <= plan.budget_bytes
+        return self._coder.settings.device if fits else torch.device("cpu")
+
+    def _is_wanted(self, raw: int) -> bool:
+        frame = self._spec.timing.frame(raw, self._total)
+        return frame is not None and frame in self._window.frames

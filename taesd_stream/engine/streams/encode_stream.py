@@ -1,0 +1,170 @@
+"""Frames in, one by one; latents out, each as soon as it is known."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.pixels import to_images
+from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.streams.decode_stream import Frame
+from taesd_stream.errors import InputError
+from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.stream_state import StreamState
+from tiling import Size, TilePlan
+
+__all__ = ["EncodeStream"]
+
+
+class EncodeStream:
+    """A video being encoded: ``push`` frames, and get the latents that they complete.
+
+    Made by ``AutoEncoder.open_encode_stream``.
+    """
+
+    def __init__(
+        self,
+        coder: Coder,
+        spec: ModelSpec,
+        options: TileOptions,
+        course: Course,
+        on_tile: OnTile | None,
+    ) -> None:
+        self._coder, self._spec, self._options = coder, spec, options
+        self._timing = spec.encode_timing
+        self._course, self._on_tile = course, on_tile
+        self._seen = 0
+        self._last: Frame | None = None
+        self._run: Run | None = None
+        self._plan: TilePlan | None = None
+        self._held: deque[Tensor] = deque()
+        self._closed = False
+        self._is_whole = True
+
+    def push(self, frame: Frame) -> list[Tensor]:
+        """Take in the next frame.
+
+        Args:
+            frame: (H, W, 3) RGB bytes, of the size of the first one.
+
+        Returns:
+            The latents that are known now and were not before, (C, h, w), on the CPU, in the
+            computing dtype.
+
+        Raises:
+            InputError: Its shape is wrong, or the stream was flushed.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        self._check(frame)
+        self._last = frame.copy()
+        # Until the frame is taken in whole, and for good if that fails.
+        self._is_whole = not self._coder.network.memories
+        self._held.extend(self._feed(self._last))
+        self._is_whole = True
+        return self._release(self._timing.tail)
+
+    def flush(self) -> list[Tensor]:
+        """The latents that waited for more frames: the last one is repeated to complete them."""
+        if not self._closed and self._last is not None:
+            for _ in range(self._timing.missing(self._seen)):
+                self._held.extend(self._feed(self._last))
+            for _ in range(self._timing.tail):
+                self._held.pop()
+        self._closed = True
+        return self._release(0)
+
+    def save(self) -> StreamState:
+        """All that is needed to go on later, or elsewhere: ``open_encode_stream(state=...)``.
+
+        Raises:
+            InputError: No frame has come yet, or tiles are blended.
+        """
+        if self._run is None or self._last is None or self._closed:
+            found = "one that was flushed" if self._closed else "no frame yet"
+            raise InputError(f"state: expected a stream that has begun, found {found}")
+        pending = {"frame": torch.from_numpy(self._last)}
+        if self._held:
+            pending["latents"] = torch.stack(list(self._held))
+        return StreamState(
+            model=self._spec.label,
+            action="encode",
+            height=self._last.shape[0],
+            width=self._last.shape[1],
+            done=self._seen,
+            total=None,
+            memory=self._run.remembered(),
+            pending=pending,
+        )
+
+    def go_on(self, state: StreamState) -> None:
+        """Take over what another stream of this model saved.
+
+        Raises:
+            InputError: It is another model's.
+        """
+        state.check(self._spec.label, "encode")
+        self._seen = state.done
+        self._last = state.pending["frame"].numpy()
+        self._held.extend(state.pending.get("latents", ()))
+        group = self._timing.group
+        steps = self._seen if group is None else (self._seen - 1) % group + 1
+        self._begin(Size(state.height, state.width)).go_on(state.memory, steps + self._timing.zeros)
+
+    def _check(self, frame: Frame) -> None:
+        if self._closed:
+            raise InputError("frame: expected none after the stream was flushed; open another")
+        if not self._is_whole:
+            raise cut_short()
+        if not isinstance(frame, np.ndarray):
+            raise InputError(
+                f"frame {self._seen}: expected (H, W, 3) bytes, found {type(frame).__name__}"
+            )
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            raise InputError(
+                f"frame {self._seen}: expected (H, W, 3) bytes, found {frame.shape} of"
+                f" {frame.dtype}"
+            )
+        if self._last is not None and frame.shape != self._last.shape:
+            raise InputError(
+                f"frame {self._seen} is {Size(*frame.shape[:2])}, but the stream began with"
+                f" {Size(*self._last.shape[:2])}; all frames of a video must have one size"
+            )
+
+    def _begin(self, plane: Size) -> Run:
+        if self._plan is None:
+            self._plan = self._coder.plan(plane, self._course, self._options)
+        self._run = self._coder.continued(self._plan, plane)
+        return self._run
+
+    def _release(self, waiting: int) -> list[Tensor]:
+        """All latents but the last ``waiting``, which may yet be dropped."""
+        return [self._held.popleft() for _ in range(len(self._held) - waiting)]
+
+    def _feed(self, frame: Frame) -> Iterator[Tensor]:
+        """The latents that one more frame completes."""
+        pictures = to_images(frame[None])
+        run = self._run
+        if run is None or self._timing.begins_group(self._seen):
+            run = self._begin(Size(*pictures.shape[2:]))
+            if self._timing.zeros:
+                zeros = torch.zeros_like(pictures).expand(self._timing.zeros, -1, -1, -1)
+                yield from self._encode(run, zeros)
+        self._seen += 1
+        yield from self._encode(run, pictures)
+
+    def _encode(self, run: Run, pictures: Tensor) -> Iterator[Tensor]:
+        made: dict[int, Tensor] = {}
+        for block, tile in run.tiles(pictures, self._on_tile):
+            steps, y, x = block.slices
+            for index, part in zip(range(steps.start, steps.stop), tile.cpu(), strict=True):
+                if index not in made:
+                    shape = (part.shape[0], run.made.height, run.made.width)
+                    made[index] = torch.zeros(shape, dtype=part.dtype)
+                made[index][:, y, x] += part.to(made[index])
+        yield from (made[index] for index in sorted(made))

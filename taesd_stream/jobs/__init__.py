@@ -1,0 +1,1 @@
+"""Joins latents, a model and a file: nothing else does."""

@@ -1,0 +1,1 @@
+"""Gets frames and bands from the device that computes them into files."""

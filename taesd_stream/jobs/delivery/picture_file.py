@@ -1,0 +1,230 @@
+"""One picture larger than memory, from latents to a file: band by band, and to be gone on with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from contextlib import closing as close
+from dataclasses import dataclass
+from pathlib import Path
+
+from taesd_stream.engine.running.picture_run import PictureRun
+from taesd_stream.errors import InputError, Interrupted, OutputError
+from taesd_stream.jobs.delivery.bands import Band, Rows, bands_of, strips
+from taesd_stream.jobs.delivery.preview import Preview
+from taesd_stream.jobs.resume.journal import Journal
+from tiling import Size, format_bytes
+from video.background import Behind
+from video.large import RowFile, RowWriter, needed_bytes, open_rows
+from video.safe_files.part_file import publish
+
+__all__ = ["PictureFile", "write_picture"]
+
+_ROWS = "rows.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """Where a picture goes, and how.
+
+    Attributes:
+        path: .tif .tiff .ome.zarr .zarr .dzi .png or .npy.
+        compression: What the format calls it; None is its default.
+        quality: Of JPEG, 1 to 100; None is 90.
+        overwrite: Whether an existing file may be replaced.
+        preview: A small picture to be kept up to date meanwhile; None is none.
+    """
+
+    path: Path
+    compression: str | None = None
+    quality: int | None = None
+    overwrite: bool = False
+    preview: str | os.PathLike[str] | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether finished rows are kept in just the form that the file has in the end."""
+        return self.path.suffix.lower() == ".npy"
+
+    def needed_bytes(self, size: Size, *, resume: bool) -> tuple[int, int]:
+        """How much of the disk a picture takes.
+
+        Args:
+            size: Of the picture.
+            resume: Whether finished rows are kept, to go on from them.
+
+        Returns:
+            What the output and temporary files take at most; and what the rows that are kept take.
+        """
+        needed = needed_bytes(
+            self.path, width=size.width, height=size.height, compression=self.compression
+        )
+        return needed, 3 * size.area if resume and not self.is_raw else 0
+
+
+def write_picture(
+    picture: PictureRun,
+    file: PictureFile,
+    journal: Journal | None,
+    *,
+    on_tile: Callable[[int, int], None],
+) -> tuple[str, ...]:
+    """Decode a picture into a file.
+
+    Args:
+        picture: What to decode.
+        journal: Keeps finished bands, and says how many there are; None keeps none.
+        on_tile: Told after each tile how many pixels are done, and of how many.
+
+    Returns:
+        What the reader should know.
+
+    Raises:
+        OutputError: It could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    try:
+        with ExitStack() as closing:
+            rows = _Rows(closing, picture, file, journal)
+            rows.replay()
+            with (
+                _behind(closing, rows) as writing,
+                close(bands_of(picture, rows.next_band, writing.check, on_tile)) as bands,
+            ):
+                for band in bands:
+                    writing.put(band)
+            rows.publish()
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {_what_is_kept(picture, journal)}") from error
+    except OutputError as error:
+        needed = sum(file.needed_bytes(picture.made, resume=journal is not None))
+        error.add_note(
+            f"up to {format_bytes(needed)} of the disk are needed in all;"
+            f" {_what_is_kept(picture, journal)}"
+        )
+        raise
+    if journal is not None:
+        journal.finish()
+    return rows.notes
+
+
+def _what_is_kept(picture: PictureRun, journal: Journal | None) -> str:
+    if journal is None:
+        return "nothing is left behind (with --resume, finished rows are kept)"
+    rows = picture.bands[journal.done - 1].stop if journal.done else 0
+    return (
+        f"{rows} of {picture.made.height} rows are kept in {journal.folder}; give the same command"
+        " once more, with --resume, to go on"
+    )
+
+
+class _Rows:
+    """Everything that rows go to, from top to bottom."""
+
+    def __init__(
+        self,
+        closing: ExitStack,
+        picture: PictureRun,
+        file: PictureFile,
+        journal: Journal | None,
+    ) -> None:
+        self._file, self._journal = file, journal
+        self._size = size = picture.made
+        self._preview: Preview | None = None
+        self._kept: RowFile | None = None
+        self._writer: RowWriter | None = None
+        self.next_band = 0
+        if file.preview is not None:
+            self._preview = Preview(file.preview, width=size.width, height=size.height)
+        if journal is not None:
+            self.next_band = journal.done
+            stop = picture.bands[journal.done - 1].stop if journal.done else 0
+            self._kept = closing.enter_context(_kept_rows(journal, size, stop))
+        if journal is None or not file.is_raw:
+            writer = open_rows(
+                file.path,
+                width=size.width,
+                height=size.height,
+                compression=file.compression,
+                quality=file.quality,
+                memory_bytes=picture.waiting.writing_bytes,
+                overwrite=file.overwrite,
+                part_folder=None if journal is None else journal.folder,
+            )
+            self._writer = closing.enter_context(writer)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the writer has to say."""
+        return self._writer.notes if self._writer is not None else ()
+
+    def replay(self) -> None:
+        """Give what an earlier run has finished to all but the file that it is kept in."""
+        if self._kept is None:
+            return
+        for start, stop in strips(self._kept.rows, self._size.width):
+            self._give(self._kept.read(start, stop))
+
+    def take(self, bands: Iterator[Band]) -> None:
+        """Write bands as they come; each is noted when it is on the disk."""
+        for band in bands:
+            for strip in band.strips():
+                if self._kept is not None:
+                    self._keep(self._kept, strip)
+                self._give(strip)
+            if self._kept is not None and self._journal is not None:
+                self._kept.sync()
+                self._journal.note(band.number + 1)
+            del band  # else it would be held while the next one is waited for
+        if self._preview is not None:
+            self._preview.save()
+
+    def publish(self) -> None:
+        """Give the rows that were kept the name of the output, if they are the output."""
+        if self._kept is None or self._writer is not None:
+            return
+        self._kept.close()
+        publish(self._kept.path, self._file.path, overwrite=self._file.overwrite)
+
+    def _give(self, strip: Rows) -> None:
+        if self._writer is not None:
+            self._writer.write(strip)
+        if self._preview is not None:
+            self._preview.write(strip)
+
+    def _keep(self, kept: RowFile, strip: Rows) -> None:
+        try:
+            kept.write(strip)
+        except OSError as error:
+            raise OutputError(f"cannot write {kept.path}: {error.strerror}") from error
+
+
+def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
+    """The rows that are kept, cut to those that the journal knows of."""
+    journal.keep_only(_ROWS)  # not half an output of the run before
+    path = journal.folder / _ROWS
+    if not journal.done:
+        return RowFile.create(path, width=size.width, height=size.height)
+    try:
+        kept = RowFile.reopen(path, width=size.width, height=size.height)
+    except OSError as error:
+        raise InputError(
+            f"resume: expected finished rows in {path}, found none ({error.strerror}); remove"
+            f" {journal.folder} to begin anew"
+        ) from error
+    kept.truncate_to(rows)
+    return kept
+
+
+def _behind(closing: ExitStack, rows: _Rows) -> Behind[Band, None]:
+    """A thread that writes bands while the next one is computed.
+
+    It takes over ``closing``: a writer must not be closed by one thread while another writes to it.
+    """
+
+    def write(bands: Iterator[Band]) -> None:
+        with closing.pop_all():
+            rows.take(bands)
+
+    return Behind(write, most=1)

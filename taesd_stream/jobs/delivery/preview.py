@@ -1,0 +1,95 @@
+"""A small picture of a large one, while that is being made."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from taesd_stream.errors import InputError
+from video import write_image
+from video.images import check_writable
+from video.large.pyramid import Pyramid
+
+__all__ = ["Preview", "check_preview"]
+
+_LONGEST = 1024
+_EVERY_SECONDS = 2.0
+_NOT_YET = 32
+
+
+def check_preview(
+    path: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool
+) -> None:
+    """Refuse a preview that cannot be, before anything is loaded.
+
+    Args:
+        out: What it is the preview of.
+        overwrite: Whether it may replace what is there.
+
+    Raises:
+        InputError: It is ``out`` itself, no picture, in a folder that is missing, or there already.
+    """
+    if Path(path).absolute() == Path(out).absolute():
+        raise InputError(
+            f"preview: expected another file than the output, found {os.fspath(path)!r} for both;"
+            " give it a name of its own"
+        )
+    check_writable(path, overwrite=overwrite)
+
+
+class Preview:
+    """The rows of a picture, halved until they fit 1024 pixels, in a file of their own.
+
+    It is written every two seconds, and is complete whenever it is looked at. What has not come yet
+    is dark grey.
+
+    Args:
+        path: A .png, .jpg or .webp; what is there is replaced.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        clock: Seconds.
+
+    Raises:
+        InputError: It cannot be written, or is no picture.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        check_writable(path, overwrite=True)
+        self._path, self._clock = path, clock
+        self._pyramid = Pyramid(width, height, least=_LONGEST, consume=self._take)
+        wide, high = self._pyramid.sizes[-1]
+        self._image = np.full((high, wide, 3), _NOT_YET, np.uint8)
+        self._rows = 0
+        self._written = clock()
+
+    def write(self, rows: npt.NDArray[np.uint8]) -> None:
+        """Add the next rows, (n, width, 3)."""
+        self._pyramid.write(rows)
+        if self._clock() - self._written >= _EVERY_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Write what has come so far.
+
+        Raises:
+            OutputError: There is no room for it.
+        """
+        write_image(self._path, self._image, overwrite=True)
+        self._written = self._clock()
+
+    def _take(self, level: int, rows: npt.NDArray[np.uint8]) -> None:
+        if level == len(self._pyramid.sizes) - 1:
+            self._image[self._rows : self._rows + len(rows)] = rows
+            self._rows += len(rows)

@@ -1,0 +1,232 @@
+"""From a video or pictures to a file of latents."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Unpack
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.budget import peak_bytes
+from taesd_stream.engine.load import load
+from taesd_stream.engine.options import TileKeywords
+from taesd_stream.engine.streams.frame_windows import chosen_frames
+from taesd_stream.errors import InputError, Interrupted
+from taesd_stream.jobs.delivery.frame_sinks import Frame
+from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
+from taesd_stream.jobs.encoded import Encoded
+from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_windows
+from taesd_stream.jobs.model_for_latents import Model
+from taesd_stream.jobs.progress import FrameProgress
+from taesd_stream.latents import LatentWriter, save_latents
+from taesd_stream.latents.numbering import is_pattern, numbered
+from taesd_stream.latents.writing.stack_writer import STACK_SUFFIXES
+from tiling import TilePlan, plural
+from video import FrameReader, open_reader
+from video.background import Ahead, room_for
+from video.safe_files.part_file import check_output
+
+__all__ = ["encode_file"]
+
+_PICTURE = ".png"
+
+# Frames that are read while others are encoded.
+_MOST_WAITING = 4
+_MOST_WAITING_BYTES = 64 << 20
+
+
+def encode_file(
+    images: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    variant: str | None = None,
+    frames: slice | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    backend: str = "auto",
+    overwrite: bool = False,
+    progress: bool = False,
+    on_plan: Callable[[TilePlan], None] = lambda plan: None,
+    **options: Unpack[TileKeywords],
+) -> Encoded:
+    """Encode a video, a still, or numbered pictures into latents, in bounded memory.
+
+    Args:
+        images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png"; or
+            one picture of any size as .tif, .zarr or .npy, of which only parts are read at a time.
+        out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .png for 8-bit latents
+            of four channels, with %d in the name for several.
+        model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
+        frames: Which frames, such as ``slice(10, 20)``; None is all.
+        progress: Show a bar on standard error, if that is a terminal.
+        on_plan: Told the plan before work starts.
+
+    The other keywords are those of ``load`` and ``AutoEncoder.encode``.
+
+    Raises:
+        InputError: Something given is wrong; no file is left.
+        OutputError: The output could not be written; no file is left.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    _check_name(os.fspath(out), overwrite=overwrite)
+    target = Path(out)
+    if isinstance(model, AutoEncoder):
+        ae = model
+    else:
+        named = (variant or "taesd") if model is None else model
+        ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
+    _check_channels(target, ae)
+    is_stack = target.suffix.lower() in STACK_SUFFIXES
+    in_windows = is_stack and frames is None and is_read_in_windows(Path(images))
+    if in_windows and not ae.is_for_videos("encode"):
+        return encode_picture(
+            Path(images), target, ae, options,
+            overwrite=overwrite, progress=progress, on_plan=on_plan,
+        )  # fmt: skip
+    with open_reader(os.fspath(images)) as reader:
+        chosen = chosen_frames(reader.frame_count, frames)
+        count = None if reader.frame_count is None else len(chosen)
+        _check_count(target, count)
+        plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
+
+        waiting = room_for(
+            3 * reader.height * reader.width,
+            most_items=_MOST_WAITING,
+            most_bytes=_MOST_WAITING_BYTES,
+        )
+        encoded = _Counter()
+
+        def latents() -> Generator[Tensor]:
+            on_plan(plan)
+            with (
+                FrameProgress(count, shown=progress) as bar,
+                Ahead(_frames(reader, chosen), most=waiting) as ahead,
+            ):
+                images = encoded.count(ahead, bar)
+                yield from ae.encode_stream(images, on_tile=bar.part, **options)
+
+        start = time.perf_counter()
+        write = _write_stack if is_stack else _write_pictures
+        with closing(latents()) as each:
+            written, notes = write(target, each, overwrite)
+    return Encoded(
+        path=target,
+        frames=encoded.frames,
+        latents=written,
+        channels=ae.spec.latent_channels,
+        height=plan.latents.height,
+        width=plan.latents.width,
+        seconds=time.perf_counter() - start,
+        peak_bytes=peak_bytes(ae.settings.device),
+        plan=plan,
+        notes=(*notes, *_what_is_not_kept(ae, encoded.frames, written)),
+    )
+
+
+class _Counter:
+    """Counts frames that an encoder has done with."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def count(self, images: Iterator[Frame], bar: FrameProgress) -> Iterator[Frame]:
+        for image in images:
+            yield image
+            self.frames += 1
+            bar.frame()
+
+
+def _check_name(name: str, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be, before a model is loaded."""
+    out = Path(name)
+    if out.suffix.lower() not in (*STACK_SUFFIXES, _PICTURE):
+        raise InputError(
+            f"output: expected a name ending in {', '.join(STACK_SUFFIXES)} or {_PICTURE}, found"
+            f" {name!r}"
+        )
+    if not is_pattern(out):
+        check_output(out, overwrite=overwrite)
+
+
+def _check_channels(out: Path, ae: AutoEncoder) -> None:
+    if out.suffix.lower() == _PICTURE and ae.spec.latent_channels != 4:
+        raise InputError(
+            f"output: {_PICTURE} holds latents of 4 channels, and those of {ae.spec.name} have"
+            f" {ae.spec.latent_channels}; write {out.stem}.safetensors"
+        )
+
+
+def _check_count(out: Path, frames: int | None) -> None:
+    if out.suffix.lower() == _PICTURE and frames not in (None, 1) and not is_pattern(out):
+        raise InputError(
+            f"output: {out} is one picture, and there are {frames} latents; write"
+            f" {out.stem}_%05d{out.suffix}, or give --frames N for one"
+        )
+
+
+def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
+    some = False
+    for frame in islice(reader, chosen.start, chosen.stop, chosen.step):
+        some = True
+        yield frame.image
+    if not some:
+        raise InputError(
+            f"frames: {reader.path} has no frame from {chosen.start} on; give a smaller start"
+        )
+
+
+def _write_stack(
+    out: Path, latents: Iterator[Tensor], overwrite: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Write all latents into one file; how many, and what there is to say about them."""
+    inode_before = inode_of(out)
+    writer = LatentWriter(out, overwrite=overwrite)
+    try:
+        with writer:
+            for latent in latents:
+                writer.write(latent)
+    except KeyboardInterrupt as error:
+        left = what_is_left(writer, out, inode_before, what="latents")
+        raise Interrupted(f"interrupted; {left}") from error
+    return writer.frames_written, ()
+
+
+def _write_pictures(
+    out: Path, latents: Iterator[Tensor], overwrite: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Write each latent as an 8-bit picture; as ``_write_stack``."""
+    written = 0
+
+    def counted() -> Iterator[Tensor]:
+        nonlocal written
+        for latent in latents:
+            yield latent
+            written += 1
+
+    try:
+        saved = save_latents(out, counted(), overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        left = "nothing is left behind"
+        if written and is_pattern(out):
+            first, last = numbered(out, 0), numbered(out, written - 1)
+            left = f"{written} finished pictures are kept, {first} to {last}"
+        raise Interrupted(f"interrupted; {left}") from error
+    clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"
+    return saved.frames, (clipped,) if saved.clipped_values else ()
+
+
+def _what_is_not_kept(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:
+    """A remark where a decode of the latents has not as many frames as were encoded."""
+    decoded = ae.spec.timing.frames(latents)
+    if decoded == frames:
+        return ()
+    verb = "decodes" if latents == 1 else "decode"
+    return (f"{plural(latents, 'latent')} {verb} to {plural(decoded, 'frame')}, not {frames}",)

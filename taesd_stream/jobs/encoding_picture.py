@@ -1,0 +1,85 @@
+"""One picture larger than memory to latents, band by band."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.budget import peak_bytes
+from taesd_stream.engine.options import TileKeywords
+from taesd_stream.errors import Interrupted
+from taesd_stream.jobs.encoded import Encoded
+from taesd_stream.jobs.progress import PictureProgress
+from taesd_stream.latents.writing.region_writer import RegionWriter
+from tiling import Size, TilePlan
+from video.large import open_windows
+
+__all__ = ["encode_picture", "is_read_in_windows"]
+
+
+def is_read_in_windows(path: Path) -> bool:
+    """Whether a picture is one of which parts can be read: .tif, Zarr or .npy.
+
+    A .tif is read as a whole, by OpenCV, where tifffile is not installed.
+    """
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return path.is_file() and find_spec("tifffile") is not None
+    return path.suffix.lower() in (".npy", ".zarr")
+
+
+def encode_picture(
+    path: Path,
+    out: Path,
+    ae: AutoEncoder,
+    options: TileKeywords,
+    *,
+    overwrite: bool,
+    progress: bool,
+    on_plan: Callable[[TilePlan], None],
+) -> Encoded:
+    """Encode a picture, in memory that does not depend on its height.
+
+    Args:
+        path: A .tif, a Zarr or a .npy.
+        out: .npy or .safetensors.
+
+    Raises:
+        InputError: It is no such picture, or an option is wrong.
+        OutputError: The latents could not be written.
+        Interrupted: Ctrl-C; nothing is left.
+    """
+    with open_windows(path) as reader:
+        plane = Size(reader.height, reader.width)
+        picture = ae.open_encode_picture(plane, reader.read, **options)
+        on_plan(picture.plan)
+        start = time.perf_counter()
+        made, channels = picture.made, ae.spec.latent_channels
+        shape = (channels, made.height, made.width)
+        try:
+            with (
+                PictureProgress(plane.area, shown=progress) as bar,
+                RegionWriter(out, shape, picture.dtype, overwrite=overwrite) as writer,
+            ):
+                pixels = plane.area // made.area
+                for region, tile in picture.tiles(
+                    on_tile=lambda done, total: bar.part(done * pixels, total * pixels)
+                ):
+                    y, x = region.y, region.x
+                    writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted; nothing is left behind") from error
+    return Encoded(
+        path=out,
+        frames=1,
+        latents=1,
+        channels=channels,
+        height=made.height,
+        width=made.width,
+        seconds=time.perf_counter() - start,
+        peak_bytes=peak_bytes(ae.settings.device),
+        plan=picture.plan,
+        notes=(),
+    )

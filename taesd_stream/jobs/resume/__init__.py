@@ -1,0 +1,1 @@
+"""Keeps what a run has finished, so that another goes on from there."""

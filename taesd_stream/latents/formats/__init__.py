@@ -1,0 +1,1 @@
+"""Reads latents: one module for each kind of file."""

@@ -1,0 +1,187 @@
+"""From a path to a source: by what the bytes are, whatever the name says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.formats.containers import Reading, join
+from taesd_stream.latents.formats.mapped_array import FileBytes
+from taesd_stream.latents.formats.mosaic import open_mosaic
+from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
+from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
+from taesd_stream.latents.formats.png_latents import PNG_MAGIC, open_png
+from taesd_stream.latents.formats.safetensors_files import open_safetensors
+from taesd_stream.latents.formats.torch_files import open_legacy_torch, open_torch_zip
+from taesd_stream.latents.formats.zarr_latents import is_zarr, open_zarr
+from taesd_stream.latents.formats.zip_members import ARCHIVE_ERRORS, first_line
+from taesd_stream.latents.numbering import files_of_pattern, is_pattern, natural_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taesd_stream.latents.source import StoredSource
+
+__all__ = ["SUFFIXES", "open_path"]
+
+SUFFIXES: Final = frozenset(
+    {".pt", ".pth", ".safetensors", ".latent", ".npy", ".npz", ".png", ".zarr"}
+)
+"""The suffixes by which a folder's latents are found; a .zarr is a folder itself."""
+
+_FOREIGN: Final = (
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"RIFF", "a WebP picture or another RIFF file"),
+    (4, b"ftyp", "an MP4 video"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"version https://git-lfs", "a git-lfs pointer, whose file is still to be fetched"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"<", "a web page or XML"),
+)
+
+
+def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
+    """A source for what is at a path.
+
+    That is a file; a Zarr folder, or one within a Zarr group, known by its metadata; a folder of
+    latents; a numbered pattern; a mosaic's pattern, with {row} and {column}; or ``-``: standard
+    input.
+
+    Raises:
+        LatentsError: there is nothing that can be read as latents; the message says why.
+        MissingExtraError: it is a Zarr folder and zarr is not installed.
+    """
+    text = os.fspath(path)
+    if text == "-":
+        return _open_file(_spooled_input(), reading)
+    target = Path(text)
+    try:
+        if is_tile_pattern(target) and not target.exists():
+            return open_mosaic(target, reading, _open_one)
+        if target.is_dir() and not is_zarr(target):
+            return _open_sequence(text, _files_of_folder(target), reading)
+        if is_pattern(target) and not target.exists():
+            return _open_sequence(text, files_of_pattern(target), reading)
+        return _open_one(target, reading)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise LatentsError(
+            f"{text}: expected a file of latents that can be read, found none "
+            f"({reason}): check the path and its permissions"
+        ) from error
+
+
+def _open_one(path: Path, reading: Reading) -> StoredSource:
+    if is_zarr(path):
+        return open_zarr(path, reading)
+    if not path.is_file() and path.exists():
+        raise LatentsError(
+            f"{path}: expected a file or a folder, found something else: "
+            "redirect it to standard input and read -"
+        )
+    return _open_file(FileBytes.of(path, str(path)), reading)
+
+
+def _open_file(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+    name = file_bytes.name
+    head = file_bytes.head(512)
+    # First: a header's length may begin with the same bytes as another format.
+    if head[4:8] == bytes(4) and head[8:9] == b"{":
+        return open_safetensors(file_bytes, reading)
+    if head.startswith(b"PK"):
+        return _open_zip(file_bytes, reading)
+    if head.startswith(b"\x93NUMPY"):
+        return open_npy(file_bytes, reading)
+    if head.startswith(PNG_MAGIC):
+        return open_png(file_bytes, reading)
+    for offset, magic, what in _FOREIGN:
+        if head[offset:].startswith(magic):
+            raise LatentsError(f"{name}: expected latents, found {what}: {_kinds()}")
+    if file_bytes.path.suffix.lower() in {".safetensors", ".latent"}:
+        return open_safetensors(file_bytes, reading)
+    if head[:1] == b"\x80":
+        return open_legacy_torch(file_bytes, reading)
+    found = f"bytes that begin with {head[:8].hex(' ')}" if head else "an empty file"
+    raise LatentsError(f"{name}: expected latents, found {found}: {_kinds()}")
+
+
+def _open_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+    try:
+        with file_bytes.open() as file, zipfile.ZipFile(file) as archive:
+            members = archive.namelist()
+        if any(member.rpartition("/")[2] == "data.pkl" for member in members):
+            return open_torch_zip(file_bytes, reading)
+        if any(member.endswith(".npy") for member in members):
+            return open_npz(file_bytes, reading)
+    except LatentsError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise LatentsError(
+            f"{file_bytes.name}: expected a torch or .npz archive, found a broken one "
+            f"({first_line(error)}): copy or save it anew"
+        ) from error
+    raise LatentsError(
+        f"{file_bytes.name}: expected a torch or .npz archive, found a zip file of "
+        f"{', '.join(members[:3]) or 'nothing'}: {_kinds()}"
+    )
+
+
+def _open_sequence(name: str, paths: Sequence[Path], reading: Reading) -> StoredSource:
+    openers = [partial(_open_one, path) for path in paths]
+    kind = f"{len(paths)} {paths[0].suffix.lower()} files"
+    return join(openers, reading, name=name, kind=kind)
+
+
+def _files_of_folder(folder: Path) -> list[Path]:
+    entries = [
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in SUFFIXES
+        and not entry.name.startswith(".")
+        and not entry.stem.endswith(".part")
+        and (entry.is_file() or is_zarr(entry))
+    ]
+    kinds = sorted({entry.suffix.lower() for entry in entries})
+    if len(kinds) != 1:
+        found = f"files of {len(kinds)} kinds ({', '.join(kinds)})" if kinds else "none"
+        raise LatentsError(
+            f"{folder}: expected a folder of latents of one kind, found {found}: {_kinds()}"
+        )
+    return sorted(entries, key=natural_order)
+
+
+def _spooled_input() -> FileBytes:
+    """Standard input, copied to a file that goes when nobody reads it any more."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise LatentsError(
+            "standard input: expected latents, found a terminal: redirect a file, or give its path"
+        )
+    with tempfile.NamedTemporaryFile(prefix="taesd-latents-", delete=False) as spool:
+        path = Path(spool.name)
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, spool, 2**20)
+        except BaseException as error:
+            path.unlink()
+            if isinstance(error, OSError):
+                raise LatentsError(
+                    f"standard input: expected room for it in {path.parent}, found "
+                    f"{error.strerror}: set TMPDIR to a larger disk"
+                ) from error
+            raise
+    file_bytes = FileBytes.of(path, "standard input")
+    weakref.finalize(file_bytes, path.unlink, missing_ok=True)
+    return file_bytes
+
+
+def _kinds() -> str:
+    return f"give latents as {', '.join(sorted(SUFFIXES))}"

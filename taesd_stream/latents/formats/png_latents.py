@@ -1,0 +1,107 @@
+"""8-bit latents as RGBA pictures, as TAESD's author saves them.
+
+The four channels of a latent are a picture's red, green, blue and alpha; the byte 0 stands for -3
+and 255 for 3, so a step is 6/255.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import torch
+from einops import rearrange
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import check_finite
+from taesd_stream.latents.formats.containers import Reading, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.source import StoredSource
+
+__all__ = ["LIMIT", "PNG_MAGIC", "open_png", "write_png"]
+
+PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
+LIMIT: Final = 3.0
+"""The largest magnitude that 8-bit latents can have."""
+
+_IHDR: Final = struct.Struct(">8x4x4sIIBB")
+_RGBA: Final = 6
+
+
+def open_png(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+    """A source for one 8-bit RGBA PNG: a float32 latent (4,h,w) within [-3, 3].
+
+    Raises:
+        LatentsError: the PNG is not RGBA with 8 bits, or broken (once it is read).
+    """
+    return stored(
+        _PngStore(file_bytes),
+        reading.without_key(file_bytes.name),
+        name=file_bytes.name,
+        kind="an 8-bit PNG",
+    )
+
+
+def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) -> int:
+    """Write a latent (4,h,w) as an 8-bit PNG; returns how many values lay beyond [-3, 3].
+
+    Raises:
+        NonFiniteError: ``latent``, which is number ``index``, holds NaN or infinity.
+        InputError: the latent has not four channels, or the file cannot be made.
+    """
+    from video.errors import InputError
+    from video.images import write_image
+
+    if latent.ndim != 3 or latent.shape[0] != 4:
+        raise LatentsError(
+            f"expected latents (4,h,w) for a PNG, found shape {tuple(latent.shape)}: "
+            "write .safetensors instead"
+        )
+    check_finite(latent, index)
+    numbers = latent.float()
+    clipped = int((numbers.abs() > LIMIT).sum())
+    levels = (numbers.clamp(-LIMIT, LIMIT) / (2 * LIMIT) + 0.5).mul(255).round().byte()
+    picture = rearrange(levels, "C H W -> H W C").contiguous().numpy()
+    try:
+        write_image(path, picture, overwrite=overwrite)
+    except InputError as error:
+        raise InputError(str(error)) from error
+    return clipped
+
+
+class _PngStore:
+    """One picture as a (4,h,w) array, decoded at each read."""
+
+    def __init__(self, file_bytes: FileBytes) -> None:
+        head = file_bytes.head(_IHDR.size)
+        if len(head) < _IHDR.size:
+            raise LatentsError(f"{file_bytes.name}: expected a PNG, found {len(head)} bytes of one")
+        chunk, width, height, bits, colours = _IHDR.unpack(head)
+        if chunk != b"IHDR" or (bits, colours) != (8, _RGBA):
+            raise LatentsError(
+                f"{file_bytes.name}: expected latents as an RGBA PNG of 8 bits, found colour type "
+                f"{colours} with {bits} bits: a picture is encoded first, latents are not"
+            )
+        self.shape = (4, height, width)
+        self.dtype = torch.float32
+        self._file = file_bytes
+
+    def copy_to(self, out: torch.Tensor, index: Sequence[slice]) -> None:
+        from video.errors import InputError
+        from video.images import read_image
+
+        self._file.open().close()  # it is the file that was opened
+        try:
+            picture = read_image(self._file.path, channels=4)
+        except InputError as error:
+            raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
+        levels = rearrange(torch.from_numpy(picture), "H W C -> C H W")
+        out.copy_(((levels.float() / 255 - 0.5) * (2 * LIMIT))[tuple(index)])
+
+    def close(self) -> None:
+        """Nothing to let go of."""

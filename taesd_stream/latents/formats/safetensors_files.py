@@ -1,0 +1,74 @@
+"""Latents in .safetensors files, and in ComfyUI's .latent files, which are the same."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import require_floating
+from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
+from taesd_stream.latents.formats.mapped_array import RawStore, row_major
+from taesd_stream.latents.formats.zip_members import first_line
+
+if TYPE_CHECKING:
+    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.source import StoredSource
+
+__all__ = ["SAFETENSORS_DTYPES", "open_safetensors"]
+
+SAFETENSORS_DTYPES: Final = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+"""What the format calls the dtypes that latents can have."""
+
+_LENGTH: Final = struct.Struct("<Q")
+
+
+def open_safetensors(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+    """A source for one tensor of a .safetensors file; the numbers are left where they are."""
+    name = file_bytes.name
+    try:
+        with safe_open(file_bytes.path, framework="numpy"):
+            pass  # it has checked lengths, offsets and shapes against the size of the file
+    except (SafetensorError, OSError) as error:
+        raise LatentsError(
+            f"{name}: expected a .safetensors file, found a broken one ({first_line(error)}): "
+            "copy or save it anew"
+        ) from error
+    with file_bytes.open() as file:
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    key = choose_key({k: _info(entry) for k, entry in header.items()}, reading.key, name)
+    entry = header[key]
+    named = f"{name}[{key!r}]"
+    if entry["dtype"] not in SAFETENSORS_DTYPES:
+        require_floating(_plain_name(entry["dtype"]), named)
+    store = RawStore(
+        file_bytes,
+        _LENGTH.size + length + entry["data_offsets"][0],
+        entry["shape"],
+        row_major(entry["shape"]),
+        SAFETENSORS_DTYPES[entry["dtype"]],
+    )
+    return stored(store, reading.for_entry(), name=named, kind="a .safetensors file")
+
+
+def _info(entry: dict[str, Any]) -> ArrayInfo:
+    shape = tuple(entry["shape"])
+    is_floating = entry["dtype"] in SAFETENSORS_DTYPES
+    return ArrayInfo(shape, f"{entry['dtype']} {shape}", is_floating)
+
+
+def _plain_name(dtype: str) -> str:
+    return "uint8" if dtype == "U8" else dtype

@@ -1,0 +1,99 @@
+"""Members of zip archives."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import tempfile
+import weakref
+import zipfile
+import zlib
+from typing import IO, TYPE_CHECKING, Final
+
+import numpy as np
+
+from taesd_stream.errors import LatentsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taesd_stream.latents.formats.mapped_array import FileBytes
+
+__all__ = ["ARCHIVE_ERRORS", "InflatedBytes", "first_line"]
+
+ARCHIVE_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # an encrypted member, and, as NotImplementedError, an unknown compression
+)
+"""What reading a broken archive or a broken array header raises."""
+
+_PIECE_BYTES: Final = 2**20
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, short enough for one line."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120].rstrip(".:; ")
+
+
+class InflatedBytes:
+    """A compressed member of an archive, written to a temporary file as far as it is asked for.
+
+    So its numbers can be read in any order, each is inflated once, and memory stays small.
+    """
+
+    def __init__(self, archive: FileBytes, member: str, size: int) -> None:
+        self.name = f"{archive.name}[{member!r}]"
+        self.size = size
+        self._archive = archive
+        self._member = member
+        self._inflated = 0
+        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._closing: weakref.finalize[..., InflatedBytes] | None = None
+
+    def span(self, start: int, stop: int) -> NDArray[np.uint8]:
+        compressed, spool = self._files or self._open()
+        try:
+            while self._inflated < stop:
+                piece = compressed.read(_PIECE_BYTES)
+                if not piece:
+                    raise EOFError(f"it ends after {self._inflated} of {self.size} bytes")
+                spool.write(piece)
+                self._inflated += len(piece)
+            spool.flush()
+        except ARCHIVE_ERRORS as error:
+            raise LatentsError(
+                f"{self.name}: cannot be inflated ({first_line(error)}): save the latents anew, "
+                "uncompressed"
+            ) from error
+        return np.memmap(spool, np.uint8, mode="r", offset=start, shape=(stop - start,))
+
+    def close(self) -> None:
+        if self._closing is not None:
+            self._closing()
+
+    def _open(self) -> tuple[IO[bytes], IO[bytes]]:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if self.size > free:
+            raise LatentsError(
+                f"{self.name}: it inflates to {self.size / 2**30:.1f} GiB and "
+                f"{tempfile.gettempdir()} has {free / 2**30:.1f} GiB free: save the latents "
+                "uncompressed, or set TMPDIR to a larger disk"
+            )
+        # All three stay open until this object is closed or gone.
+        raw = self._archive.open()
+        compressed = zipfile.ZipFile(raw).open(self._member)  # noqa: SIM115
+        spool = tempfile.TemporaryFile()  # noqa: SIM115
+        self._closing = weakref.finalize(self, _close_all, compressed, raw, spool)
+        self._files = compressed, spool
+        return self._files
+
+
+def _close_all(*files: IO[bytes]) -> None:
+    for file in files:
+        file.close()

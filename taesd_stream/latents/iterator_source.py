@@ -1,0 +1,136 @@
+"""Latents that come one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, overload
+
+import numpy as np
+import torch
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.formats.containers import Reading
+from taesd_stream.latents.formats.in_memory import open_content
+from taesd_stream.latents.source import LatentSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["IteratorSource"]
+
+
+class IteratorSource(LatentSource):
+    """Latents that come one by one from an iterator, once, in a number that is not known before.
+
+    ``shape`` and ``layout`` are those of one latent, (C,h,w); asking for them takes the first
+    latent from the iterator and keeps it for the iteration.
+    """
+
+    layout = "C H W"
+    frames = None
+    nbytes = None
+
+    def __init__(self, latents: Iterable[object], reading: Reading, *, name: str) -> None:
+        reading.without_key(name)
+        if reading.layout is not None and "".join(reading.layout.split()).upper() != "CHW":
+            raise LatentsError(
+                f"{name}: expected the layout CHW of an iterator's latents, "
+                f"found {reading.layout!r}: leave the layout out, and yield one latent at a time"
+            )
+        self._latents: Iterator[object] | None = iter(latents)
+        self._reading = reading
+        self._name = name
+        self._first: torch.Tensor | None = None
+        self._known: tuple[tuple[int, ...], torch.dtype] | None = None
+        self._started = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._peek()[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._peek()[1]
+
+    def __len__(self) -> NoReturn:
+        # Python's own functions ask for a length as a hint and expect a TypeError where none is.
+        raise TypeError(f"{self._name} has no length before it has been read: see .frames")
+
+    @overload
+    def __getitem__(self, key: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, key: slice) -> torch.Tensor: ...
+    def __getitem__(self, key: int | slice) -> torch.Tensor:
+        raise self._no_index()
+
+    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
+        raise self._no_index()
+
+    def _no_index(self) -> LatentsError:
+        return LatentsError(
+            f"{self._name}: expected latents that can be indexed, found an iterator: "
+            "iterate over it, or save it to a file and open that"
+        )
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        if self._started:
+            raise LatentsError(
+                f"{self._name} has been iterated over and cannot start again: make a new iterator"
+            )
+        self._started = True
+        return self._each()
+
+    def describe(self) -> str:
+        return f"{self._name}: an iterator of (C,h,w) latents, how many is not known"
+
+    def close(self) -> None:
+        closing = getattr(self._latents, "close", None)
+        self._latents = self._first = None
+        if closing is not None:
+            closing()
+
+    def _each(self) -> Iterator[torch.Tensor]:
+        expected = self._peek()
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        del first
+        for number, item in enumerate(self._rest(), start=1):
+            latent = self._checked(item, number)
+            found = tuple(latent.shape), latent.dtype
+            if found != expected:
+                raise LatentsError(
+                    f"{self._name}: expected every latent to be {expected[0]} {expected[1]} as the "
+                    f"first is, found {found[0]} {found[1]} at latent {number}: "
+                    "give all latents one size and dtype"
+                )
+            yield latent
+
+    def _peek(self) -> tuple[tuple[int, ...], torch.dtype]:
+        """Shape and dtype of the latents; the first of them is taken and kept to learn it."""
+        if self._known is None:
+            nothing = object()
+            item = next(self._rest(), nothing)
+            if item is nothing:
+                raise LatentsError(
+                    f"{self._name}: expected latents, found an iterator that yields none: "
+                    "check what makes them"
+                )
+            self._first = self._checked(item, 0)
+            self._known = tuple(self._first.shape), self._first.dtype
+        return self._known
+
+    def _rest(self) -> Iterator[object]:
+        if self._latents is None:
+            raise LatentsError(f"{self._name} is closed: make a new iterator")
+        return self._latents
+
+    def _checked(self, item: object, number: int) -> torch.Tensor:
+        name = f"{self._name}, latent {number}"
+        if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim != 3:
+            found = f"shape {tuple(item.shape)}" if hasattr(item, "shape") else type(item).__name__
+            raise LatentsError(
+                f"{name}: expected a (C,h,w) tensor, found {found}: yield one a time"
+            )
+        return open_content(item, Reading("CHW", self._reading.channels), name=name, kind="memory")[
+            0
+        ]

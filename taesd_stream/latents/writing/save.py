@@ -1,0 +1,104 @@
+"""Latents from any source into a file of any kind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taesd_stream.errors import InputError
+from taesd_stream.latents.formats.png_latents import write_png
+from taesd_stream.latents.numbering import is_pattern, numbered
+from taesd_stream.latents.opening import open_latents
+from taesd_stream.latents.source import LatentSource
+from taesd_stream.latents.writing.latent_writer import LatentWriter
+
+if TYPE_CHECKING:
+    import torch
+
+    from taesd_stream.latents.opening import Latents
+
+__all__ = ["Saved", "save_latents"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What ``save_latents`` has written; ``clipped_values`` lay beyond what 8 bits can hold."""
+
+    path: Path
+    frames: int
+    clipped_values: int = 0
+
+
+def save_latents(
+    path: str | os.PathLike[str],
+    latents: Latents,
+    *,
+    dtype: torch.dtype | None = None,
+    overwrite: bool = False,
+) -> Saved:
+    """Write latents to ``path`` in bounded memory.
+
+    Args:
+        path: a .safetensors (key ``latents``) or .npy file, which holds (T,C,h,w); or the name of
+            an 8-bit .png, with %d or %05d in it for several (from 0): four channels, clamped to
+            [-3, 3] and rounded to steps of 6/255.
+        latents: what ``open_latents`` takes, in a layout that can be told.
+        dtype: what to store; None keeps theirs. A PNG has none.
+        overwrite: whether existing files may be replaced.
+
+    Raises:
+        InputError: the suffix, the dtype or the latents do not fit, or a file exists.
+        NonFiniteError: NaN or infinity cannot be in a PNG.
+
+    A failure leaves no file; an interrupt leaves the PNGs that are complete, or what
+    :class:`LatentWriter` keeps.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saved = save_latents(f"{folder}/a.png", torch.full((4, 8, 8), 3.5))
+        >>> saved.frames, saved.clipped_values
+        (1, 256)
+    """
+    target = Path(path)
+    with contextlib.ExitStack() as stack:
+        if isinstance(latents, LatentSource):
+            source = latents  # the caller's, who may want to read on
+        else:
+            source = stack.enter_context(open_latents(latents))
+        if target.suffix.lower() == ".png":
+            if dtype is not None:
+                raise InputError(
+                    f"expected no dtype for a PNG, which has 8 bits, found {dtype}: leave it out"
+                )
+            return _save_pngs(target, source, overwrite=overwrite)
+        writer = stack.enter_context(LatentWriter(target, dtype=dtype, overwrite=overwrite))
+        for latent in source:
+            writer.write(latent)
+    return Saved(target, writer.frames_written)
+
+
+def _save_pngs(target: Path, source: LatentSource, *, overwrite: bool) -> Saved:
+    if not is_pattern(target):
+        first, *more = islice(source, 2)
+        if more:
+            raise InputError(
+                f"expected one latent for {target}, found more: put %05d in the name for a sequence"
+            )
+        return Saved(target, 1, write_png(target, first, 0, overwrite=overwrite))
+    written: list[Path] = []
+    clipped = 0
+    try:
+        for index, latent in enumerate(source):
+            file = numbered(target, index)
+            clipped += write_png(file, latent, index, overwrite=overwrite)
+            written.append(file)
+    except Exception:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
+    return Saved(target, len(written), clipped)

@@ -1,0 +1,1 @@
+"""Layers with footprints; chains and passes of them, and what they remember."""

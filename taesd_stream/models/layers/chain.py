@@ -1,0 +1,295 @@
+"""Layers one after the other, and TAESD's block of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from taesd_stream.models.layers.basic import Layer, Span
+from taesd_stream.models.layers.carry import Carry, joined
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.step_memory import Memory
+from tiling import Footprint, Interval
+
+__all__ = ["Chain", "Kept", "Residual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one layer keeps of its input for one tile.
+
+    Attributes:
+        layer: The layer.
+        channels: Of its input.
+        rows: Of its input plane.
+        columns: Of its input plane.
+    """
+
+    layer: Layer
+    channels: int
+    rows: Interval
+    columns: Interval
+
+    @property
+    def elements(self) -> int:
+        """The most that it holds."""
+        return self.layer.kept_steps * self.channels * self.rows.size * self.columns.size
+
+
+_Task: TypeAlias = tuple[Layer, Span, Span]
+"""A layer, and its rows and columns."""
+
+
+class Chain(Layer):
+    """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
+
+    is_made_of_others = True
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self._layers = tuple(layers)
+        for index, layer in enumerate(layers):
+            self.add_module(str(index), layer)
+        self._spans = lru_cache(maxsize=1024)(self._find_spans)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._layers
+
+    def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
+        """One span per layer, found from the last to the first: here the halo shrinks."""
+        sizes = [size]
+        for layer in self._layers[:-1]:
+            sizes.append(layer.out_size(sizes[-1]))
+        spans: list[Span] = []
+        for layer, layer_size in zip(reversed(self._layers), reversed(sizes), strict=True):
+            spans.append(layer.span(want, layer_size, continued=continued))
+            want = spans[-1].given
+        return tuple(reversed(spans))
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        return self._run(tensor, self.tasks(rows, columns), memory)
+
+    def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
+        """What each layer has to do for one tile."""
+        return tuple(zip(self._layers, self._each(rows), self._each(columns), strict=True))
+
+    def _each(self, span: Span) -> tuple[Span, ...]:
+        return self._spans(span.want, span.size, span.carried > 0)
+
+    def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], memory: Memory) -> Tensor:
+        """Run the layers; where one makes many steps of few, the others take them in turn."""
+        for index, (layer, y, x) in enumerate(tasks):
+            if tensor.shape[0] == 0:  # a layer waits for more time steps
+                break
+            if not x.want.size:  # all of it was made for tiles to the left
+                tensor = _no_columns(tensor, layer.out_channels(tensor.shape[1]), y)
+                continue
+            if memory.carry is not None and not layer.is_made_of_others:
+                tensor = _completed(tensor, layer, x, memory.carry)
+            tensor = layer(tensor, y, x, memory)
+            if layer.time.upscale > 1 and tensor.shape[0] > memory.together:
+                left = tasks[index + 1 :]
+                parts = torch.split(tensor, memory.together)
+                return torch.cat([self._run(part, left, memory) for part in parts])
+        return tensor
+
+    def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
+        """What each layer with a memory keeps of its input for one tile."""
+        for layer, y, x in self.tasks(rows, columns):
+            if layer.kept_steps:
+                yield Kept(layer, channels, y.have, x.have)
+            channels = layer.out_channels(channels)
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self._spans(want, size, False)[0].have if self._layers else want
+
+    def out_size(self, size: int) -> int:
+        for layer in self._layers:
+            size = layer.out_size(size)
+        return size
+
+    def footprints(self) -> Iterator[Footprint]:
+        for layer in self._layers:
+            yield from layer.footprints()
+
+    def times(self) -> Iterator[Footprint]:
+        """What its layers read along time, in order."""
+        for layer in self._layers:
+            yield layer.time
+
+    def out_channels(self, channels: int) -> int:
+        for layer in self._layers:
+            channels = layer.out_channels(channels)
+        return channels
+
+    def _rates(self) -> Iterator[Fraction]:
+        """Time steps that reach each layer per step that reaches the first."""
+        rate = Fraction(1)
+        for layer in self._layers:
+            yield rate
+            rate *= Fraction(layer.time.upscale, layer.time.stride)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        for layer, rate in zip(self._layers, self._rates(), strict=True):
+            for density in layer.densities(channels):
+                yield density * rate
+            channels = layer.out_channels(channels)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        for layer, rate in zip(self._layers, self._rates(), strict=True):
+            for written in layer.writes(channels):
+                yield written * rate
+            channels = layer.out_channels(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        for layer, layer_span in zip(self._layers, self._each(span), strict=True):
+            yield from layer.extents(layer_span)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        # The caller holds the input until the last layer is done.
+        held = rows.have.size * columns.given.size * channels
+        most = surplus = 0
+        made = 1
+        for index, (layer, y, x) in enumerate(self.tasks(rows, columns)):
+            peak = layer.peak(y, x, channels)
+            surplus = max(surplus, layer.surplus(y, x, channels))
+            most = max(most, held + peak if index else peak)
+            channels = layer.out_channels(channels)
+            if layer.time.upscale > 1:
+                # The steps it made wait for their turn, and what they become for the last of them.
+                held += layer.time.upscale * y.want.size * x.want.size * channels
+                made *= layer.time.upscale
+        if made > 1:
+            most += 2 * made * rows.want.size * columns.want.size * channels
+        # A layer's input and its output may both lie in tensors larger than they are.
+        return most + 2 * surplus
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        surplus = 0
+        for layer, y, x in self.tasks(rows, columns):
+            surplus = layer.surplus(y, x, channels)
+            channels = layer.out_channels(channels)
+        return surplus
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        total = 0
+        for layer, y, x in self.tasks(rows, columns):
+            total += layer.left(y, x, channels)
+            channels = layer.out_channels(channels)
+        return total
+
+
+def _no_columns(tensor: Tensor, channels: int, rows: Span) -> Tensor:
+    return tensor.new_empty((tensor.shape[0], channels, rows.want.size, 0))
+
+
+def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Tensor:
+    """All that a layer reads, from what is new of it; what the next tile reads of it is left."""
+    whole = joined(carry.take(layer), tensor)
+    stop = columns.want.stop
+    if stop < layer.out_size(columns.size):
+        first = layer.reads(Interval(stop, stop + 1), columns.size).start
+        carry.leave(layer, whole[..., max(0, first - columns.have.start) :])
+    return whole
+
+
+class Residual(Layer):
+    """relu(body(x) + skip(x)), the block that TAESD is built of.
+
+    Args:
+        body: Convolutions that keep the plane's size.
+        skip: A 1x1 convolution where the body changes the channels, else None.
+        pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
+            the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
+    """
+
+    is_made_of_others = True
+
+    def __init__(
+        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
+    ) -> None:
+        super().__init__()
+        self.conv = body
+        self.skip = skip
+        self.pool = pool
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        pieces = self._around(tensor, rows, columns, memory.carry)
+        out: Tensor = self.conv(tensor, rows, columns, memory)
+        start = 0
+        for piece in pieces:
+            stop = start + piece.shape[3]
+            out[..., start:stop].add_(self._skipped(piece, rows, memory))
+            start = stop
+        return out.relu_()
+
+    def _around(
+        self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
+    ) -> tuple[Tensor, ...]:
+        """What goes around the body, from left to right, as views."""
+        new = tensor[:, :, rows.want.within(rows.have)]
+        if carry is None:
+            return (new[..., columns.want.within(columns.have)],)
+        before = carry.take(self) if columns.carried else None
+        if before is None:
+            before = new[..., :0]
+            new = new[..., columns.want.start - columns.given.start :]
+        size = columns.want.size
+        first = max(0, size - before.shape[3])
+        carry.leave(self, joined(before[..., size:], new[..., first:]))
+        return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
+
+    def _skipped(self, piece: Tensor, rows: Span, memory: Memory) -> Tensor:
+        if self.skip is None:
+            return piece
+        whole = Interval(0, piece.shape[3])
+        columns = Span(whole, whole, whole.size)
+        made: Tensor = self.skip(piece, Span(rows.want, rows.want, rows.size), columns, memory)
+        return made
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self.conv.reads(want, size)
+
+    def footprints(self) -> Iterator[Footprint]:
+        yield from self.conv.footprints()
+
+    def out_channels(self, channels: int) -> int:
+        return self.conv.out_channels(channels)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.densities(channels)
+        if self.skip is not None:
+            yield from self.skip.densities(channels)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.writes(channels)
+        if self.skip is not None:
+            yield from self.skip.writes(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield from self.conv.extents(span)
+        if self.skip is not None:
+            yield from self.skip.extents(Span(span.want, span.want, span.size))
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        peak = self.conv.peak(rows, columns, channels)
+        if self.skip is None:
+            return peak
+        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        return self.conv.surplus(rows, columns, channels)
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        around = columns.given.start - columns.want.start if columns.carried else 0
+        inside = self.conv.left(rows, columns, channels)
+        return inside + rows.want.size * max(0, around) * channels

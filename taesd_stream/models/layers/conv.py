@@ -1,0 +1,136 @@
+"""The convolution layer: zeros where its window reaches past the plane, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from taesd_stream.models.layers.basic import Layer, Span
+from taesd_stream.models.layers.convolve import convolve
+from taesd_stream.models.layers.step_memory import Memory
+from tiling import Footprint
+
+__all__ = ["Conv"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Padding:
+    """How a convolution comes by its zeros along an axis.
+
+    To compute an element more on one side and leave it out takes less time than to copy the input
+    for the sake of zeros on the other side only.
+
+    Attributes:
+        copied: Zeros before and after that the input is copied with.
+        given: Zeros on both sides that the kernel is told of.
+        first: The first of the elements made that is wanted.
+        made: Elements made.
+    """
+
+    copied: tuple[int, int]
+    given: int
+    first: int
+    made: int
+
+
+class Conv(Layer):
+    """A convolution with a square kernel that keeps the plane's size, divided by its stride.
+
+    Args:
+        channels_in: Input channels.
+        channels_out: Output channels.
+        kernel: Side of the kernel; odd.
+        stride: Input elements from one output element to the next.
+        bias: Whether there is one.
+        groups: Into how many groups the channels fall that do not see each other.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        bias: bool = True,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
+        self.groups = groups
+        self._channels_out = channels_out  # plans ask often, and a parameter is slow to find
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
+
+    def zeros(self, span: Span) -> tuple[int, int]:
+        """Zeros that belong before and after the input."""
+        return _zeros(self.footprint, span)
+
+    def _padding(self, span: Span) -> _Padding:
+        return _padding(self.footprint, span)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        high, wide = self._padding(rows), self._padding(columns)
+        if any((*high.copied, *wide.copied)):
+            tensor = F.pad(tensor, (*wide.copied, *high.copied))
+        made = convolve(
+            tensor,
+            self.weight,
+            self.bias,
+            stride=self.footprint.stride,
+            padding=(high.given, wide.given),
+            groups=self.groups,
+        )
+        return made[
+            :,
+            :,
+            high.first : high.first + rows.want.size,
+            wide.first : wide.first + columns.want.size,
+        ]
+
+    def out_channels(self, channels: int) -> int:
+        return self._channels_out
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.weight.numel()
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.out_channels(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield span.want.size
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        read = rows.have.size * columns.have.size * channels
+        high, wide = self._padding(rows), self._padding(columns)
+        written = high.made * wide.made * self.out_channels(channels)
+        if not any((*high.copied, *wide.copied)):
+            return read + written
+        padded = (rows.have.size + sum(high.copied)) * (columns.have.size + sum(wide.copied))
+        return read + padded * channels + written
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        made = self._padding(rows).made * self._padding(columns).made
+        return (made - rows.want.size * columns.want.size) * self.out_channels(channels)
+
+
+def _zeros(footprint: Footprint, span: Span) -> tuple[int, int]:
+    reads = footprint.reads(span.want)
+    return span.have.start - reads.start, reads.stop - span.have.stop
+
+
+@lru_cache(maxsize=4096)
+def _padding(footprint: Footprint, span: Span) -> _Padding:
+    before, after = _zeros(footprint, span)
+    padding = max(before, after)
+    first, uneven = divmod(padding - before, footprint.stride)
+    if uneven:
+        return _Padding((before, after), 0, 0, span.want.size)
+    made = replace(footprint, padding=padding).out_size(span.have.size)
+    return _Padding((0, 0), padding, first, made)

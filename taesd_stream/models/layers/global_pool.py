@@ -1,0 +1,116 @@
+"""TAEF2's global branch: x + conv(relu(group_norm(conv(x)))), both convolutions 1x1.
+
+The norm's statistics run over the whole plane, so no finite halo is exact. But the convolution
+before it is linear: mean and variance of its output follow from the sums and the second moments of
+its input. Those are gathered tile by tile while the plane is written; once they are known, the norm
+is one more factor in the first convolution's weights and the branch is elementwise. Any division
+into tiles gives the undivided result.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from taesd_stream.models.layers.convolve import convolve
+from tiling import Interval
+
+__all__ = ["GlobalPool", "Moments", "NormalisedPool"]
+
+
+class Moments:
+    """Sums over the pixels of a plane, in float64 where the device has it.
+
+    Args:
+        frames: N.
+        channels: C.
+        pixels: Pixels of the whole plane, all of which will be added.
+        device: Where the tiles are.
+
+    Attributes:
+        total: (N, C), the sum of every channel.
+        products: (N, C, C), the sum of every product of two channels.
+    """
+
+    def __init__(self, frames: int, channels: int, pixels: int, device: torch.device) -> None:
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.pixels = pixels
+        self.total = torch.zeros(frames, channels, dtype=dtype, device=device)
+        self.products = torch.zeros(frames, channels, channels, dtype=dtype, device=device)
+
+    def add(self, frames: Interval, tile: Tensor) -> None:
+        """Take in a tile, (n, C, h, w), of these frames."""
+        here = slice(frames.start, frames.stop)
+        rows_at_once = max(1, (1 << 19) // (tile.shape[1] * tile.shape[3]))
+        for band in torch.split(tile, rows_at_once, dim=2):
+            pixels = band.flatten(2).to(self.total.dtype)
+            self.total[here] += pixels.sum(dim=2)
+            self.products[here] += pixels @ pixels.mT
+
+
+class GlobalPool(nn.Module):
+    """The branch before its statistics are known; ``normalise`` completes it.
+
+    Its parameters are numbered as in the official checkpoints: 0 expands, 1 is the norm, 3 reduces.
+
+    Args:
+        channels: Channels of the plane.
+        expansion: Channels inside the branch per channel of the plane.
+        groups: Groups of the norm.
+    """
+
+    def __init__(self, channels: int, expansion: int = 4, groups: int = 4) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.channels, self.inner = channels, inner
+        self.add_module("0", nn.Conv2d(channels, inner, 1, bias=False))
+        self.add_module("1", nn.GroupNorm(groups, inner))
+        self.add_module("3", nn.Conv2d(inner, channels, 1, bias=False))
+
+    def normalise(self, moments: Moments) -> NormalisedPool:
+        """The branch for planes whose moments these are."""
+        expand = self.get_parameter("0.weight")
+        norm = self.get_submodule("1")
+        if not isinstance(norm, nn.GroupNorm):
+            raise TypeError(f"part 1 of the branch must be its norm, not {type(norm).__name__}")
+        weight = expand.flatten(1).to(moments.total)
+        frames, groups = moments.total.shape[0], norm.num_groups
+        mean = (moments.total @ weight.T) / moments.pixels
+        square = ((weight @ moments.products) * weight).sum(dim=2) / moments.pixels
+        group_mean = mean.view(frames, groups, -1).mean(dim=2, keepdim=True)
+        group_square = square.view(frames, groups, -1).mean(dim=2, keepdim=True)
+        deviation = (group_square - group_mean**2).clamp_min(0).add(norm.eps).sqrt()
+        gain = (norm.weight.to(mean).view(1, groups, -1) / deviation).flatten(1)
+        offset = norm.bias.to(mean) - (gain.view(frames, groups, -1) * group_mean).flatten(1)
+        folded = (gain[:, :, None] * weight)[..., None, None]
+        return NormalisedPool(folded.to(expand), offset.to(expand), self.get_parameter("3.weight"))
+
+    def work(self) -> int:
+        """Multiply-adds per pixel, the statistics included."""
+        return 2 * self.channels * self.inner + self.channels**2
+
+    def peak(self, area: int) -> int:
+        """The most elements held at once for ``area`` pixels, input and output included."""
+        return area * (3 * self.channels + self.inner)
+
+
+class NormalisedPool:
+    """The branch with its norm folded into the first convolution, frame by frame.
+
+    Args:
+        expand: (N, inner, C, 1, 1).
+        offset: (N, inner).
+        reduce: (C, inner, 1, 1).
+    """
+
+    def __init__(self, expand: Tensor, offset: Tensor, reduce: Tensor) -> None:
+        self.expand, self.offset, self.reduce = expand, offset, reduce
+
+    def __call__(self, tensor: Tensor, frames: Interval) -> Tensor:
+        """x + branch(x) for a tile, (n, C, h, w), of these frames."""
+        out = torch.empty_like(tensor)
+        for index, frame in enumerate(range(frames.start, frames.stop)):
+            one = tensor[index : index + 1]
+            inner = convolve(one, self.expand[frame], self.offset[frame]).relu_()
+            out[index : index + 1] = convolve(inner, self.reduce).add_(one)
+        return out

@@ -1,0 +1,182 @@
+"""Runs over a plane, and what they cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+from taesd_stream.models.layers.basic import Span
+from taesd_stream.models.layers.chain import Chain, Kept
+from taesd_stream.models.layers.global_pool import GlobalPool
+from tiling import Cover, Grid, Region, Size, halo, scale
+
+__all__ = ["Pass", "PassFigures"]
+
+
+@dataclass(frozen=True, slots=True)
+class PassFigures:
+    """What a pass costs, per input step.
+
+    Attributes:
+        work: Multiply-adds of all its tiles.
+        written: Elements that its layers write for all of them.
+        tiles: How many these are.
+        kinds: How many kinds of tiles there are among them, told apart by where borders are.
+        live: The most elements held at once for the costliest of its tiles.
+        left: The most elements that a tile leaves for the one to its right.
+        kept: Elements in the memories of all tiles between time steps.
+        most_kept: The most of these that one tile keeps.
+    """
+
+    work: int
+    written: int
+    tiles: int
+    kinds: int
+    live: int
+    left: int
+    kept: int
+    most_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A run over the plane: nothing in it needs to have seen the whole of it first.
+
+    Attributes:
+        pool: A global branch that opens the pass; it waits for the statistics that the pass before
+            it gathered. None in the first pass.
+        body: What follows, with a bounded footprint.
+        channels: Channels that the pass reads.
+    """
+
+    pool: GlobalPool | None
+    body: Chain
+    channels: int
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that the pass writes."""
+        return self.body.out_channels(self.channels)
+
+    def out_plane(self, plane: Size) -> Size:
+        """The plane that the pass makes of ``plane``."""
+        return Size(self.body.out_size(plane.height), self.body.out_size(plane.width))
+
+    def spans(self, tile: Region, plane: Size, *, continued: bool = False) -> tuple[Span, Span]:
+        """The rows and columns of making a tile of the output from an input ``plane``.
+
+        Args:
+            continued: Whether the tile goes on where the one to its left ended.
+        """
+        return (
+            self.body.span(tile.y, plane.height),
+            self.body.span(tile.x, plane.width, continued=continued),
+        )
+
+    def memories(self, tile: Region, plane: Size) -> Iterator[Kept]:
+        """What layers with a memory keep for a tile of the output."""
+        return self.body.memories(*self.spans(tile, plane), self.channels)
+
+    def figures(self, plane: Size, grid: Grid) -> PassFigures:
+        """What a grid over the output plane costs."""
+        rows, columns = self._kinds(plane, grid)
+        high, wide = self._extents(rows), self._extents(columns)
+        made = _total(high, rows), _total(wide, columns)
+        # A tile at a border is larger by what it is padded with; where it is so along one axis, it
+        # is largest when it is the widest along the other.
+        pairs = {*product(rows, self._widest(wide)), *product(self._widest(high), columns)}
+        kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
+        return PassFigures(
+            work=self._work(*made),
+            written=self._written(*made),
+            tiles=rows.total() * columns.total(),
+            kinds=len(rows) * len(columns),
+            live=max(self._tile_peak(y, x) for y, x in pairs),
+            left=max(self.body.left(y, x, self.channels) for y, x in pairs),
+            kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
+            most_kept=max(kept.values()),
+        )
+
+    def _kinds(self, plane: Size, grid: Grid) -> tuple[Counter[Span], Counter[Span]]:
+        out = self.out_plane(plane)
+        return (
+            self._kinds_along(grid.rows, grid.cell, plane.height, out.height),
+            self._kinds_along(grid.columns, grid.cell, plane.width, out.width, grid.continued),
+        )
+
+    def _kinds_along(
+        self, pieces: Cover, cell: int, size: int, out_size: int, continued: bool = False
+    ) -> Counter[Span]:
+        """The different tasks that the pieces of an axis are, and how often each occurs.
+
+        Pieces farther from both ends than the halo differ in nothing but where they lie.
+        """
+        footprints = tuple(self.body.footprints())
+        _, down = scale(footprints)
+        # In cells; one more, because the last cell of an encoder may stand for fewer pixels.
+        margin = -(-halo(footprints) // down) + 1
+        cells = -(-out_size // cell)
+        first: dict[tuple[int, int, int], Span] = {}
+        kinds: Counter[Span] = Counter()
+        for piece in pieces:
+            key = (min(piece.start, margin), piece.size, min(cells - piece.stop, margin))
+            if key not in first:
+                want = piece.scale(cell).clip(0, out_size)
+                first[key] = self.body.span(want, size, continued=continued)
+            kinds[first[key]] += 1
+        return kinds
+
+    def _extents(self, kinds: Iterable[Span]) -> dict[Span, list[int]]:
+        """Elements computed along one axis by each part that multiplies."""
+        extents = {span: list(self.body.extents(span)) for span in kinds}
+        if self.pool is not None:
+            for span, each in extents.items():
+                each.append(span.given.size)
+        return extents
+
+    def _work(self, high: list[int], wide: list[int]) -> int:
+        densities = list(self.body.densities(self.channels))
+        if self.pool is not None:
+            densities.append(self.pool.work())
+        return _product(densities, high, wide)
+
+    def _written(self, high: list[int], wide: list[int]) -> int:
+        channels = list(self.body.writes(self.channels))
+        if self.pool is not None:
+            channels.append(self.channels)
+        return _product(channels, high, wide)
+
+    def _kept(self, rows: Span, columns: Span) -> int:
+        return sum(kept.elements for kept in self.body.memories(rows, columns, self.channels))
+
+    def _tile_peak(self, rows: Span, columns: Span) -> int:
+        most = self.body.peak(rows, columns, self.channels)
+        if self.pool is not None:
+            most = max(most, self.pool.peak(rows.given.size * columns.given.size))
+        return most
+
+    def _widest(self, extents: Mapping[Span, list[int]]) -> set[Span]:
+        """The kinds of an axis that a tile may be costliest with, whatever it is along the other.
+
+        They are the one that reads most, that of which most is computed over all layers, and that
+        which holds most where a tile is the same along both axes.
+        """
+        return {
+            max(extents, key=lambda span: (span.given.size, span.want.size)),
+            max(extents, key=lambda span: sum(extents[span])),
+            max(extents, key=lambda span: self._tile_peak(span, span)),
+        }
+
+
+def _product(each: list[Fraction | int], high: list[int], wide: list[int]) -> int:
+    """What every part does per element, times the elements that it makes."""
+    return int(sum(d * y * x for d, y, x in zip(each, high, wide, strict=True)))
+
+
+def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]:
+    """The extents of all pieces of an axis together."""
+    each = ([extent * kinds[span] for extent in parts] for span, parts in extents.items())
+    return [sum(column) for column in zip(*each, strict=True)]

@@ -1,0 +1,63 @@
+"""Layers that trade channels for pixels and back."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from taesd_stream.models.layers.basic import Layer, Span, crop
+from taesd_stream.models.layers.step_memory import Memory
+from tiling import Footprint
+
+__all__ = ["PixelShuffle", "PixelUnshuffle"]
+
+
+class PixelShuffle(Layer):
+    """Channels spread over ``factor`` x ``factor`` elements each."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.footprint = Footprint(upscale=factor)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        large = F.pixel_shuffle(tensor, self.factor)
+        large = large.contiguous(memory_format=torch.channels_last)
+        return crop(large, rows, columns, self.factor)
+
+    def out_channels(self, channels: int) -> int:
+        return channels // self.factor**2
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        # The shuffle's own output, and that in the other memory format.
+        return 3 * rows.have.size * columns.have.size * channels
+
+
+class PixelUnshuffle(Layer):
+    """Squares of ``factor`` x ``factor`` elements gathered into channels.
+
+    Where a side is no multiple of ``factor``, its last element is repeated.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.footprint = Footprint(kernel=factor, stride=factor)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        below = rows.want.stop * self.factor - rows.have.stop
+        beside = columns.want.stop * self.factor - columns.have.stop
+        if below or beside:
+            tensor = F.pad(tensor, (0, beside, 0, below), mode="replicate")
+        gathered = F.pixel_unshuffle(tensor, self.factor)
+        return gathered.contiguous(memory_format=torch.channels_last)
+
+    def out_size(self, size: int) -> int:
+        return -(-size // self.factor)
+
+    def out_channels(self, channels: int) -> int:
+        return channels * self.factor**2
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        return 4 * rows.want.size * columns.want.size * self.out_channels(channels)

@@ -1,0 +1,161 @@
+"""Layers that look back in time: the ones that TAESDV, TAEM1 and TAEHV add to TAESD's.
+
+Sources: github.com/madebyollin/taesdv, taem1, taehv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from taesd_stream.models.layers.basic import Layer, Span, crop
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.step_memory import Memory
+from tiling import Footprint, Interval
+
+__all__ = ["MemBlock", "TimeGrow", "TimePool"]
+
+
+class MemBlock(Layer):
+    """body(x and the step before it) + x, and, if ``rectified``, max(that, 0).
+
+    Before the first step it reads zeros.
+
+    Args:
+        body: Layers that keep the plane's size and halve the channels.
+        rectified: Whether a ReLU ends the block.
+    """
+
+    time = Footprint(kernel=2, padding=1)
+    kept_steps = 1
+
+    def __init__(self, body: Chain, *, rectified: bool = True) -> None:
+        super().__init__()
+        self.conv = body
+        self.rectified = rectified
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        steps, channels, height, width = tensor.shape
+        both = torch.empty(
+            (steps, 2 * channels, height, width),
+            dtype=tensor.dtype,
+            device=tensor.device,
+            memory_format=torch.channels_last,
+        )
+        both[:, :channels] = tensor
+        both[1:, channels:] = tensor[:-1]
+        before = memory.recall(self)
+        both[:1, channels:] = 0 if before is None else before
+        memory.keep(self, _owned(tensor[-1:]))
+        out: Tensor = self.conv(both, rows, columns, memory)
+        out.add_(crop(tensor, rows, columns))
+        return out.relu_() if self.rectified else out
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self.conv.reads(want, size)
+
+    def footprints(self) -> Iterator[Footprint]:
+        yield from self.conv.footprints()
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.densities(2 * channels)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.writes(2 * channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield from self.conv.extents(span)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        held = rows.have.size * columns.have.size * channels
+        return held + self.conv.peak(rows, columns, 2 * channels)
+
+
+class TimePool(Layer):
+    """Makes one step of every ``stride``, with a 1x1 convolution over all their channels.
+
+    Args:
+        channels: Of a step, before and after.
+        stride: Steps that become one.
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.time = Footprint(kernel=stride, stride=stride)
+        self.kept_steps = stride - 1
+        self.conv = Conv(channels * stride, channels, kernel=1, bias=False)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        stride = self.time.stride
+        before = memory.recall(self)
+        steps = tensor if before is None else torch.cat([before, tensor])
+        pooled = steps.shape[0] // stride * stride
+        if pooled < steps.shape[0]:
+            memory.keep(self, _owned(steps[pooled:]))
+        else:
+            memory.forget(self)
+        _, channels, height, width = steps.shape
+        grouped = steps[:pooled].reshape(pooled // stride, stride * channels, height, width)
+        if not pooled:
+            return grouped
+        grouped = grouped.contiguous(memory_format=torch.channels_last)
+        made: Tensor = self.conv(grouped, rows, columns, memory)
+        return made
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        # Per input step, and it runs for one in ``stride``.
+        yield Fraction(self.conv.weight.numel(), self.time.stride)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield Fraction(self.conv.weight.shape[0], self.time.stride)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield span.want.size
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        copies = 2 * self.time.stride + 1 if self.kept_steps else 1
+        return rows.want.size * columns.want.size * channels * (copies + 1)
+
+
+class TimeGrow(Layer):
+    """Makes ``steps`` of every step, with a 1x1 convolution.
+
+    Args:
+        channels: Of a step, before and after.
+        steps: Steps that one becomes.
+    """
+
+    def __init__(self, channels: int, steps: int) -> None:
+        super().__init__()
+        self.time = Footprint(upscale=steps)
+        self.conv = Conv(channels, channels * steps, kernel=1, bias=False)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+        grown: Tensor = self.conv(tensor, rows, columns, memory)
+        steps, channels = tensor.shape[0] * self.time.upscale, tensor.shape[1]
+        apart = grown.reshape(steps, channels, *grown.shape[2:])
+        return apart.contiguous(memory_format=torch.channels_last)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.conv.weight.numel()
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield self.conv.weight.shape[0]
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield span.want.size
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        area = rows.want.size * columns.want.size
+        copies = 3 if self.time.upscale > 1 else 1
+        return area * channels * (1 + copies * self.time.upscale)
+
+
+def _owned(part: Tensor) -> Tensor:
+    """The same steps, without keeping alive those that they were computed together with."""
+    is_whole = part.untyped_storage().nbytes() == part.numel() * part.element_size()
+    return part if is_whole else part.clone()

@@ -1,0 +1,1 @@
+"""Where weights come from: official files, the hub, checkpoints of any kind."""

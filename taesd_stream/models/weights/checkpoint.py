@@ -1,0 +1,195 @@
+"""Checkpoints from wherever they lie: a file, its sibling, a folder, a state dict in memory.
+
+All forms become one `Checkpoint`; which model it is, its shapes say, and not this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from torch import Tensor
+
+from taesd_stream.errors import CheckpointError
+from taesd_stream.models.weights.state_dict import Role, split_state_dict
+from taesd_stream.models.weights.weight_files import (
+    DIFFUSERS_WEIGHTS,
+    WEIGHT_SUFFIXES,
+    read_weight_file,
+)
+
+__all__ = ["Checkpoint", "read_checkpoint"]
+
+_DIFFUSERS_STEM: Final = "diffusion_pytorch_model"
+_DIFFUSERS_CONFIG: Final = "config.json"
+_DIFFUSERS_SUBFOLDER: Final = "vae"
+_CONFIG_LIMIT_BYTES: Final = 2**20
+# What diffusers' AutoencoderTiny can be told that the weights' shapes do not show.
+_REQUIRED_CONFIG: Final[Mapping[str, object]] = {
+    "_class_name": "AutoencoderTiny",
+    "act_fn": "relu",
+    "upsample_fn": "nearest",
+    "upsampling_scaling_factor": 2,
+}
+_LISTED_FILES: Final = 20
+_OTHER_ROLE: Final[Mapping[Role, Role]] = {"encoder": "decoder", "decoder": "encoder"}
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """An autoencoder's weights, in the numbering of the official ``nn.Sequential`` networks.
+
+    Attributes:
+        encoder: names such as ``"0.weight"`` to CPU tensors in their stored dtype; None if absent.
+        decoder: the same, such as ``"1.weight"``; None if absent. At least one of the two is there.
+        origin: where the weights came from, for messages.
+        stem_hint: the file's stem, or the folder's name where files have none of their own. A hint,
+            for variants that share every shape; None for a state dict in memory.
+    """
+
+    encoder: dict[str, Tensor] | None
+    decoder: dict[str, Tensor] | None
+    origin: str
+    stem_hint: str | None
+
+
+def read_checkpoint(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
+    """Read weights of a TAESD-family autoencoder.
+
+    Args:
+        source: a .safetensors, .pth, .pt or .bin file, with the sibling that has "encoder" for
+            "decoder" in its name (or the reverse) read along; a folder of such files, or of
+            diffusers' AutoencoderTiny, or one whose ``vae`` folder is that; or a state dict.
+
+    Raises:
+        CheckpointError: nothing there, or nothing that is whole, safe, finite and of this family.
+
+    >>> import torch
+    >>> weights = {"1.weight": torch.zeros(64, 4, 3, 3), "19.weight": torch.zeros(3, 64, 3, 3)}
+    >>> checkpoint = read_checkpoint(weights)
+    >>> checkpoint.encoder is None, sorted(checkpoint.decoder or {}), checkpoint.origin
+    (True, ['1.weight', '19.weight'], 'the given state dict')
+    """
+    if isinstance(source, Mapping):
+        origin = "the given state dict"
+        halves = split_state_dict(source, origin)
+        return Checkpoint(halves.encoder, halves.decoder, origin, stem_hint=None)
+    path = Path(source)
+    try:
+        is_folder = path.is_dir()
+        return _read_folder(path) if is_folder else _read_file(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); check the path") from error
+
+
+def _read_file(path: Path) -> Checkpoint:
+    is_diffusers = path.stem.startswith(_DIFFUSERS_STEM)
+    if is_diffusers:
+        _check_diffusers_config(path.parent / _DIFFUSERS_CONFIG)
+    halves = split_state_dict(read_weight_file(path), str(path))
+    hint = _folder_hint(path.parent) if is_diffusers else path.stem
+    role = halves.only_role
+    sibling = _find_sibling(path, role) if role else None
+    if role is None or sibling is None:
+        return Checkpoint(halves.encoder, halves.decoder, str(path), hint)
+    other = _read_sibling(sibling, _OTHER_ROLE[role])
+    return Checkpoint(
+        encoder=halves.encoder if role == "encoder" else other,
+        decoder=halves.decoder if role == "decoder" else other,
+        origin=f"{path} and {sibling.name}",
+        stem_hint=hint,
+    )
+
+
+def _find_sibling(path: Path, role: Role) -> Path | None:
+    before, found, after = path.stem.rpartition(role)
+    if not found:
+        return None
+    stem = f"{before}{_OTHER_ROLE[role]}{after}"
+    candidates = (path.with_name(stem + suffix) for suffix in (path.suffix, *WEIGHT_SUFFIXES))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _read_sibling(sibling: Path, role: Role) -> dict[str, Tensor]:
+    halves = split_state_dict(read_weight_file(sibling), str(sibling))
+    half = halves.encoder if role == "encoder" else halves.decoder
+    if half is None:
+        raise CheckpointError(
+            f"{sibling}: expected the {role} that its name promises, found only the "
+            f"{_OTHER_ROLE[role]}; rename it or move it away"
+        )
+    return half
+
+
+def _read_folder(folder: Path) -> Checkpoint:
+    for home in (folder, folder / _DIFFUSERS_SUBFOLDER):
+        for name in DIFFUSERS_WEIGHTS:
+            if (home / name).is_file():
+                return _read_file(home / name)
+    return _read_file(_only_model_in(folder))
+
+
+def _only_model_in(folder: Path) -> Path:
+    """The file to read in a folder of loose files: the one model's decoder, or its only file."""
+    files: dict[str, Path] = {}
+    for suffix in reversed(WEIGHT_SUFFIXES):
+        files |= {p.stem: p for p in folder.glob(f"*{suffix}") if p.is_file()}
+    if not files:
+        raise CheckpointError(
+            f"{folder}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
+            f"{', '.join(WEIGHT_SUFFIXES)}, found none; give the folder that holds the weights"
+        )
+    models = {_without_role(stem) for stem in files}
+    if len(models) > 1:
+        names = sorted(path.name for path in files.values())
+        listed = ", ".join(names[:_LISTED_FILES]) + (", ..." if names[_LISTED_FILES:] else "")
+        raise CheckpointError(
+            f"{folder}: expected one model, found {len(models)} ({listed}); give one of the files"
+        )
+    # "decoder" sorts before "encoder", which is then found as its sibling.
+    return files[min(files)]
+
+
+def _without_role(stem: str) -> str:
+    for role in _OTHER_ROLE:
+        before, found, after = stem.rpartition(role)
+        if found:
+            return f"{before}*{after}"
+    return stem
+
+
+def _folder_hint(folder: Path) -> str | None:
+    home = folder.absolute()
+    if home.name == _DIFFUSERS_SUBFOLDER:
+        home = home.parent
+    return home.name or None
+
+
+def _check_diffusers_config(path: Path) -> None:
+    """Refuse what diffusers would compute otherwise than the official networks do."""
+    if not path.is_file():
+        return
+    if path.stat().st_size > _CONFIG_LIMIT_BYTES:
+        raise CheckpointError(
+            f"{path}: expected a configuration of at most {_CONFIG_LIMIT_BYTES} bytes, "
+            f"found {path.stat().st_size}; fetch it again"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: expected JSON, found something else ({error}); fetch it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise CheckpointError(
+            f"{path}: expected a JSON object, found a {type(config).__name__}; fetch it again"
+        )
+    for key, required in _REQUIRED_CONFIG.items():
+        if config.get(key, required) != required:
+            raise CheckpointError(
+                f"{path}: expected {key} to be {required!r}, found {config[key]!r}; "
+                "only diffusers' AutoencoderTiny with the official layers is supported"
+            )

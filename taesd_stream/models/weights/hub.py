@@ -1,0 +1,165 @@
+"""Weights from the Hugging Face hub, through its own client and cache (extra ``hub``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Final
+
+from taesd_stream.errors import DownloadError, MissingExtraError, ModelNotFoundError
+from taesd_stream.models.weights.weight_files import (
+    DIFFUSERS_WEIGHTS,
+    MAX_CHECKPOINT_BYTES,
+    WEIGHT_SUFFIXES,
+)
+
+__all__ = ["fetch_from_hub", "is_hub_name"]
+
+_HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_CONFIG: Final = "config.json"
+_HOMES: Final = ("", "vae/")
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether ``text`` has the form "owner/name".
+
+    >>> is_hub_name("madebyollin/taesd"), is_hub_name("taesd"), is_hub_name("a/b/c.pth")
+    (True, False, False)
+    """
+    return _HUB_NAME.fullmatch(text) is not None
+
+
+def fetch_from_hub(name: str, revision: str | None = None) -> Path:
+    """Download one model of a hub repository, and nothing twice, into the hub client's cache.
+
+    Of its files only one form of the weights is taken: diffusers' (in the root or in ``vae``;
+    safetensors before .bin, full before fp16), else loose files of the best suffix there is.
+    Without a connection the cached copy is used.
+
+    Args:
+        name: "owner/name".
+        revision: a branch, tag or commit; the main branch if None.
+
+    Returns:
+        The folder of the snapshot, for `read_checkpoint`.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        ModelNotFoundError: no such repository or revision, no access to it, no weights in it, or
+            neither a connection nor a cached copy.
+        DownloadError: the repository answered, but its files could not be fetched or are too large.
+    """
+    if not is_hub_name(name):
+        raise ModelNotFoundError(
+            f"expected a hub repository as 'owner/name', found {name!r}; check the name"
+        )
+    hub, errors = _import_hub()
+    try:
+        info = hub.HfApi().model_info(name, revision=revision, files_metadata=True)
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise _refused(name, revision, error, errors) from error
+    except Exception as error:
+        # Being offline shows as errors of the client's HTTP library, which differs by release.
+        return _cached_snapshot(name, revision, error)
+    sizes_bytes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    wanted = _choose_files(list(sizes_bytes))
+    if not wanted:
+        raise _no_weights(name, "its files")
+    _check_size(name, {path: sizes_bytes[path] for path in wanted})
+    try:
+        return Path(hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except errors.RepositoryNotFoundError as error:
+        raise _refused(name, revision, error, errors) from error
+    except Exception as error:
+        raise DownloadError(
+            f"{name}: expected {', '.join(wanted)} from the hub, found {_first_line(error)}; "
+            "try again, the files that arrived are kept"
+        ) from error
+
+
+def _import_hub() -> tuple[ModuleType, ModuleType]:
+    try:
+        import huggingface_hub
+        import huggingface_hub.utils
+    except ImportError as error:
+        raise MissingExtraError(
+            "models from the hub need huggingface_hub, which is not installed; "
+            "run: pip install 'taesd-stream[hub]'"
+        ) from error
+    return huggingface_hub, huggingface_hub.utils
+
+
+def _choose_files(paths: Sequence[str]) -> list[str]:
+    """The files of one model among those of a repository; empty if there is none."""
+    for home in _HOMES:
+        for weights in DIFFUSERS_WEIGHTS:
+            if home + weights in paths:
+                wanted = (home + _CONFIG, home + weights)
+                return [path for path in wanted if path in paths]
+    root = [path for path in paths if "/" not in path]
+    for suffix in WEIGHT_SUFFIXES:
+        weights_there = sorted(path for path in root if PurePosixPath(path).suffix == suffix)
+        if weights_there:
+            return weights_there
+    return []
+
+
+def _check_size(name: str, sizes_bytes: Mapping[str, int]) -> None:
+    total_bytes = sum(sizes_bytes.values())
+    if total_bytes > MAX_CHECKPOINT_BYTES:
+        raise DownloadError(
+            f"{name}: expected a tiny autoencoder of at most {MAX_CHECKPOINT_BYTES} bytes, "
+            f"found {total_bytes} bytes in {', '.join(sizes_bytes)}; give another repository"
+        )
+
+
+def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) -> Path:
+    hub, errors = _import_hub()
+    try:
+        # Asking for no more than the configuration also finds a snapshot of a part of the files.
+        folder = Path(
+            hub.snapshot_download(
+                name, revision=revision, allow_patterns=[_CONFIG], local_files_only=True
+            )
+        )
+    except (errors.LocalEntryNotFoundError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"{name}: expected a repository online or its cached copy, found neither "
+            f"({_first_line(unreachable)}); connect once, or give the path of a local checkpoint"
+        ) from error
+    present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if not _choose_files(present):
+        raise _no_weights(name, f"its cached copy {folder}") from unreachable
+    return folder
+
+
+def _no_weights(name: str, where: str) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        f"{name}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
+        f"{', '.join(WEIGHT_SUFFIXES)} among {where}, found none; give another repository"
+    )
+
+
+def _refused(
+    name: str, revision: str | None, error: Exception, errors: ModuleType
+) -> ModelNotFoundError:
+    if isinstance(error, errors.GatedRepoError):
+        return ModelNotFoundError(
+            f"{name}: expected an open repository, found one whose owner grants access; "
+            "ask for it on its page and log in to the hub"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return ModelNotFoundError(
+            f"{name}: expected the revision {revision!r}, found no such branch, tag or commit; "
+            "leave it out for the main branch"
+        )
+    return ModelNotFoundError(
+        f"{name}: expected a hub repository, found none that is public or yours; "
+        "check the name, or log in to the hub"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

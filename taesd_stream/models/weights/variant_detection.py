@@ -1,0 +1,142 @@
+"""Which variant a checkpoint is: its names and shapes decide, never its path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from taesd_stream.errors import CheckpointError
+from taesd_stream.models.network import Network
+from taesd_stream.models.variants import VARIANTS, Variant, variant_named
+from taesd_stream.models.weights.checkpoint import Checkpoint
+
+__all__ = ["build", "detect", "empty_network", "fitting_variants"]
+
+_log = logging.getLogger("taesd_stream")
+
+_WITH_WEIGHTS = tuple(each for each in VARIANTS if each.weights != "none")
+
+
+def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
+    """The variant that a checkpoint's shapes are those of.
+
+    Several variants can share every shape and differ in nothing but the latents their weights were
+    trained for (taesd and taesdxl; taesd3 and taef1). Then ``variant`` names it, or else the stem
+    of the file is taken for a hint, or else it is the first of them. Where they also differ in the
+    frames they make (taecvx and taehv), it must be named.
+
+    Raises:
+        CheckpointError: No variant has these shapes, or not the one that was named, or several
+            that differ in more than their weights.
+        ModelNotFoundError: No variant goes by that name.
+    """
+    fitting = fitting_variants(checkpoint)
+    if variant is not None:
+        named = variant_named(variant)
+        if named not in fitting:
+            others = ", ".join(each.name for each in fitting)
+            problem = _misfit(named, checkpoint)
+            if named.weights == "none":
+                problem = "it needs no checkpoint"
+            raise CheckpointError(
+                f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
+                f" {others}"
+            )
+        return named
+    hint = (checkpoint.stem_hint or "").lower()
+    hinted = [each for each in fitting if each.name in hint]
+    if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
+        raise CheckpointError(_undecided(checkpoint, fitting, hinted))
+    chosen = max(hinted, key=lambda each: len(each.name), default=fitting[0])
+    if len(fitting) > 1:
+        names = " and ".join(each.name for each in fitting)
+        why = f"because of its name {hint!r}" if hinted else "the first of them"
+        _log.info(
+            "%s: the shapes are those of %s; taken for %s, %s",
+            checkpoint.origin, names, chosen.name, why,
+        )  # fmt: skip
+    return chosen
+
+
+def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
+    """The variants that have a checkpoint's shapes.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    fitting = [each for each in _WITH_WEIGHTS if not _misfit(each, checkpoint)]
+    if not fitting:
+        raise CheckpointError(_unknown(checkpoint))
+    return fitting
+
+
+def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Network | None]:
+    """Encoder and decoder with the checkpoint's weights; None for a half that it lacks."""
+    halves = []
+    for make, state in (
+        (variant.encoder, checkpoint.encoder),
+        (variant.decoder, checkpoint.decoder),
+    ):
+        network = None
+        if make is not None and state is not None:
+            network = empty_network(make)
+            network.load_state_dict(network.fit(state), assign=True)
+        halves.append(network)
+    return halves[0], halves[1]
+
+
+def empty_network(make: Callable[[], Network]) -> Network:
+    """A network whose weights take no memory and hold nothing."""
+    with torch.device("meta"):
+        return make()
+
+
+def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
+    """The first difference between a variant's shapes and the checkpoint's; None if none."""
+    for role, make, state in (
+        ("decoder", variant.decoder, checkpoint.decoder),
+        ("encoder", variant.encoder, checkpoint.encoder),
+    ):
+        if state is not None and make is not None:
+            network = empty_network(make)
+            difference = _difference(network.shapes(), network.fit(state))
+            if difference is not None:
+                return f"its {role}'s {difference}"
+    return None
+
+
+def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> str | None:
+    for name, shape in expected.items():
+        if name not in state:
+            return f"{name} is missing"
+        if tuple(state[name].shape) != shape:
+            return f"{name} is {tuple(state[name].shape)}, not {shape}"
+    for name in state:
+        if name not in expected:
+            return f"{name} belongs to no layer"
+    return None
+
+
+def _undecided(checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Variant]) -> str:
+    choices = ", ".join(f"{each.name} ({each.latents_of})" for each in fitting)
+    hint = f"; the name suggests {hinted[-1].name}" if hinted else ""
+    return (
+        f"{checkpoint.origin}: the shapes are those of {choices}, which do not make the same frames"
+        f"{hint}; say which it is with --variant (variant= in Python)"
+    )
+
+
+def _unknown(checkpoint: Checkpoint) -> str:
+    differences = {
+        each.name: difference for each in _WITH_WEIGHTS if (difference := _misfit(each, checkpoint))
+    }
+    first = checkpoint.decoder or checkpoint.encoder or {}
+    name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))
+    tried = "; ".join(f"not {model}: {why}" for model, why in differences.items())
+    return (
+        f"{checkpoint.origin}: expected the weights of {', '.join(differences)}; found"
+        f" {len(first)} tensors, the first being {name} {shape} ({tried})"
+    )

@@ -1,0 +1,342 @@
+"""Stages that run at the same time: order, bounds, failures, and that no thread is left."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+import pytest
+
+from video.background import AbandonedError, Ahead, Behind
+
+LONG_SECONDS = 20
+"""After which a test that hangs is given up; nothing waits so long where all is well."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(LONG_SECONDS)
+        assert not thread.is_alive()
+
+
+class Counting:
+    """Numbers without end; how many were asked for, and whether they were closed."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed = threading.Event()
+        self.reached: SimpleQueue[int] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            self.made += 1
+            self.reached.put(self.made)
+            yield self.made - 1
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def wait_for(self, number: int) -> None:
+        while self.reached.get(timeout=LONG_SECONDS) < number:
+            pass
+
+
+@contextmanager
+def ctrl_c_once(reached: threading.Event) -> Iterator[threading.Event]:
+    """SIGINT for the main thread when ``reached`` is set; yields what is set once it came through.
+
+    Sent again until it does: one that comes after a wait has let other threads run, and before it
+    sleeps, is seen when the wait ends only.
+    """
+    came = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
+
+    def send() -> None:
+        assert reached.wait(LONG_SECONDS)
+        while not came.wait(0.2):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, handle)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield came
+    finally:
+        came.set()
+        sender.join()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_items_come_in_order_and_then_end_for_good() -> None:
+    with Ahead(range(1000), most=3) as ahead:
+        assert list(ahead) == list(range(1000))
+        assert list(ahead) == []
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_items_are_made_ahead_and_no_farther_than_there_is_room(most: int) -> None:
+    numbers = Counting()
+    with Ahead(numbers, most=most) as ahead:
+        for taken in range(1, 5):
+            assert next(ahead) == taken - 1
+            # Those taken, those that wait, and one that waits for room.
+            numbers.wait_for(taken + most + 1)
+            assert numbers.made == taken + most + 1
+    assert numbers.closed.is_set()
+
+
+def test_a_failure_comes_after_the_items_before_it_with_notes_and_place() -> None:
+    def fails() -> Iterator[int]:
+        yield 1
+        yield 2
+        error = ZeroDivisionError("the third")
+        error.add_note("a note")
+        raise error
+
+    with Ahead(fails(), most=5) as ahead:
+        assert [next(ahead), next(ahead)] == [1, 2]
+        with pytest.raises(ZeroDivisionError, match="the third") as caught:
+            next(ahead)
+        assert caught.value.__notes__ == ["a note"]
+        assert "fails" in [entry.name for entry in caught.traceback]
+        with pytest.raises(StopIteration):
+            next(ahead)
+
+
+def test_an_interrupt_in_the_background_is_one_in_front() -> None:
+    def interrupted() -> Iterator[int]:
+        yield 1
+        raise KeyboardInterrupt
+
+    with Ahead(interrupted(), most=1) as ahead:
+        assert next(ahead) == 1
+        with pytest.raises(KeyboardInterrupt):
+            next(ahead)
+
+
+def test_a_consumer_that_fails_stops_a_producer_that_waits_for_room() -> None:
+    numbers = Counting()
+
+    def consume() -> None:
+        with Ahead(numbers, most=1) as ahead:
+            next(ahead)
+            numbers.wait_for(3)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        consume()
+    assert numbers.closed.is_set()
+
+
+def test_an_iterator_that_is_forgotten_stops_its_thread() -> None:
+    numbers = Counting()
+    ahead = Ahead(numbers, most=1)
+    next(ahead)
+    del ahead
+    gc.collect()
+    assert numbers.closed.wait(LONG_SECONDS)
+
+
+def test_what_closing_a_generator_raises_is_raised() -> None:
+    def fails_late() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise ZeroDivisionError
+
+    with Ahead(fails_late(), most=1) as ahead:
+        assert next(ahead) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(ahead)
+
+
+def test_ctrl_c_reaches_a_consumer_that_waits() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        begun.set()
+        assert go_on.wait(LONG_SECONDS)
+        yield 1
+
+    def consume() -> None:
+        try:
+            with Ahead(slow(), most=1) as ahead:
+                try:
+                    next(ahead)
+                finally:
+                    go_on.set()
+        finally:
+            go_on.set()
+
+    with ctrl_c_once(begun), pytest.raises(KeyboardInterrupt):
+        consume()
+
+
+def test_room_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Ahead((), most=0)
+
+
+def test_all_that_was_put_is_taken_in_order_in_another_thread() -> None:
+    def take(items: Iterator[int]) -> tuple[list[int], threading.Thread]:
+        return list(items), threading.current_thread()
+
+    with Behind(take, most=2) as behind:
+        for number in range(1000):
+            behind.put(number)
+    taken, thread = behind.result
+    assert taken == list(range(1000))
+    assert thread is not threading.current_thread()
+    assert not behind.is_running
+
+
+def test_no_more_is_put_than_there_is_room() -> None:
+    go_on = threading.Event()
+    took: SimpleQueue[int] = SimpleQueue()
+
+    def take(items: Iterator[int]) -> None:
+        for item in items:
+            took.put(item)
+            assert go_on.wait(LONG_SECONDS)
+
+    put = []
+
+    def fill(behind: Behind[int, None]) -> None:
+        for number in range(10):
+            behind.put(number)
+            put.append(number)
+
+    with Behind(take, most=2) as behind:
+        filling = threading.Thread(target=fill, args=[behind])
+        filling.start()
+        assert took.get(timeout=LONG_SECONDS) == 0
+        filling.join(0.05)  # it must not get on, however long it is waited for
+        assert len(put) <= 3
+        go_on.set()
+        filling.join(LONG_SECONDS)
+    assert put == list(range(10))
+
+
+def put_for_ever(behind: Behind[int, object]) -> None:
+    with behind:
+        while True:
+            behind.put(0)
+
+
+def test_a_function_that_fails_ends_a_put_that_waits_and_the_block() -> None:
+    def fails(items: Iterator[int]) -> None:
+        next(items)
+        raise ZeroDivisionError("no room on the disk")
+
+    with pytest.raises(ZeroDivisionError, match="no room on the disk"):
+        put_for_ever(Behind(fails, most=1))
+
+
+def test_a_failure_is_seen_in_the_middle_of_long_work_and_at_the_end() -> None:
+    def fails(items: Iterator[int]) -> None:
+        raise ZeroDivisionError
+
+    behind = Behind(fails, most=1)
+    while behind.is_running:
+        pass
+    with pytest.raises(ZeroDivisionError):
+        behind.check()
+    with pytest.raises(ZeroDivisionError), behind:
+        pass
+
+
+def test_a_function_that_stops_taking_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="takes every item"):
+        put_for_ever(Behind(next, most=1))
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(KeyboardInterrupt, KeyboardInterrupt), (ZeroDivisionError, AbandonedError)],
+)
+def test_the_function_is_told_of_an_error_after_all_that_was_put(
+    raised: type[BaseException], told: type[BaseException]
+) -> None:
+    taken: list[int | type] = []
+
+    def take(items: Iterator[int]) -> None:
+        try:
+            taken.extend(items)
+        except BaseException as error:
+            taken.append(type(error))
+            raise
+
+    def fill() -> None:
+        with Behind(take, most=2) as behind:
+            for number in range(3):
+                behind.put(number)
+            raise raised
+
+    with pytest.raises(raised):
+        fill()
+    assert taken == [0, 1, 2, told]
+
+
+def test_a_function_that_fails_when_it_is_told_says_so() -> None:
+    def fails(items: Iterator[int]) -> None:
+        try:
+            list(items)
+        except KeyboardInterrupt:
+            raise OSError("no room for the end of the file") from None
+
+    with pytest.raises(OSError, match="no room") as caught, Behind(fails, most=1):
+        raise KeyboardInterrupt
+    assert isinstance(caught.value.__context__, KeyboardInterrupt)
+
+
+def test_ctrl_c_while_a_block_is_finished_comes_when_it_is() -> None:
+    finishing = threading.Event()
+    finished: list[bool] = []
+
+    with ctrl_c_once(finishing) as came:
+
+        def take(items: Iterator[int]) -> None:
+            list(items)
+            finishing.set()
+            assert came.wait(LONG_SECONDS)
+            finished.append(True)
+
+        with pytest.raises(KeyboardInterrupt), Behind(take, most=1) as behind:
+            behind.put(0)
+    assert finished == [True]
+
+
+def test_a_second_ctrl_c_leaves_a_function_that_is_stuck() -> None:
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def take(items: Iterator[int]) -> None:
+        try:
+            list(items)
+        except KeyboardInterrupt:
+            stuck.set()
+            assert go_on.wait(LONG_SECONDS)
+
+    def first_ctrl_c(behind: Behind[int, None]) -> None:
+        with behind:
+            raise KeyboardInterrupt("the first")
+
+    behind = Behind(take, most=1)
+    try:
+        with ctrl_c_once(stuck) as came:
+            with pytest.raises(KeyboardInterrupt):
+                first_ctrl_c(behind)
+            assert came.is_set()
+        assert behind.is_running
+    finally:
+        go_on.set()

@@ -1,0 +1,230 @@
+"""The one writer of rows: counts, checks, names; the format is a sink."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
+from video.large.row_buffer import CHANNELS
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import explain_os_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+__all__ = ["Part", "Sink", "StripWriter"]
+
+
+class Part(Protocol):
+    """An unfinished output: ``PartFile`` and its like for folders."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def publish(self, *, overwrite: bool) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class Sink(Protocol):
+    """One format: makes a complete output of rows that were checked."""
+
+    def add(self, rows: NDArray[np.uint8]) -> None:
+        """Take the next rows, (n, width, 3); they are the caller's again when it returns."""
+
+    def finish(self) -> None:
+        """Complete the output; every row has been added."""
+
+    def stop(self) -> None:
+        """Let go of everything, finished or not: threads, files, memory."""
+
+
+class StripWriter:
+    """Rows into one output that appears complete, under its final name, or not at all.
+
+    Args:
+        path: the final name.
+        width, height: of the picture, in pixels.
+        part: reserves the place of the unfinished output.
+        open_sink: makes the sink that writes to the path it is given, that of ``part``.
+        band_bytes: rows go to the sink in pieces of about this size, so that it need not hold
+            copies of a large strip.
+        overwrite: whether what is at ``path`` may be replaced.
+        notes: what whoever asked for the picture should be told, a line each.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int,
+        part: Callable[[], Part],
+        open_sink: Callable[[Path], Sink],
+        band_bytes: int,
+        overwrite: bool,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.path = path
+        self.size = (width, height)
+        self.rows_written = 0
+        self.kept_part: Path | None = None
+        self._notes = notes
+        self._overwrite = overwrite
+        self._band = max(1, band_bytes // (width * CHANNELS))
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._part: Part | None = None
+        self._sink: Sink | None = None
+        try:
+            with deferred_interrupt(), self._faults():
+                self._part = part()
+                self._sink = open_sink(self._part.path)
+        except BaseException:
+            self._abort()
+            raise
+
+    @property
+    def part_path(self) -> Path | None:
+        """Where the unfinished output is; None once there is no such thing."""
+        return self._part.path if self._part else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever asked for the picture should be told, a line each."""
+        return self._notes
+
+    def write(self, rows: NDArray[np.uint8]) -> None:
+        """Add the next rows, from the top: uint8, (n, width, 3), RGB, with n at least 1.
+
+        The array is not kept. When this fails for any reason but wrong rows, the work is over and
+        nothing is left.
+
+        Raises:
+            InputError: if shape or dtype is another, there are more rows than the height, or
+                the writer is closed.
+            OutputError: if they cannot be written.
+        """
+        if self._closed or self._sink is None:
+            raise InputError(f"'{self.path}' is closed; no row can follow")
+        self._check(rows)
+        try:
+            with self._faults():
+                for start in range(0, len(rows), self._band):
+                    self._sink.add(rows[start : start + self._band])
+        except BaseException as error:
+            self._failure = error
+            self._abort()
+            raise
+        self.rows_written += len(rows)
+
+    def _check(self, rows: object) -> None:
+        width, height = self.size
+        if not isinstance(rows, np.ndarray):
+            raise InputError(
+                f"expected a numpy array (n, {width}, 3) of uint8; found {type(rows).__name__}"
+            )
+        fits = rows.ndim == 3 and rows.shape[1:] == (width, CHANNELS) and len(rows) > 0
+        if not fits or rows.dtype != np.uint8:
+            raise InputError(
+                f"expected rows of shape (n, {width}, 3) and dtype uint8;"
+                f" found shape {rows.shape} and dtype {rows.dtype}"
+            )
+        if self.rows_written + len(rows) > height:
+            raise InputError(
+                f"expected {height} rows for '{self.path}'; found {self.rows_written + len(rows)}"
+            )
+
+    def close(self) -> None:
+        """Complete the output and give it its name; a second call does nothing.
+
+        Raises:
+            InputError: if rows are missing; nothing is left.
+            OutputExistsError: if another took the name; ours is then kept as ``kept_part``.
+            OutputError: if finishing fails, or a ``write`` has failed; nothing is left.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            reason = str(failure) or type(failure).__name__
+            raise OutputError(f"'{self.path}' was given up: {reason}") from failure
+        if self._closed or self._sink is None or self._part is None:
+            return
+        if self.rows_written != self.size[1]:
+            self._abort()
+            raise InputError(
+                f"expected {self.size[1]} rows for '{self.path}'; found {self.rows_written}"
+            )
+        try:
+            with self._faults():
+                self._sink.finish()
+        except BaseException:
+            self._abort()
+            raise
+        with deferred_interrupt():
+            self._closed = True
+            self._sink.stop()
+            self._publish(self._part)
+
+    def _publish(self, part: Part) -> None:
+        try:
+            part.publish(overwrite=self._overwrite)
+        except OutputExistsError:
+            self._keep(part)
+            raise
+        except OutputError:
+            self._part = None
+            raise
+        except OSError as error:
+            self._keep(part)
+            failure = explain_os_error(self.path, error)
+            raise OutputError(f"{failure}; the picture is '{part.path}'") from error
+        self._part = None
+
+    def _keep(self, part: Part) -> None:
+        self.kept_part = part.path
+        self._notes = (*self._notes, f"kept: '{part.path}' (complete)")
+
+    def _abort(self) -> None:
+        """Give everything up: stop the work, and remove what there is of it."""
+        with deferred_interrupt():
+            self._closed = True
+            try:
+                if self._sink is not None:
+                    self._sink.stop()
+            finally:
+                if self._part is not None:
+                    self._part.discard()
+                    self._part = None
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn the system's errors and the libraries' into ours."""
+        try:
+            yield
+        except TaesdStreamError:
+            raise
+        except OSError as error:
+            raise explain_os_error(self.path, error) from error
+        except (ValueError, RuntimeError) as error:
+            raise OutputError(f"writing '{self.path}' failed: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif not self._closed:
+            self._abort()

@@ -1,0 +1,1 @@
+"""Files that are complete under their name, or not there."""

@@ -1,0 +1,191 @@
+"""Frames out of a video file, with their times."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import av
+import numpy as np
+
+from video.color import frame_to_rgb
+from video.demux import open_input
+from video.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from video.webp import WebpAnimation
+
+__all__ = ["Frame", "VideoReader"]
+
+_TRUE_SIZE = re.compile(r"true size (\d{1,5})x(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: uint8 (H, W, 3) RGB, when it is shown, and its number from 0."""
+
+    image: NDArray[np.uint8]
+    pts_seconds: Fraction
+    index: int
+
+
+class VideoReader:
+    """The frames of a video file, in order; a context manager and an iterable, to go through once.
+
+    Reads .mp4, .mov, .mkv, .webm, .gif, .webp and more; holds a few frames at a time. Colours are
+    converted by the file's own tags, or by custom where it has none (BT.709 from 720 rows on,
+    BT.601 below). Pictures are turned as the file asks for, and what ``VideoWriter`` padded to an
+    even size is cropped again.
+
+    ``frame_count`` and ``duration_seconds`` are None where the file does not say.
+
+    Raises:
+        InputError: if there is no such file, it holds no video, or it is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from video.video_writer import VideoWriter
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with VideoWriter(f"{folder}/a.mp4", width=32, height=16, rate=24) as writer:
+        ...         for level in (0, 128):
+        ...             writer.write(np.full((16, 32, 3), level, np.uint8))
+        ...     with VideoReader(f"{folder}/a.mp4") as reader:
+        ...         [str(frame.pts_seconds) for frame in reader]
+        ['0', '1/24']
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    frame_count: int | None
+    duration_seconds: Fraction | None
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._container: av.container.InputContainer | None = None
+        animation = self._animation()
+        if animation is not None:
+            self._describe_animation(animation)
+            self._frames = _animation_frames(animation)
+            return
+        self._container = open_input(self.path)
+        try:
+            self._frames = self._describe_video(self._container)
+        except BaseException:
+            self.close()
+            raise
+
+    def _animation(self) -> WebpAnimation | None:
+        if not self.path.is_file():
+            return None
+        from video.webp import is_webp, open_webp
+
+        return open_webp(self.path) if is_webp(self.path) else None
+
+    def _describe_animation(self, animation: WebpAnimation) -> None:
+        self.width, self.height = animation.width, animation.height
+        self.frame_count = len(animation.durations_ms)
+        total_ms = sum(animation.durations_ms)
+        self.duration_seconds = Fraction(total_ms, 1000)
+        self.rate = Fraction(1000 * self.frame_count, total_ms) if total_ms else Fraction(10)
+
+    def _describe_video(self, container: av.container.InputContainer) -> Iterator[Frame]:
+        if not container.streams.video:
+            raise InputError(f"expected a video in '{self.path}'; found no pictures in it")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        comment = container.metadata.get("comment") or container.metadata.get("COMMENT") or ""
+        self._true_size = _true_size(comment)
+        decoded = self._decode(container, stream)
+        first = next(decoded, None)
+        if first is None:
+            raise InputError(f"expected a video in '{self.path}'; found no frame in it")
+        image = self._image(first)
+        self.height, self.width = image.shape[:2]
+        rate = stream.average_rate or stream.guessed_rate
+        self.rate = Fraction(rate) if rate else Fraction(25)
+        self.frame_count = stream.frames or None
+        self.duration_seconds = None
+        if stream.duration is not None and stream.time_base is not None:
+            self.duration_seconds = stream.duration * stream.time_base
+        elif container.duration is not None:
+            self.duration_seconds = Fraction(container.duration, av.time_base)
+        return self._timed(first, image, decoded)
+
+    def _decode(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.VideoFrame]:
+        try:
+            yield from container.decode(stream)
+        except av.FFmpegError as error:
+            raise InputError(
+                f"'{self.path}' cannot be decoded: {error.strerror}; is it damaged?"
+            ) from error
+
+    def _timed(
+        self, first: av.VideoFrame, image: NDArray[np.uint8], rest: Iterator[av.VideoFrame]
+    ) -> Iterator[Frame]:
+        yield Frame(image, self._pts_seconds(first, 0), 0)
+        for index, frame in enumerate(rest, start=1):
+            image = self._image(frame)
+            if image.shape[:2] != (self.height, self.width):
+                raise InputError(
+                    f"frame {index} of '{self.path}' is {image.shape[1]}x{image.shape[0]};"
+                    f" expected {self.width}x{self.height} as before"
+                )
+            yield Frame(image, self._pts_seconds(frame, index), index)
+
+    def _pts_seconds(self, frame: av.VideoFrame, index: int) -> Fraction:
+        if frame.pts is None or frame.time_base is None:
+            return index / self.rate
+        return frame.pts * frame.time_base
+
+    def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        image = frame_to_rgb(frame)
+        if self._true_size is not None:
+            width, height = self._true_size
+            if image.shape[0] - height in (0, 1) and image.shape[1] - width in (0, 1):
+                image = image[:height, :width]
+        quarter_turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _true_size(comment: str) -> tuple[int, int] | None:
+    match = _TRUE_SIZE.fullmatch(comment)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _animation_frames(animation: WebpAnimation) -> Iterator[Frame]:
+    starts_ms = accumulate(animation.durations_ms, initial=0)
+    for index, (image, start_ms) in enumerate(zip(animation.frames(), starts_ms, strict=False)):
+        yield Frame(image, Fraction(start_ms, 1000), index)

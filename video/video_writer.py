@@ -1,0 +1,345 @@
+"""A video file, written frame by frame: finished under its own name, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import av
+
+from video.audio import AudioTrack
+from video.codecs import CONTAINERS, choose_codec
+from video.color import check_image
+from video.encoding import StreamEncoder, pick_encoder
+from video.errors import InputError, OutputError, OutputExistsError
+from video.rates import parse_rate
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import PartFile, Sink, check_output, explain_os_error
+from video.spec import VideoSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from fractions import Fraction
+    from os import PathLike
+    from types import TracebackType
+
+    import numpy as np
+    from av.container import OutputContainer
+    from numpy.typing import NDArray
+
+    from video.yuv import YuvFormat, YuvFrame
+
+__all__ = ["MUXER_OPTIONS", "VideoWriter"]
+
+_STREAM_SUFFIX = ".mkv"
+MUXER_OPTIONS = {
+    "mp4": {"movflags": "+faststart+write_colr"},
+    "mov": {"movflags": "+faststart+write_colr"},
+    # Without random numbers, so that the same frames make the same file.
+    "matroska": {"fflags": "+bitexact"},
+    "webm": {"fflags": "+bitexact"},
+    "gif": {"loop": "0"},
+    "webp": {"loop": "0"},
+}
+
+
+class VideoWriter:
+    """A context manager: open, write frames, close.
+
+    While frames are written, the file is ``part_path`` (``out.part.mp4`` beside ``out.mp4``). It
+    gets its final name when the ``with`` block ends well. A KeyboardInterrupt finishes the file
+    and keeps it under the part name (``kept_part``), if it holds a frame; any other exception
+    removes it. Each frame is written once, and frame ``i`` is shown at ``i / rate`` seconds:
+    exactly in .mp4 and .mov; in .mkv, .webm and .webp at the nearest millisecond and in .gif at
+    the nearest centisecond, without drift.
+
+    Args:
+        path: a file whose suffix names the container; ``"-"`` for standard output, or a binary
+            file object: these get Matroska that needs no seeking, and stay open.
+        width, height: pixels of every frame. What a codec wants even is padded by repeating the
+            last row or column; ``notes`` tells, and the file's comment holds the true size.
+        rate: frames per second, as ``parse_rate`` takes it.
+        codec: a name out of ``CODECS``, or ``h264_hw`` and the like; by default the suffix's.
+        crf: 0 is best; by default the codec's.
+        lossless: every RGB byte is kept.
+        audio: a file whose first audio stream goes along, cut at the end of the video.
+        overwrite: whether a file at ``path`` may be replaced.
+        threads: for the encoder; by default as many as it likes.
+
+    Raises:
+        InputError: for arguments that are wrong, before anything is created; for frames that
+            do not fit; and at the end, if there was no frame.
+        OutputExistsError: if ``path`` exists, or appeared meanwhile, and ``overwrite`` is false.
+        OutputError: if writing fails; nothing is left behind.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with VideoWriter(f"{folder}/a.mp4", width=32, height=16, rate=24) as writer:
+        ...         writer.write(np.zeros((16, 32, 3), np.uint8))
+        ...     writer.path.name, writer.frames_written
+        ('a.mp4', 1)
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | BinaryIO,
+        *,
+        width: int,
+        height: int,
+        rate: str | int | float | Fraction,
+        codec: str | None = None,
+        crf: int | None = None,
+        lossless: bool = False,
+        audio: str | PathLike[str] | None = None,
+        overwrite: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"expected at least 1 thread; found {threads!r}")
+        self._overwrite = overwrite
+        self._sink: Sink | None = None
+        self.path = Path("-")
+        if isinstance(path, str | os.PathLike) and os.fspath(path) != "-":
+            self.path = Path(path)
+        else:
+            self._sink = Sink(sys.stdout.buffer if isinstance(path, str | os.PathLike) else path)
+        suffix = _STREAM_SUFFIX if self._sink else self.path.suffix.lower()
+        exact_rate = parse_rate(rate)
+        specs = [
+            VideoSpec(width, height, exact_rate, row, crf, lossless)
+            for row in choose_codec(suffix, codec, lossless=lossless)
+        ]
+        if self._sink is None:
+            check_output(self.path, overwrite=overwrite)
+        self.spec, self._encoder = pick_encoder(specs)
+        self._container_format = CONTAINERS[suffix]
+        self.frames_written = 0
+        self.kept_part: Path | None = None
+        self._closed = False
+        self._notes: list[str] = []
+        self._part: PartFile | None = None
+        self._container: OutputContainer | None = None
+        self._audio = None if audio is None else AudioTrack(Path(audio), self._container_format)
+        self._note_limits()
+        try:
+            self._open(threads or 0)
+        except BaseException:
+            self._abort()
+            raise
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames, in pixels."""
+        return self.spec.width, self.spec.height
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height that the encoder sees, in pixels."""
+        return self.spec.coded_size(self._encoder)
+
+    @property
+    def yuv_format(self) -> YuvFormat | None:
+        """What ``write_yuv`` takes; None where the encoder takes no such planes."""
+        return self._encoder_stream.yuv_format
+
+    @property
+    def encoder(self) -> str:
+        """FFmpeg's name of the encoder at work."""
+        return self._encoder.name
+
+    @property
+    def part_path(self) -> Path | None:
+        """Where the unfinished file is; None for a stream, and once there is no such file."""
+        return self._part.path if self._part else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever asked for the video should be told, a line each."""
+        return tuple(self._notes)
+
+    def _note_limits(self) -> None:
+        if self.coded_size != self.size:
+            (width, height), (coded_width, coded_height) = self.size, self.coded_size
+            self._notes.append(
+                f"{self.spec.codec.name} needs even sizes: {width}x{height} was padded to"
+                f" {coded_width}x{coded_height} by repeating the last row or column"
+            )
+        if self._container_format == "gif" and self.spec.rate > 50:
+            self._notes.append(f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})")
+
+    def _open(self, threads: int) -> None:
+        target: str | Sink
+        if self._sink is None:
+            self._part = PartFile(self.path)
+            target = f"file:{self._part.path.absolute()}"
+        else:
+            target = self._sink
+        with self._faults():
+            container = av.open(
+                target,
+                mode="w",
+                format=self._container_format,
+                container_options=dict(MUXER_OPTIONS.get(self._container_format, {})),
+            )
+            self._container = container
+            if self.coded_size != self.size:
+                width, height = self.size
+                container.metadata["comment"] = f"true size {width}x{height}"
+            self._encoder_stream = StreamEncoder(
+                container, self.spec, self._encoder, threads=threads
+            )
+            if self._audio is not None:
+                self._audio.attach(container)
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one frame: uint8, (height, width, 3), RGB.
+
+        Raises:
+            InputError: if its shape or dtype is another, or the writer is closed.
+            OutputError: if it cannot be written.
+        """
+        image = check_image(frame, width=self.spec.width, height=self.spec.height)
+        self._add(lambda index: self._encoder_stream.encode(image, index))
+
+    def write_yuv(self, frame: YuvFrame) -> None:
+        """Add one frame as planes of ``yuv_format``, converted by its matrix and range.
+
+        Raises:
+            InputError: if the planes are others, there is no such format, or the writer is
+                closed.
+            OutputError: if it cannot be written.
+        """
+        self._add(lambda index: self._encoder_stream.encode_yuv(frame, index))
+
+    def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
+        """Write what ``encode`` makes of the next frame's number."""
+        if self._closed:
+            raise InputError(f"'{self.path}' is closed; no frame can follow")
+        with deferred_interrupt(), self._faults():
+            self._mux(encode(self.frames_written))
+            self.frames_written += 1
+            if self._audio is not None:
+                self._mux(self._audio.advance(self.frames_written / self.spec.rate))
+
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
+        container = self._container
+        if container is None:
+            raise InputError(f"'{self.path}' is closed; no frame can follow")
+        for packet in packets:
+            container.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file and give it its name; a second call does nothing.
+
+        Raises:
+            InputError: if no frame was written; nothing is left.
+            OutputExistsError: if another file took the name; ours is then kept as ``kept_part``.
+            OutputError: if finishing fails; nothing is left.
+        """
+        if self._closed:
+            return
+        if self.frames_written == 0:
+            self._abort()
+            raise InputError(f"expected at least one frame for '{self.path}'; found none")
+        with deferred_interrupt():
+            self._finish()
+            self._publish()
+
+    def discard(self) -> None:
+        """Give the file up, so that nothing is left of it; once it is closed, do nothing."""
+        if not self._closed:
+            self._abort()
+
+    def _publish(self) -> None:
+        if self._part is None:
+            return
+        part = self._part
+        try:
+            part.publish(overwrite=self._overwrite)
+        except OutputExistsError:
+            self._keep()
+            raise
+        except OSError as error:
+            self._keep()
+            failure = explain_os_error(self.path, error)
+            raise OutputError(f"{failure}; the video is '{part.path}'") from error
+        self._part = None
+
+    def _finish(self) -> None:
+        """Write everything that is still inside, and the trailer."""
+        try:
+            with self._faults():
+                self._mux(self._encoder_stream.flush())
+                if self._audio is not None:
+                    self._mux(self._audio.finish(self.frames_written / self.spec.rate))
+                if self._container is not None:
+                    self._container.close()
+                if self._sink is not None:
+                    self._sink.flush()
+        except BaseException:
+            self._abort()
+            raise
+        self._release()
+
+    def _keep(self) -> None:
+        if self._part is not None:
+            self.kept_part = self._part.path
+            self._notes.append(f"kept: '{self.kept_part}' ({self.frames_written} frames)")
+
+    def _release(self) -> None:
+        self._closed = True
+        self._container = None
+        if self._audio is not None:
+            self._audio.close()
+
+    def _abort(self) -> None:
+        """Give everything up: close what is open, and remove the unfinished file."""
+        if self._sink is not None:
+            self._sink.mute()
+        if self._container is not None:
+            # What goes wrong now concerns a file that is removed in the next line but one.
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                self._container.close()
+        self._release()
+        if self._part is not None:
+            self._part.discard()
+            self._part = None
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn FFmpeg's errors and the system's into ours."""
+        try:
+            yield
+        except (InputError, OutputError):
+            raise
+        except OSError as error:
+            raise explain_os_error(self.path, error) from error
+        except (av.FFmpegError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OutputError(
+                f"writing '{self.path}' with {self._encoder.name} failed: {reason}"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._closed:
+            return
+        if kind is None:
+            self.close()
+        elif issubclass(kind, KeyboardInterrupt) and self.frames_written > 0:
+            self._finish()
+            self._keep()
+        else:
+            self._abort()
