@@ -12,7 +12,7 @@ import av
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.demux import open_input
-from video.errors import InputError, OutputError, OutputExistsError
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 from video.packets import (
     Segment,
     check_alike,
@@ -128,7 +128,7 @@ def _faults(target: Path) -> Iterator[None]:
     """Turn FFmpeg's errors and the system's into ours."""
     try:
         yield
-    except (InputError, OutputError):
+    except TaesdStreamError:
         raise
     except OSError as error:
         raise explain_os_error(target, error) from error

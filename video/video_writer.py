@@ -14,7 +14,7 @@ from video.audio import AudioTrack
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import StreamEncoder, pick_encoder
-from video.errors import InputError, OutputError, OutputExistsError
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, Sink, check_output, explain_os_error
@@ -315,7 +315,7 @@ class VideoWriter:
         """Turn FFmpeg's errors and the system's into ours."""
         try:
             yield
-        except (InputError, OutputError):
+        except TaesdStreamError:
             raise
         except OSError as error:
             raise explain_os_error(self.path, error) from error

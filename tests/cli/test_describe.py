@@ -179,7 +179,7 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def _video_table() -> dict[str, list[str]]:
     """The README's rows of video models, by name."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     section = readme.partition("## Video models")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
     return {name: cells[1:] for cells in rows[2:] for name in cells[0].split(", ")}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from video import InputError, OutputExistsError
+from video.errors import MissingExtraError
 from video.large import (
     ROW_SUFFIXES,
-    MissingExtraError,
     check_rows,
     needed_bytes,
     open_rows,

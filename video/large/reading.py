@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 from numpy.lib import format as npy_format
 
-from video.errors import InputError
+from video.errors import InputError, TaesdStreamError
 from video.large.reading_blocks import (
     RawLayout,
     first_line,
@@ -90,7 +90,7 @@ class WindowReader:
             return self._pixels.read(
                 slice(int(rows.start), int(rows.stop)), slice(int(columns.start), int(columns.stop))
             )
-        except InputError:
+        except TaesdStreamError:
             raise
         except Exception as error:  # every codec has exceptions of its own
             raise InputError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from video.errors import InputError
+from video.errors import InputError, TaesdStreamError
 from video.images import to_uint8
 from video.large.blocks import Blocks
 from video.large.libraries import load_library
@@ -81,7 +81,7 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | R
         return _raw_layout(page, file.filehandle.size) or _tiff_blocks(
             file, page, path, cache_bytes
         )
-    except InputError:
+    except TaesdStreamError:
         raise
     except Exception as error:  # whatever a broken header makes the library stumble over
         raise InputError(f"cannot read '{path}' as TIFF: {first_line(error)}") from error
@@ -231,7 +231,7 @@ def open_zarr(path: Path, *, cache_bytes: int) -> tuple[Blocks, tuple[Path, ...]
             if isinstance(node, zarr.Group):
                 raise InputError(f"expected an array '{name}' in '{path}'; found a group")
         blocks = _zarr_blocks(node, axes or _guessed_axes(node.shape), path, cache_bytes)
-    except InputError:
+    except TaesdStreamError:
         raise
     except Exception as error:  # whatever broken metadata make the library stumble over
         raise InputError(f"cannot read '{path}' as Zarr: {first_line(error)}") from error

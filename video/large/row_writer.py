@@ -112,7 +112,7 @@ def check_rows(
         >>> check_rows("a.png", width=2**31, height=1)
         Traceback (most recent call last):
         ...
-        video.errors.InputError: PNG holds at most 2147483647 pixels a side; found \
+        taesd_stream.InputError: PNG holds at most 2147483647 pixels a side; found \
 2147483648x1: write .tif, .ome.zarr or .dzi
     """
     target = Path(path)

@@ -54,7 +54,6 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
         NonFiniteError: ``latent``, which is number ``index``, holds NaN or infinity.
         InputError: the latent has not four channels, or the file cannot be made.
     """
-    from video.errors import InputError
     from video.images import write_image
 
     if latent.ndim != 3 or latent.shape[0] != 4:
@@ -67,10 +66,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
     clipped = int((numbers.abs() > LIMIT).sum())
     levels = (numbers.clamp(-LIMIT, LIMIT) / (2 * LIMIT) + 0.5).mul(255).round().byte()
     picture = rearrange(levels, "C H W -> H W C").contiguous().numpy()
-    try:
-        write_image(path, picture, overwrite=overwrite)
-    except InputError as error:
-        raise InputError(str(error)) from error
+    write_image(path, picture, overwrite=overwrite)
     return clipped
 
 

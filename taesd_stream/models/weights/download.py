@@ -85,7 +85,7 @@ def download(
     >>> download("file:///etc/hostname", Path("hostname"), verify=lambda path: None)
     Traceback (most recent call last):
         ...
-    taesd_stream.errors.DownloadError: file:///etc/hostname: expected an http or https address, \
+    taesd_stream.DownloadError: file:///etc/hostname: expected an http or https address, \
 found 'file'; give a local path where a path is asked for
     """
     scheme = urllib.parse.urlsplit(url).scheme
