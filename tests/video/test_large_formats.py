@@ -79,12 +79,12 @@ def test_a_quality_without_jpeg(tmp_path: Path, name: str, quality: int, said: s
 
 
 @pytest.mark.parametrize(
-    ("module", "library", "name", "compression", "message"),
+    ("module", "name", "compression", "message"),
     [
-        ("tifffile", "tifffile", "a.tif", None, ".tif needs tifffile"),
-        ("imagecodecs", "imagecodecs", "a.tif", "jpeg", ".tif with jpeg needs imagecodecs"),
-        ("zarr", "zarr", "a.zarr", None, ".ome.zarr needs zarr"),
-        ("png", "pypng", "a.png", None, ".png needs pypng"),
+        ("tifffile", "a.tif", None, ".tif needs tifffile"),
+        ("imagecodecs", "a.tif", "jpeg", ".tif with jpeg needs imagecodecs"),
+        ("zarr", "a.zarr", None, ".ome.zarr needs zarr"),
+        ("png", "a.png", None, ".png needs pypng"),
     ],
 )
 def test_a_missing_library(
@@ -92,7 +92,6 @@ def test_a_missing_library(
     monkeypatch: pytest.MonkeyPatch,
     *,
     module: str,
-    library: str,
     name: str,
     compression: str | None,
     message: str,
@@ -100,7 +99,6 @@ def test_a_missing_library(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=message) as caught:
         check(tmp_path / name, compression=compression)
-    assert caught.value.library == library
     assert str(caught.value).endswith(": pip install 'taesd-stream[gigapixel]'")
     with pytest.raises(MissingExtraError, match=message):
         open_rows(tmp_path / name, width=1, height=1, compression=compression)
