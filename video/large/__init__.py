@@ -2,15 +2,20 @@
 
 ``open_rows`` takes the rows of a picture from the top, uint8 (n, width, 3), and makes a pyramidal
 BigTIFF, an OME-Zarr, a Deep Zoom folder, a PNG or a .npy of them, in memory that does not depend
-on the height and is bounded for any width. Importing this is cheap: the libraries of a format are
-loaded when it is written. ``open_windows`` reads parts of such pictures.
+on the height and is bounded for any width. ``open_windows`` reads parts of such pictures. Importing
+this is cheap: modules are loaded when a name of theirs is first used, and the libraries of a format
+when it is written or read.
 """
 
 from __future__ import annotations
 
-from video.large.npy import RowFile
-from video.large.reading import WindowReader, open_windows
-from video.large.row_writer import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from video.large.npy import RowFile
+    from video.large.reading import WindowReader, open_windows
+    from video.large.row_writer import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
 
 __all__ = [
     "ROW_SUFFIXES",
@@ -22,3 +27,11 @@ __all__ = [
     "open_rows",
     "open_windows",
 ]
+
+_HOMES = {"RowFile": "npy", "WindowReader": "reading", "open_windows": "reading"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'row_writer')}"), name)
