@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.basic import ReLU, Upsample
-from taesd_stream.models.layers.chain import Residual
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.pointwise import ReLU
+from taesd_stream.models.layers.residual import Residual
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 
 __all__ = ["forward"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from taesd_stream.models.layers.chain import Residual
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.network import Network
 from training.forward import forward
 

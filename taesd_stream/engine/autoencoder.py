@@ -98,7 +98,7 @@ class AutoEncoder:
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         wanted = TileOptions(**options)
-        if not decoder.network.memories:
+        if not decoder.network.stateful:
             out = run_pictures(decoder, checked.flatten(0, -4), wanted, on_tile)
             return out.clamp_(0, 1).view(*checked.shape[:-3], *out.shape[1:])
         timing = self.spec.timing
@@ -134,7 +134,7 @@ class AutoEncoder:
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
         wanted = TileOptions(**options)
-        if not encoder.network.memories:
+        if not encoder.network.stateful:
             out = run_pictures(encoder, checked.flatten(0, -4), wanted, on_tile)
             return out.view(*checked.shape[:-3], *out.shape[1:])
         timing = self.spec.encode_timing
@@ -270,7 +270,7 @@ class AutoEncoder:
         (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
         """
         decoder = self._need("decoder")
-        if decoder.network.memories:
+        if decoder.network.stateful:
             raise InputError(
                 f"picture: expected a model for pictures, found {self.spec.name}, which decodes"
                 " videos; stream its frames"
@@ -295,7 +295,7 @@ class AutoEncoder:
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
         encoder = self._need("encoder")
-        if encoder.network.memories:
+        if encoder.network.stateful:
             raise InputError(
                 f"picture: expected a model for pictures, found {self.spec.name}, which encodes"
                 " videos; encode it as a stream of one frame"
@@ -382,7 +382,7 @@ class AutoEncoder:
 
     def is_for_videos(self, action: str) -> bool:
         """Whether to "decode" (or to "encode") a picture takes what others have left behind."""
-        return bool(self._need(f"{action}r").network.memories)
+        return bool(self._need(f"{action}r").network.stateful)
 
     def _need(self, part: str) -> Coder:
         coder = {"decoder": self._decoder, "encoder": self._encoder}[part]

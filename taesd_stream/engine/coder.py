@@ -139,7 +139,7 @@ class Run:
         self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
         self._names: dict[nn.Module, str] = {
-            layer: name for name, layer in coder.network.memories.items()
+            layer: name for name, layer in coder.network.stateful.items()
         }
         self._executor = coder.executor(plan)
         self.bands = self._executor.bands(plane)
@@ -205,9 +205,9 @@ class Run:
         if states is None:
             return
         kept: dict[nn.Module, Tensor] = {}
-        for want in self._network.passes[0].memories(Region.whole(self.made), self._plane):
+        for want in self._network.passes[0].state_regions(Region.whole(self.made), self._plane):
             tensor = remembered.get(self._names[want.layer])
-            shape = (want.channels, want.rows.size, want.columns.size)
+            shape = want.shape
             if (
                 tensor is not None
                 and tuple(tensor.shape[1:]) == shape
@@ -216,16 +216,16 @@ class Run:
                 kept[want.layer] = tensor.to(self._settings.tensor_dtype)
         _, down = self._network.rate
         # Of a decoder every layer remembers something after one step, of an encoder not yet.
-        lacking = steps and down == 1 and len(kept) != len(self._network.memories)
+        lacking = steps and down == 1 and len(kept) != len(self._network.stateful)
         if len(kept) != len(remembered) or lacking:
             raise InputError(
                 f"state: expected what {self.plan.model} remembers of {self.plan.latents} latents,"
-                " found memories of other names or shapes; go on with the model that made it"
+                " found states of other names or shapes; go on with the model that made it"
             )
         states.begin_with(kept, steps)
 
     def _check_whole(self) -> None:
-        if self._network.memories and not self._is_whole:
+        if self._network.stateful and not self._is_whole:
             raise cut_short()
 
     def _only_states(self) -> TileStates | None:

@@ -45,7 +45,7 @@ def tensor_course(
             f" {frames}"
         )
     count = prod(leading)
-    if not network.memories:
+    if not network.stateful:
         return _whole_course(count, count)
     clips, steps = leading if len(leading) == 2 else (leading[0], 1)
     if action == "encode":

@@ -10,16 +10,13 @@ from itertools import pairwise
 
 import torch
 
-from taesd_stream.models.layers.basic import (
-    Layer,
-    ReLU,
-    SmoothUpsample,
-    SoftClamp,
-    Upsample,
-)
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.residual import Residual
+from taesd_stream.models.layers.upsampling import SmoothUpsample, Upsample
 from taesd_stream.models.linear_maps import LinearMap
 from taesd_stream.models.network import Network
 

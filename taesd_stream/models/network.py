@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.basic import Layer
 from taesd_stream.models.layers.canvas import Canvas, canvases
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.enlarging import fuse_enlarging
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.temporal import TimeGrow
 from tiling import WHOLE, Footprint, Interval, Size, View, halo, reads, scale
 
@@ -26,7 +27,7 @@ class Network(nn.Module):
         channels: Channels that it reads.
 
     Attributes:
-        memories: The layers that keep something of earlier time steps, by their numbers.
+        stateful: The layers that keep a state from time step to time step, by their numbers.
     """
 
     def __init__(self, layers: Mapping[int, Layer], channels: int) -> None:
@@ -35,9 +36,9 @@ class Network(nn.Module):
         for number, layer in layers.items():
             self.add_module(str(number), layer)
         self._passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
-        self.memories = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
-        if self.memories and len(self._passes) > 1:
-            raise TypeError("layers with a memory and global branches do not go together")
+        self.stateful = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
+        if self.stateful and len(self._passes) > 1:
+            raise TypeError("layers with a state and global branches do not go together")
 
     @property
     def passes(self) -> tuple[Pass, ...]:

@@ -20,7 +20,7 @@ __all__ = ["StreamState"]
 
 _FORMAT = "taesd-stream state 1"
 _PENDING = "pending."
-_MEMORY = "memory."
+_STATES = "memory."
 _MOST = 2**31
 
 
@@ -37,7 +37,7 @@ class StreamState:
         width: The same.
         done: How many latents were decoded, or frames encoded.
         total: How many latents there are in the end; None if that was not known.
-        memory: What each layer remembers of the whole plane, (steps, C, h, w), by its name.
+        states: The state of each layer over the whole plane, (steps, C, h, w), by its name.
         pending: What else waits: "latents" (T, C, h, w) that came and are not decoded, or that are
             encoded and not known to be wanted; the last "frame" (H, W, 3).
     """
@@ -48,7 +48,7 @@ class StreamState:
     width: int
     done: int
     total: int | None
-    memory: Mapping[str, Tensor]
+    states: Mapping[str, Tensor]
     pending: Mapping[str, Tensor]
 
     def check(self, model: str, action: str) -> None:
@@ -69,7 +69,7 @@ class StreamState:
         Raises:
             OutputError: It cannot be written.
         """
-        tensors = {_MEMORY + name: tensor.contiguous() for name, tensor in self.memory.items()}
+        tensors = {_STATES + name: tensor.contiguous() for name, tensor in self.states.items()}
         tensors |= {_PENDING + name: each.cpu().contiguous() for name, each in self.pending.items()}
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         part = Path(f"{os.fspath(path)}.part")
@@ -119,7 +119,7 @@ class StreamState:
             and (self.total is None or self.done <= self.total < _MOST)
         ):
             raise ValueError(f"{self.done} of {self.total} steps of {self.width}x{self.height}")
-        for name, tensor in self.memory.items():
+        for name, tensor in self.states.items():
             if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
                 raise ValueError(f"{name} remembers {tensor.dtype}, or values that are not finite")
         if latents is not None and (latents.dim() != 4 or (decodes and latents.shape[2:] != plane)):
@@ -138,7 +138,7 @@ class StreamState:
             width=int(numbers["width"]),
             done=int(numbers["done"]),
             total=None if numbers["total"] is None else int(numbers["total"]),
-            memory=_under(_MEMORY, tensors),
+            states=_under(_STATES, tensors),
             pending=_under(_PENDING, tensors),
         )
 

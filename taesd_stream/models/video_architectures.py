@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Upsample
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
 from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 
 __all__ = ["taehv_decoder", "taehv_encoder", "taehv_super_decoder", "taesdv_decoder"]

@@ -85,9 +85,9 @@ def test_a_state_without_a_layers_memory_is_refused(model: Models) -> None:
     opened = ae.open_stream()
     opened.push(torch.zeros(4, 2, 2))
     state = opened.save()
-    assert isinstance(state.memory, dict)
-    del state.memory["3"]
-    with pytest.raises(ts.InputError, match="memories of other names or shapes"):
+    assert isinstance(state.states, dict)
+    del state.states["3"]
+    with pytest.raises(ts.InputError, match="states of other names or shapes"):
         ae.open_stream(state=state)
 
 

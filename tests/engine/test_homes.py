@@ -1,4 +1,4 @@
-"""Memories come back from wherever they lay as they went, and leave nothing behind."""
+"""States come back from wherever they lay as they went, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().flatten().view(torch.uint8)
 
 
-def memories(
-    *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
-) -> dict[nn.Module, Tensor]:
+def states(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> dict[nn.Module, Tensor]:
     generator = torch.Generator().manual_seed(len(shapes))
     return {
         layer: torch.randn(shape, generator=generator).to(dtype, memory_format=torch.channels_last)
@@ -68,7 +66,7 @@ def test_every_bit_comes_back_every_time(
 @pytest.mark.parametrize("name", HOMES)
 def test_several_tiles_are_kept_apart(name: HomeName) -> None:
     home = home_on(name, CPU)
-    tiles = [memories((1, 2, 3, index + 1), (2, 1, index + 1, 4)) for index in range(4)]
+    tiles = [states((1, 2, 3, index + 1), (2, 1, index + 1, 4)) for index in range(4)]
     fetches = [home.put(kept) for kept in tiles]
     for fetch, kept in zip(reversed(fetches), reversed(tiles), strict=True):
         found = fetch()
@@ -77,7 +75,7 @@ def test_several_tiles_are_kept_apart(name: HomeName) -> None:
 
 
 def test_what_comes_from_scratch_is_in_the_format_that_is_computed_in_and_its_own() -> None:
-    kept = memories((2, 3, 4, 5))
+    kept = states((2, 3, 4, 5))
     fetch = home_on("scratch", CPU).put(kept)
     (first,) = fetch().values()
     assert first.is_contiguous(memory_format=torch.channels_last)
@@ -90,10 +88,10 @@ def test_scratch_files_hold_what_is_kept_and_go_with_it(folder: Path) -> None:
     home: Home | None = home_on("scratch", CPU)
     assert home is not None
     assert files_in(folder) == 0
-    first = home.put(memories((1, 2, 3, 4), (1, 1, 1, 1)))
+    first = home.put(states((1, 2, 3, 4), (1, 1, 1, 1)))
     sizes = sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert sizes == [4, 4 * 24]
-    second = home.put(memories((3, 2, 1, 1)))
+    second = home.put(states((3, 2, 1, 1)))
     assert files_in(folder) == 3
     del first
     assert files_in(folder) == 1
@@ -105,13 +103,13 @@ def test_scratch_files_hold_what_is_kept_and_go_with_it(folder: Path) -> None:
 
 
 def test_only_scratch_touches_the_disk(folder: Path) -> None:
-    fetches = [home_on(name, CPU).put(memories((1, 2, 3, 4))) for name in ("device", "host")]
+    fetches = [home_on(name, CPU).put(states((1, 2, 3, 4))) for name in ("device", "host")]
     assert all(len(fetch()) == 1 for fetch in fetches)
     assert list(folder.iterdir()) == []
 
 
 def test_a_device_keeps_the_very_tensors() -> None:
-    kept = memories((1, 2, 3, 4))
+    kept = states((1, 2, 3, 4))
     for name in ("device", "host"):  # on a CPU the host's memory is the device's
         assert home_on(name, CPU).put(kept)() is kept
 
@@ -119,7 +117,7 @@ def test_a_device_keeps_the_very_tensors() -> None:
 def test_from_the_hosts_memory_it_comes_back_to_the_device() -> None:
     """Tensors on this device hold no numbers, but tell where they are."""
     device = torch.device("meta")
-    kept = memories((1, 2, 3, 4), (2, 1, 5, 3))
+    kept = states((1, 2, 3, 4), (2, 1, 5, 3))
     found = home_on("host", device).put(kept)()
     assert {layer: tensor.shape for layer, tensor in found.items()} == {
         layer: tensor.shape for layer, tensor in kept.items()

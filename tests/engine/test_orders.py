@@ -58,7 +58,7 @@ def test_the_orders_that_a_course_allows(
     assert ways(Course(steps=steps, pictures=None, ahead=ahead), device) == expected
 
 
-def test_memories_at_hand_are_preferred() -> None:
+def test_states_at_hand_are_preferred() -> None:
     found = orders(Course(steps=None, pictures=None, ahead=1), torch.device("cuda"))
     assert [order.costs for order in found] == sorted(order.costs for order in found)
     assert found[0] == Order("device")

@@ -196,7 +196,7 @@ def test_what_a_plan_says_is_remembered_is_what_is_remembered(
     name: str, dtype: str, model: Models
 ) -> None:
     def remembered(stream: ts.DecodeStream | ts.EncodeStream) -> int:
-        return sum(kept.nbytes for kept in stream.save().memory.values())
+        return sum(kept.nbytes for kept in stream.save().states.values())
 
     ae = model(name, dtype)
     decoding = ae.open_stream(length=2, tile=None)

@@ -138,7 +138,7 @@ def test_a_state_says_what_it_is(model: Models, tmp_path: Path) -> None:
         assert {name: tensor.shape for name, tensor in each.pending.items()} == {
             "latents": (2, 24, 2, 3)
         }
-        assert len(each.memory) == 9
+        assert len(each.states) == 9
 
 
 def saved(ae: ts.AutoEncoder, plane: tuple[int, int] = (2, 3)) -> ts.StreamState:
@@ -197,16 +197,16 @@ def test_a_file_that_holds_no_state_is_refused(model: Models, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", ["a name", "a shape", "one too many"])
-def test_memories_that_are_not_the_models_are_refused(damage: str, model: Models) -> None:
+def test_states_that_are_not_the_models_are_refused(damage: str, model: Models) -> None:
     ae = model("taehv")
     state = saved(ae)
-    memory = dict(state.memory)
-    name = min(memory)
+    states = dict(state.states)
+    name = min(states)
     if damage == "a shape":
-        memory[name] = memory[name][..., :-1]
+        states[name] = states[name][..., :-1]
     else:
-        memory["99"] = memory[name] if damage == "one too many" else memory.pop(name)
-    broken = replace(state, memory=memory)
+        states["99"] = states[name] if damage == "one too many" else states.pop(name)
+    broken = replace(state, states=states)
     with pytest.raises(ts.InputError, match="state: expected what taehv remembers of 3x2") as found:
         ae.open_stream(state=broken)
     check_refused(found)

@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import Memories, home_on
+from taesd_stream.engine.running.state_storage import home_on
 from taesd_stream.engine.running.tile_states import TileStates
-from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.temporal import MemBlock, TimePool
+from taesd_stream.models.layers.tile_state import LayerStates
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from tiling import Grid, Interval, Region, Size
 
@@ -53,11 +56,11 @@ class Truth:
                 each.layer: torch.rand(
                     1 + at % max(1, each.layer.kept_steps),
                     each.channels,
-                    each.rows.stop,
-                    each.columns.stop,
+                    each.region.y.stop,
+                    each.region.x.stop,
                     generator=generator,
                 )
-                for each in PASS.memories(WHOLE, PLANE)
+                for each in PASS.state_regions(WHOLE, PLANE)
                 # The pool forgets all, every third step.
                 if at and not (isinstance(each.layer, TimePool) and at % 3 == 0)
             }
@@ -66,15 +69,17 @@ class Truth:
     def part(self, tile: Region, at: int) -> dict[nn.Module, Tensor]:
         planes = self.whole(at)
         return {
-            each.layer: planes[each.layer][
-                :, :, each.rows.start : each.rows.stop, each.columns.start : each.columns.stop
-            ].clone()
-            for each in PASS.memories(tile, PLANE)
+            each.layer: _cut(planes[each.layer], each.region)
+            for each in PASS.state_regions(tile, PLANE)
             if each.layer in planes
         }
 
 
-def assert_same(found: Memories, expected: Memories) -> None:
+def _cut(plane: Tensor, region: Region) -> Tensor:
+    return plane[:, :, region.y.start : region.y.stop, region.x.start : region.x.stop].clone()
+
+
+def assert_same(found: LayerStates, expected: LayerStates) -> None:
     assert set(found) == set(expected)
     for layer, tensor in expected.items():
         assert torch.equal(found[layer], tensor)
@@ -219,7 +224,7 @@ def test_what_is_put_together_is_a_copy_in_the_format_that_is_computed_in() -> N
     assert all(each.is_contiguous(memory_format=torch.channels_last) for each in together.values())
 
 
-def watched(truth: Truth, tile: Region, at: int) -> tuple[Memories, Callable[[], bool]]:
+def watched(truth: Truth, tile: Region, at: int) -> tuple[LayerStates, Callable[[], bool]]:
     """A tile's memory, and whether it is still held by anybody."""
     kept = truth.part(tile, at)
     references = [weakref.ref(tensor) for tensor in kept.values()]
@@ -268,13 +273,13 @@ class Counting:
     """A home that notes what is put there and what is fetched."""
 
     def __init__(self) -> None:
-        self.put_there: list[Memories] = []
+        self.put_there: list[LayerStates] = []
         self.fetched = 0
 
-    def put(self, kept: Memories) -> Callable[[], Memories]:
+    def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         self.put_there.append(kept)
 
-        def fetch() -> Memories:
+        def fetch() -> LayerStates:
             self.fetched += 1
             return kept
 

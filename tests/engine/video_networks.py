@@ -16,11 +16,13 @@ from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.state_storage import HomeName
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from tiling import Size
 

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Upsample
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.residual import Residual
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from tiling import WHOLE, Size, View
 

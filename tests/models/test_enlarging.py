@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from taesd_stream.models.layers.basic import ReLU, Upsample
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.enlarging import EnlargingConv, fuse_enlarging
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.pointwise import ReLU
+from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.upsampling import Upsample
 from tiling import Interval
 
 properties = settings(max_examples=80, deadline=None, derandomize=True)
@@ -40,7 +41,7 @@ def test_any_part_is_that_of_the_enlarged_and_convolved_plane(data: st.DataObjec
     rows = layer.span(Interval(top, data.draw(st.integers(top + 1, 2 * height))), height)
     columns = layer.span(Interval(left, data.draw(st.integers(left + 1, 2 * width))), width)
     y, x = rows.have, columns.have
-    made = layer(plane[:, :, y.start : y.stop, x.start : x.stop], rows, columns, Memory())
+    made = layer(plane[:, :, y.start : y.stop, x.start : x.stop], rows, columns, TileState())
     y, x = rows.want, columns.want
     expected = whole[:, :, y.start : y.stop, x.start : x.stop]
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
@@ -51,12 +52,12 @@ def test_what_is_folded_follows_the_weights() -> None:
     layer = EnlargingConv(conv_of(2, 2, bias=False))
     rows = layer.span(Interval(0, 4), 2)
     plane = torch.ones(1, 2, 2, 2)
-    first = layer(plane, rows, rows, Memory())
-    assert torch.equal(layer(plane, rows, rows, Memory()), first)
+    first = layer(plane, rows, rows, TileState())
+    assert torch.equal(layer(plane, rows, rows, TileState()), first)
     layer.conv.weight.mul_(2)
-    assert torch.equal(layer(plane, rows, rows, Memory()), 2 * first)
+    assert torch.equal(layer(plane, rows, rows, TileState()), 2 * first)
     layer.double()
-    again = layer(plane.double(), rows, rows, Memory())
+    again = layer(plane.double(), rows, rows, TileState())
     torch.testing.assert_close(again, 2 * first.double(), atol=1e-5, rtol=0)
 
 
@@ -87,5 +88,5 @@ def test_half_precision_is_as_exact_as_without_folding(dtype: torch.dtype) -> No
     plain = F.conv2d(large.to(dtype), conv.weight, padding=1)
     layer = EnlargingConv(conv)
     span = layer.span(Interval(0, 48), 24)
-    made = layer(plane.to(dtype), span, span, Memory())
+    made = layer(plane.to(dtype), span, span, TileState())
     assert (made - exact).abs().mean() <= 1.25 * (plain - exact).abs().mean()

@@ -12,17 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.basic import (
-    Layer,
-    ReLU,
-    SmoothUpsample,
-    SoftClamp,
-    Upsample,
-)
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.upsampling import SmoothUpsample, Upsample
 from tests.convolution import counted_work
 from tiling import Interval
 
@@ -107,7 +104,7 @@ def plain(layer: Layer, tensor: Tensor) -> Tensor:
 def part_of(layer: Layer, tensor: Tensor, y: Interval, x: Interval) -> Tensor:
     rows, columns = layer.span(y, tensor.shape[2]), layer.span(x, tensor.shape[3])
     have = tensor[:, :, rows.have.start : rows.have.stop, columns.have.start : columns.have.stop]
-    return layer(have.clone(), rows, columns, Memory())
+    return layer(have.clone(), rows, columns, TileState())
 
 
 @st.composite
@@ -146,7 +143,7 @@ def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) 
     want = data.draw(wanted(layer.out_size(size)))
     span = layer.span(want, size)
     with counted_work() as counted:
-        layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span, Memory())
+        layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span, TileState())
     extents = list(layer.extents(span))
     work = sum(d * e * e for d, e in zip(layer.densities(4), extents, strict=True))
     assert work == counted.done
@@ -166,7 +163,7 @@ def test_peak_is_no_less_than_what_is_really_held(
     if data.draw(st.booleans()):
         tensor = tensor.to(memory_format=torch.channels_last)
     with live_elements(tensor) as live:
-        layer(tensor, rows, columns, Memory())
+        layer(tensor, rows, columns, TileState())
     # Of an upsampled plane the next layer may read a row and a column less; all of it is held.
     slack = 1.25 if name == "decoder" else 1
     assert 0 < live.most <= slack * layer.peak(rows, columns, 4)

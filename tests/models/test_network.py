@@ -17,11 +17,12 @@ from taesd_stream.models.architectures import (
     taesd_decoder,
     taesd_encoder,
 )
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.global_pool import GlobalPool
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.temporal import MemBlock
+from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
 from taesd_stream.models.video_architectures import (
     taehv_decoder,
@@ -89,7 +90,7 @@ def test_the_halo_of_a_decoder_is_how_far_a_latent_really_reaches(build: object)
         columns = stage.each.body.span(region.x, width)
         part = latents[..., columns.have.start : columns.have.stop]
         reached[column - middle] = bool(
-            stage.each.body(part, rows, columns, Memory()).isnan().any()
+            stage.each.body(part, rows, columns, TileState()).isnan().any()
         )
     assert reached == {-reach - 1: False, -reach: True, reach: True, reach + 1: False}
 
@@ -158,17 +159,17 @@ def test_real_architectures_are_the_same_to_the_bit_in_any_tiles(
 
 def test_a_network_knows_its_layers_that_remember() -> None:
     names = [*("3", "4", "5"), *("9", "10", "11"), *("15", "16", "17")]
-    assert list(taehv_decoder(16).memories) == names
+    assert list(taehv_decoder(16).stateful) == names
     pools = ["2", "7"]  # the third has nothing to wait for
-    assert set(taehv_encoder(16).memories) == {
+    assert set(taehv_encoder(16).stateful) == {
         *pools,
         *(f"{n}" for n in (4, 5, 6, 9, 10, 11)),
         *(f"{n}" for n in (14, 15, 16)),
     }
-    assert taesd_decoder(4).memories == {}
+    assert taesd_decoder(4).stateful == {}
 
 
-def test_memories_and_global_branches_do_not_go_together() -> None:
+def test_states_and_global_branches_do_not_go_together() -> None:
     block = MemBlock(Chain([Conv(8, 4)]))
     pooled = Residual(Chain([Conv(4, 4)]), pool=GlobalPool(4))
     with pytest.raises(TypeError, match="do not go together"):

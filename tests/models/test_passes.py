@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
-from taesd_stream.models.layers.basic import Layer, ReLU, Upsample
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.video_architectures import (
     taehv_decoder,
@@ -98,7 +100,7 @@ def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
         densities = only.body.densities(only.channels)
         work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
         peak = max(peak, only.body.peak(rows, columns, only.channels))
-        kept.append(sum(each.elements for each in only.memories(region, plane)))
+        kept.append(sum(each.elements for each in only.state_regions(region, plane)))
     figures = only.figures(plane, grid)
     assert (figures.work, figures.live) == (int(work), peak)
     assert (figures.kept, figures.most_kept) == (sum(kept), max(kept))

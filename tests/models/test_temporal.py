@@ -13,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.basic import Layer, ReLU, Span, Upsample
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.shuffles import PixelShuffle
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
+from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.upsampling import Upsample
 from tests.convolution import counted_work
 from tiling import Interval
 
@@ -136,12 +139,12 @@ def in_runs(
     for start, stop in pairwise([0, *sorted(cuts), len(video)]):
         if start == stop:
             continue
-        memory = Memory(kept, together=together)
+        state = TileState(kept, together=together)
         before = {module: tensor.clone() for module, tensor in kept.items()}
-        yield layer(part_of(video[start:stop].clone(), *spans), *spans, memory)
+        yield layer(part_of(video[start:stop].clone(), *spans), *spans, state)
         for module, tensor in before.items():
             assert torch.equal(kept[module], tensor)  # else the run could not be repeated
-        kept = memory.kept
+        kept = state.kept
 
 
 @st.composite
@@ -180,37 +183,37 @@ def test_the_first_step_of_a_block_reads_zeros_and_the_next_one_the_first() -> N
     layer.requires_grad_(False)
     spans = whole_spans(layer, 1)
     video = torch.tensor([1.0, 2, 3]).view(3, 1, 1, 1)
-    memory = Memory()
-    first = layer(video[:2], *spans, memory)
-    assert [*first.flatten(), *layer(video[2:], *spans, memory).flatten()] == [1, 12, 23]
-    assert layer(video[2:], *spans, Memory()).item() == 3  # another video remembers nothing
+    state = TileState()
+    first = layer(video[:2], *spans, state)
+    assert [*first.flatten(), *layer(video[2:], *spans, state).flatten()] == [1, 12, 23]
+    assert layer(video[2:], *spans, TileState()).item() == 3  # another video remembers nothing
 
 
 def test_a_pool_waits_until_it_is_full_and_then_forgets() -> None:
     layer, video = LAYERS["pool 3"], a_video(3)
     spans = whole_spans(layer)
-    memory = Memory()
+    state = TileState()
     for count in (1, 2):
-        assert layer(video[count - 1 : count], *spans, memory).shape[0] == 0
-        torch.testing.assert_close(memory.kept[layer], video[:count], atol=0, rtol=0)
-    made = layer(video[2:], *spans, memory)
+        assert layer(video[count - 1 : count], *spans, state).shape[0] == 0
+        torch.testing.assert_close(state.kept[layer], video[:count], atol=0, rtol=0)
+    made = layer(video[2:], *spans, state)
     torch.testing.assert_close(made, plain(layer, video), atol=1e-6, rtol=0)
-    assert memory.kept == {}
+    assert state.kept == {}
 
 
 def test_what_follows_a_pool_that_waits_is_not_asked_and_keeps_what_it_had() -> None:
     layer = LAYERS["encoder"]
     assert isinstance(layer, Chain)
     spans = whole_spans(layer)
-    memory = Memory()
-    assert layer(a_video(3), *spans, memory).shape[0] == 0
-    reached = set(memory.kept)
+    state = TileState()
+    assert layer(a_video(3), *spans, state).shape[0] == 0
+    reached = set(state.kept)
     assert len(reached) == 2  # a block and the second pool; the first pool is empty again
-    later = Memory(memory.kept)
+    later = TileState(state.kept)
     assert layer(a_video(1), *spans, later).shape[0] == 0
     assert set(later.kept) == reached | {next(each for each in layer.children() if each.kept_steps)}
     for module in reached:
-        assert later.kept[module] is memory.kept[module]
+        assert later.kept[module] is state.kept[module]
 
 
 def test_steps_grow_in_the_order_of_their_channels() -> None:
@@ -219,7 +222,7 @@ def test_steps_grow_in_the_order_of_their_channels() -> None:
     layer.conv.weight = nn.Parameter(numbers.view(6, 1, 1, 1).repeat(1, 2, 1, 1), False)
     spans = whole_spans(layer, 1)
     video = torch.tensor([1.0, 10.0]).view(2, 1, 1, 1) * torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
-    made = layer(video, *spans, Memory())
+    made = layer(video, *spans, TileState())
     assert made.flatten(1).tolist() == [[0, 1], [2, 3], [4, 5], [0, 10], [20, 30], [40, 50]]
 
 
@@ -228,10 +231,10 @@ def test_steps_grow_in_the_order_of_their_channels() -> None:
 def test_no_more_is_kept_alive_than_what_is_remembered(name: str, together: int) -> None:
     """A view of a batch would hold all of its steps."""
     layer = LAYERS[name]
-    memory = Memory(together=together)
-    layer(a_video(5), *whole_spans(layer), memory)
-    assert memory.kept
-    for tensor in memory.kept.values():
+    state = TileState(together=together)
+    layer(a_video(5), *whole_spans(layer), state)
+    assert state.kept
+    for tensor in state.kept.values():
         assert tensor.untyped_storage().nbytes() == tensor.numel() * 4
 
 
@@ -246,13 +249,13 @@ def test_what_is_kept_lies_where_the_chain_says_and_is_no_more(
     made = layer.out_size(SIZE)
     rows = layer.span(data.draw(wanted(made)), SIZE)
     columns = layer.span(data.draw(wanted(made)), SIZE)
-    memory = Memory()
-    layer(part_of(a_video(steps), rows, columns), rows, columns, memory)
-    told = {each.layer: each for each in layer.memories(rows, columns, CHANNELS)}
-    assert set(memory.kept) <= set(told)
-    for module, tensor in memory.kept.items():
+    state = TileState()
+    layer(part_of(a_video(steps), rows, columns), rows, columns, state)
+    told = {each.layer: each for each in layer.state_regions(rows, columns, CHANNELS)}
+    assert set(state.kept) <= set(told)
+    for module, tensor in state.kept.items():
         one = told[module]  # type: ignore[index]
-        assert tensor.shape[1:] == (one.channels, one.rows.size, one.columns.size)
+        assert tensor.shape[1:] == one.shape
         assert tensor.numel() <= one.elements
         assert tensor.shape[0] <= one.layer.kept_steps
 
@@ -268,7 +271,7 @@ def test_later_layers_take_the_steps_that_one_becomes_in_turn() -> None:
             )
             for number, child in enumerate(layer.children())
         ]
-        layer(a_video(2), *whole_spans(layer), Memory(together=together))
+        layer(a_video(2), *whole_spans(layer), TileState(together=together))
         for hook in hooks:
             hook.remove()
     first_then_second = [(2, 1), (3, 1), (4, 1), (5, 1), *[(6, 1), (7, 1)] * 3]
@@ -287,7 +290,7 @@ def test_work_is_what_the_convolutions_multiply(
     span = layer.span(data.draw(wanted(layer.out_size(SIZE))), SIZE)
     video = part_of(a_video(6), span, span)  # all pools are filled
     with counted_work() as counted:
-        layer(video, span, span, Memory(together=together))
+        layer(video, span, span, TileState(together=together))
     extents = list(layer.extents(span))
     work = sum(d * e * e for d, e in zip(layer.densities(CHANNELS), extents, strict=True))
     assert 6 * work == counted.done
@@ -296,7 +299,7 @@ def test_work_is_what_the_convolutions_multiply(
 def kept_elements(layer: Layer, rows: Span, columns: Span) -> int:
     """The most that a layer keeps: what a plan counts besides the peak."""
     one = layer if isinstance(layer, Chain) else Chain([layer])
-    return sum(kept.elements for kept in one.memories(rows, columns, CHANNELS))
+    return sum(kept.elements for kept in one.state_regions(rows, columns, CHANNELS))
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -315,10 +318,10 @@ def test_peak_is_no_less_than_what_is_really_held_step_by_step(
     kept: Mapping[nn.Module, Tensor] = {}
     for step in a_video(steps, size):
         video = part_of(step[None], rows, columns).to(memory_format=torch.channels_last).clone()
-        memory = Memory(kept)
+        state = TileState(kept)
         with live_elements(video) as live:
-            layer(video, rows, columns, memory)
-        kept = memory.kept
+            layer(video, rows, columns, state)
+        kept = state.kept
         allowed = layer.peak(rows, columns, CHANNELS) + kept_elements(layer, rows, columns)
         assert 0 < live.most <= allowed
 
@@ -333,6 +336,6 @@ def test_peak_is_no_less_than_what_is_really_held_all_at_once(
     rows, columns = whole_spans(layer, size)
     video = a_video(steps, size).to(memory_format=torch.channels_last)
     with live_elements(video) as live:
-        layer(video, rows, columns, Memory(together=steps))
+        layer(video, rows, columns, TileState(together=steps))
     allowed = steps * layer.peak(rows, columns, CHANNELS) + kept_elements(layer, rows, columns)
     assert 0 < live.most <= allowed

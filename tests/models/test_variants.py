@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from taesd_stream.errors import ModelNotFoundError
 from taesd_stream.models import VARIANTS, Variant, official_names, variant_named, variants_for
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.linear_maps import FLUX1, SD1, SD3, LinearMap
 from tiling import Interval
 
@@ -87,5 +87,5 @@ def test_the_linear_map_is_a_matrix_then_smooth_enlargement(
     rows = only.body.span(Interval(0, 40), 5)
     columns = only.body.span(Interval(0, 32), 4)
     with torch.no_grad():
-        made = only.body(latents, rows, columns, Memory())
+        made = only.body(latents, rows, columns, TileState())
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from taesd_stream.models.layers.basic import Span
 from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
 
 __all__ = ["Backend", "Kernel"]
 
@@ -17,7 +17,7 @@ __all__ = ["Backend", "Kernel"]
 class Kernel(Protocol):
     """The layers of a pass, ready to be computed for tiles."""
 
-    def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory, /) -> Tensor:
+    def __call__(self, tile: Tensor, rows: Span, columns: Span, state: TileState, /) -> Tensor:
         """The output over the spans' ``want``, from a tile, (n, C, h, w), over their ``have``."""
 
 

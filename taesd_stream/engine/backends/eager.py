@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from taesd_stream.engine.backends.backend import Kernel
-from taesd_stream.models.layers.basic import Span
 from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.span import Span
 
 __all__ = ["EagerBackend"]
 

@@ -11,11 +11,14 @@ from torch import Tensor
 from taesd_stream.engine.backends.backend import Backend
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import MissingExtraError
-from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Upsample
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.shuffles import PixelShuffle
+from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.weights.official import cache_folder
 
@@ -26,7 +29,7 @@ _MOST_CACHED_BYTES = 1 << 30
 
 def is_compilable(network: Network) -> bool:
     """Whether OpenVINO can run all of a network."""
-    return not network.memories and all(_can_be_emitted(each.body) for each in network.passes)
+    return not network.stateful and all(_can_be_emitted(each.body) for each in network.passes)
 
 
 def _can_be_emitted(layer: Layer) -> bool:

@@ -12,11 +12,15 @@ import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 
-from taesd_stream.models.layers.basic import Layer, ReLU, SoftClamp, Span, Upsample
-from taesd_stream.models.layers.chain import Chain, Residual
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.shuffles import PixelShuffle
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.upsampling import Upsample
 
 __all__ = ["INPUT", "QuantizedConv", "Recipe", "Task", "graph_of", "switch_of"]
 

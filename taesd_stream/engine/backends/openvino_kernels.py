@@ -16,9 +16,9 @@ from torch import Tensor
 
 from taesd_stream.engine.backends.backend import Kernel
 from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
-from taesd_stream.models.layers.basic import Span
 from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
 
 __all__ = ["OpenVinoBackend"]
 
@@ -146,7 +146,7 @@ class _Kernel:
         self._compiled: dict[int, list[_Compiled]] = {}
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
-    def __call__(self, tile: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def __call__(self, tile: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         kind = self._kind((rows, columns))
         channels = self._each.body.out_channels(self._each.channels)
         made = torch.empty(tile.shape[0], channels, rows.want.size, columns.want.size)

@@ -93,7 +93,7 @@ class Cutter:
         # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
         # steps remember every tile by itself.
         self.continued = (
-            settings.device.type == "cpu" and settings.backend == "torch" and not network.memories
+            settings.device.type == "cpu" and settings.backend == "torch" and not network.stateful
         )
         self._cut = lru_cache(maxsize=1024)(self._work_out)
 

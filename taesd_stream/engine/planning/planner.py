@@ -135,7 +135,7 @@ class Planner:
         """The cut asked for, checked, or else the quickest that fits, and the order to go in."""
         device = self.settings.device
         possible: tuple[Order, ...] = (Order("device"),)
-        if self._network.memories:
+        if self._network.stateful:
             possible = orders(course, device)
         elif len(self._network.passes) > 1:
             possible = (*possible, SPILLING)

@@ -22,7 +22,7 @@ MOST_STEPS = 16
 _LEAST_FOR_WRITING = 8 << 20
 _MOST_FOR_WRITING = 64 << 20
 
-# What it costs to move memories out of the way and back at each tile's turn. On a CPU, with scratch
+# What it costs to move states out of the way and back at each tile's turn. On a CPU, with scratch
 # files, turns of one step took 1.02 (TAEHV) and 1.13 times as long (TAESDV), of four steps 0.98 and
 # 1.02 times. A GPU's copies to the host were not measured and are taken to cost the same.
 _MOVED = 1.1
@@ -58,7 +58,7 @@ class Order:
     Attributes:
         home: Where a tile's memory lies while others have their turn.
         whole: Whether each tile goes through all steps in one turn.
-        costs: How many times as long it takes as with memories at hand.
+        costs: How many times as long it takes as with states at hand.
     """
 
     home: HomeName
@@ -161,7 +161,7 @@ class Way:
 
     def memory(self, cut: Cut) -> MemoryPlan | None:
         """What tiles remember; None if nothing."""
-        if not self.network.memories:
+        if not self.network.stateful:
             return None
         # While a tile is computed, what it remembered before is held too.
         held = 2 * cut.tile_bytes

@@ -35,7 +35,7 @@ from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.layers.global_pool import Moments, NormalisedPool
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
 from tiling import WHOLE, Block, Interval, Region, Size, View
 
@@ -96,7 +96,7 @@ class Executor:
 
     def states(self, plane: Size, home: HomeName = "device") -> TileStates | None:
         """What tiles remember of a video that begins; None for networks that remember nothing."""
-        if not self._network.memories:
+        if not self._network.stateful:
             return None
         device = self._settings.device
         seen = self._stages.canvases(plane)[0].plane
@@ -136,7 +136,7 @@ class Executor:
             OutOfMemoryError: Not even a tile of one latent fits.
         """
         plane = as_plane(source)
-        if states is None and self._network.memories:
+        if states is None and self._network.stateful:
             states = self._once(plane.size, plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
@@ -184,7 +184,7 @@ class Executor:
 
     def _turn(self, steps: int) -> int:
         """Steps after which the next tile has its turn."""
-        if not self._network.memories:
+        if not self._network.stateful:
             return self._batch
         return steps if self._segment is None else self._segment
 
@@ -275,14 +275,14 @@ class Executor:
             row.making(block) if row is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
-            memory = Memory(before, together=block.frames.size, carry=carry)
+            state = TileState(before, together=block.frames.size, carry=carry)
             given = Region(rows.given, columns.given)
             tile = self._read(stage, plane, Block(block.frames, given))
             if pool is not None and columns.given.size:
                 tile = pool(tile, block.frames)
-            made = stage.kernel(tile, rows, columns, memory)
+            made = stage.kernel(tile, rows, columns, state)
             if states is not None:
-                states.keep(block.region, at + block.frames.stop, memory.kept)
+                states.keep(block.region, at + block.frames.stop, state.kept)
             if region != block.region:
                 y, x = block.region.within(region)
                 made = made[:, :, y, x]

@@ -10,9 +10,9 @@ from taesd_stream.engine.backends import Backend, Kernel
 from taesd_stream.engine.budget import is_out_of_memory, release
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.basic import Span
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.span import Span
 from taesd_stream.models.network import Network
 from tiling import Backoff, Block, Cover, Size, View
 

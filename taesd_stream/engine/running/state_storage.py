@@ -1,4 +1,4 @@
-"""Where tiles' memories lie while other tiles have their turn."""
+"""Where tiles' states lie while other tiles have their turn."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taesd_stream.errors import OutputError
+from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import format_bytes
 
-__all__ = ["Home", "HomeName", "Memories", "home_on", "no_scratch_left"]
-
-Memories: TypeAlias = Mapping[nn.Module, Tensor]
-"""What each layer keeps, (steps, C, h, w)."""
+__all__ = ["Home", "HomeName", "home_on", "no_scratch_left"]
 
 HomeName: TypeAlias = Literal["device", "host", "scratch"]
 
 
 class Home(Protocol):
-    """A place for memories."""
+    """A place for states."""
 
-    def put(self, kept: Memories) -> Callable[[], Memories]:
-        """Take in a tile's memory; the function returned brings it back to the device."""
+    def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
+        """Take in a tile's state; the function returned brings it back to the device."""
 
 
 class _Device:
     """Memories stay where they were made."""
 
-    def put(self, kept: Memories) -> Callable[[], Memories]:
+    def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         return lambda: kept
 
 
@@ -44,7 +42,7 @@ class _Host:
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def put(self, kept: Memories) -> Callable[[], Memories]:
+    def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         here = {layer: tensor.to("cpu") for layer, tensor in kept.items()}
         return lambda: {layer: tensor.to(self._device) for layer, tensor in here.items()}
 
@@ -62,7 +60,7 @@ class ScratchFolder:
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._files = 0
 
-    def put(self, kept: Memories) -> Callable[[], Memories]:
+    def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         files = {layer: self._write(tensor) for layer, tensor in kept.items()}
         return lambda: {layer: file.read(self._device) for layer, file in files.items()}
 

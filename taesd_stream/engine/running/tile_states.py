@@ -1,9 +1,9 @@
-"""The memories of all tiles of a video, whatever tiles they are asked for.
+"""The states of all tiles of a video, whatever tiles they are asked for.
 
-A layer's memory is a part of a plane: of what the layer read at the last time step. So the memory
-of a tile can be cut out of that of a larger one, or put together from smaller ones, and the tiles
-of a video may change from step to step: when memory runs out, or when a saved video goes on on
-another machine.
+A layer's state is a part of a plane: of what the layer read at the last time step. So the state of
+a tile can be cut out of that of a larger one, or put together from smaller ones, and the tiles of a
+video may change from step to step: when memory runs out, or when a saved video goes on on another
+machine.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import Home, Memories
-from taesd_stream.models.layers.chain import Kept
+from taesd_stream.engine.running.state_storage import Home
 from taesd_stream.models.layers.passes import Pass
+from taesd_stream.models.layers.state_region import StateRegion
+from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import Region, Size
 
 __all__ = ["TileStates"]
@@ -24,17 +25,17 @@ __all__ = ["TileStates"]
 
 @dataclass(slots=True)
 class _Entry:
-    """The memory of one tile.
+    """The state of one tile.
 
     Attributes:
         at: Time steps that the tile has seen.
-        left: The parts of the tile that no later memory covers.
-        kept: Brings the memory to the device.
+        left: The parts of the tile that no later state covers.
+        kept: Brings the state to the device.
     """
 
     at: int
     left: tuple[Region, ...]
-    kept: Callable[[], Memories]
+    kept: Callable[[], LayerStates]
 
 
 class TileStates:
@@ -43,8 +44,8 @@ class TileStates:
     Args:
         each: The pass that the tiles are of.
         plane: Its input plane.
-        home: Where memories lie while other tiles have their turn.
-        device: Where tiles are computed; None is where their memories lie.
+        home: Where states lie while other tiles have their turn.
+        device: Where tiles are computed; None is where their states lie.
         ends_at: After so many time steps nothing needs to be remembered; None if that is unknown.
 
     Attributes:
@@ -64,9 +65,9 @@ class TileStates:
         self._each, self._plane, self._home, self._ends_at = each, plane, home, ends_at
         self._device = device
         self._entries: dict[Region, _Entry] = {}
-        self._in_use: tuple[Region, Memories] | None = None
+        self._in_use: tuple[Region, LayerStates] | None = None
 
-    def recall(self, tile: Region, at: int) -> Memories:
+    def recall(self, tile: Region, at: int) -> LayerStates:
         """What a tile of the output remembers after ``at`` time steps."""
         self._send_home(unless=tile)
         entry = self._entries.get(tile)
@@ -74,7 +75,7 @@ class TileStates:
             return entry.kept()
         return self._put_together(tile, at)
 
-    def keep(self, tile: Region, at: int, kept: Memories) -> None:
+    def keep(self, tile: Region, at: int, kept: LayerStates) -> None:
         """Take what a tile remembers after ``at`` time steps, and forget what that replaces."""
         if tile not in self._entries:
             self._supersede(tile, at)
@@ -91,7 +92,7 @@ class TileStates:
         together = self._put_together(whole, self.at)
         return {layer: kept.to("cpu", copy=True) for layer, kept in together.items()}
 
-    def begin_with(self, kept: Memories, at: int) -> None:
+    def begin_with(self, kept: LayerStates, at: int) -> None:
         """Start from what ``whole`` returned after ``at`` time steps."""
         whole = Region.whole(self._each.out_plane(self._plane))
         # They stay where they are: a tile copies its own part of them to the device.
@@ -114,8 +115,8 @@ class TileStates:
                     del self._entries[other]
 
     def _put_together(self, tile: Region, at: int) -> dict[nn.Module, Tensor]:
-        """A tile's memory out of those of the tiles that lie there."""
-        wanted = list(self._each.memories(tile, self._plane))
+        """A tile's state out of those of the tiles that lie there."""
+        wanted = list(self._each.state_regions(tile, self._plane))
         made: dict[nn.Module, Tensor] = {}
         missing = tile.area if at else 0
         for other, entry in self._entries.items():
@@ -123,7 +124,9 @@ class TileStates:
                 continue
             missing -= other.overlap(tile).area
             kept = entry.kept()
-            for want, have in zip(wanted, self._each.memories(other, self._plane), strict=True):
+            for want, have in zip(
+                wanted, self._each.state_regions(other, self._plane), strict=True
+            ):
                 if want.layer in kept:
                     _copy_part(kept[want.layer], have, want, made, self._device)
         if missing > 0:
@@ -133,21 +136,20 @@ class TileStates:
 
 def _copy_part(
     part: Tensor,
-    have: Kept,
-    want: Kept,
+    have: StateRegion,
+    want: StateRegion,
     made: dict[nn.Module, Tensor],
     device: torch.device | None,
 ) -> None:
     """Copy what a layer kept for one tile to where it belongs for another."""
-    there, area = Region(have.rows, have.columns), Region(want.rows, want.columns)
     if want.layer not in made:
         made[want.layer] = torch.empty(
-            (*part.shape[:2], want.rows.size, want.columns.size),
+            (part.shape[0], *want.shape),
             dtype=part.dtype,
             device=device or part.device,
             memory_format=torch.channels_last,
         )
-    both = area.overlap(there)
-    to_y, to_x = both.within(area)
-    from_y, from_x = both.within(there)
+    both = want.region.overlap(have.region)
+    to_y, to_x = both.within(want.region)
+    from_y, from_x = both.within(have.region)
     made[want.layer][:, :, to_y, to_x] = part[:, :, from_y, from_x]

@@ -102,7 +102,7 @@ class DecodeStream:
             width=self._plane.width,
             done=self._done,
             total=self._total,
-            memory=self._run.remembered(),
+            states=self._run.remembered(),
             pending={} if waiting is None else {"latents": waiting},
         )
 
@@ -113,7 +113,7 @@ class DecodeStream:
             InputError: It is another model's.
         """
         state.check(self._spec.label, "decode")
-        self._begin(Size(state.height, state.width)).go_on(state.memory, state.done)
+        self._begin(Size(state.height, state.width)).go_on(state.states, state.done)
         self._arrived = self._done = state.done
         for latent in state.pending.get("latents", ()):
             as_one_picture(latent, self._arrived, self._spec)
@@ -183,7 +183,7 @@ class DecodeStream:
 
     def _ready(self) -> int:
         """How many of the latents that came can be decoded."""
-        if not self._coder.network.memories:
+        if not self._coder.network.stateful:
             return self._arrived
         first = self._window.latents.start
         return self._spec.timing.ready(first + self._arrived, self._total) - first

@@ -64,7 +64,7 @@ class EncodeStream:
         self._check(frame)
         self._last = frame.copy()
         # Until the frame is taken in whole, and for good if that fails.
-        self._is_whole = not self._coder.network.memories
+        self._is_whole = not self._coder.network.stateful
         self._held.extend(self._feed(self._last))
         self._is_whole = True
         return self._release(self._timing.tail)
@@ -98,7 +98,7 @@ class EncodeStream:
             width=self._last.shape[1],
             done=self._seen,
             total=None,
-            memory=self._run.remembered(),
+            states=self._run.remembered(),
             pending=pending,
         )
 
@@ -114,7 +114,7 @@ class EncodeStream:
         self._held.extend(state.pending.get("latents", ()))
         group = self._timing.group
         steps = self._seen if group is None else (self._seen - 1) % group + 1
-        self._begin(Size(state.height, state.width)).go_on(state.memory, steps + self._timing.zeros)
+        self._begin(Size(state.height, state.width)).go_on(state.states, steps + self._timing.zeros)
 
     def _check(self, frame: Frame) -> None:
         if self._closed:

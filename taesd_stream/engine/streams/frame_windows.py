@@ -94,7 +94,7 @@ def windows_of(
     """
     total = count_of(latents)
     clips = latents.clips if isinstance(latents, LatentSource) else 1
-    if clips == 1 or total is None or not network.memories:
+    if clips == 1 or total is None or not network.stateful:
         return [window_of(network, spec, total, frames)]
     length = total // clips
     check_enough(spec, length)
@@ -124,7 +124,7 @@ def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slic
         return Window.whole(0, 0)
     check_enough(spec, total)
     chosen = chosen_frames(None if total is None else timing.frames(total), frames)
-    if not network.memories:
+    if not network.stateful:
         return Window(chosen, chosen, total)
     if chosen.step < 0:
         raise InputError(

@@ -1,9 +1,8 @@
-"""Layers one after the other, and TAESD's block of them."""
+"""Layers one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
@@ -11,36 +10,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from taesd_stream.models.layers.basic import Layer, Span
 from taesd_stream.models.layers.carry import Carry, joined
-from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.global_pool import GlobalPool
-from taesd_stream.models.layers.step_memory import Memory
-from tiling import Footprint, Interval
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.state_region import StateRegion
+from taesd_stream.models.layers.tile_state import TileState
+from tiling import Footprint, Interval, Region
 
-__all__ = ["Chain", "Kept", "Residual"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What one layer keeps of its input for one tile.
-
-    Attributes:
-        layer: The layer.
-        channels: Of its input.
-        rows: Of its input plane.
-        columns: Of its input plane.
-    """
-
-    layer: Layer
-    channels: int
-    rows: Interval
-    columns: Interval
-
-    @property
-    def elements(self) -> int:
-        """The most that it holds."""
-        return self.layer.kept_steps * self.channels * self.rows.size * self.columns.size
+__all__ = ["Chain"]
 
 
 _Task: TypeAlias = tuple[Layer, Span, Span]
@@ -75,8 +52,8 @@ class Chain(Layer):
             want = spans[-1].given
         return tuple(reversed(spans))
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        return self._run(tensor, self.tasks(rows, columns), memory)
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        return self._run(tensor, self.tasks(rows, columns), state)
 
     def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
         """What each layer has to do for one tile."""
@@ -85,7 +62,7 @@ class Chain(Layer):
     def _each(self, span: Span) -> tuple[Span, ...]:
         return self._spans(span.want, span.size, span.carried > 0)
 
-    def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], memory: Memory) -> Tensor:
+    def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], state: TileState) -> Tensor:
         """Run the layers; where one makes many steps of few, the others take them in turn."""
         for index, (layer, y, x) in enumerate(tasks):
             if tensor.shape[0] == 0:  # a layer waits for more time steps
@@ -93,20 +70,20 @@ class Chain(Layer):
             if not x.want.size:  # all of it was made for tiles to the left
                 tensor = _no_columns(tensor, layer.out_channels(tensor.shape[1]), y)
                 continue
-            if memory.carry is not None and not layer.is_made_of_others:
-                tensor = _completed(tensor, layer, x, memory.carry)
-            tensor = layer(tensor, y, x, memory)
-            if layer.time.upscale > 1 and tensor.shape[0] > memory.together:
+            if state.carry is not None and not layer.is_made_of_others:
+                tensor = _completed(tensor, layer, x, state.carry)
+            tensor = layer(tensor, y, x, state)
+            if layer.time.upscale > 1 and tensor.shape[0] > state.together:
                 left = tasks[index + 1 :]
-                parts = torch.split(tensor, memory.together)
-                return torch.cat([self._run(part, left, memory) for part in parts])
+                parts = torch.split(tensor, state.together)
+                return torch.cat([self._run(part, left, state) for part in parts])
         return tensor
 
-    def memories(self, rows: Span, columns: Span, channels: int) -> Iterator[Kept]:
-        """What each layer with a memory keeps of its input for one tile."""
+    def state_regions(self, rows: Span, columns: Span, channels: int) -> Iterator[StateRegion]:
+        """Where each layer that has a state keeps it of, for one tile."""
         for layer, y, x in self.tasks(rows, columns):
             if layer.kept_steps:
-                yield Kept(layer, channels, y.have, x.have)
+                yield StateRegion(layer, channels, Region(y.have, x.have))
             channels = layer.out_channels(channels)
 
     def reads(self, want: Interval, size: int) -> Interval:
@@ -200,96 +177,3 @@ def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Ten
         first = layer.reads(Interval(stop, stop + 1), columns.size).start
         carry.leave(layer, whole[..., max(0, first - columns.have.start) :])
     return whole
-
-
-class Residual(Layer):
-    """relu(body(x) + skip(x)), the block that TAESD is built of.
-
-    Args:
-        body: Convolutions that keep the plane's size.
-        skip: A 1x1 convolution where the body changes the channels, else None.
-        pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
-            the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
-    """
-
-    is_made_of_others = True
-
-    def __init__(
-        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
-    ) -> None:
-        super().__init__()
-        self.conv = body
-        self.skip = skip
-        self.pool = pool
-
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        pieces = self._around(tensor, rows, columns, memory.carry)
-        out: Tensor = self.conv(tensor, rows, columns, memory)
-        start = 0
-        for piece in pieces:
-            stop = start + piece.shape[3]
-            out[..., start:stop].add_(self._skipped(piece, rows, memory))
-            start = stop
-        return out.relu_()
-
-    def _around(
-        self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
-    ) -> tuple[Tensor, ...]:
-        """What goes around the body, from left to right, as views."""
-        new = tensor[:, :, rows.want.within(rows.have)]
-        if carry is None:
-            return (new[..., columns.want.within(columns.have)],)
-        before = carry.take(self) if columns.carried else None
-        if before is None:
-            before = new[..., :0]
-            new = new[..., columns.want.start - columns.given.start :]
-        size = columns.want.size
-        first = max(0, size - before.shape[3])
-        carry.leave(self, joined(before[..., size:], new[..., first:]))
-        return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
-
-    def _skipped(self, piece: Tensor, rows: Span, memory: Memory) -> Tensor:
-        if self.skip is None:
-            return piece
-        whole = Interval(0, piece.shape[3])
-        columns = Span(whole, whole, whole.size)
-        made: Tensor = self.skip(piece, Span(rows.want, rows.want, rows.size), columns, memory)
-        return made
-
-    def reads(self, want: Interval, size: int) -> Interval:
-        return self.conv.reads(want, size)
-
-    def footprints(self) -> Iterator[Footprint]:
-        yield from self.conv.footprints()
-
-    def out_channels(self, channels: int) -> int:
-        return self.conv.out_channels(channels)
-
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.densities(channels)
-        if self.skip is not None:
-            yield from self.skip.densities(channels)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.writes(channels)
-        if self.skip is not None:
-            yield from self.skip.writes(channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        yield from self.conv.extents(span)
-        if self.skip is not None:
-            yield from self.skip.extents(Span(span.want, span.want, span.size))
-
-    def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        peak = self.conv.peak(rows, columns, channels)
-        if self.skip is None:
-            return peak
-        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
-
-    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
-        return self.conv.surplus(rows, columns, channels)
-
-    def left(self, rows: Span, columns: Span, channels: int) -> int:
-        around = columns.given.start - columns.want.start if columns.carried else 0
-        inside = self.conv.left(rows, columns, channels)
-        return inside + rows.want.size * max(0, around) * channels

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.basic import Layer, Span
 from taesd_stream.models.layers.convolve import convolve
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
 
 __all__ = ["Conv"]
@@ -75,7 +76,7 @@ class Conv(Layer):
     def _padding(self, span: Span) -> _Padding:
         return _padding(self.footprint, span)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         high, wide = self._padding(rows), self._padding(columns)
         if any((*high.copied, *wide.copied)):
             tensor = F.pad(tensor, (*wide.copied, *high.copied))

@@ -16,10 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.models.layers.basic import Layer, Span, Upsample
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.convolve import convolve
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.upsampling import Upsample
 from tiling import Footprint, Interval
 
 __all__ = ["EnlargingConv", "fuse_enlarging"]
@@ -39,7 +41,7 @@ class EnlargingConv(Layer):
         self.conv = conv
         self._folded: tuple[tuple[object, ...], Tensor] | None = None
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         weight = self._folded_weight()
         high, wide = _windows(rows.want), _windows(columns.want)
         squares = convolve(_padded(tensor, high, wide, rows, columns), weight)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 
-from taesd_stream.models.layers.basic import Span
-from taesd_stream.models.layers.chain import Chain, Kept
+from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.state_region import StateRegion
 from tiling import Cover, Grid, Region, Size, halo, scale
 
 __all__ = ["Pass", "PassFigures"]
@@ -27,7 +28,7 @@ class PassFigures:
         kinds: How many kinds of tiles there are among them, told apart by where borders are.
         live: The most elements held at once for the costliest of its tiles.
         left: The most elements that a tile leaves for the one to its right.
-        kept: Elements in the memories of all tiles between time steps.
+        kept: Elements in the states of all tiles between time steps.
         most_kept: The most of these that one tile keeps.
     """
 
@@ -76,9 +77,9 @@ class Pass:
             self.body.span(tile.x, plane.width, continued=continued),
         )
 
-    def memories(self, tile: Region, plane: Size) -> Iterator[Kept]:
-        """What layers with a memory keep for a tile of the output."""
-        return self.body.memories(*self.spans(tile, plane), self.channels)
+    def state_regions(self, tile: Region, plane: Size) -> Iterator[StateRegion]:
+        """Where each layer that has a state keeps it of, for a tile of the output."""
+        return self.body.state_regions(*self.spans(tile, plane), self.channels)
 
     def figures(self, plane: Size, grid: Grid) -> PassFigures:
         """What a grid over the output plane costs."""
@@ -150,7 +151,7 @@ class Pass:
         return _product(channels, high, wide)
 
     def _kept(self, rows: Span, columns: Span) -> int:
-        return sum(kept.elements for kept in self.body.memories(rows, columns, self.channels))
+        return sum(kept.elements for kept in self.body.state_regions(rows, columns, self.channels))
 
     def _tile_peak(self, rows: Span, columns: Span) -> int:
         most = self.body.peak(rows, columns, self.channels)

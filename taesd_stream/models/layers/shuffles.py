@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.models.layers.basic import Layer, Span, crop
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span, wanted_part
+from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
 
 __all__ = ["PixelShuffle", "PixelUnshuffle"]
@@ -21,10 +22,10 @@ class PixelShuffle(Layer):
         self.factor = factor
         self.footprint = Footprint(upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         large = F.pixel_shuffle(tensor, self.factor)
         large = large.contiguous(memory_format=torch.channels_last)
-        return crop(large, rows, columns, self.factor)
+        return wanted_part(large, rows, columns, self.factor)
 
     def out_channels(self, channels: int) -> int:
         return channels // self.factor**2
@@ -45,7 +46,7 @@ class PixelUnshuffle(Layer):
         self.factor = factor
         self.footprint = Footprint(kernel=factor, stride=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         below = rows.want.stop * self.factor - rows.have.stop
         beside = columns.want.stop * self.factor - columns.have.stop
         if below or beside:

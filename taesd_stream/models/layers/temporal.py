@@ -11,10 +11,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from taesd_stream.models.layers.basic import Layer, Span, crop
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.step_memory import Memory
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span, wanted_part
+from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint, Interval
 
 __all__ = ["MemBlock", "TimeGrow", "TimePool"]
@@ -38,7 +39,7 @@ class MemBlock(Layer):
         self.conv = body
         self.rectified = rectified
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         steps, channels, height, width = tensor.shape
         both = torch.empty(
             (steps, 2 * channels, height, width),
@@ -48,11 +49,11 @@ class MemBlock(Layer):
         )
         both[:, :channels] = tensor
         both[1:, channels:] = tensor[:-1]
-        before = memory.recall(self)
+        before = state.recall(self)
         both[:1, channels:] = 0 if before is None else before
-        memory.keep(self, _owned(tensor[-1:]))
-        out: Tensor = self.conv(both, rows, columns, memory)
-        out.add_(crop(tensor, rows, columns))
+        state.keep(self, _owned(tensor[-1:]))
+        out: Tensor = self.conv(both, rows, columns, state)
+        out.add_(wanted_part(tensor, rows, columns))
         return out.relu_() if self.rectified else out
 
     def reads(self, want: Interval, size: int) -> Interval:
@@ -89,21 +90,21 @@ class TimePool(Layer):
         self.kept_steps = stride - 1
         self.conv = Conv(channels * stride, channels, kernel=1, bias=False)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         stride = self.time.stride
-        before = memory.recall(self)
+        before = state.recall(self)
         steps = tensor if before is None else torch.cat([before, tensor])
         pooled = steps.shape[0] // stride * stride
         if pooled < steps.shape[0]:
-            memory.keep(self, _owned(steps[pooled:]))
+            state.keep(self, _owned(steps[pooled:]))
         else:
-            memory.forget(self)
+            state.forget(self)
         _, channels, height, width = steps.shape
         grouped = steps[:pooled].reshape(pooled // stride, stride * channels, height, width)
         if not pooled:
             return grouped
         grouped = grouped.contiguous(memory_format=torch.channels_last)
-        made: Tensor = self.conv(grouped, rows, columns, memory)
+        made: Tensor = self.conv(grouped, rows, columns, state)
         return made
 
     def densities(self, channels: int) -> Iterator[Fraction | int]:
@@ -134,8 +135,8 @@ class TimeGrow(Layer):
         self.time = Footprint(upscale=steps)
         self.conv = Conv(channels, channels * steps, kernel=1, bias=False)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, memory: Memory) -> Tensor:
-        grown: Tensor = self.conv(tensor, rows, columns, memory)
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        grown: Tensor = self.conv(tensor, rows, columns, state)
         steps, channels = tensor.shape[0] * self.time.upscale, tensor.shape[1]
         apart = grown.reshape(steps, channels, *grown.shape[2:])
         return apart.contiguous(memory_format=torch.channels_last)

@@ -1,42 +1,41 @@
-"""What layers keep of earlier time steps.
+"""The state of one tile of one video: what its layers keep of earlier time steps.
 
-A memory belongs to one tile of one video and is explicit: a layer is handed what it kept before and
-hands back what it keeps now. What it was made of is never changed, so a step that fails can be run
-again.
+It is explicit: a layer is handed what it kept before and hands back what it keeps now. What it was
+made of is never changed, so a step that fails can be run again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.carry import Carry
 
-__all__ = ["Memory"]
+__all__ = ["LayerStates", "TileState"]
+
+LayerStates: TypeAlias = Mapping[nn.Module, Tensor]
+"""The state of each layer that has any: (steps, C, h, w), a part of its input plane."""
 
 
-class Memory:
-    """What the layers of a network keep while a tile goes through its next time steps.
+class TileState:
+    """The state of a tile while it goes through its next time steps.
 
     Args:
-        kept: (steps, C, h, w) of every layer that has kept anything, over the part of its input
-            plane that the tile reads; not changed.
+        kept: The state of every layer that has kept anything, over the part of its input plane
+            that the tile reads; not changed.
         together: The most time steps that a layer is given at once, where there is a choice: fewer
             need less memory.
         carry: What the tile to the left has left, and what is left for the one to the right; None
             where every tile is computed for itself.
 
     Attributes:
-        kept: What every layer keeps now.
+        kept: The state of every layer now.
     """
 
     def __init__(
-        self,
-        kept: Mapping[nn.Module, Tensor] | None = None,
-        *,
-        together: int = 1,
-        carry: Carry | None = None,
+        self, kept: LayerStates | None = None, *, together: int = 1, carry: Carry | None = None
     ) -> None:
         self.kept = dict(kept or {})
         self.together = together

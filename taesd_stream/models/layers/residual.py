@@ -1,0 +1,112 @@
+"""The block that TAESD is built of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from torch import Tensor
+
+from taesd_stream.models.layers.carry import Carry, joined
+from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
+from tiling import Footprint, Interval
+
+__all__ = ["Residual"]
+
+
+class Residual(Layer):
+    """relu(body(x) + skip(x)).
+
+    Args:
+        body: Convolutions that keep the plane's size.
+        skip: A 1x1 convolution where the body changes the channels, else None.
+        pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
+            the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
+    """
+
+    is_made_of_others = True
+
+    def __init__(
+        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
+    ) -> None:
+        super().__init__()
+        self.conv = body
+        self.skip = skip
+        self.pool = pool
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        pieces = self._around(tensor, rows, columns, state.carry)
+        out: Tensor = self.conv(tensor, rows, columns, state)
+        start = 0
+        for piece in pieces:
+            stop = start + piece.shape[3]
+            out[..., start:stop].add_(self._skipped(piece, rows, state))
+            start = stop
+        return out.relu_()
+
+    def _around(
+        self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
+    ) -> tuple[Tensor, ...]:
+        """What goes around the body, from left to right, as views."""
+        new = tensor[:, :, rows.want.within(rows.have)]
+        if carry is None:
+            return (new[..., columns.want.within(columns.have)],)
+        before = carry.take(self) if columns.carried else None
+        if before is None:
+            before = new[..., :0]
+            new = new[..., columns.want.start - columns.given.start :]
+        size = columns.want.size
+        first = max(0, size - before.shape[3])
+        carry.leave(self, joined(before[..., size:], new[..., first:]))
+        return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
+
+    def _skipped(self, piece: Tensor, rows: Span, state: TileState) -> Tensor:
+        if self.skip is None:
+            return piece
+        whole = Interval(0, piece.shape[3])
+        columns = Span(whole, whole, whole.size)
+        made: Tensor = self.skip(piece, Span(rows.want, rows.want, rows.size), columns, state)
+        return made
+
+    def reads(self, want: Interval, size: int) -> Interval:
+        return self.conv.reads(want, size)
+
+    def footprints(self) -> Iterator[Footprint]:
+        yield from self.conv.footprints()
+
+    def out_channels(self, channels: int) -> int:
+        return self.conv.out_channels(channels)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.densities(channels)
+        if self.skip is not None:
+            yield from self.skip.densities(channels)
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield from self.conv.writes(channels)
+        if self.skip is not None:
+            yield from self.skip.writes(channels)
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield from self.conv.extents(span)
+        if self.skip is not None:
+            yield from self.skip.extents(Span(span.want, span.want, span.size))
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        peak = self.conv.peak(rows, columns, channels)
+        if self.skip is None:
+            return peak
+        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
+
+    def surplus(self, rows: Span, columns: Span, channels: int) -> int:
+        return self.conv.surplus(rows, columns, channels)
+
+    def left(self, rows: Span, columns: Span, channels: int) -> int:
+        around = columns.given.start - columns.want.start if columns.carried else 0
+        inside = self.conv.left(rows, columns, channels)
+        return inside + rows.want.size * max(0, around) * channels

@@ -1,0 +1,61 @@
+"""Layers that enlarge a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.span import Span, wanted_part
+from taesd_stream.models.layers.tile_state import TileState
+from tiling import Footprint
+
+__all__ = ["SmoothUpsample", "Upsample"]
+
+
+class Upsample(Layer):
+    """Every element repeated ``factor`` times along both axes (nearest neighbour)."""
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.footprint = Footprint(upscale=factor)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        large = F.interpolate(tensor, scale_factor=self.factor, mode="nearest")
+        return wanted_part(large, rows, columns, self.factor)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
+
+
+class SmoothUpsample(Layer):
+    """Bicubic interpolation (a = -0.75) to ``factor`` times the size.
+
+    Past the plane's borders the nearest element is read. ``factor`` is a power of two: that keeps
+    the sampling positions exact in floating point wherever a tile begins.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.footprint = Footprint(kernel=4 * factor + 1, padding=2 * factor, upscale=factor)
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        large = F.interpolate(tensor, scale_factor=self.factor, mode="bicubic", align_corners=False)
+        return wanted_part(large, rows, columns, self.factor)
+
+    def densities(self, channels: int) -> Iterator[Fraction | int]:
+        yield 16 * channels
+
+    def writes(self, channels: int) -> Iterator[Fraction | int]:
+        yield channels
+
+    def extents(self, span: Span) -> Iterator[int]:
+        yield span.have.size * self.factor
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
