@@ -1,0 +1,41 @@
+"""No link in README or docs leads nowhere, and every page can be reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, all_pages, anchors_of, links_of
+
+PAGES = all_pages()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in links_of(page):
+        assert path.exists(), f"{page.name} links to {path}, which is not there"
+        if anchor:
+            assert anchor in anchors_of(path), f"{page.name} links to #{anchor} of {path.name}"
+
+
+def test_pages_of_the_site_link_nothing_outside_it() -> None:
+    for page in PAGES[1:]:
+        assert all(path.is_relative_to(ROOT / "docs") for path, _ in links_of(page)), page.name
+
+
+def test_every_page_and_picture_is_linked() -> None:
+    linked = {path for page in PAGES for path, _ in links_of(page)}
+    pictures = {path for path in (ROOT / "docs").iterdir() if path.suffix not in (".md", "")}
+    assert {*PAGES[1:], *pictures} - linked == set()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 170
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A `b`: c\n\n[x](gone.md) [y](#a-b-c)\n\n```sh\n[z](not-a-link)\n```\n")
+    assert list(links_of(page)) == [(tmp_path / "gone.md", ""), (page, "a-b-c")]
+    assert anchors_of(page) == {"a-b-c"}
