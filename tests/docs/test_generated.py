@@ -88,6 +88,16 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert (built / name).is_file()
 
 
+def test_examples_in_docstrings_are_shown_as_code() -> None:
+    pytest.importorskip("griffe", reason="reads docstrings with the extra docs")
+    from griffe_doctests import fenced
+
+    docstring = "Add:\n\n    >>> 1 + 1\n    2\n\nThat is all."
+    assert fenced(docstring) == (
+        "Add:\n\n    ```pycon\n    >>> 1 + 1\n    2\n    ```\n\nThat is all."
+    )
+
+
 def _leaves(node: object) -> list[str]:
     if isinstance(node, str):
         return [node]
