@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from doc_pages.markdown import escaped, table
+from doc_pages.markdown import code, escaped, table
 from taesd_stream.cli.parser import make_parser
 
 __all__ = ["commands"]
@@ -41,10 +41,9 @@ def _is_shown(action: argparse.Action) -> bool:
 def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
     told = (action.help or "") % {**vars(action), "prog": parser.prog}
     if not action.option_strings:
-        return f"`{action.metavar or action.dest}`", escaped(told)
+        return code(str(action.metavar or action.dest)), escaped(told)
     value = f" {_metavar(action)}" if action.nargs != 0 else ""
-    names = ", ".join(f"`{name}{value}`" for name in action.option_strings)
-    return names.replace("|", "\\|"), escaped(told)
+    return ", ".join(code(f"{name}{value}") for name in action.option_strings), escaped(told)
 
 
 def _placeholder(action: argparse.Action) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["code_list", "escaped", "table"]
+__all__ = ["code", "code_list", "escaped", "table"]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -22,9 +22,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def code(word: str) -> str:
+    """A word in the type of code, which may hold what else would end a table's cell.
+
+    >>> print(code("a"), code("a|b"))
+    `a` <code>a&#124;b</code>
+    """
+    return f"<code>{word.replace('|', '&#124;')}</code>" if "|" in word else f"`{word}`"
+
+
 def code_list(words: Iterable[str]) -> str:
     """Words in the type of code, one after the other."""
-    return " ".join(f"`{word}`" for word in words)
+    return " ".join(map(code, words))
 
 
 def escaped(text: str) -> str:

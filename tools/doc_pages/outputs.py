@@ -16,6 +16,18 @@ _LARGE_PICTURES = {
     "NumPy": "uint8 (1, H, W, 3)",
 }
 
+_VIDEO = ("--fps", "--codec", "--crf", "--lossless", "--audio")
+_IN_BANDS = ("--compression", "--preview", "--resume")
+_OPTIONS = {
+    "`.mp4` `.mov` `.mkv` `.webm`": (*_VIDEO, "--resume"),
+    "`-`": _VIDEO,
+    "`.gif`": ("--fps",),
+    "`.webp`": ("--fps", "--crf", "--lossless"),
+    "`.tif` `.ome.zarr` `.dzi`": ("--compression", "--quality", "--preview", "--resume"),
+    "`.png` `.npy` of one picture": _IN_BANDS,
+    "`.jpg`, numbered pictures, a folder, `.safetensors`": (),
+}
+
 
 def codecs() -> str:
     """The codecs that are computed, where each may go, and what its quality can be."""
@@ -48,4 +60,4 @@ def compressions() -> str:
 
 def options_of_outputs() -> str:
     """Which options each kind of output takes."""
-    return "(to come)"
+    return table(["OUT", "takes"], ((what, code_list(takes)) for what, takes in _OPTIONS.items()))
