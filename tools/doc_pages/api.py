@@ -12,17 +12,20 @@ import video
 __all__ = ["reference_pages"]
 
 _PACKAGES: tuple[ModuleType, ...] = (taesd_stream, video, tiling)
+# What taesd_stream shows is made by its functions; what the others show, by whoever uses it.
+_WITH_CONSTRUCTOR = "\n    options:\n      merge_init_into_class: true"
 
 
 def reference_pages() -> Iterator[tuple[str, str]]:
     """Each page's name and text."""
     for package in _PACKAGES:
         summary = (package.__doc__ or "").strip().splitlines()[0]
+        options = "" if package is taesd_stream else _WITH_CONSTRUCTOR
         parts = [
             f"# {package.__name__}",
             "<!-- Written by tools/make_docs.py from the package's public names. -->",
             summary,
-            *(f"::: {package.__name__}.{name}" for name in _documented(package)),
+            *(f"::: {package.__name__}.{name}{options}" for name in _documented(package)),
         ]
         yield package.__name__, "\n\n".join(parts) + "\n"
 
