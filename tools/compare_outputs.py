@@ -25,9 +25,9 @@ import torch
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
-from synthetic_weights import synthetic_latents, synthetic_state_dict  # noqa: E402
+from tests.synthetic_weights import synthetic_latents, synthetic_state_dict  # noqa: E402
 
 
 @dataclass(frozen=True)

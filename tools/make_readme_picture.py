@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 import taesd_stream as ts
-from taesd_stream.engine.pixels import to_bytes, to_images
+from taesd_stream.engine.pixels import to_array, to_bytes, to_images
 from video import read_image, write_image
 
 TILE = 16
@@ -35,10 +35,10 @@ def main() -> None:
     arguments = parser.parse_args()
     ae = ts.load(arguments.decoder, device="cpu")
     latents = ae.encode(to_images(read_image(arguments.picture)[None]))
-    whole = to_bytes(ae.decode(latents, tile=None)[0])
+    whole = to_array(to_bytes(ae.decode(latents, tile=None)[0]))
     panels = []
     for title, overlap in WAYS:
-        panel = to_bytes(ae.decode(latents, tile=TILE, overlap=overlap)[0])
+        panel = to_array(to_bytes(ae.decode(latents, tile=TILE, overlap=overlap)[0]))
         error = np.abs(panel.astype(int) - whole).max()
         print(f"{title}: off by at most {error} of 255 from the undivided decode")
         caption = np.full((36, panel.shape[1], 3), 255, np.uint8)

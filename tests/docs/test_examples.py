@@ -19,7 +19,7 @@ import torch
 
 from taesd_stream.cli.main import main
 from taesd_stream.cli.parser import make_parser
-from tests.docs.conftest import latents
+from tests.docs.example_files import latents
 from tests.docs.pages import ROOT, Block, blocks_of, written_pages
 
 _PAGES = [

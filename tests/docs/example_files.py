@@ -1,0 +1,78 @@
+"""Small files that mean nothing, under the names that examples give them."""
+
+from __future__ import annotations
+
+import math
+import wave
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from taesd_stream.models import variant_named
+from video import open_writer, write_image
+
+__all__ = ["both_halves", "latents", "weights", "write_latents", "write_pictures"]
+
+_SIZE = (2, 2)
+
+
+def latents(*shape: int) -> Tensor:
+    """Latents in slow motion, all numbers different: (..., T, C, h, w) or (C, h, w)."""
+    count = math.prod(shape)
+    return torch.sin(torch.arange(count).reshape(shape) * 0.37)
+
+
+def write_latents(folder: Path) -> None:
+    """All files of latents."""
+    torch.save(latents(20, 4, *_SIZE), folder / "frames.pt")
+    torch.save(latents(16, 16, *_SIZE), folder / "wan.pth")
+    for name, shape in {
+        "frames": (5, 32, *_SIZE),
+        "frames_16": (3, 16, *_SIZE),
+        "clips": (2, 4, 4, *_SIZE),
+    }.items():
+        save_file({"latents": latents(*shape)}, folder / f"{name}.safetensors")
+    for name in ("huge", "panorama"):
+        np.save(folder / f"{name}.npy", latents(4, 10, 12).numpy())
+    for row in range(2):
+        for column in range(2):
+            np.save(folder / "tiles" / f"{row}_{column}.npy", latents(4, 3, 4).numpy())
+
+
+def write_pictures(folder: Path) -> None:
+    """A video with sound, and its pictures."""
+    rate, seconds = 8000, 1
+    with wave.open(str(folder / "tone.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(b"\0\0" * rate * seconds)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), np.uint8)
+    with open_writer(
+        folder / "in.mp4", width=64, height=48, rate=24, audio=folder / "tone.wav"
+    ) as video:
+        for number, picture in enumerate(pictures):
+            video.write(picture)
+            write_image(folder / "in" / f"{number:05d}.png", picture)
+
+
+def weights(name: str, half: str) -> dict[str, Tensor]:
+    """Random weights of a variant's shapes: of its "encoder" or "decoder"."""
+    variant = variant_named(name)
+    make = variant.encoder if half == "encoder" else variant.decoder
+    assert make is not None
+    generator = torch.Generator().manual_seed(0)
+    shapes = make().shapes()
+    return {name: torch.randn(shape, generator=generator) / 30 for name, shape in shapes.items()}
+
+
+def both_halves(name: str) -> dict[str, Tensor]:
+    """Both, as they are in one file."""
+    return {
+        f"{half}.{key}": tensor
+        for half in ("encoder", "decoder")
+        for key, tensor in weights(name, half).items()
+    }
