@@ -27,7 +27,7 @@ def latents(*shape: int) -> Tensor:
 
 def write_latents(folder: Path) -> None:
     """All files of latents."""
-    torch.save(latents(20, 4, *_SIZE), folder / "frames.pt")
+    torch.save(latents(11, 4, *_SIZE), folder / "frames.pt")
     torch.save(latents(16, 16, *_SIZE), folder / "wan.pth")
     for name, shape in {
         "frames": (5, 32, *_SIZE),

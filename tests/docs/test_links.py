@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, all_pages, anchors_of, links_of
+from tests.docs.pages import ROOT, all_pages, anchors_of, blocks_of, links_of
 
 PAGES = all_pages()
+
+_PATH = re.compile(r"`((?:[a-z]\w*/)+(?:\w+\.py)?)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -30,6 +33,32 @@ def test_every_page_and_picture_is_linked() -> None:
         path for path in (ROOT / "docs").iterdir() if path.suffix not in (".css", ".md", "")
     }
     assert {*PAGES[1:], *pictures} - linked == set()
+
+
+def test_files_and_rooms_that_pages_name_are_there() -> None:
+    for page in PAGES:
+        for named in re.findall(
+            r"`((?:[a-z]\w*/)+(?:\w+\.py)?)`", page.read_text(encoding="utf-8")
+        ):
+            places = (ROOT / named, ROOT / "taesd_stream" / named)
+            assert named == "site/" or any(each.exists() for each in places), (
+                f"{page.name}: {named}"
+            )
+
+
+def test_the_rooms_are_all_told_of() -> None:
+    (tree,) = (
+        block.text
+        for block in blocks_of(ROOT / "docs" / "architecture.md")
+        if block.text.startswith("tiling/")
+    )
+    told = {line.split()[0] for line in tree.splitlines()}
+    rooms = {
+        f"{folder.name}/"
+        for folder in (ROOT / "taesd_stream").rglob("*")
+        if folder.is_dir() and any(folder.glob("*.py"))
+    }
+    assert rooms - told == set()
 
 
 def test_the_readme_is_short() -> None:
