@@ -12,6 +12,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "TaesdStreamError",
+    "first_line",
 ]
 
 
@@ -35,6 +36,16 @@ class MissingExtraError(TaesdStreamError, ImportError):
     """An optional library is absent; the message holds the pip command that installs it."""
 
 
+def first_line(error: BaseException) -> str:
+    """The beginning of what another library's exception says, for one line of a message.
+
+    >>> first_line(ValueError("no such tile: \\n it is missing"))
+    'no such tile'
+    """
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120].rstrip(".:; ")
+
+
 # Tracebacks name errors as users catch them: ``except taesd_stream.InputError``.
-for _name in __all__:
+for _name in __all__[:-1]:
     globals()[_name].__module__ = "taesd_stream"

@@ -22,7 +22,7 @@ from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.delivery.frame_sinks import Frame
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
 from taesd_stream.jobs.encoded import Encoded
-from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_windows
+from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_regions
 from taesd_stream.jobs.model_for_latents import Model
 from taesd_stream.jobs.progress import FrameProgress
 from taesd_stream.latents import LatentWriter, save_latents
@@ -85,8 +85,8 @@ def encode_file(
         ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
     _check_channels(target, ae)
     is_stack = target.suffix.lower() in STACK_SUFFIXES
-    in_windows = is_stack and frames is None and is_read_in_windows(Path(images))
-    if in_windows and not ae.is_for_videos("encode"):
+    in_regions = is_stack and frames is None and is_read_in_regions(Path(images))
+    if in_regions and not ae.is_for_videos("encode"):
         return encode_picture(
             Path(images), target, ae, options,
             overwrite=overwrite, progress=progress, on_plan=on_plan,

@@ -15,12 +15,12 @@ from taesd_stream.jobs.encoded import Encoded
 from taesd_stream.jobs.progress import PictureProgress
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size, TilePlan
-from video.large import open_windows
+from video.large import open_regions
 
-__all__ = ["encode_picture", "is_read_in_windows"]
+__all__ = ["encode_picture", "is_read_in_regions"]
 
 
-def is_read_in_windows(path: Path) -> bool:
+def is_read_in_regions(path: Path) -> bool:
     """Whether a picture is one of which parts can be read: .tif, Zarr or .npy.
 
     A .tif is read as a whole, by OpenCV, where tifffile is not installed.
@@ -51,7 +51,7 @@ def encode_picture(
         OutputError: The latents could not be written.
         Interrupted: Ctrl-C; nothing is left.
     """
-    with open_windows(path) as reader:
+    with open_regions(path) as reader:
         plane = Size(reader.height, reader.width)
         picture = ae.open_encode_picture(plane, reader.read, **options)
         on_plan(picture.plan)

@@ -1,4 +1,4 @@
-"""Large pictures in every kind of file that can be read window by window, by several libraries."""
+"""Large pictures in every kind of file that can be read region by region, by several libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from video.large.reading import WindowReader, open_windows
+from video.large.reading import RegionReader, open_regions
 from video.large.row_writer import open_rows
 
 tifffile = pytest.importorskip("tifffile")
@@ -152,7 +152,7 @@ MORE_KINDS = {
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> tuple[slice, slice]:
+def regions(draw: st.DrawFn) -> tuple[slice, slice]:
     def part(size: int) -> slice:
         start = draw(st.integers(0, size - 1))
         return slice(start, draw(st.integers(start + 1, size)))
@@ -160,12 +160,12 @@ def windows(draw: st.DrawFn) -> tuple[slice, slice]:
     return part(HEIGHT), part(WIDTH)
 
 
-def whole(reader: WindowReader) -> Pixels:
+def whole(reader: RegionReader) -> Pixels:
     return reader.read(slice(0, reader.height), slice(0, reader.width))
 
 
 def read_all(path: Path) -> Pixels:
-    with open_windows(path) as reader:
+    with open_regions(path) as reader:
         return whole(reader)
 
 

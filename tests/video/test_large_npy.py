@@ -52,7 +52,7 @@ def test_another_array_is_refused(tmp_path: Path, array: np.ndarray) -> None:
 @pytest.mark.parametrize("content", [b"", b"no header at all", b"\x93NUMPY\x01\x00\xff"])
 def test_what_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(InputError, match="found something else"):
+    with pytest.raises(InputError, match=r"expected an \.npy header, found a broken one"):
         RowFile.reopen(tmp_path / "a.npy", width=5, height=9)
 
 

@@ -1,4 +1,4 @@
-"""Windows of large pictures: what is read is what lies there, and no more is decoded for it."""
+"""Regions of large pictures: what is read is what lies there, and no more is decoded for it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.video.large_pictures import (
     overwrite_tags,
     picture,
     read_all,
+    regions,
     smooth,
     tiff,
     vips,
     whole,
-    windows,
     zarr_array,
 )
-from video.large.reading import WindowReader, open_windows
+from video.large.reading import RegionReader, open_regions
 
 tifffile = pytest.importorskip("tifffile")
 zarr = pytest.importorskip("zarr")
@@ -43,12 +43,12 @@ def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(several=st.lists(windows(), min_size=1, max_size=4), cached=st.sampled_from([0, 9000]))
-def test_windows_are_parts_of_the_picture(
+@given(several=st.lists(regions(), min_size=1, max_size=4), cached=st.sampled_from([0, 9000]))
+def test_regions_are_parts_of_the_picture(
     saved: Path, several: list[tuple[slice, slice]], cached: int
 ) -> None:
     expected = picture()
-    with open_windows(saved, cache_bytes=cached) as reader:
+    with open_regions(saved, cache_bytes=cached) as reader:
         assert (reader.height, reader.width, reader.path) == (HEIGHT, WIDTH, saved)
         for rows, columns in several:
             made = reader.read(rows, columns)
@@ -63,7 +63,7 @@ def test_windows_are_parts_of_the_picture(
 )
 def test_sixteen_bits_are_rounded_to_eight(kind: str, tmp_path: Path) -> None:
     pixels = picture(np.uint16)
-    with open_windows((KINDS | MORE_KINDS)[kind](tmp_path, pixels)) as reader:
+    with open_regions((KINDS | MORE_KINDS)[kind](tmp_path, pixels)) as reader:
         made = reader.read(slice(3, 70), slice(9, 99))
     np.testing.assert_array_equal(made, np.round(pixels[3:70, 9:99] / 257).astype(np.uint8))
 
@@ -81,7 +81,7 @@ def test_grey_becomes_rgb_and_alpha_is_left_out(kind: str, channels: int, tmp_pa
 def test_alpha_in_a_plane_of_its_own_is_not_decoded(tmp_path: Path) -> None:
     pixels = picture(channels=4)
     save = tiff(planarconfig="separate", tile=(48, 64), compression="zlib")
-    with open_windows(save(tmp_path, pixels)) as reader:
+    with open_regions(save(tmp_path, pixels)) as reader:
         decoded = count_decodes(reader)
         np.testing.assert_array_equal(whole(reader), pixels[..., :3])
     assert sorted(decoded) == list(range(12))
@@ -114,13 +114,13 @@ def test_axes_are_told_by_their_names_not_by_their_sizes(tmp_path: Path) -> None
 )
 def test_jpeg_in_a_tiff_comes_out_as_its_library_decodes_it(save: Save, tmp_path: Path) -> None:
     path = save(tmp_path, smooth())
-    with open_windows(path) as reader:
+    with open_regions(path) as reader:
         made = reader.read(slice(5, 80), slice(10, 110))
     np.testing.assert_array_equal(made, tifffile.imread(path)[5:80, 10:110])
     assert np.abs(made.astype(int) - smooth()[5:80, 10:110]).max() < 16
 
 
-def count_decodes(reader: WindowReader) -> list[int]:
+def count_decodes(reader: RegionReader) -> list[int]:
     """The numbers of the tiles that tifffile decodes from now on."""
     numbers: list[int] = []
     blocks: Any = reader._pixels
@@ -136,14 +136,14 @@ def count_decodes(reader: WindowReader) -> list[int]:
     return numbers
 
 
-def test_only_what_a_window_needs_is_decoded(tmp_path: Path) -> None:
-    with open_windows(KINDS["deflate"](tmp_path, picture())) as reader:
+def test_only_what_a_region_needs_is_decoded(tmp_path: Path) -> None:
+    with open_regions(KINDS["deflate"](tmp_path, picture())) as reader:
         decoded = count_decodes(reader)
         reader.read(slice(17, 40), slice(20, 33))
         assert sorted(decoded) == [8 + 1, 8 + 2, 16 + 1, 16 + 2]
 
 
-def read_in_windows(reader: WindowReader, height: int, width: int) -> None:
+def read_in_regions(reader: RegionReader, height: int, width: int) -> None:
     """From left to right, then the next row."""
     for top in range(0, reader.height, height):
         for left in range(0, reader.width, width):
@@ -151,36 +151,36 @@ def read_in_windows(reader: WindowReader, height: int, width: int) -> None:
             reader.read(rows, slice(left, min(left + width, reader.width)))
 
 
-def test_a_tile_is_decoded_once_for_all_windows_if_a_row_of_them_is_kept(tmp_path: Path) -> None:
+def test_a_tile_is_decoded_once_for_all_regions_if_a_row_of_them_is_kept(tmp_path: Path) -> None:
     path = KINDS["deflate"](tmp_path, picture())
     times = {}
     for kept in (0, 7, 8):
-        with open_windows(path, cache_bytes=kept * 16 * 16 * 3) as reader:
+        with open_regions(path, cache_bytes=kept * 16 * 16 * 3) as reader:
             decoded = count_decodes(reader)
-            read_in_windows(reader, 4, 4)
+            read_in_regions(reader, 4, 4)
             times[kept] = len(decoded)
     tiles = 6 * 8
-    # 21 rows of windows; a tile is in the last four or, of the last row of tiles, one of them.
+    # 21 rows of regions; a tile is in the last four or, of the last row of tiles, one of them.
     assert times == {0: 21 * 8, 7: 21 * 8, 8: tiles}
 
 
 @pytest.mark.parametrize("kept", [1, 4])
-def test_memory_is_bounded_by_window_cache_and_tile(kept: int, tmp_path: Path) -> None:
+def test_memory_is_bounded_by_region_cache_and_tile(kept: int, tmp_path: Path) -> None:
     side, tile = 2048, 256
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 4), np.uint8)
     path = tiff(tile=(tile, tile), compression="zlib", compressionargs={"level": 1})(
         tmp_path, pixels
     )
-    tile_bytes, window_bytes = tile * tile * 3, 128 * 512 * 3
-    with open_windows(path, cache_bytes=kept * tile_bytes) as reader:
+    tile_bytes, region_bytes = tile * tile * 3, 128 * 512 * 3
+    with open_regions(path, cache_bytes=kept * tile_bytes) as reader:
         tracemalloc.start()
         try:
-            read_in_windows(reader, 128, 512)
+            read_in_regions(reader, 128, 512)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     # At hand: the tile before, what is stored, and that decoded with its alpha, and copied.
-    assert peak < kept * tile_bytes + window_bytes + 6 * tile_bytes
+    assert peak < kept * tile_bytes + region_bytes + 6 * tile_bytes
 
 
 def test_a_raw_tiff_in_one_strip_of_any_size_is_read_by_rows(tmp_path: Path) -> None:
@@ -188,9 +188,9 @@ def test_a_raw_tiff_in_one_strip_of_any_size_is_read_by_rows(tmp_path: Path) -> 
     made = tifffile.memmap(path, shape=(11000, 9000, 3), dtype=np.uint8, photometric="rgb")
     made[9000, 8000] = (1, 2, 3)
     del made
-    with open_windows(path) as reader:
-        window = reader.read(slice(8999, 9001), slice(8000, 8002))
-    assert window.tolist() == [[[0, 0, 0]] * 2, [[1, 2, 3], [0, 0, 0]]]
+    with open_regions(path) as reader:
+        region = reader.read(slice(8999, 9001), slice(8000, 8002))
+    assert region.tolist() == [[[0, 0, 0]] * 2, [[1, 2, 3], [0, 0, 0]]]
 
 
 def test_what_was_never_written_is_black(tmp_path: Path) -> None:

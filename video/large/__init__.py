@@ -2,7 +2,7 @@
 
 ``open_rows`` takes the rows of a picture from the top, uint8 (n, width, 3), and makes a pyramidal
 BigTIFF, an OME-Zarr, a Deep Zoom folder, a PNG or a .npy of them, in memory that does not depend
-on the height and is bounded for any width. ``open_windows`` reads parts of such pictures. Importing
+on the height and is bounded for any width. ``open_regions`` reads parts of such pictures. Importing
 this is cheap: modules are loaded when a name of theirs is first used, and the libraries of a format
 when it is written or read.
 """
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from video.large.npy import RowFile
-    from video.large.reading import WindowReader, open_windows
+    from video.large.reading import RegionReader, open_regions
     from video.large.row_writer import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
 
 __all__ = [
     "ROW_SUFFIXES",
+    "RegionReader",
     "RowFile",
     "RowWriter",
-    "WindowReader",
     "check_rows",
     "needed_bytes",
+    "open_regions",
     "open_rows",
-    "open_windows",
 ]
 
-_HOMES = {"RowFile": "npy", "WindowReader": "reading", "open_windows": "reading"}
+_HOMES = {"RowFile": "npy", "RegionReader": "reading", "open_regions": "reading"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Windows of a picture that is stored in blocks, each of which is decoded as a whole."""
+"""Regions of a picture that is stored in blocks, each of which is decoded as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ where it was never written: it is black."""
 class Blocks:
     """A picture in blocks of one size; the last of a row or a column may be cut.
 
-    The blocks that were used last are kept, because windows that follow each other lie in the same
+    The blocks that were used last are kept, because regions that follow each other lie in the same
     ones.
 
     Args:

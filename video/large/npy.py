@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from video.errors import InputError
 from video.large.row_buffer import CHANNELS, read_rows, write_rows
+from video.npy_header import npy_header, read_npy_header
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -41,13 +41,13 @@ class RowFile:
         (2, 6)
     """
 
-    def __init__(self, path: Path, file: FileIO, *, width: int, height: int) -> None:
-        """Take over ``file``, open for reading and writing without a buffer, after its header."""
+    def __init__(self, path: Path, file: FileIO, start: int, *, width: int, height: int) -> None:
+        """Take over ``file``, open without a buffer, whose rows begin at byte ``start``."""
         self.path = path
         self.width = width
         self.height = height
         self._file = file
-        self._start = file.tell()
+        self._start = start
         self._row_bytes = width * CHANNELS
         self._rows = 0
 
@@ -64,9 +64,8 @@ class RowFile:
         shape = (1, height, width, CHANNELS)
         with contextlib.ExitStack() as closing:
             file = closing.enter_context(Path(path).open("w+b", buffering=0))
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            npy_format.write_array_header_1_0(file, header)
-            rows = cls(Path(path), file, width=width, height=height)
+            start = file.write(npy_header(shape, np.dtype(np.uint8)))
+            rows = cls(Path(path), file, start, width=width, height=height)
             closing.pop_all()
         return rows
 
@@ -80,14 +79,14 @@ class RowFile:
         """
         with contextlib.ExitStack() as closing:
             file = closing.enter_context(Path(path).open("r+b", buffering=0))
-            found = _read_header(file)
+            header = read_npy_header(file, f"'{path}'")
             expected = (1, height, width, CHANNELS)
-            if found != expected:
+            if header.shape != expected or header.dtype != np.uint8 or header.is_fortran:
                 raise InputError(
-                    f"expected rows of a uint8 array {expected} in '{path}'; found"
-                    f" {found or 'something else'}"
+                    f"expected rows of a uint8 array {expected} in '{path}'; found {header.dtype}"
+                    f" {header.shape}"
                 )
-            rows = cls(Path(path), file, width=width, height=height)
+            rows = cls(Path(path), file, header.length, width=width, height=height)
             stored = os.fstat(file.fileno()).st_size - rows._start
             rows.truncate_to(min(height, max(0, stored) // rows._row_bytes))
             closing.pop_all()
@@ -95,7 +94,7 @@ class RowFile:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows that have been written."""
         return self._rows
 
     def write(self, rows: NDArray[np.uint8]) -> None:
@@ -162,17 +161,6 @@ class RowFile:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _read_header(file: FileIO) -> tuple[int, ...] | None:
-    """The shape in the header, if it is one of ours."""
-    try:
-        if npy_format.read_magic(file) != (1, 0):
-            return None
-        shape, fortran_order, dtype = npy_format.read_array_header_1_0(file)
-    except ValueError:
-        return None
-    return tuple(shape) if dtype == np.uint8 and not fortran_order else None
 
 
 class NpySink:

@@ -1,0 +1,82 @@
+"""Latents in Zarr folders, versions 2 and 3, read chunk by chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from taesd_stream.errors import InputError, LatentsError
+from taesd_stream.latents.checks import require_floating
+from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
+from taesd_stream.latents.formats.in_memory import torch_dtype_of
+from video.large.zarr_arrays import ZarrNode
+
+if TYPE_CHECKING:
+    import torch
+
+    from taesd_stream.latents.source import StoredSource
+
+__all__ = ["open_zarr"]
+
+
+def open_zarr(folder: Path, reading: Reading) -> StoredSource:
+    """A source for a Zarr array, or for one of the arrays that a group holds.
+
+    Raises:
+        LatentsError: the metadata are broken, or the array cannot be latents or be read safely.
+        MissingExtraError: zarr is not installed.
+    """
+    named = str(folder)
+    try:
+        node = ZarrNode.of(folder)
+        if node.is_array:
+            reading = reading.without_key(named)
+        else:
+            infos = {key: _info_of(node, key) for key in node.members}
+            key = choose_key(infos, reading.key, named)
+            reading, named = reading.for_entry(), f"{named}[{key!r}]"
+            node = node.member(key, named)
+        store = _ZarrStore(node)
+    except LatentsError:
+        raise
+    except InputError as error:
+        raise LatentsError(str(error)) from error
+    kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
+    return stored(store, reading, name=named, kind=kind)
+
+
+class _ZarrStore:
+    """A Zarr array of floating-point numbers."""
+
+    def __init__(self, node: ZarrNode) -> None:
+        if node.dtype is None:
+            require_floating(node.dtype_name, node.name)
+        else:
+            self.dtype = torch_dtype_of(node.dtype, node.name)
+        self._array = node.open()
+        self.shape, self.chunks = self._array.shape, self._array.chunks
+
+    def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
+        if out.numel() == 0:
+            return
+        try:
+            np.copyto(out.numpy(), self._array.read(index))
+        except InputError as error:
+            raise LatentsError(str(error)) from error
+
+    def close(self) -> None:
+        """Nothing to let go of: files are opened for each read."""
+
+
+def _info_of(group: ZarrNode, key: str) -> ArrayInfo:
+    """What a group's listing says of an entry, which may be a broken one."""
+    try:
+        node = group.member(key)
+    except InputError:
+        return ArrayInfo(None, "unreadable metadata", is_floating=False)
+    if not node.is_array:
+        return ArrayInfo(None, "a group", is_floating=False)
+    is_floating = node.dtype is not None and node.dtype.kind == "f"
+    return ArrayInfo(node.shape, f"{node.dtype_name} {node.shape}", is_floating)

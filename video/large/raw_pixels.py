@@ -1,0 +1,78 @@
+"""Pixels that lie in a file as they are, row after row: a .npy, or a TIFF without compression."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from video.errors import InputError
+from video.large.pixels import is_picture_type, to_rgb
+from video.large.row_buffer import read_rows
+from video.npy_header import read_npy_header
+
+if TYPE_CHECKING:
+    from io import FileIO
+
+    from numpy.typing import NDArray
+
+__all__ = ["RawLayout", "RawPixels", "npy_layout"]
+
+
+class RawLayout(NamedTuple):
+    """Where the pixels lie: from byte ``offset`` on, (height, width, channels) of ``dtype``."""
+
+    offset: int
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+
+class RawPixels:
+    """A picture read by rows. Not mapped: a mapping of a file that shrinks ends the process, and
+    what it brings in counts as the process's memory.
+    """
+
+    def __init__(self, file: FileIO, layout: RawLayout) -> None:
+        self.height, self.width, channels = layout.shape
+        self._file, self._layout = file, layout
+        self._pixel_bytes = channels * layout.dtype.itemsize
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        row_bytes = self.width * self._pixel_bytes
+        start = self._layout.offset + rows.start * row_bytes + columns.start * self._pixel_bytes
+        if width == self.width:
+            found = read_rows(self._file, start, (height, width, self._pixel_bytes))
+        else:
+            found = np.empty((height, width, self._pixel_bytes), np.uint8)
+            for index in range(height):
+                place = start + index * row_bytes
+                found[index] = read_rows(self._file, place, (1, width, self._pixel_bytes))[0]
+        return to_rgb(found.view(self._layout.dtype))
+
+
+def npy_layout(path: Path) -> RawLayout:
+    """The layout of the picture in a .npy file.
+
+    Raises:
+        InputError: if it is none of 8 or 16 bits, (H, W) or (H, W, 3) in C order, or cut short.
+    """
+    with path.open("rb") as file:
+        header = read_npy_header(file, f"'{path}'")
+        file_bytes = os.fstat(file.fileno()).st_size
+    sizes = list(header.shape)
+    if len(sizes) == 4 and sizes[0] == 1:
+        del sizes[0]
+    if len(sizes) == 2:
+        sizes.append(1)
+    is_picture = len(sizes) == 3 and min(sizes) >= 1 and sizes[2] in (1, 3, 4)
+    if not is_picture or header.is_fortran or not is_picture_type(header.dtype):
+        raise InputError(
+            f"expected uint8 or uint16 (H, W, 3) or (H, W) in C order in '{path}'; found"
+            f" {header.dtype} {header.shape} in {'Fortran' if header.is_fortran else 'C'} order"
+        )
+    header.require_inside(file_bytes, f"'{path}'")
+    height, width, channels = sizes
+    return RawLayout(header.length, (height, width, channels), header.dtype)
