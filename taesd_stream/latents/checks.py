@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Final
 
 import psutil
 import torch
 
-from taesd_stream.errors import LatentsError, LayoutError, NonFiniteError
+from taesd_stream.errors import InputError, LatentsError, LayoutError, NonFiniteError
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout, parse_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
     "FLOATING_DTYPES",
+    "as_latents_errors",
     "check_finite",
     "layout_of",
     "require_channels",
@@ -39,6 +41,17 @@ FLOATING_DTYPES: Final = frozenset(
 """The dtypes that latents may be stored in."""
 
 _ALWAYS_ALLOWED_BYTES: Final = 2**28
+
+
+@contextlib.contextmanager
+def as_latents_errors() -> Iterator[None]:
+    """Turn what the packages below say of a file into a LatentsError."""
+    try:
+        yield
+    except LatentsError:
+        raise
+    except InputError as error:
+        raise LatentsError(str(error)) from error
 
 
 def check_finite(

@@ -22,8 +22,9 @@ from taesd_stream.latents.formats.png_latents import PNG_MAGIC, open_png
 from taesd_stream.latents.formats.safetensors_files import open_safetensors
 from taesd_stream.latents.formats.torch_files import open_legacy_torch, open_torch_zip
 from taesd_stream.latents.formats.zarr_folders import open_zarr
-from taesd_stream.latents.formats.zip_members import ARCHIVE_ERRORS, first_line
+from taesd_stream.latents.formats.zip_members import ARCHIVE_ERRORS
 from taesd_stream.latents.numbering import files_of_pattern, is_pattern, natural_order
+from video.errors import first_line
 from video.large.zarr_arrays import is_zarr
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_floating
 from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
 from taesd_stream.latents.formats.mapped_array import RawStore, row_major
-from taesd_stream.latents.formats.zip_members import first_line
+from video.errors import first_line
 
 if TYPE_CHECKING:
     from taesd_stream.latents.formats.mapped_array import FileBytes

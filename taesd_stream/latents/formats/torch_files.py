@@ -14,7 +14,7 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_memory
 from taesd_stream.latents.formats.in_memory import TensorStore, open_content
 from taesd_stream.latents.formats.mapped_array import RawStore, require_stored_in_full
-from taesd_stream.latents.formats.zip_members import first_line
+from video.errors import first_line
 
 if TYPE_CHECKING:
     from taesd_stream.latents.formats.containers import Reading

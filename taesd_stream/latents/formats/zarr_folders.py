@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taesd_stream.errors import InputError, LatentsError
-from taesd_stream.latents.checks import require_floating
+from taesd_stream.errors import InputError
+from taesd_stream.latents.checks import as_latents_errors, require_floating
 from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
 from taesd_stream.latents.formats.in_memory import torch_dtype_of
 from video.large.zarr_arrays import ZarrNode
@@ -29,7 +29,7 @@ def open_zarr(folder: Path, reading: Reading) -> StoredSource:
         MissingExtraError: zarr is not installed.
     """
     named = str(folder)
-    try:
+    with as_latents_errors():
         node = ZarrNode.of(folder)
         if node.is_array:
             reading = reading.without_key(named)
@@ -39,10 +39,6 @@ def open_zarr(folder: Path, reading: Reading) -> StoredSource:
             reading, named = reading.for_entry(), f"{named}[{key!r}]"
             node = node.member(key, named)
         store = _ZarrStore(node)
-    except LatentsError:
-        raise
-    except InputError as error:
-        raise LatentsError(str(error)) from error
     kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
     return stored(store, reading, name=named, kind=kind)
 
@@ -61,10 +57,8 @@ class _ZarrStore:
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         if out.numel() == 0:
             return
-        try:
+        with as_latents_errors():
             np.copyto(out.numpy(), self._array.read(index))
-        except InputError as error:
-            raise LatentsError(str(error)) from error
 
     def close(self) -> None:
         """Nothing to let go of: files are opened for each read."""

@@ -13,13 +13,14 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 
 from taesd_stream.errors import LatentsError
+from video.errors import first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taesd_stream.latents.formats.mapped_array import FileBytes
 
-__all__ = ["ARCHIVE_ERRORS", "InflatedBytes", "first_line"]
+__all__ = ["ARCHIVE_ERRORS", "InflatedBytes"]
 
 ARCHIVE_ERRORS: Final = (
     zipfile.BadZipFile,
@@ -33,12 +34,6 @@ ARCHIVE_ERRORS: Final = (
 """What reading a broken archive or a broken array header raises."""
 
 _PIECE_BYTES: Final = 2**20
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, short enough for one line."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120].rstrip(".:; ")
 
 
 class InflatedBytes:

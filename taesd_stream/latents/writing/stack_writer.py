@@ -9,10 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+import numpy as np
 import torch
 
 from taesd_stream.errors import InputError
 from taesd_stream.latents.formats.safetensors_files import SAFETENSORS_DTYPES
+from video.npy_header import npy_header
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
 
 __all__ = ["STACK_SUFFIXES", "StackWriter", "stack_header"]
@@ -198,9 +200,7 @@ def _npy_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
             f"expected {key} as float16, float32 or float64 for .npy, found {dtype}: give another "
             "dtype, or write .safetensors"
         )
-    fields = {"descr": _NPY_DTYPES[dtype], "fortran_order": False, "shape": shape}
-    start = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
-    return (start + repr(fields).encode()).ljust(_HEADER_BYTES - 1) + b"\n"
+    return npy_header(shape, np.dtype(_NPY_DTYPES[dtype]), length=_HEADER_BYTES)
 
 
 def _safetensors_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
