@@ -16,7 +16,7 @@ from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.planning.strategies import Course
 from taesd_stream.engine.running.picture_run import PictureRun
-from taesd_stream.engine.running.planes import PixelPlane, ReadPixels, WindowPlane
+from taesd_stream.engine.running.planes import LatentPlane, PixelPlane, ReadPixels
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.shapes import as_pictures, as_sizes, checked_length
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
@@ -280,7 +280,7 @@ class AutoEncoder:
             self.spec.latent_channels,
             f"{self.spec.name} to decode",
         )
-        return PictureRun(decoder, WindowPlane(latents, index), TileOptions(**options))
+        return PictureRun(decoder, LatentPlane(latents, index), TileOptions(**options))
 
     def open_encode_picture(
         self, size: Size, read: ReadPixels, **options: Unpack[TileKeywords]

@@ -1,4 +1,4 @@
-"""What latents must be before anything is computed from them."""
+"""Checks of latents, before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "require_channels",
     "require_floating",
     "require_memory",
-    "require_window",
+    "require_region",
 ]
 
 FLOATING_DTYPES: Final = frozenset(
@@ -116,13 +116,13 @@ def require_memory(nbytes: int, what: str) -> None:
         )
 
 
-def require_window(rows: slice, columns: slice, size: tuple[int, int], name: str) -> None:
-    """Refuse a window that is not a part of a latent of ``size`` (h, w), or not in one piece."""
+def require_region(rows: slice, columns: slice, size: tuple[int, int], name: str) -> None:
+    """Refuse a region that is not a part of a latent of ``size`` (h, w), or not in one piece."""
     height, width = size
     if _is_within(rows, height) and _is_within(columns, width):
         return
     raise LatentsError(
-        f"{name}: expected a window of rows within 0:{height} and columns within 0:{width}, found "
+        f"{name}: expected a region of rows within 0:{height} and columns within 0:{width}, found "
         f"rows {_colons(rows)} and columns {_colons(columns)}: give a start below a stop, no step"
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.formats.containers import Reading
-from taesd_stream.latents.formats.in_memory import open_content
+from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import LatentSource
+from taesd_stream.latents.tensors import open_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,15 +29,15 @@ class IteratorSource(LatentSource):
     frames = None
     nbytes = None
 
-    def __init__(self, latents: Iterable[object], reading: Reading, *, name: str) -> None:
-        reading.without_key(name)
-        if reading.layout is not None and "".join(reading.layout.split()).upper() != "CHW":
+    def __init__(self, latents: Iterable[object], options: ReadOptions, *, name: str) -> None:
+        options.without_key(name)
+        if options.layout is not None and "".join(options.layout.split()).upper() != "CHW":
             raise LatentsError(
                 f"{name}: expected the layout CHW of an iterator's latents, "
-                f"found {reading.layout!r}: leave the layout out, and yield one latent at a time"
+                f"found {options.layout!r}: leave the layout out, and yield one latent at a time"
             )
         self._latents: Iterator[object] | None = iter(latents)
-        self._reading = reading
+        self._options = options
         self._name = name
         self._first: torch.Tensor | None = None
         self._known: tuple[tuple[int, ...], torch.dtype] | None = None
@@ -62,7 +62,7 @@ class IteratorSource(LatentSource):
     def __getitem__(self, key: int | slice) -> torch.Tensor:
         raise self._no_index()
 
-    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
+    def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
         raise self._no_index()
 
     def _no_index(self) -> LatentsError:
@@ -131,6 +131,5 @@ class IteratorSource(LatentSource):
             raise LatentsError(
                 f"{name}: expected a (C,h,w) tensor, found {found}: yield one a time"
             )
-        return open_content(item, Reading("CHW", self._reading.channels), name=name, kind="memory")[
-            0
-        ]
+        options = ReadOptions("CHW", self._options.channels)
+        return open_content(item, options, name=name, kind="memory")[0]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_channels
-from taesd_stream.latents.formats.containers import Reading
-from taesd_stream.latents.formats.file_detection import open_path
-from taesd_stream.latents.formats.in_memory import open_content
 from taesd_stream.latents.iterator_source import IteratorSource
+from taesd_stream.latents.opening_paths import open_path
+from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import LatentSource
+from taesd_stream.latents.tensors import open_content
 
 __all__ = ["Latents", "open_latents"]
 
@@ -74,16 +74,16 @@ def open_latents(
         ('N C T H W', 81, torch.Size([4, 60, 104]), torch.Size([10, 4, 60, 104]))
     """
     wanted = frozenset([channels]) if isinstance(channels, int) else channels
-    reading = Reading(layout, None if wanted is None else frozenset(wanted), key)
+    options = ReadOptions(layout, None if wanted is None else frozenset(wanted), key)
     if isinstance(source, LatentSource):
-        require_channels(source.channels, reading.channels, "latents")
+        require_channels(source.channels, options.channels, "latents")
         return source
     if isinstance(source, str | os.PathLike):
-        return open_path(source, reading)
+        return open_path(source, options)
     if isinstance(source, torch.Tensor | np.ndarray | Mapping | list | tuple):
-        return open_content(source, reading, name="latents", kind="memory")
+        return open_content(source, options, name="latents", kind="memory")
     if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
-        return IteratorSource(source, reading, name="latents")
+        return IteratorSource(source, options, name="latents")
     raise LatentsError(
         f"expected a path, a tensor, an array, a list of tensors or an iterator of latents, "
         f"found {type(source).__name__}"

@@ -1,4 +1,4 @@
-"""What every source of latents can do, and the source that lies somewhere in full."""
+"""The interface of every source of latents, and the source that lies somewhere in full."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import require_memory, require_window
+from taesd_stream.latents.checks import require_memory, require_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,18 +105,18 @@ class LatentSource(ABC):
     def __getitem__(self, key: int | slice) -> torch.Tensor: ...
 
     @abstractmethod
-    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
-        """A part of latent ``frame``: ``source[frame][:, rows, columns]``, a fresh copy.
+    def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
+        """A region of latent ``index``: ``source[index][:, rows, columns]``, a fresh copy.
 
         It is all that is read, but where numbers are packed: what they are packed with is unpacked.
 
         Args:
-            frame: Which latent; from the end where negative.
-            rows: Which, by start and stop within the latent, at least one.
-            columns: The same.
+            index: Which latent; from the end where negative.
+            rows: Which rows, by start and stop within the latent, at least one.
+            columns: Which columns, in the same way.
 
         Raises:
-            LatentsError: There is no such window.
+            LatentsError: There is no such region.
         """
 
     @abstractmethod
@@ -219,10 +219,10 @@ class StoredSource(LatentSource):
         self.copy_latents(out, self._number_of(key))
         return out[0]
 
-    def window(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
-        require_window(rows, columns, (self.height, self.width), self._name)
+    def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
+        require_region(rows, columns, (self.height, self.width), self._name)
         out = self._empty(1, (rows.stop - rows.start, columns.stop - columns.start))
-        self.copy_latents(out, self._number_of(frame), (rows, columns))
+        self.copy_latents(out, self._number_of(index), (rows, columns))
         return out[0]
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -256,12 +256,12 @@ class StoredSource(LatentSource):
         return torch.empty(shape, dtype=self.dtype)
 
     def copy_latents(
-        self, out: torch.Tensor, first: int, window: tuple[slice, slice] | None = None
+        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
     ) -> None:
         """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w), clip by clip.
 
         Args:
-            window: Rows and columns to read of each; None is all.
+            region: Rows and columns to read of each; None is all.
         """
         if self._store is None:
             raise LatentsError(f"{self._name} is closed: open it again to read from it")
@@ -270,14 +270,14 @@ class StoredSource(LatentSource):
             clip, start = divmod(first + done, self._clip_frames)
             count = min(len(out) - done, self._clip_frames - start)
             block = rearrange(out[done : done + count], self._frames_to_stored, **self._clip_axes)
-            self._store.copy_to(block, self._index(clip, start, start + count, window))
+            self._store.copy_to(block, self._index(clip, start, start + count, region))
             done += count
 
     def _index(
-        self, clip: int, start: int, stop: int, window: tuple[slice, slice] | None
+        self, clip: int, start: int, stop: int, region: tuple[slice, slice] | None
     ) -> tuple[slice, ...]:
         wanted = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
-        if window is not None:
-            wanted |= dict(zip("HW", window, strict=True))
+        if region is not None:
+            wanted |= dict(zip("HW", region, strict=True))
         sizes = zip(self._layout.split(), self._shape, strict=True)
         return tuple(wanted.get(axis, slice(0, size)) for axis, size in sizes)

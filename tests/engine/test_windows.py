@@ -21,8 +21,8 @@ from taesd_stream.engine.streams.frame_windows import (
     windows_of,
 )
 from taesd_stream.errors import InputError
-from taesd_stream.latents.formats.in_memory import TensorStore
 from taesd_stream.latents.source import StoredSource
+from taesd_stream.latents.tensors import TensorStore
 from taesd_stream.models import ModelSpec, Network, empty_network, spec_of, variant_named
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)

@@ -1,4 +1,4 @@
-"""Pictures of any size to latents, window by window."""
+"""Pictures of any size to latents, region by region."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_the_files_of_a_grid_are_one_latent(tmp_path, name, start, suffix):
         assert "\n" not in source.describe()
         assert torch.equal(source[0], _WHOLE)
         assert torch.equal(source[:], _WHOLE[None])
-        assert torch.equal(source.window(0, slice(3, 12), slice(7, 14)), _WHOLE[:, 3:12, 7:14])
+        assert torch.equal(source.region(0, slice(3, 12), slice(7, 14)), _WHOLE[:, 3:12, 7:14])
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +85,15 @@ def mosaic(tmp_path_factory):
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_windows_across_several_files(mosaic, data):
+def test_regions_across_several_files(mosaic, data):
     bounds = [data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2)) for n in (12, 13)]
     rows, columns = (slice(min(pair), max(pair) + 1) for pair in bounds)
-    window = mosaic.window(0, rows, columns)
-    assert torch.equal(window, _WHOLE[:, rows, columns])
-    assert window.is_contiguous()
+    region = mosaic.region(0, rows, columns)
+    assert torch.equal(region, _WHOLE[:, rows, columns])
+    assert region.is_contiguous()
 
 
-def test_a_window_reads_the_files_it_touches_and_few_stay_open(tmp_path, monkeypatch):
+def test_a_region_reads_the_files_it_touches_and_few_stay_open(tmp_path, monkeypatch):
     pattern = _save_tiles(tmp_path, "{row}_{column}.npz")
     source = open_latents(pattern)
     opened, open_now = [], []
@@ -107,12 +107,12 @@ def test_a_window_reads_the_files_it_touches_and_few_stay_open(tmp_path, monkeyp
         return tile
 
     source._store._open_file = recording
-    source.window(0, slice(4, 6), slice(3, 5))
+    source.region(0, slice(4, 6), slice(3, 5))
     assert opened == ["0_0", "0_1", "1_0", "1_1"]
-    source.window(0, slice(0, 5), slice(0, 4))
-    source.window(0, slice(6, 7), slice(4, 5))
+    source.region(0, slice(0, 5), slice(0, 4))
+    source.region(0, slice(6, 7), slice(4, 5))
     assert len(opened) == 4
-    source.window(0, slice(12, 13), slice(13, 14))
+    source.region(0, slice(12, 13), slice(13, 14))
     assert opened[4:] == ["2_3"]
     # The one that was used longest ago made room.
     assert sorted(open_now) == ["0_0", "1_0", "1_1", "2_3"]
@@ -127,7 +127,7 @@ def test_files_may_hold_a_batch_or_a_video_of_one(tmp_path):
         np.save(tmp_path / f"{row}_{column}.npy", tile[None, :, None].numpy())
     with open_latents(tmp_path / "{row}_{column}.npy") as source:
         assert torch.equal(source[0], _WHOLE)
-        assert torch.equal(source.window(0, slice(4, 6), slice(3, 5)), _WHOLE[:, 4:6, 3:5])
+        assert torch.equal(source.region(0, slice(4, 6), slice(3, 5)), _WHOLE[:, 4:6, 3:5])
 
 
 def test_pictures_may_be_the_files_of_a_mosaic(tmp_path):
@@ -251,24 +251,24 @@ def test_a_broken_file_is_named(tmp_path):
 def test_files_that_change_or_go_while_they_are_read_are_noticed(tmp_path):
     source = open_latents(_save_tiles(tmp_path, "{row}_{column}.npy"))
     one = slice(0, 1), slice(0, 1)
-    source.window(0, *one)
+    source.region(0, *one)
     with (tmp_path / "0_0.npy").open("r+b") as file:
         file.truncate(150)
     with pytest.raises(LatentsError, match=r"0_0\.npy: the file changed"):
-        source.window(0, *one)
+        source.region(0, *one)
     np.save(tmp_path / "2_3.npy", np.zeros((4, 2, 2), np.float32))
     with pytest.raises(LatentsError, match=r"\(4, 3, 2\) float32 in 2_3\.npy, found \(4, 2, 2\)"):
-        source.window(0, slice(12, 13), slice(13, 14))
+        source.region(0, slice(12, 13), slice(13, 14))
     (tmp_path / "1_1.npy").unlink()
     with pytest.raises(LatentsError, match=r"1_1\.npy.*No such file"):
-        source.window(0, slice(6, 7), slice(5, 6))
+        source.region(0, slice(6, 7), slice(5, 6))
 
 
-def test_windows_outside_the_mosaic_are_refused(mosaic):
+def test_regions_outside_the_mosaic_are_refused(mosaic):
     with pytest.raises(LatentsError, match="rows within 0:13 and columns within 0:14"):
-        mosaic.window(0, slice(0, 14), slice(0, 1))
+        mosaic.region(0, slice(0, 14), slice(0, 1))
     with pytest.raises(IndexError, match="holds 1 latents"):
-        mosaic.window(1, slice(0, 1), slice(0, 1))
+        mosaic.region(1, slice(0, 1), slice(0, 1))
 
 
 def test_opening_reads_headers_only(tmp_path, monkeypatch):

@@ -37,15 +37,15 @@ def test_numbers_of_either_version_and_order(tmp_path, version, dtype, order):
         )
         assert torch.equal(source[:], expected)
         assert torch.equal(source[1], expected[1])
-        window = source.window(2, slice(2, 9), slice(3, 11))
-        assert torch.equal(window, expected[2, :, 2:9, 3:11])
+        region = source.region(2, slice(2, 9), slice(3, 11))
+        assert torch.equal(region, expected[2, :, 2:9, 3:11])
         assert f"a Zarr v{version} array in chunks of (2, 4, 3, 4)" in source.describe()
         assert source[0:0].shape == (0, 4, 10, 11)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_windows_whatever_the_layout_and_the_chunks(tmp_path_factory, data):
+def test_regions_whatever_the_layout_and_the_chunks(tmp_path_factory, data):
     layout = data.draw(st.sampled_from(sorted(FRAMES)))
     sizes = {"C": 4, **{axis: data.draw(st.integers(1, 7), label=axis) for axis in "NTHW"}}
     shape = [sizes[axis] for axis in layout.split()]
@@ -64,21 +64,21 @@ def test_windows_whatever_the_layout_and_the_chunks(tmp_path_factory, data):
                 for size in expected.shape[2:]
             )
         )
-        assert torch.equal(source.window(frame, rows, columns), expected[frame, :, rows, columns])
+        assert torch.equal(source.region(frame, rows, columns), expected[frame, :, rows, columns])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_window_reads_the_chunks_it_touches(tmp_path, version):
+def test_a_region_reads_the_chunks_it_touches(tmp_path, version):
     path = save_zarr(tmp_path / "a", version=version, chunks=(1, 4, 5, 4))
     with open_latents(path) as source:
         for file in chunk_files(path):
             coordinates = file.relative_to(path).as_posix().removeprefix("c/").replace("/", ".")
             if coordinates not in {"2.0.1.1", "2.0.1.2"}:
                 file.write_bytes(b"broken")
-        window = source.window(2, slice(5, 10), slice(4, 11))
-        assert np.array_equal(window.numpy(), VIDEO[2, :, 5:10, 4:11])
+        region = source.region(2, slice(5, 10), slice(4, 11))
+        assert np.array_equal(region.numpy(), VIDEO[2, :, 5:10, 4:11])
         with pytest.raises(LatentsError, match="broken one"):
-            source.window(2, slice(4, 10), slice(4, 11))
+            source.region(2, slice(4, 10), slice(4, 11))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_missing_chunks_are_the_fill_value(tmp_path, version, fill):
     assert np.array_equal(source[2].numpy(), VIDEO[2])
     if np.isnan(fill):
         with pytest.raises(NonFiniteError, match="latent 1"):
-            check_finite(source.window(1, slice(0, 2), slice(0, 2)), 1)
+            check_finite(source.region(1, slice(0, 2), slice(0, 2)), 1)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

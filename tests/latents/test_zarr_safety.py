@@ -119,8 +119,8 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path, version):
     source = open_latents(path)
     with pytest.raises(LatentsError, match="GiB"):
         source[0]
-    window = source.window(0, slice(0, 6), slice(0, 8))
-    assert np.array_equal(window.numpy(), VIDEO[0, :, :6, :8])
+    region = source.region(0, slice(0, 6), slice(0, 8))
+    assert np.array_equal(region.numpy(), VIDEO[0, :, :6, :8])
     large = [1, 4, 10**6, 10**6]
     grid = {"name": "regular", "configuration": {"chunk_shape": large}}
     change_metadata(path, **({"chunks": large} if version == 2 else {"chunk_grid": grid}))
@@ -202,7 +202,7 @@ def test_an_array_that_shrinks_while_it_is_read_is_noticed(tmp_path, version):
     source = open_latents(path)
     assert np.array_equal(source[2].numpy(), VIDEO[2])
     zarr.open_array(str(path), mode="r+").resize((3, 4, 5, 11))
-    for read in (lambda: source.window(2, slice(8, 10), slice(0, 3)), lambda: source[2]):
+    for read in (lambda: source.region(2, slice(8, 10), slice(0, 3)), lambda: source[2]):
         with pytest.raises(LatentsError, match=r"a: the file changed while it was being read"):
             read()
 

@@ -23,7 +23,7 @@ _COURSE = Course(steps=1, pictures=1, ahead=None, bands=True)
 class PictureRun:
     """A picture that is decoded, or encoded, row of tiles by row of tiles.
 
-    What it is made of is read window by window, and nothing that it makes is kept: memory depends
+    What it is made of is read region by region, and nothing that it makes is kept: memory depends
     on the width and the budget, never on the height.
 
     Made by ``AutoEncoder.open_picture``.

@@ -18,12 +18,12 @@ from taesd_stream.latents import LatentSource, check_finite
 from tiling import Block, Interval, Region, Size, View, around
 
 __all__ = [
+    "LatentPlane",
     "PixelPlane",
     "Plane",
     "ReadPixels",
     "ScratchPlane",
     "TensorPlane",
-    "WindowPlane",
     "WritablePlane",
     "as_plane",
     "during",
@@ -163,8 +163,8 @@ class ScratchPlane:
                 yield ((frame * self.size.height + row) * self.size.width + x.start) * pixel
 
 
-class WindowPlane:
-    """One latent of a source, read window by window and checked for NaN and infinity.
+class LatentPlane:
+    """One latent of a source, read region by region and checked for NaN and infinity.
 
     Args:
         source: Where it is.
@@ -181,13 +181,13 @@ class WindowPlane:
         _, y, x = block.slices
         if not block.region.area:
             return torch.empty(_empty(self._source.channels, block))
-        window = self._source.window(self._index, y, x)
-        check_finite(window, self._index, offset=(y.start, x.start))
-        return window[None]
+        numbers = self._source.region(self._index, y, x)
+        check_finite(numbers, self._index, offset=(y.start, x.start))
+        return numbers[None]
 
 
 class PixelPlane:
-    """One picture that is read window by window, as values in [0, 1].
+    """One picture that is read region by region, as values in [0, 1].
 
     Args:
         size: Height and width.

@@ -96,8 +96,8 @@ def _digest(latents: LatentSource, numbers: Iterable[int]) -> str:
     for number in numbers:
         for start in range(0, latents.height, step):
             rows = slice(start, min(latents.height, start + step))
-            window = latents.window(number, rows, columns)
-            digest.update(window.view(torch.uint8).numpy().data)
+            region = latents.region(number, rows, columns)
+            digest.update(region.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

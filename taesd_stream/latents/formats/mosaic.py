@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from taesd_stream.latents.formats.containers import Reading
+    from taesd_stream.latents.read_options import ReadOptions
 
 __all__ = ["open_mosaic"]
 
@@ -24,22 +24,22 @@ _MOST_OPEN: Final = 4
 
 
 def open_mosaic(
-    pattern: Path, reading: Reading, open_file: Callable[[Path, Reading], StoredSource]
+    pattern: Path, options: ReadOptions, open_file: Callable[[Path, ReadOptions], StoredSource]
 ) -> StoredSource:
-    """A source for a mosaic: its layout is C H W, and a window reads the files that it touches.
+    """A source for a mosaic: its layout is C H W, and a region reads the files that it touches.
 
     Every file is opened once here, to learn its size, and again when it is read from.
 
     Args:
         pattern: what :class:`TileNames` takes.
-        reading: how each file is to be read.
+        options: how each file is to be read.
         open_file: what opens one.
 
     Raises:
         LatentsError: a file is missing, cannot be read, holds more than one latent, or does not
             fit beside the others.
     """
-    store = _MosaicStore(TileNames(pattern), reading, open_file)
+    store = _MosaicStore(TileNames(pattern), options, open_file)
     remark = f"each file {store.part_remark}" if store.part_remark else ""
     return StoredSource(
         store,
@@ -59,17 +59,17 @@ class _MosaicStore:
     def __init__(
         self,
         names: TileNames,
-        reading: Reading,
-        open_file: Callable[[Path, Reading], StoredSource],
+        options: ReadOptions,
+        open_file: Callable[[Path, ReadOptions], StoredSource],
     ) -> None:
         self._names = names
-        self._reading = reading
+        self._options = options
         self._open_file = open_file
         self._open: dict[tuple[int, int], StoredSource] = {}
         rows, columns = names.find()
         self._first = rows[0], columns[0]
         self.rows, self.columns = len(rows), len(columns)
-        with open_file(names.path(*self._first), reading) as first:
+        with open_file(names.path(*self._first), options) as first:
             self._channels, self.dtype = first.channels, first.dtype
             self.part_layout, self.part_remark = first.part_layout, first.remark
         self._heights: list[int] = []
@@ -103,7 +103,7 @@ class _MosaicStore:
     def _opened(self, row: int, column: int) -> StoredSource:
         """A file that fits: the first in its row tells the height, in its column the width."""
         path = self._names.path(self._first[0] + row, self._first[1] + column)
-        source = self._open_file(path, self._reading)
+        source = self._open_file(path, self._options)
         if len(source) != 1:
             raise LatentsError(
                 f"{self._names.pattern}: expected one latent in each file, found {len(source)} in "

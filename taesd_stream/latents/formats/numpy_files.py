@@ -7,16 +7,18 @@ import zipfile
 from typing import IO, TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import as_latents_errors
-from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
-from taesd_stream.latents.formats.in_memory import torch_dtype_of
-from taesd_stream.latents.formats.mapped_array import RawStore, SpanReader, row_major
-from taesd_stream.latents.formats.zip_members import ARCHIVE_ERRORS, InflatedBytes
+from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes
+from taesd_stream.latents.raw_store import RawStore, SpanReader, row_major
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.tensors import torch_dtype_of
 from video.errors import first_line
 from video.npy_header import NpyHeader, read_npy_header
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.raw_store import FileBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["open_npy", "open_npz"]
@@ -24,16 +26,16 @@ __all__ = ["open_npy", "open_npz"]
 _LOCAL_HEADER: Final = struct.Struct("<26xHH")
 
 
-def open_npy(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_npy(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for an .npy file, in either order of axes and of bytes."""
     name = file_bytes.name
     with file_bytes.open() as file, as_latents_errors():
         header = read_npy_header(file, name)
     store = _store(header, file_bytes, 0)
-    return stored(store, reading.without_key(name), name=name, kind="an .npy file")
+    return stored(store, options.without_key(name), name=name, kind="an .npy file")
 
 
-def open_npz(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one array of an .npz file; a compressed one is inflated as far as it is read."""
     name = file_bytes.name
     with file_bytes.open() as file, zipfile.ZipFile(file) as archive:
@@ -44,7 +46,7 @@ def open_npz(file_bytes: FileBytes, reading: Reading) -> StoredSource:
         }
         headers = {key: _member_header(archive, info, name) for key, info in members.items()}
         infos = {key: _info(header) for key, header in headers.items()}
-        key = choose_key(infos, reading.key, name)
+        key = choose_key(infos, options.key, name)
         member, header = members[key], headers[key]
         named = f"{name}[{key!r}]"
         with as_latents_errors():
@@ -55,7 +57,7 @@ def open_npz(file_bytes: FileBytes, reading: Reading) -> StoredSource:
         else:
             source, offset = InflatedBytes(file_bytes, member.filename, member.file_size), 0
             kind = "a compressed .npz file"
-    return stored(_store(header, source, offset), reading.for_entry(), name=named, kind=kind)
+    return stored(_store(header, source, offset), options.for_entry(), name=named, kind=kind)
 
 
 def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NpyHeader:

@@ -10,13 +10,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import require_floating
-from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
-from taesd_stream.latents.formats.mapped_array import RawStore, row_major
+from taesd_stream.latents.raw_store import RawStore, row_major
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
 from video.errors import first_line
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.raw_store import FileBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["SAFETENSORS_DTYPES", "open_safetensors"]
@@ -34,7 +36,7 @@ SAFETENSORS_DTYPES: Final = {
 _LENGTH: Final = struct.Struct("<Q")
 
 
-def open_safetensors(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one tensor of a .safetensors file; the numbers are left where they are."""
     name = file_bytes.name
     try:
@@ -49,7 +51,7 @@ def open_safetensors(file_bytes: FileBytes, reading: Reading) -> StoredSource:
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    key = choose_key({k: _info(entry) for k, entry in header.items()}, reading.key, name)
+    key = choose_key({k: _info(entry) for k, entry in header.items()}, options.key, name)
     entry = header[key]
     named = f"{name}[{key!r}]"
     if entry["dtype"] not in SAFETENSORS_DTYPES:
@@ -61,7 +63,7 @@ def open_safetensors(file_bytes: FileBytes, reading: Reading) -> StoredSource:
         row_major(entry["shape"]),
         SAFETENSORS_DTYPES[entry["dtype"]],
     )
-    return stored(store, reading.for_entry(), name=named, kind="a .safetensors file")
+    return stored(store, options.for_entry(), name=named, kind="a .safetensors file")
 
 
 def _info(entry: dict[str, Any]) -> ArrayInfo:

@@ -12,13 +12,13 @@ import torch
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_memory
-from taesd_stream.latents.formats.in_memory import TensorStore, open_content
-from taesd_stream.latents.formats.mapped_array import RawStore, require_stored_in_full
+from taesd_stream.latents.raw_store import RawStore, require_stored_in_full
+from taesd_stream.latents.tensors import TensorStore, open_content
 from video.errors import first_line
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.formats.containers import Reading
-    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import Store, StoredSource
 
 __all__ = ["open_legacy_torch", "open_torch_zip"]
@@ -32,7 +32,7 @@ class _NoOffsetError(Exception):
     """This torch does not tell where in the file a tensor's numbers are."""
 
 
-def open_torch_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_torch_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for a zip file of ``torch.save``; the numbers are left where they are.
 
     The pickle in it is read with ``weights_only=True`` onto the ``meta`` device, which yields
@@ -45,14 +45,14 @@ def open_torch_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
         content = _load(file_bytes, map_location="meta", mmap=False)
         with contextlib.suppress(_NoOffsetError):
             store = partial(_store_in_file, file_bytes)
-            return open_content(content, reading, name=name, kind=kind, tensor_store=store)
+            return open_content(content, options, name=name, kind=kind, tensor_store=store)
     content = _load(file_bytes, map_location="cpu", mmap=True)
     return open_content(
-        content, reading, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
+        content, options, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
     )
 
 
-def open_legacy_torch(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_legacy_torch(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for a file of torch before 1.6, which has to be read whole.
 
     Raises:
@@ -65,7 +65,7 @@ def open_legacy_torch(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     content = _load(file_bytes, map_location="cpu", mmap=False)
     kind = "an old torch file, read whole"
     return open_content(
-        content, reading, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
+        content, options, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
     )
 
 

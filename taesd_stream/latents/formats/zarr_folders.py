@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taesd_stream.errors import InputError
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import as_latents_errors, require_floating
-from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, stored
-from taesd_stream.latents.formats.in_memory import torch_dtype_of
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.tensors import torch_dtype_of
 from video.large.zarr_arrays import ZarrNode
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["open_zarr"]
 
 
-def open_zarr(folder: Path, reading: Reading) -> StoredSource:
+def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
     """A source for a Zarr array, or for one of the arrays that a group holds.
 
     Raises:
@@ -32,15 +34,15 @@ def open_zarr(folder: Path, reading: Reading) -> StoredSource:
     with as_latents_errors():
         node = ZarrNode.of(folder)
         if node.is_array:
-            reading = reading.without_key(named)
+            options = options.without_key(named)
         else:
             infos = {key: _info_of(node, key) for key in node.members}
-            key = choose_key(infos, reading.key, named)
-            reading, named = reading.for_entry(), f"{named}[{key!r}]"
+            key = choose_key(infos, options.key, named)
+            options, named = options.for_entry(), f"{named}[{key!r}]"
             node = node.member(key, named)
         store = _ZarrStore(node)
     kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
-    return stored(store, reading, name=named, kind=kind)
+    return stored(store, options, name=named, kind=kind)
 
 
 class _ZarrStore:

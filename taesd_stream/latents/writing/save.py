@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import InputError
-from taesd_stream.latents.formats.png_latents import write_png
+from taesd_stream.latents.formats.png_files import write_png
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.opening import open_latents
 from taesd_stream.latents.source import LatentSource

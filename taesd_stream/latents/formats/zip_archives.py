@@ -18,7 +18,7 @@ from video.errors import first_line
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.raw_store import FileBytes
 
 __all__ = ["ARCHIVE_ERRORS", "InflatedBytes"]
 
@@ -31,7 +31,7 @@ ARCHIVE_ERRORS: Final = (
     ValueError,
     RuntimeError,  # an encrypted member, and, as NotImplementedError, an unknown compression
 )
-"""What reading a broken archive or a broken array header raises."""
+"""The exceptions of a broken archive or a broken array header."""
 
 _PIECE_BYTES: Final = 2**20
 

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.formats.containers import Reading, join
-from taesd_stream.latents.formats.mapped_array import FileBytes
 from taesd_stream.latents.formats.mosaic import open_mosaic
 from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
 from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
-from taesd_stream.latents.formats.png_latents import PNG_MAGIC, open_png
+from taesd_stream.latents.formats.png_files import PNG_MAGIC, open_png
 from taesd_stream.latents.formats.safetensors_files import open_safetensors
 from taesd_stream.latents.formats.torch_files import open_legacy_torch, open_torch_zip
 from taesd_stream.latents.formats.zarr_folders import open_zarr
-from taesd_stream.latents.formats.zip_members import ARCHIVE_ERRORS
+from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS
+from taesd_stream.latents.joined_source import join
 from taesd_stream.latents.numbering import files_of_pattern, is_pattern, natural_order
+from taesd_stream.latents.raw_store import FileBytes
+from taesd_stream.latents.read_options import ReadOptions
 from video.errors import first_line
 from video.large.zarr_arrays import is_zarr
 
@@ -52,7 +53,7 @@ _FOREIGN: Final = (
 )
 
 
-def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
+def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSource:
     """A source for what is at a path.
 
     That is a file; a Zarr folder, or one within a Zarr group, known by its metadata; a folder of
@@ -65,16 +66,16 @@ def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
     """
     text = os.fspath(path)
     if text == "-":
-        return _open_file(_spooled_input(), reading)
+        return _open_file(_spooled_input(), options)
     target = Path(text)
     try:
         if is_tile_pattern(target) and not target.exists():
-            return open_mosaic(target, reading, _open_one)
+            return open_mosaic(target, options, _open_one)
         if target.is_dir() and not is_zarr(target):
-            return _open_sequence(text, _files_of_folder(target), reading)
+            return _open_sequence(text, _files_of_folder(target), options)
         if is_pattern(target) and not target.exists():
-            return _open_sequence(text, files_of_pattern(target), reading)
-        return _open_one(target, reading)
+            return _open_sequence(text, files_of_pattern(target), options)
+        return _open_one(target, options)
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise LatentsError(
@@ -83,48 +84,48 @@ def open_path(path: str | os.PathLike[str], reading: Reading) -> StoredSource:
         ) from error
 
 
-def _open_one(path: Path, reading: Reading) -> StoredSource:
+def _open_one(path: Path, options: ReadOptions) -> StoredSource:
     if is_zarr(path):
-        return open_zarr(path, reading)
+        return open_zarr(path, options)
     if not path.is_file() and path.exists():
         raise LatentsError(
             f"{path}: expected a file or a folder, found something else: "
             "redirect it to standard input and read -"
         )
-    return _open_file(FileBytes.of(path, str(path)), reading)
+    return _open_file(FileBytes.of(path, str(path)), options)
 
 
-def _open_file(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def _open_file(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     name = file_bytes.name
     head = file_bytes.head(512)
     # First: a header's length may begin with the same bytes as another format.
     if head[4:8] == bytes(4) and head[8:9] == b"{":
-        return open_safetensors(file_bytes, reading)
+        return open_safetensors(file_bytes, options)
     if head.startswith(b"PK"):
-        return _open_zip(file_bytes, reading)
+        return _open_zip(file_bytes, options)
     if head.startswith(b"\x93NUMPY"):
-        return open_npy(file_bytes, reading)
+        return open_npy(file_bytes, options)
     if head.startswith(PNG_MAGIC):
-        return open_png(file_bytes, reading)
+        return open_png(file_bytes, options)
     for offset, magic, what in _FOREIGN:
         if head[offset:].startswith(magic):
             raise LatentsError(f"{name}: expected latents, found {what}: {_kinds()}")
     if file_bytes.path.suffix.lower() in {".safetensors", ".latent"}:
-        return open_safetensors(file_bytes, reading)
+        return open_safetensors(file_bytes, options)
     if head[:1] == b"\x80":
-        return open_legacy_torch(file_bytes, reading)
+        return open_legacy_torch(file_bytes, options)
     found = f"bytes that begin with {head[:8].hex(' ')}" if head else "an empty file"
     raise LatentsError(f"{name}: expected latents, found {found}: {_kinds()}")
 
 
-def _open_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def _open_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     try:
         with file_bytes.open() as file, zipfile.ZipFile(file) as archive:
             members = archive.namelist()
         if any(member.rpartition("/")[2] == "data.pkl" for member in members):
-            return open_torch_zip(file_bytes, reading)
+            return open_torch_zip(file_bytes, options)
         if any(member.endswith(".npy") for member in members):
-            return open_npz(file_bytes, reading)
+            return open_npz(file_bytes, options)
     except LatentsError:
         raise
     except ARCHIVE_ERRORS as error:
@@ -138,10 +139,10 @@ def _open_zip(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     )
 
 
-def _open_sequence(name: str, paths: Sequence[Path], reading: Reading) -> StoredSource:
+def _open_sequence(name: str, paths: Sequence[Path], options: ReadOptions) -> StoredSource:
     openers = [partial(_open_one, path) for path in paths]
     kind = f"{len(paths)} {paths[0].suffix.lower()} files"
-    return join(openers, reading, name=name, kind=kind)
+    return join(openers, options, name=name, kind=kind)
 
 
 def _files_of_folder(folder: Path) -> list[Path]:

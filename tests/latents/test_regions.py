@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from taesd_stream.errors import LatentsError, NonFiniteError
 from taesd_stream.latents import check_finite, open_latents, save_latents
-from taesd_stream.latents.formats.mapped_array import RawStore, row_major
+from taesd_stream.latents.raw_store import RawStore, row_major
 from taesd_stream.latents.source import StoredSource
 from tests.latents.saving import FRAMES, NUMPY_FORMATS, TORCH_FORMATS, save_legacy
 
@@ -71,7 +71,7 @@ def _part(draw, size):
 
 @settings(max_examples=200, deadline=None)
 @given(_cases(), st.data())
-def test_a_window_is_that_part_of_the_latent(case, data):
+def test_a_region_is_that_part_of_the_latent(case, data):
     layout, array, put = case
     expected = rearrange(array, FRAMES[layout])
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -82,25 +82,25 @@ def test_a_window_is_that_part_of_the_latent(case, data):
             frame = data.draw(st.integers(-len(expected), len(expected) - 1))
             rows = _part(data.draw, expected.shape[-2])
             columns = _part(data.draw, expected.shape[-1])
-            window = source.window(frame, rows, columns)
-            assert window.dtype == array.dtype
-            assert window.is_contiguous()
-            assert torch.equal(window, expected[frame][:, rows, columns])
-            assert torch.equal(source.window(frame, rows, columns), source[frame][:, rows, columns])
+            region = source.region(frame, rows, columns)
+            assert region.dtype == array.dtype
+            assert region.is_contiguous()
+            assert torch.equal(region, expected[frame][:, rows, columns])
+            assert torch.equal(source.region(frame, rows, columns), source[frame][:, rows, columns])
 
 
-def test_a_window_of_8_bit_pictures(tmp_path):
+def test_a_region_of_8_bit_pictures(tmp_path):
     video = torch.rand(3, 4, 9, 7, generator=torch.Generator().manual_seed(0)) * 6 - 3
     save_latents(tmp_path / "%d.png", video)
     for place in [tmp_path, tmp_path / "%d.png"]:
         with open_latents(place) as source:
-            window = source.window(1, slice(2, 8), slice(0, 3))
-            assert torch.equal(window, source[1][:, 2:8, :3])
+            region = source.region(1, slice(2, 8), slice(0, 3))
+            assert torch.equal(region, source[1][:, 2:8, :3])
 
 
-def test_what_a_window_returns_belongs_to_the_caller():
+def test_what_a_region_returns_belongs_to_the_caller():
     tensor = torch.zeros(2, 4, 6, 6)
-    open_latents(tensor).window(0, slice(0, 2), slice(0, 2)).fill_(1)
+    open_latents(tensor).region(0, slice(0, 2), slice(0, 2)).fill_(1)
     assert not tensor.any()
 
 
@@ -131,10 +131,10 @@ class _RecordingStore:
         ("N T C H W", (2, 3, 4, 50, 60), [(1, 2), (2, 3), (0, 4), (7, 9), (20, 31)]),
     ],
 )
-def test_no_more_than_the_window_is_asked_of_the_store(layout, shape, block):
+def test_no_more_than_the_region_is_asked_of_the_store(layout, shape, block):
     store = _RecordingStore(*shape)
     source = StoredSource(store, layout, name="a", kind="a test")
-    source.window(len(source) - 1, slice(7, 9), slice(20, 31))
+    source.region(len(source) - 1, slice(7, 9), slice(20, 31))
     assert store.asked == [tuple(slice(*bounds) for bounds in block)]
 
 
@@ -154,19 +154,19 @@ class _RecordingBytes:
         pass
 
 
-def test_a_raw_file_is_mapped_from_the_windows_first_number_to_its_last():
+def test_a_raw_file_is_mapped_from_the_regions_first_number_to_its_last():
     numbers = np.arange(4 * 50 * 60, dtype=np.float32).reshape(4, 50, 60)
     file = _RecordingBytes(numbers)
     store = RawStore(file, 0, numbers.shape, row_major(numbers.shape), torch.float32)
     source = StoredSource(store, "C H W", name="a", kind="a test")
-    window = source.window(0, slice(7, 9), slice(20, 31))
-    assert np.array_equal(window.numpy(), numbers[:, 7:9, 20:31])
+    region = source.region(0, slice(7, 9), slice(20, 31))
+    assert np.array_equal(region.numpy(), numbers[:, 7:9, 20:31])
     first, last = 7 * 60 + 20, (3 * 50 + 8) * 60 + 30
     assert file.spans == [(4 * first, 4 * (last + 1))]
 
 
-def test_windows_of_a_latent_larger_than_the_memory(tmp_path):
-    side, window = 2**16, 256
+def test_regions_of_a_latent_larger_than_the_memory(tmp_path):
+    side, region = 2**16, 256
     while 4 * side**2 * 2 < 2 * psutil.virtual_memory().total:
         side *= 2
     path = tmp_path / "large.npy"
@@ -184,9 +184,9 @@ def test_windows_of_a_latent_larger_than_the_memory(tmp_path):
     with open_latents(path) as source:
         with pytest.raises(LatentsError, match="GiB"):
             source[0]
-        for place in [0, side // 2, side - window]:
-            part = slice(place, place + window)
-            corner = source.window(0, part, part)
+        for place in [0, side // 2, side - region]:
+            part = slice(place, place + region)
+            corner = source.region(0, part, part)
         assert corner[3, -1, -1] == 1.5
         assert corner.sum() == 1.5
     assert psutil.Process().memory_info().rss - before < 2**25
@@ -209,35 +209,35 @@ def test_windows_of_a_latent_larger_than_the_memory(tmp_path):
         (slice(0.0, 3.0), slice(0, 3)),
     ],
 )
-def test_a_window_that_is_none_is_refused_in_one_line(rows, columns):
+def test_a_region_that_is_none_is_refused_in_one_line(rows, columns):
     source = open_latents(torch.zeros(2, 4, 6, 8))
     with pytest.raises(LatentsError, match="rows within 0:6 and columns within 0:8") as caught:
-        source.window(0, rows, columns)
+        source.region(0, rows, columns)
     assert "\n" not in str(caught.value)
     assert f"found rows {rows.start}:{rows.stop}" in str(caught.value)
 
 
 @pytest.mark.parametrize("frame", [2, -3])
-def test_a_window_of_no_latent_is_an_index_error(frame):
+def test_a_region_of_no_latent_is_an_index_error(frame):
     with pytest.raises(IndexError, match="holds 2 latents"):
-        open_latents(torch.zeros(2, 4, 6, 8)).window(frame, slice(0, 1), slice(0, 1))
+        open_latents(torch.zeros(2, 4, 6, 8)).region(frame, slice(0, 1), slice(0, 1))
 
 
-def test_an_iterator_has_no_windows():
+def test_an_iterator_has_no_regions():
     source = open_latents(iter([torch.zeros(4, 6, 8)]))
     with pytest.raises(LatentsError, match="iterate over it"):
-        source.window(0, slice(0, 1), slice(0, 1))
+        source.region(0, slice(0, 1), slice(0, 1))
 
 
-def test_a_closed_source_has_no_windows():
+def test_a_closed_source_has_no_regions():
     source = open_latents(torch.zeros(2, 4, 6, 8))
     source.close()
     with pytest.raises(LatentsError, match="closed"):
-        source.window(0, slice(0, 1), slice(0, 1))
+        source.region(0, slice(0, 1), slice(0, 1))
 
 
 @pytest.mark.parametrize("save", [*NUMPY_FORMATS, *TORCH_FORMATS])
-def test_a_file_that_shrinks_while_windows_are_read_is_noticed(tmp_path, save):
+def test_a_file_that_shrinks_while_regions_are_read_is_noticed(tmp_path, save):
     if save is save_legacy:
         pytest.skip("an old torch file is read whole when it is opened")
     path = save(torch.zeros(2, 4, 64, 64), tmp_path)
@@ -245,26 +245,26 @@ def test_a_file_that_shrinks_while_windows_are_read_is_noticed(tmp_path, save):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
     with pytest.raises(LatentsError, match="changed") as caught:
-        source.window(1, slice(60, 64), slice(60, 64))
+        source.region(1, slice(60, 64), slice(60, 64))
     assert "\n" not in str(caught.value)
 
 
-def test_files_of_a_folder_that_go_or_shrink_while_windows_are_read(tmp_path):
+def test_files_of_a_folder_that_go_or_shrink_while_regions_are_read(tmp_path):
     for number in range(3):
         np.save(tmp_path / f"{number}.npy", np.zeros((4, 6, 8), np.float32))
     source = open_latents(tmp_path)
     np.save(tmp_path / "1.npy", np.zeros((4, 5, 8), np.float32))
     with pytest.raises(LatentsError, match=r"found \(4, 5, 8\) float32 in part 1"):
-        source.window(1, slice(0, 1), slice(0, 1))
+        source.region(1, slice(0, 1), slice(0, 1))
     (tmp_path / "2.npy").unlink()
     with pytest.raises(LatentsError, match=r"2\.npy.*No such file"):
-        source.window(2, slice(0, 1), slice(0, 1))
+        source.region(2, slice(0, 1), slice(0, 1))
 
 
 def test_what_is_not_finite_is_named_by_its_place_in_the_whole_latent():
     latents = torch.zeros(2, 4, 6, 8)
     latents[1, 2, 3, 5] = float("nan")
-    window = open_latents(latents).window(1, slice(2, 6), slice(4, 8))
+    region = open_latents(latents).region(1, slice(2, 6), slice(4, 8))
     with pytest.raises(NonFiniteError, match=r"latent 1 .*\(2, 3, 5\), 1 of its 64") as caught:
-        check_finite(window, 1, offset=(2, 4))
+        check_finite(region, 1, offset=(2, 4))
     assert caught.value.frame == 1

@@ -14,13 +14,14 @@ from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import check_finite
-from taesd_stream.latents.formats.containers import Reading, stored
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from taesd_stream.latents.formats.mapped_array import FileBytes
+    from taesd_stream.latents.raw_store import FileBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["LIMIT", "PNG_MAGIC", "open_png", "write_png"]
@@ -33,7 +34,7 @@ _IHDR: Final = struct.Struct(">8x4x4sIIBB")
 _RGBA: Final = 6
 
 
-def open_png(file_bytes: FileBytes, reading: Reading) -> StoredSource:
+def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one 8-bit RGBA PNG: a float32 latent (4,h,w) within [-3, 3].
 
     Raises:
@@ -41,7 +42,7 @@ def open_png(file_bytes: FileBytes, reading: Reading) -> StoredSource:
     """
     return stored(
         _PngStore(file_bytes),
-        reading.without_key(file_bytes.name),
+        options.without_key(file_bytes.name),
         name=file_bytes.name,
         kind="an 8-bit PNG",
     )

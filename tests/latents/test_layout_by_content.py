@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents import KNOWN_CHANNELS, infer_layout, open_latents
-from taesd_stream.latents.axes_by_content import layout_by_content
 from taesd_stream.latents.checks import FLOATING_DTYPES
-from taesd_stream.latents.formats.containers import Reading, stored
-from taesd_stream.latents.formats.in_memory import TensorStore
+from taesd_stream.latents.layout_by_content import layout_by_content
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.tensors import TensorStore
 
 _LAYOUTS = ("N C T H W", "N T C H W")
 
@@ -144,7 +145,7 @@ def test_single_slices_tell_nothing(frames, channels):
 
 def test_little_is_read_and_of_the_first_clip_only():
     store = _SpiedStore(_clip(16, 32, 70, 90, clips=2))
-    source = stored(store, Reading(), name="latents", kind="memory")
+    source = stored(store, ReadOptions(), name="latents", kind="memory")
     assert source.layout == "N T C H W"
     assert store.read == [
         (slice(0, 1), slice(4, 12), slice(12, 20), slice(3, 67), slice(13, 77)),
@@ -153,7 +154,12 @@ def test_little_is_read_and_of_the_first_clip_only():
 
 
 @pytest.mark.parametrize(
-    "reading", [Reading("NCTHW"), Reading("ncthw", frozenset({16})), Reading(None, frozenset({4}))]
+    "reading",
+    [
+        ReadOptions("NCTHW"),
+        ReadOptions("ncthw", frozenset({16})),
+        ReadOptions(None, frozenset({4})),
+    ],
 )
 def test_what_was_said_wins_and_no_numbers_are_read(reading, caplog):
     store = _SpiedStore(_clip(4, 16))
@@ -173,7 +179,7 @@ def test_a_channel_count_that_fits_both_readings_leaves_them_to_the_numbers():
 def test_a_store_that_does_not_tell_is_closed():
     store = _SpiedStore(torch.zeros(1, 16, 16, 8, 8))
     with pytest.raises(LayoutError):
-        stored(store, Reading(), name="latents", kind="memory")
+        stored(store, ReadOptions(), name="latents", kind="memory")
     assert store.closed
 
 

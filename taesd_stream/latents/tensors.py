@@ -10,8 +10,11 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import FLOATING_DTYPES, require_floating
-from taesd_stream.latents.formats.containers import ArrayInfo, Reading, choose_key, join, stored
+from taesd_stream.latents.joined_source import join
+from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.store_layout import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +77,7 @@ class ArrayStore:
 
 def open_content(
     content: object,
-    reading: Reading,
+    options: ReadOptions,
     *,
     name: str,
     kind: str,
@@ -86,20 +89,20 @@ def open_content(
     """
     if isinstance(content, torch.Tensor):
         store = tensor_store(content) if tensor_store else TensorStore(content, name)
-        return stored(store, reading.without_key(name), name=name, kind=kind)
+        return stored(store, options.without_key(name), name=name, kind=kind)
     if isinstance(content, np.ndarray):
-        return stored(ArrayStore(content, name), reading.without_key(name), name=name, kind=kind)
+        return stored(ArrayStore(content, name), options.without_key(name), name=name, kind=kind)
     again = partial(open_content, kind=kind, tensor_store=tensor_store)
     if isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}
-        chosen = choose_key({key: _info(value) for key, value in named.items()}, reading.key, name)
-        return again(named[chosen], reading.for_entry(), name=f"{name}[{chosen!r}]")
+        chosen = choose_key({key: _info(value) for key, value in named.items()}, options.key, name)
+        return again(named[chosen], options.for_entry(), name=f"{name}[{chosen!r}]")
     if isinstance(content, list | tuple):
         openers = [
             partial(_open_item, again, item, f"{name}[{number}]")
             for number, item in enumerate(content)
         ]
-        return join(openers, reading.without_key(name), name=name, kind=f"a list in {kind}")
+        return join(openers, options.without_key(name), name=name, kind=f"a list in {kind}")
     raise LatentsError(
         f"{name}: expected a tensor, a list of tensors, or a mapping with the key latents, "
         f"found {type(content).__name__}: save the latents as a tensor"
@@ -107,10 +110,10 @@ def open_content(
 
 
 def _open_item(
-    open_any: Callable[..., StoredSource], item: object, name: str, reading: Reading
+    open_any: Callable[..., StoredSource], item: object, name: str, options: ReadOptions
 ) -> StoredSource:
     axes = item.ndim if isinstance(item, torch.Tensor | np.ndarray) else 0
-    return open_any(item, reading.for_item(axes), name=name)
+    return open_any(item, options.for_item(axes), name=name)
 
 
 def _info(value: object) -> ArrayInfo:

@@ -24,13 +24,13 @@ __all__ = ["Told", "layout_by_content"]
 # Stable Diffusion, FLUX.2 and Wan 2.1, and 0.83 to 0.96 when only every eighth latent is kept.
 # Along channels: -0.24 to 0.34 in these clips, -0.16 to 0.18 in photographs, and up to 0.46 in any
 # 16x16 latents of photographs, text, noise and drawings encoded for Stable Diffusion; a smooth
-# ramp reached 0.60 (Sana). None of 17,000 windows of 4x4 to 32x32 latents of the clips was
+# ramp reached 0.60 (Sana). None of 17,000 regions of 4x4 to 32x32 latents of the clips was
 # misread: 86% were told, the rest left to the user, as is all between the two thresholds.
 _ALIKE: Final = 0.7
 _UNLIKE: Final = 0.5
 
 _MOST_SLICES: Final = 8
-_WINDOW: Final = 64
+_MOST_SIDE: Final = 64
 _FEWEST_POSITIONS: Final = 16
 """Planes of fewer values look alike by chance: the correlation of n random ones is 1/sqrt(n)."""
 
@@ -72,7 +72,7 @@ def layout_by_content(store: Store, readings: Sequence[str]) -> Told | None:
 
 def _middle_of_first_clip(store: Store) -> torch.Tensor:
     """A float64 block of the axes behind N, as many values of each as are to be read."""
-    most = (_MOST_SLICES, _MOST_SLICES, _WINDOW, _WINDOW)
+    most = (_MOST_SLICES, _MOST_SLICES, _MOST_SIDE, _MOST_SIDE)
     index = [_middle(size, limit) for size, limit in zip(store.shape[1:], most, strict=True)]
     block = torch.empty([1, *(part.stop - part.start for part in index)], dtype=store.dtype)
     store.copy_to(block, (slice(0, 1), *index))
