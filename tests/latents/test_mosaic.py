@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents import open_latents, save_latents
-from taesd_stream.latents.formats import file_detection as files
+from taesd_stream.latents import opening_paths as files
 from taesd_stream.latents.formats.numpy_files import open_npy
 
 _HEIGHTS = [5, 5, 3]
