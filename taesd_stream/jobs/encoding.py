@@ -27,7 +27,7 @@ from taesd_stream.jobs.model_for_latents import Model
 from taesd_stream.jobs.progress import FrameProgress
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
-from taesd_stream.latents.writing.stack_writer import STACK_SUFFIXES
+from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from tiling import TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import Ahead, room_for
@@ -84,7 +84,7 @@ def encode_file(
         named = (variant or "taesd") if model is None else model
         ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
     _check_channels(target, ae)
-    is_stack = target.suffix.lower() in STACK_SUFFIXES
+    is_stack = target.suffix.lower() in ARRAY_SUFFIXES
     in_regions = is_stack and frames is None and is_read_in_regions(Path(images))
     if in_regions and not ae.is_for_videos("encode"):
         return encode_picture(
@@ -147,9 +147,9 @@ class _Counter:
 def _check_name(name: str, *, overwrite: bool) -> None:
     """Refuse an output that cannot be, before a model is loaded."""
     out = Path(name)
-    if out.suffix.lower() not in (*STACK_SUFFIXES, _PICTURE):
+    if out.suffix.lower() not in (*ARRAY_SUFFIXES, _PICTURE):
         raise InputError(
-            f"output: expected a name ending in {', '.join(STACK_SUFFIXES)} or {_PICTURE}, found"
+            f"output: expected a name ending in {', '.join(ARRAY_SUFFIXES)} or {_PICTURE}, found"
             f" {name!r}"
         )
     if not is_pattern(out):

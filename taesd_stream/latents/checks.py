@@ -19,11 +19,11 @@ __all__ = [
     "FLOATING_DTYPES",
     "as_latents_errors",
     "check_finite",
+    "dtype_name",
     "layout_of",
     "require_channels",
     "require_floating",
     "require_memory",
-    "require_region",
 ]
 
 FLOATING_DTYPES: Final = frozenset(
@@ -83,11 +83,16 @@ def check_finite(
     )
 
 
+def dtype_name(dtype: object) -> str:
+    """The name of a dtype as users write it, such as ``float16``."""
+    return str(dtype).removeprefix("torch.")
+
+
 def require_floating(dtype: object, name: str) -> None:
     """Refuse every dtype (torch's, or the name of another library's) that latents cannot have."""
     if dtype in FLOATING_DTYPES:
         return
-    found = str(dtype).removeprefix("torch.")
+    found = dtype_name(dtype)
     hint = "convert them to float32 or float16"
     if found in {"uint8", "|u1"}:
         hint = "8-bit latents are read from RGBA PNG files only; convert these to float32"
@@ -116,17 +121,6 @@ def require_memory(nbytes: int, what: str) -> None:
         )
 
 
-def require_region(rows: slice, columns: slice, size: tuple[int, int], name: str) -> None:
-    """Refuse a region that is not a part of a latent of ``size`` (h, w), or not in one piece."""
-    height, width = size
-    if _is_within(rows, height) and _is_within(columns, width):
-        return
-    raise LatentsError(
-        f"{name}: expected a region of rows within 0:{height} and columns within 0:{width}, found "
-        f"rows {_colons(rows)} and columns {_colons(columns)}: give a start below a stop, no step"
-    )
-
-
 def layout_of(
     shape: Sequence[int], *, layout: str | None, channels: Collection[int] | None, name: str
 ) -> str:
@@ -146,12 +140,3 @@ def layout_of(
         raise LatentsError(f"{name}: {error}") from None
     require_channels(shape[stated.split().index("C")], channels, name)
     return stated
-
-
-def _is_within(part: slice, size: int) -> bool:
-    bounds = isinstance(part.start, int) and isinstance(part.stop, int)
-    return bounds and part.step in {None, 1} and 0 <= part.start < part.stop <= size
-
-
-def _colons(part: slice) -> str:
-    return f"{part.start}:{part.stop}" + ("" if part.step is None else f":{part.step}")

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.source import StoredSource
 
 if TYPE_CHECKING:
@@ -85,13 +86,9 @@ class _JoinedStore:
         found = (source.channels, source.height, source.width)
         if found != self.shape[1:] or source.dtype != self.dtype:
             raise LatentsError(
-                f"{self._name}: expected (C,h,w) {self.shape[1:]} {_short(self.dtype)} in every "
-                f"part, found {found} {_short(source.dtype)} in part {number}: "
+                f"{self._name}: expected (C,h,w) {self.shape[1:]} {dtype_name(self.dtype)} in every "
+                f"part, found {found} {dtype_name(source.dtype)} in part {number}: "
                 "give all parts one size and dtype"
             )
         self._current = (number, source)
         return source
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

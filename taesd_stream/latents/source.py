@@ -10,7 +10,8 @@ import torch
 from einops import rearrange
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import require_memory, require_region
+from taesd_stream.latents.checks import as_latents_errors, dtype_name, require_memory
+from video.regions import checked_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,7 +221,8 @@ class StoredSource(LatentSource):
         return out[0]
 
     def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
-        require_region(rows, columns, (self.height, self.width), self._name)
+        with as_latents_errors():
+            rows, columns = checked_region(rows, columns, (self.height, self.width), self._name)
         out = self._empty(1, (rows.stop - rows.start, columns.stop - columns.start))
         self.copy_latents(out, self._number_of(index), (rows, columns))
         return out[0]
@@ -232,7 +234,7 @@ class StoredSource(LatentSource):
         plural = "latent" if self.frames == 1 else "latents"
         return (
             f"{self._name}: {self.frames} {plural} of {self.channels} channels, "
-            f"{self.width}x{self.height}, {str(self.dtype).removeprefix('torch.')}, "
+            f"{self.width}x{self.height}, {dtype_name(self.dtype)}, "
             f"stored {self.layout} {self.shape} in {self._kind}, {self.nbytes / 2**20:.1f} MiB"
             + (f" ({self.remark})" if self.remark else "")
         )

@@ -11,7 +11,7 @@ import torch
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
-from taesd_stream.latents.checks import FLOATING_DTYPES, require_floating
+from taesd_stream.latents.checks import FLOATING_DTYPES, dtype_name, require_floating
 from taesd_stream.latents.joined_source import join
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.store_layout import stored
@@ -119,7 +119,7 @@ def _open_item(
 def _info(value: object) -> ArrayInfo:
     if isinstance(value, torch.Tensor):
         is_floating = value.dtype in FLOATING_DTYPES
-        dtype = str(value.dtype).removeprefix("torch.")
+        dtype = dtype_name(value.dtype)
     elif isinstance(value, np.ndarray):
         is_floating = value.dtype.name in _TORCH_DTYPES
         dtype = value.dtype.name

@@ -13,6 +13,7 @@ from video.large.raw_pixels import RawLayout, RawPixels, npy_layout
 from video.large.reading_tiff import open_tiff
 from video.large.reading_zarr import open_zarr
 from video.npy_header import NPY_MAGIC
+from video.regions import checked_region
 from video.safe_files.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
@@ -70,22 +71,16 @@ class RegionReader:
         """
         if self._pixels is None:
             raise InputError(f"'{self.path}' is closed; open it again to read from it")
-        if not (_lies_within(rows, self.height) and _lies_within(columns, self.width)):
-            raise InputError(
-                f"expected a region within the {self.width}x{self.height} pixels of '{self.path}';"
-                f" found rows {_text(rows)} and columns {_text(columns)}"
-            )
+        rows, columns = checked_region(rows, columns, (self.height, self.width), f"'{self.path}'")
         self._watched.check()
         try:
-            return self._pixels.read(
-                slice(int(rows.start), int(rows.stop)), slice(int(columns.start), int(columns.stop))
-            )
+            return self._pixels.read(rows, columns)
         except TaesdStreamError:
             raise
         except Exception as error:  # every codec has exceptions of its own
             raise InputError(
-                f"cannot decode '{self.path}' at rows {_text(rows)}, columns {_text(columns)}:"
-                f" {first_line(error)}; is it complete?"
+                f"cannot decode '{self.path}' at rows {rows.start}:{rows.stop}, columns"
+                f" {columns.start}:{columns.stop}: {first_line(error)}; is it complete?"
             ) from error
 
     def close(self) -> None:
@@ -103,17 +98,6 @@ class RegionReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _lies_within(part: slice, size: int) -> bool:
-    if not all(isinstance(end, int | np.integer) for end in (part.start, part.stop)):
-        return False
-    return part.step in (None, 1) and 0 <= part.start < part.stop <= size
-
-
-def _text(part: slice) -> str:
-    step = "" if part.step in (None, 1) else f":{part.step}"
-    return f"{part.start}:{part.stop}{step}"
 
 
 def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -> RegionReader:

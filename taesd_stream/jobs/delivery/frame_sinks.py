@@ -16,7 +16,8 @@ from einops import rearrange
 from torch import Tensor
 
 from taesd_stream.errors import InputError
-from taesd_stream.latents.writing.stack_writer import STACK_SUFFIXES, StackWriter
+from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
+from taesd_stream.latents.writing.stack_writer import StackWriter
 from video import CONTAINERS, open_writer
 from video.large import ROW_SUFFIXES, RowWriter, check_rows, open_rows
 from video.large.formats import choose_compression, choose_format
@@ -38,7 +39,7 @@ Frame = npt.NDArray[np.uint8]
 
 STANDARD_OUTPUT = "-"
 _STILLS = (".png", ".jpg", ".jpeg")
-_SUFFIXES = frozenset((*CONTAINERS, *STACK_SUFFIXES, *_STILLS))
+_SUFFIXES = frozenset((*CONTAINERS, *ARRAY_SUFFIXES, *_STILLS))
 _LARGE = tuple(suffix for suffix in ROW_SUFFIXES if suffix not in _SUFFIXES)
 # JPEG and GIF count sides in 16 bits, and WebP in 14.
 _LARGEST = {".jpg": 65535, ".jpeg": 65535, ".gif": 65535, ".webp": 16383}
@@ -151,7 +152,7 @@ def open_sink(
         choose_compression(choose_format(Path(out)), video["compression"])
     else:
         refuse(suffix, "has none to choose", **for_pictures)
-    if suffix in STACK_SUFFIXES:
+    if suffix in ARRAY_SUFFIXES:
         refuse(suffix, "holds plain bytes", **for_videos)
         return _ImageStack(out, overwrite=video["overwrite"])
     check_size(out, width, height)

@@ -7,6 +7,7 @@ from itertools import accumulate, product
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.formats.mosaic_names import TileNames
 from taesd_stream.latents.source import StoredSource
 
@@ -117,8 +118,8 @@ class _MosaicStore:
         found = source.channels, source.height, source.width
         if found != expected or source.dtype != self.dtype:
             raise LatentsError(
-                f"{self._names.pattern}: expected (C,h,w) {expected} {_short(self.dtype)} in "
-                f"{path.name}, found {found} {_short(source.dtype)}: give all files one dtype, "
+                f"{self._names.pattern}: expected (C,h,w) {expected} {dtype_name(self.dtype)} in "
+                f"{path.name}, found {found} {dtype_name(source.dtype)}: give all files one dtype, "
                 "those of a row one height and those of a column one width"
             )
         return source
@@ -138,7 +139,3 @@ def _cut(part: slice, starts: Sequence[int]) -> Iterator[tuple[int, slice, slice
             slice(start - offset, stop - offset),
             slice(start - part.start, stop - part.start),
         )
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -18,7 +18,7 @@ class LatentWriter(StackWriter):
 
     Args:
         path: the .npy or .safetensors file to make.
-        dtype: what to store the numbers as; None is the first latent's dtype.
+        dtype: of the stored numbers; None is the first latent's dtype.
         overwrite: whether an existing file may be replaced.
 
     Example:

@@ -1,0 +1,165 @@
+"""One array in a .npy or .safetensors file, whose numbers are written piece by piece."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+import numpy as np
+import torch
+
+from taesd_stream.errors import InputError
+from taesd_stream.latents.formats.safetensors_files import SAFETENSORS_DTYPES
+from video.npy_header import npy_header
+from video.safe_files.part_file import PartFile, check_output, explain_os_error
+
+__all__ = ["ARRAY_SUFFIXES", "HEADER_BYTES", "ArrayFile"]
+
+HEADER_BYTES: Final = 256
+"""The length of every header, so that it can be written when all sizes are known."""
+
+_NPY_DTYPES: Final = {
+    torch.uint8: "|u1",
+    torch.float16: "<f2",
+    torch.float32: "<f4",
+    torch.float64: "<f8",
+}
+_SAFETENSORS_NAMES: Final = {
+    torch.uint8: "U8",
+    **{dtype: name for name, dtype in SAFETENSORS_DTYPES.items()},
+}
+
+
+class ArrayFile(ABC):
+    """A file of one array that is complete under its name or not there.
+
+    A context manager. The numbers go to ``<stem>.part<suffix>`` beside ``path``, which gets the
+    final name when the block ends well; else nothing is left but what :attr:`kept_part` names. A
+    child says with ``_finish`` how the file is completed, and with ``frames_written`` whether what
+    there is can be of use after an interrupt.
+
+    Attributes:
+        path: the .npy or .safetensors file to make.
+        frames_written: the number of whole frames or latents that a finished file would hold.
+        kept_part: the valid file that stays after KeyboardInterrupt, or because another one
+            appeared under the final name; or None.
+
+    Raises:
+        InputError: the suffix is neither of the two, the folder is missing, or the file exists and
+            ``overwrite`` is false.
+        OutputError: the disk is full.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, key: str, overwrite: bool) -> None:
+        self.path = Path(path)
+        self.frames_written = 0
+        self.kept_part: Path | None = None
+        self._key = key
+        self._overwrite = overwrite
+        self._part: PartFile | None = None
+        self._file: IO[bytes] | None = None
+        if self.path.suffix.lower() not in _HEADERS:
+            raise InputError(
+                f"expected the name of a .npy or .safetensors file to write {key} to, "
+                f"found {str(path)!r}: change its suffix"
+            )
+
+    @property
+    def part_path(self) -> Path | None:
+        """The unfinished file, or None outside the block."""
+        return None if self._part is None else self._part.path
+
+    def __enter__(self) -> Self:
+        check_output(self.path, overwrite=self._overwrite)
+        self._part = PartFile(self.path)
+        self._file = self._part.path.open("r+b")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        part, self._part = self._part, None
+        if part is None:
+            return
+        is_interrupt = kind is not None and issubclass(kind, KeyboardInterrupt)
+        try:
+            if kind is None or (is_interrupt and self.frames_written > 0):
+                self._finish()
+                with self._open_file() as file:
+                    file.close()
+                self.kept_part = part.path
+            if kind is None:
+                part.publish(overwrite=self._overwrite)
+                self.kept_part = None
+        finally:
+            if self._file is not None:
+                # What is still in its buffer may find no room; the file is removed in any case.
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                self._file = None
+            if self.kept_part is None:
+                part.discard()
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Make the part file valid for the numbers that are in it."""
+
+    def _header(self, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+        """The header of the file.
+
+        Raises:
+            InputError: the dtype is none that this kind of file holds.
+        """
+        return _HEADERS[self.path.suffix.lower()](self._key, dtype, shape)
+
+    def _put(self, place: int, data: bytes | memoryview) -> None:
+        """Write bytes at an offset of the file."""
+        with self._open_file() as file:
+            file.seek(place)
+            file.write(data)
+
+    @contextlib.contextmanager
+    def _open_file(self) -> Iterator[IO[bytes]]:
+        if self._file is None:
+            raise InputError(f"{self.path} is not open: write within a with block")
+        try:
+            yield self._file
+        except OSError as error:
+            raise explain_os_error(self.path, error) from error
+
+
+def _npy_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+    if dtype not in _NPY_DTYPES:
+        raise InputError(
+            f"expected {key} as float16, float32 or float64 for .npy, found {dtype}: give another "
+            "dtype, or write .safetensors"
+        )
+    return npy_header(shape, np.dtype(_NPY_DTYPES[dtype]), length=HEADER_BYTES)
+
+
+def _safetensors_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+    if dtype not in _SAFETENSORS_NAMES:
+        raise InputError(
+            f"expected {key} as one of {', '.join(_SAFETENSORS_NAMES.values())} for .safetensors, "
+            f"found {dtype}: give another dtype"
+        )
+    entry = {
+        "dtype": _SAFETENSORS_NAMES[dtype],
+        "shape": shape,
+        "data_offsets": [0, torch.Size(shape).numel() * dtype.itemsize],
+    }
+    start = (HEADER_BYTES - 8).to_bytes(8, "little")
+    return (start + json.dumps({key: entry}).encode()).ljust(HEADER_BYTES)
+
+
+_HEADERS: Final = {".npy": _npy_header, ".safetensors": _safetensors_header}
+ARRAY_SUFFIXES: Final = tuple(_HEADERS)
