@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, overload
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class IteratorSource(LatentSource):
             )
         self._latents: Iterator[object] | None = iter(latents)
         self._options = options
-        self._name = name
+        self.name = name
         self._first: torch.Tensor | None = None
         self._known: tuple[tuple[int, ...], torch.dtype] | None = None
         self._started = False
@@ -53,34 +53,29 @@ class IteratorSource(LatentSource):
 
     def __len__(self) -> NoReturn:
         # Python's own functions ask for a length as a hint and expect a TypeError where none is.
-        raise TypeError(f"{self._name} has no length before it has been read: see .frames")
+        raise TypeError(f"{self.name} has no length before it has been read: see .frames")
 
-    @overload
-    def __getitem__(self, key: int) -> torch.Tensor: ...
-    @overload
-    def __getitem__(self, key: slice) -> torch.Tensor: ...
-    def __getitem__(self, key: int | slice) -> torch.Tensor:
-        raise self._no_index()
-
-    def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
-        raise self._no_index()
-
-    def _no_index(self) -> LatentsError:
-        return LatentsError(
-            f"{self._name}: expected latents that can be indexed, found an iterator: "
+    def _numbers(self) -> NoReturn:
+        raise LatentsError(
+            f"{self.name}: expected latents that can be indexed, found an iterator: "
             "iterate over it, or save it to a file and open that"
         )
+
+    def copy_latents(
+        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
+    ) -> None:
+        self._numbers()
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         if self._started:
             raise LatentsError(
-                f"{self._name} has been iterated over and cannot start again: make a new iterator"
+                f"{self.name} has been iterated over and cannot start again: make a new iterator"
             )
         self._started = True
         return self._each()
 
     def describe(self) -> str:
-        return f"{self._name}: an iterator of (C,h,w) latents, how many is not known"
+        return f"{self.name}: an iterator of (C,h,w) latents, how many is not known"
 
     def close(self) -> None:
         closing = getattr(self._latents, "close", None)
@@ -99,7 +94,7 @@ class IteratorSource(LatentSource):
             found = tuple(latent.shape), latent.dtype
             if found != expected:
                 raise LatentsError(
-                    f"{self._name}: expected every latent to be {expected[0]} {expected[1]} as the "
+                    f"{self.name}: expected every latent to be {expected[0]} {expected[1]} as the "
                     f"first is, found {found[0]} {found[1]} at latent {number}: "
                     "give all latents one size and dtype"
                 )
@@ -112,7 +107,7 @@ class IteratorSource(LatentSource):
             item = next(self._rest(), nothing)
             if item is nothing:
                 raise LatentsError(
-                    f"{self._name}: expected latents, found an iterator that yields none: "
+                    f"{self.name}: expected latents, found an iterator that yields none: "
                     "check what makes them"
                 )
             self._first = self._checked(item, 0)
@@ -121,11 +116,11 @@ class IteratorSource(LatentSource):
 
     def _rest(self) -> Iterator[object]:
         if self._latents is None:
-            raise LatentsError(f"{self._name} is closed: make a new iterator")
+            raise LatentsError(f"{self.name} is closed: make a new iterator")
         return self._latents
 
     def _checked(self, item: object, number: int) -> torch.Tensor:
-        name = f"{self._name}, latent {number}"
+        name = f"{self.name}, latent {number}"
         if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim != 3:
             found = f"shape {tuple(item.shape)}" if hasattr(item, "shape") else type(item).__name__
             raise LatentsError(

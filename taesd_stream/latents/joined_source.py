@@ -8,7 +8,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.source import StoredSource
 
 if TYPE_CHECKING:
@@ -83,12 +82,8 @@ class _JoinedStore:
             return self._current[1]
         self.close()
         source = self._openers[number](self._options)
-        found = (source.channels, source.height, source.width)
-        if found != self.shape[1:] or source.dtype != self.dtype:
-            raise LatentsError(
-                f"{self._name}: expected (C,h,w) {self.shape[1:]} {dtype_name(self.dtype)} in every "
-                f"part, found {found} {dtype_name(source.dtype)} in part {number}: "
-                "give all parts one size and dtype"
-            )
+        _, channels, height, width = self.shape
+        place, remedy = f"{self._name}, part {number}", "give all parts one size and dtype"
+        source.require_size((channels, height, width), self.dtype, place, remedy)
         self._current = (number, source)
         return source

@@ -49,10 +49,20 @@ class LatentSource(ABC):
     one. A source is for one thread at a time. It is a context manager that closes itself.
 
     Attributes:
+        name: of the source, in errors.
         shape: the sizes of the stored axes, as stored.
-        layout: the names of the stored axes, such as ``"T C H W"``.
+        layout: the names of the stored axes, such as ``"T C H W"``: see :mod:`.layouts`.
         dtype: the stored floating dtype.
+        frames: the number of latents along time, or None while an iterator has not told.
+        clips: the number of videos, one after the other, each of as many latents.
+        nbytes: the size of all latents in the stored dtype, or None if their number is unknown.
     """
+
+    name: str
+    layout: str
+    frames: int | None
+    clips: int = 1
+    nbytes: int | None
 
     @property
     @abstractmethod
@@ -60,26 +70,7 @@ class LatentSource(ABC):
 
     @property
     @abstractmethod
-    def layout(self) -> str: ...
-
-    @property
-    @abstractmethod
     def dtype(self) -> torch.dtype: ...
-
-    @property
-    @abstractmethod
-    def frames(self) -> int | None:
-        """The number of latents along time, or None while an iterator has not told."""
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int | None:
-        """What all latents take in the stored dtype, in bytes; None if their number is unknown."""
-
-    @property
-    def clips(self) -> int:
-        """How many videos there are, one after the other, each of as many latents."""
-        return 1
 
     @property
     def channels(self) -> int:
@@ -95,17 +86,28 @@ class LatentSource(ABC):
         """Columns of a latent, in latents."""
         return self._size("W")
 
-    @abstractmethod
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self._numbers())
 
     @overload
     def __getitem__(self, key: int) -> torch.Tensor: ...
     @overload
     def __getitem__(self, key: slice) -> torch.Tensor: ...
-    @abstractmethod
-    def __getitem__(self, key: int | slice) -> torch.Tensor: ...
+    def __getitem__(self, key: int | slice) -> torch.Tensor:
+        if isinstance(key, slice):
+            wanted = self._numbers()[key]
+            out = self._empty(len(wanted))
+            if wanted.step == 1:
+                self.copy_latents(out, wanted.start)
+            else:
+                for row, frame in enumerate(wanted):
+                    self.copy_latents(out[row : row + 1], frame)
+            return out
+        number = self._number_of(key)
+        out = self._empty(1)
+        self.copy_latents(out, number)
+        return out[0]
 
-    @abstractmethod
     def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
         """A region of latent ``index``: ``source[index][:, rows, columns]``, a fresh copy.
 
@@ -119,9 +121,15 @@ class LatentSource(ABC):
         Raises:
             LatentsError: There is no such region.
         """
+        number = self._number_of(index)
+        with as_latents_errors():
+            rows, columns = checked_region(rows, columns, (self.height, self.width), self.name)
+        out = self._empty(1, (rows.stop - rows.start, columns.stop - columns.start))
+        self.copy_latents(out, number, (rows, columns))
+        return out[0]
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[torch.Tensor]: ...
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return (self[number] for number in self._numbers())
 
     @abstractmethod
     def describe(self) -> str:
@@ -131,11 +139,52 @@ class LatentSource(ABC):
     def close(self) -> None:
         """Let go of files and memory; reading afterwards raises LatentsError."""
 
+    def require_size(
+        self, size: tuple[int, int, int], dtype: torch.dtype, place: str, remedy: str
+    ) -> None:
+        """Refuse to be a part of what has latents of another ``size`` (C,h,w) or ``dtype``.
+
+        ``place`` says which part it is, and of what; ``remedy`` what to do.
+        """
+        found = (self.channels, self.height, self.width)
+        if found != size or self.dtype != dtype:
+            raise LatentsError(
+                f"{place}: expected latents (C,h,w) of {size} {dtype_name(dtype)} as in the other "
+                f"parts, found {found} {dtype_name(self.dtype)}: {remedy}"
+            )
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @abstractmethod
+    def _numbers(self) -> range:
+        """The numbers of all latents; raises LatentsError where they cannot be indexed."""
+
+    @abstractmethod
+    def copy_latents(
+        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
+    ) -> None:
+        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w).
+
+        Args:
+            region: Rows and columns to read of each; None is all.
+        """
+
+    def _number_of(self, frame: int) -> int:
+        try:
+            return self._numbers()[frame]
+        except IndexError:
+            raise IndexError(
+                f"{self.name} holds {len(self)} latents: there is no latent {frame}"
+            ) from None
+
+    def _empty(self, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
+        shape = (frames, self.channels, *(size or (self.height, self.width)))
+        require_memory(math.prod(shape) * self.dtype.itemsize, f"{frames} latents of {self.name}")
+        return torch.empty(shape, dtype=self.dtype)
 
     def _size(self, axis: str) -> int:
         return self.shape[self.layout.split().index(axis)]
@@ -159,81 +208,39 @@ class StoredSource(LatentSource):
         remark: str = "",
         part_layout: str | None = None,
     ) -> None:
-        self._store: Store | None = store
-        self._shape = store.shape
-        self._dtype = store.dtype
-        self._layout = layout
-        self._name = name
-        self._kind = kind
-        self.remark = remark
-        self.part_layout = part_layout or layout
         axes = layout.split()
+        sizes = dict(zip(axes, store.shape, strict=True))
+        self._store: Store | None = store
+        self._kind = kind
         self._time_axis = "T" if "T" in axes else "N"
-        self._clip_frames = self._size(self._time_axis) if self._time_axis in axes else 1
+        self._clip_frames = sizes.get(self._time_axis, 1)
         self._clip_axes = {"N": 1} if "N" in axes and "T" in axes else {}
-        self._clips = self._size("N") if self._clip_axes else 1
         time = " ".join(axis for axis in axes if axis in "NT")
         self._frames_to_stored = f"({time}) C H W -> {layout}"
+        self.name = name
+        self.layout = layout
+        self._shape, self._dtype = store.shape, store.dtype
+        self.clips = sizes["N"] if self._clip_axes else 1
+        self.frames: int = self.clips * self._clip_frames
+        self.nbytes: int = math.prod(self.shape) * self.dtype.itemsize
+        self.remark = remark
+        self.part_layout = part_layout or layout
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self._shape
 
     @property
-    def layout(self) -> str:
-        return self._layout
-
-    @property
     def dtype(self) -> torch.dtype:
         return self._dtype
 
-    @property
-    def frames(self) -> int:
-        return self._clips * self._clip_frames
-
-    @property
-    def clips(self) -> int:
-        return self._clips
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self._shape) * self._dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.frames
-
-    @overload
-    def __getitem__(self, key: int) -> torch.Tensor: ...
-    @overload
-    def __getitem__(self, key: slice) -> torch.Tensor: ...
-    def __getitem__(self, key: int | slice) -> torch.Tensor:
-        if isinstance(key, slice):
-            wanted = range(self.frames)[key]
-            out = self._empty(len(wanted))
-            if wanted.step == 1:
-                self.copy_latents(out, wanted.start)
-            else:
-                for row, frame in enumerate(wanted):
-                    self.copy_latents(out[row : row + 1], frame)
-            return out
-        out = self._empty(1)
-        self.copy_latents(out, self._number_of(key))
-        return out[0]
-
-    def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
-        with as_latents_errors():
-            rows, columns = checked_region(rows, columns, (self.height, self.width), self._name)
-        out = self._empty(1, (rows.stop - rows.start, columns.stop - columns.start))
-        self.copy_latents(out, self._number_of(index), (rows, columns))
-        return out[0]
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        return (self[frame] for frame in range(self.frames))
+    def _numbers(self) -> range:
+        return range(self.frames)
 
     def describe(self) -> str:
         plural = "latent" if self.frames == 1 else "latents"
         return (
-            f"{self._name}: {self.frames} {plural} of {self.channels} channels, "
+            f"{self.name}: {self.frames} {plural} of {self.channels} channels, "
             f"{self.width}x{self.height}, {dtype_name(self.dtype)}, "
             f"stored {self.layout} {self.shape} in {self._kind}, {self.nbytes / 2**20:.1f} MiB"
             + (f" ({self.remark})" if self.remark else "")
@@ -244,29 +251,11 @@ class StoredSource(LatentSource):
             self._store.close()
             self._store = None
 
-    def _number_of(self, frame: int) -> int:
-        try:
-            return range(self.frames)[frame]
-        except IndexError:
-            raise IndexError(
-                f"{self._name} holds {self.frames} latents: there is no latent {frame}"
-            ) from None
-
-    def _empty(self, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
-        shape = (frames, self.channels, *(size or (self.height, self.width)))
-        require_memory(math.prod(shape) * self.dtype.itemsize, f"{frames} latents of {self._name}")
-        return torch.empty(shape, dtype=self.dtype)
-
     def copy_latents(
         self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
     ) -> None:
-        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w), clip by clip.
-
-        Args:
-            region: Rows and columns to read of each; None is all.
-        """
         if self._store is None:
-            raise LatentsError(f"{self._name} is closed: open it again to read from it")
+            raise LatentsError(f"{self.name} is closed: open it again to read from it")
         done = 0
         while done < len(out):
             clip, start = divmod(first + done, self._clip_frames)
@@ -281,5 +270,5 @@ class StoredSource(LatentSource):
         wanted = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
         if region is not None:
             wanted |= dict(zip("HW", region, strict=True))
-        sizes = zip(self._layout.split(), self._shape, strict=True)
+        sizes = zip(self.layout.split(), self.shape, strict=True)
         return tuple(wanted.get(axis, slice(0, size)) for axis, size in sizes)

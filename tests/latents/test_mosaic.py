@@ -224,10 +224,10 @@ def test_a_pattern_that_tells_no_place_is_refused(tmp_path, pattern):
 @pytest.mark.parametrize(
     ("tile", "match"),
     [
-        (torch.zeros(4, 4, 4), r"expected .*\(4, 5, 4\) float32 in 1_2\.npy, found \(4, 4, 4\)"),
-        (torch.zeros(4, 5, 3), r"expected .*\(4, 5, 4\) float32 in 1_2\.npy, found \(4, 5, 3\)"),
-        (torch.zeros(16, 5, 4), r"expected .*\(4, 5, 4\) float32 in 1_2\.npy, found \(16, 5, 4\)"),
-        (torch.zeros(4, 5, 4).half(), r"in 1_2\.npy, found \(4, 5, 4\) float16"),
+        (torch.zeros(4, 4, 4), r"1_2\.npy: expected .*\(4, 5, 4\) float32 .*, found \(4, 4, 4\)"),
+        (torch.zeros(4, 5, 3), r"1_2\.npy: expected .*\(4, 5, 4\) float32 .*, found \(4, 5, 3\)"),
+        (torch.zeros(16, 5, 4), r"1_2\.npy: expected .*\(4, 5, 4\) float32 .*, found \(16, 5, 4\)"),
+        (torch.zeros(4, 5, 4).half(), r"1_2\.npy: .*, found \(4, 5, 4\) float16"),
         (torch.zeros(2, 4, 5, 4), r"one latent in each file, found 2 in 1_2\.npy"),
         (torch.zeros(4, 5), r"1_2\.npy: expected latents of 3 to 5 axes"),
         (torch.zeros(4, 5, 4, dtype=torch.int32), r"1_2\.npy: expected floating"),
@@ -257,7 +257,9 @@ def test_files_that_change_or_go_while_they_are_read_are_noticed(tmp_path):
     with pytest.raises(LatentsError, match=r"0_0\.npy: the file changed"):
         source.region(0, *one)
     np.save(tmp_path / "2_3.npy", np.zeros((4, 2, 2), np.float32))
-    with pytest.raises(LatentsError, match=r"\(4, 3, 2\) float32 in 2_3\.npy, found \(4, 2, 2\)"):
+    with pytest.raises(
+        LatentsError, match=r"2_3\.npy: .*\(4, 3, 2\) float32 .*, found \(4, 2, 2\)"
+    ):
         source.region(0, slice(12, 13), slice(13, 14))
     (tmp_path / "1_1.npy").unlink()
     with pytest.raises(LatentsError, match=r"1_1\.npy.*No such file"):

@@ -7,7 +7,6 @@ from itertools import accumulate, product
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.formats.mosaic_names import TileNames
 from taesd_stream.latents.source import StoredSource
 
@@ -114,14 +113,11 @@ class _MosaicStore:
             self._heights.append(source.height)
         if column == len(self._widths):
             self._widths.append(source.width)
-        expected = self._channels, self._heights[row], self._widths[column]
-        found = source.channels, source.height, source.width
-        if found != expected or source.dtype != self.dtype:
-            raise LatentsError(
-                f"{self._names.pattern}: expected (C,h,w) {expected} {dtype_name(self.dtype)} in "
-                f"{path.name}, found {found} {dtype_name(source.dtype)}: give all files one dtype, "
-                "those of a row one height and those of a column one width"
-            )
+        size = self._channels, self._heights[row], self._widths[column]
+        remedy = (
+            "give all files one dtype, those of a row one height and those of a column one width"
+        )
+        source.require_size(size, self.dtype, f"{self._names.pattern}, {path.name}", remedy)
         return source
 
 

@@ -50,19 +50,16 @@ class TileNames:
                 f"tiles/y{{row:04}}x{{column:04}}.npy, found {pattern.name!r}: change the pattern"
             )
         self.pattern = pattern
-        self._literals = pieces[0::3]
-        self._names = pieces[1::3]
-        self._widths = [width or "" for width in pieces[2::3]]
+        digits = iter(rf"(?P<{name}>\d+)" for name in pieces[1::3])
+        self._fitting = re.compile(
+            "".join(re.escape(literal) + next(digits, "") for literal in pieces[0::3])
+        )
 
     def path(self, row: int, column: int) -> Path:
         """The file of one place of the grid."""
         numbers = {"row": row, "column": column}
-        texts = [
-            f"{numbers[name]:{width}d}"
-            for name, width in zip(self._names, self._widths, strict=True)
-        ]
-        before, between, after = self._literals
-        return self.pattern.with_name(before + texts[0] + between + texts[1] + after)
+        name = _PLACE.sub(lambda place: f"{numbers[place[1]]:{place[2] or ''}d}", self.pattern.name)
+        return self.pattern.with_name(name)
 
     def find(self) -> tuple[range, range]:
         """The numbers of the rows and of the columns of the grid that the files there fill.
@@ -89,22 +86,15 @@ class TileNames:
 
     def _places(self) -> set[tuple[int, int]]:
         """Row and column of every file that fits; what only looks like one is another file."""
-        before, between, after = map(re.escape, self._literals)
-        fitting = re.compile(rf"{before}(\d+){between}(\d+){after}")
         folder = self.pattern.parent
         if not folder.is_dir():
             raise LatentsError(
                 f"{self.pattern}: expected a mosaic's files, found no folder {folder}: "
                 "check the path"
             )
-        places = set()
-        for entry in folder.iterdir():
-            match = fitting.fullmatch(entry.name)
-            if match:
-                numbers = dict(zip(self._names, map(int, match.groups()), strict=True))
-                if self.path(**numbers).name == entry.name:
-                    places.add((numbers["row"], numbers["column"]))
-        return places
+        matches = (self._fitting.fullmatch(entry.name) for entry in folder.iterdir())
+        places = [(int(match["row"]), int(match["column"]), match[0]) for match in matches if match]
+        return {place[:2] for place in places if self.path(*place[:2]).name == place[2]}
 
 
 def _from_first_to_last(numbers: tuple[int, ...]) -> range:
