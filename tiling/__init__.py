@@ -1,11 +1,11 @@
 """Geometry, plans and schedules: integers and callables; no model, no video."""
 
 from tiling.backoff import Backoff
-from tiling.blend import crops, windows
+from tiling.blend import patches, weights
 from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
-from tiling.plan import BandPlan, MemoryPlan, PassPlan, TilePlan, choose_tile, format_bytes, plural
+from tiling.plan import BandPlan, PassPlan, StatePlan, TilePlan, choose_tile, format_bytes, plural
 from tiling.view import WHOLE, View, around
 
 __all__ = [
@@ -18,19 +18,19 @@ __all__ = [
     "Footprint",
     "Grid",
     "Interval",
-    "MemoryPlan",
     "PassPlan",
     "Region",
     "Size",
+    "StatePlan",
     "TilePlan",
     "View",
     "around",
     "choose_tile",
-    "crops",
     "format_bytes",
     "halo",
+    "patches",
     "plural",
     "reads",
     "scale",
-    "windows",
+    "weights",
 ]

@@ -1,4 +1,4 @@
-"""What an operation reads to make what it writes.
+"""Footprints: the input that an operation reads for each piece of its output.
 
 A footprint is that relation along one axis. Composed backwards through a network it tells exactly
 which input a piece of output needs; the shrinking halo is nothing but this composition, taken
@@ -18,13 +18,13 @@ __all__ = ["POINTWISE", "Footprint", "halo", "reads", "scale"]
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Upscaling by repetition, followed by a window that slides with a stride.
+    """Upscaling by repetition, followed by a kernel that slides with a stride.
 
     Attributes:
-        kernel: Width of the window, in elements of the upscaled axis.
-        stride: Elements from one window to the next.
+        kernel: Its width, in elements of the upscaled axis.
+        stride: Elements from one place of the kernel to the next.
         padding: Elements assumed to lie before and after the upscaled axis.
-        upscale: How many elements each input element becomes before the window slides.
+        upscale: How many elements each input element becomes before the kernel slides.
 
     >>> conv3x3 = Footprint(kernel=3, padding=1)
     >>> conv3x3.reads(Interval(8, 16))

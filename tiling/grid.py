@@ -69,8 +69,8 @@ class Grid:
         rows: Cover of the height, in cells.
         columns: Cover of the width, in cells.
         cell: Side of a cell in elements of the plane; tiles begin and end at cells.
-        continued: Whether every tile of a row goes on where the one to its left ended, so that
-            nothing is computed twice along a row.
+        continued: Whether every tile of a band goes on where the one to its left ended, so that
+            nothing is computed twice along a band.
 
     >>> len(Grid.of(Size(10, 7), tile=Size(4, 4), cell=8))
     6
@@ -102,7 +102,7 @@ class Grid:
         return len(self.rows) * len(self.columns)
 
     def __iter__(self) -> Iterator[Region]:
-        """The tiles in the order in which they complete row bands, in elements."""
+        """The tiles in the order in which they complete bands, in elements."""
         for y in self.rows:
             for x in self.columns:
                 yield Region(y, x).scale(self.cell)
@@ -120,7 +120,7 @@ class Grid:
 
     @property
     def bands(self) -> tuple[Interval, ...]:
-        """The rows that each row of tiles completes, from top to bottom, in elements."""
+        """The rows that each band of tiles completes, from top to bottom, in elements."""
         return tuple(piece.scale(self.cell) for piece in self.rows)
 
     @property

@@ -1,4 +1,4 @@
-"""The plan that is printed before work starts."""
+"""Plans, which are printed before work starts and then carried out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tiling.view import WHOLE, View
 
 __all__ = [
     "BandPlan",
-    "MemoryPlan",
     "PassPlan",
+    "StatePlan",
     "TilePlan",
     "choose_tile",
     "format_bytes",
@@ -41,20 +41,20 @@ class PassPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """What the tiles of a video remember between time steps, and the order in which they go.
+class StatePlan:
+    """The state that tiles of a video keep between time steps, and the order in which they go.
 
     Attributes:
         segment: Time steps that each tile goes through before the next tile has its turn; None is
             all of them: tile by tile.
-        home: Where a tile's memory lies meanwhile: "device", "host" or "scratch" (a file).
-        tiles_bytes: All that tiles remember at once.
+        storage: Where a tile's state lies meanwhile: "device", "host" or "scratch" (a file).
+        tiles_bytes: The state of all tiles that is kept at once.
         held_bytes: What of that, and of finished output that waits for other tiles, is held in the
             memory that is computed in, besides what a tile needs while it is computed.
     """
 
     segment: int | None
-    home: Literal["device", "host", "scratch"]
+    storage: Literal["device", "host", "scratch"]
     tiles_bytes: int
     held_bytes: int
 
@@ -63,7 +63,7 @@ class MemoryPlan:
             return f"tile by tile through all steps, each remembering {self._size}"
         turns = "frame by frame" if self.segment == 1 else f"{self.segment} steps a turn"
         where = {"device": "", "host": " in the host's memory", "scratch": " in scratch files"}
-        return f"{turns}, remembering {self._size}{where[self.home]}"
+        return f"{turns}, remembering {self._size}{where[self.storage]}"
 
     @property
     def _size(self) -> str:
@@ -73,7 +73,7 @@ class MemoryPlan:
         """The plan as plain values."""
         return {
             "segment": self.segment,
-            "home": self.home,
+            "home": self.storage,
             "tiles_bytes": self.tiles_bytes,
             "held_bytes": self.held_bytes,
         }
@@ -81,7 +81,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True, slots=True)
 class BandPlan:
-    """Where the rows of finished tiles are until they are written.
+    """The bands that wait until they are written, and where.
 
     Attributes:
         in_file: Whether they wait in a temporary file; else in memory.
@@ -101,7 +101,7 @@ class BandPlan:
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """What a decode or an encode will do, known before it starts; ``str(plan)`` says it in words.
+    """A decode or an encode, known before it starts; ``str(plan)`` says it in words.
 
     Attributes:
         model: Name of the model.
@@ -110,15 +110,15 @@ class TilePlan:
         latents: Height and width of the plane of latents.
         pixels: Height and width of the picture, in pixels.
         overlap: "exact", or latents of blended overlap on every side of a tile.
-        crops: Rows and columns of the pieces, in latents, that are computed each as a picture of
+        patches: Rows and columns of the pieces, in latents, that are computed each as a picture of
             its own; one piece unless blended.
         batch: Pictures or time steps computed together.
-        passes: The runs over the plane (of the largest crop), in order.
+        passes: The runs over the plane (of the largest patch), in order.
         work: Multiply-adds per step.
         undivided_work: Multiply-adds per step of the undivided picture.
         budget_bytes: The memory the plan was asked to stay under.
         where: Device, dtype and backend, for the reader.
-        memory: What tiles remember between time steps; None if they remember nothing.
+        state: What tiles keep between time steps; None if they keep nothing.
         view: Which part of the picture is made, and where it goes around.
         scratch: Whether what passes leave for each other lies in a temporary file.
         bands: Where rows of finished tiles wait; None if a picture goes out as a whole.
@@ -130,14 +130,14 @@ class TilePlan:
     latents: Size
     pixels: Size
     overlap: int | str
-    crops: tuple[tuple[Interval, ...], tuple[Interval, ...]]
+    patches: tuple[tuple[Interval, ...], tuple[Interval, ...]]
     batch: int
     passes: tuple[PassPlan, ...]
     work: int
     undivided_work: int
     budget_bytes: int
     where: str
-    memory: MemoryPlan | None = None
+    state: StatePlan | None = None
     view: View = WHOLE
     scratch: bool = False
     bands: BandPlan | None = None
@@ -155,7 +155,7 @@ class TilePlan:
     @property
     def tiles(self) -> int:
         """Tiles per picture."""
-        return len(self.crops[0]) * len(self.crops[1]) * len(self.grid)
+        return len(self.patches[0]) * len(self.patches[1]) * len(self.grid)
 
     @property
     def recompute(self) -> float:
@@ -165,16 +165,16 @@ class TilePlan:
     @property
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""
-        waiting = self.memory or self.bands
+        waiting = self.state or self.bands
         held = 0 if waiting is None else waiting.held_bytes
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
         count = "frames as they come" if self.frames is None else plural(self.frames, "frame")
-        steps = "steps" if self.memory is not None else "frames"
+        steps = "steps" if self.state is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
-        if self.memory is not None:
-            together += f", {self.memory}"
+        if self.state is not None:
+            together += f", {self.state}"
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
         return (
@@ -201,10 +201,10 @@ class TilePlan:
             exact = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
         if self.overlap == "exact":
             return exact + passes
-        rows, columns = self.crops
-        crop = Size(max(row.size for row in rows), max(column.size for column in columns))
+        rows, columns = self.patches
+        patch = Size(max(row.size for row in rows), max(column.size for column in columns))
         return (
-            f"{plural(len(rows) * len(columns), 'crop')} of up to {crop} latents, blended over"
+            f"{plural(len(rows) * len(columns), 'patch')} of up to {patch} latents, blended over"
             f" {self.overlap} on each side, each {exact}{passes}"
         )
 
@@ -222,7 +222,7 @@ class TilePlan:
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
-            "memory": None if self.memory is None else self.memory.to_json(),
+            "memory": None if self.state is None else self.state.to_json(),
             "scratch": self.scratch,
             "crop": self.view.crop and self.view.crop.xywh,
             "wrap": self.view.axes,
@@ -288,4 +288,5 @@ def plural(count: int, noun: str) -> str:
     >>> plural(1, "frame"), plural(3, "frame")
     ('1 frame', '3 frames')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count} {noun}{ending}"

@@ -1,4 +1,4 @@
-"""Which part of a picture is made, and how the picture goes on at its borders."""
+"""Views: the part of a picture that is made, and how it goes on at its borders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["WHOLE", "View", "around"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which part of a plane is made, and where the plane goes around.
+    """A part of a plane that is made, and where the plane goes around.
 
     Attributes:
         crop: The part that is made, in elements of the output; None is all of it.

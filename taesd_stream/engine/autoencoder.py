@@ -14,7 +14,7 @@ from torch import Tensor
 from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.pixels import to_array
-from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.picture_run import PictureRun
 from taesd_stream.engine.running.planes import LatentPlane, PixelPlane, ReadPixels
 from taesd_stream.engine.settings import Settings
@@ -27,7 +27,7 @@ from taesd_stream.engine.tensors import (
     decode_clip,
     encode_clip,
     run_pictures,
-    tensor_course,
+    tensor_workload,
 )
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
@@ -318,8 +318,8 @@ class AutoEncoder:
             InputError: The state is another model's.
         """
         wanted = TileOptions(**options)
-        course = Course(steps=None, pictures=None, ahead=1)
-        opened = EncodeStream(self._need("encoder"), self.spec, wanted, course, on_tile)
+        workload = Workload(steps=None, pictures=None, ahead=1)
+        opened = EncodeStream(self._need("encoder"), self.spec, wanted, workload, on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -346,9 +346,9 @@ class AutoEncoder:
             raise InputError(f"action: expected decode or encode, found {action!r}")
         coder = self._need(f"{action}r")
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
-        course = tensor_course(self.spec, coder.network, sizes[:-3], action, frames)
+        workload = tensor_workload(self.spec, coder.network, sizes[:-3], action, frames)
         wanted = TileOptions(**options)
-        return coder.plan(Size(*sizes[-2:]), course, wanted)
+        return coder.plan(Size(*sizes[-2:]), workload, wanted)
 
     def plan_stream(
         self,
@@ -367,7 +367,7 @@ class AutoEncoder:
         windows = windows_of(decoder.network, self.spec, latents, frames)
         wanted = TileOptions(**options)
         plane = Size(latents.height, latents.width)
-        plan = decoder.plan(plane, windows[0].course(ahead), wanted)
+        plan = decoder.plan(plane, windows[0].workload(ahead), wanted)
         counts = [window.frame_count for window in windows]
         known = [count for count in counts if count is not None]
         return replace(plan, frames=sum(known) if len(known) == len(counts) else None)

@@ -13,11 +13,11 @@ from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import default_budget, parse_bytes
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.planner import BudgetError, Planner
-from taesd_stream.engine.planning.strategies import Budget, Course
+from taesd_stream.engine.planning.strategies import Budget, Workload
 from taesd_stream.engine.running.blended import blended_tiles
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.planes import Plane, as_plane
-from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -56,7 +56,7 @@ class Coder:
         self._sparing = None if sparing is None else Planner(model, network, sparing)
         self._planner = Planner(model, network, settings)
 
-    def plan(self, plane: Size, course: Course, options: TileOptions) -> TilePlan:
+    def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
         """How pictures, or a video, of one size will be cut.
 
         Raises:
@@ -66,18 +66,18 @@ class Coder:
         count = parse_bytes(options.memory) if firm else default_budget(self.settings.device)
         budget = Budget(count, firm)
         try:
-            return self._planner.plan(plane, course, options, budget)
+            return self._planner.plan(plane, workload, options, budget)
         except BudgetError:
             if self._sparing is None:
                 raise
-        return self._sparing.plan(plane, course, options, budget)
+        return self._sparing.plan(plane, workload, options, budget)
 
     def executor(self, plan: TilePlan) -> Executor:
         """What carries out a plan of this coder's."""
         planner, backend = self._planner, self._backend
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, EagerBackend()
-        segment = plan.memory.segment if plan.memory is not None else None
+        segment = plan.state.segment if plan.state is not None else None
         return Executor(
             self.network,
             planner.settings,
@@ -105,14 +105,14 @@ class Coder:
 
     def once(self, plan: TilePlan, plane: Size) -> Run:
         """Pictures, or one whole video, in a single call of ``tiles``."""
-        return Run(self, plan, plane, home=None)
+        return Run(self, plan, plane, storage=None)
 
     def continued(self, plan: TilePlan, plane: Size) -> Run:
         """One video in as many calls of ``tiles`` as it takes."""
-        home: HomeName = "device"
-        if plan.memory is not None:
-            home = plan.memory.home
-        return Run(self, plan, plane, home)
+        storage: StorageKind = "device"
+        if plan.state is not None:
+            storage = plan.state.storage
+        return Run(self, plan, plane, storage)
 
 
 def cut_short() -> InputError:
@@ -132,7 +132,9 @@ class Run:
         bands: The rows that each row of tiles completes, from top to bottom.
     """
 
-    def __init__(self, coder: Coder, plan: TilePlan, plane: Size, home: HomeName | None) -> None:
+    def __init__(
+        self, coder: Coder, plan: TilePlan, plane: Size, storage: StorageKind | None
+    ) -> None:
         self.plan = plan
         self.made = plan.view.made(coder.network.out_plane(plane))
         self._plane = plane
@@ -145,10 +147,10 @@ class Run:
         self.bands = self._executor.bands(plane)
         _, down = coder.network.scale
         self._states: list[TileStates | None] = []
-        for y in plan.crops[0]:
-            for x in plan.crops[1]:
+        for y in plan.patches[0]:
+            for x in plan.patches[1]:
                 crop = Region(y, x).scale(down).clip(plane).shape
-                self._states.append(self._executor.states(crop, home) if home else None)
+                self._states.append(self._executor.states(crop, storage) if storage else None)
 
     def tiles(
         self, source: Tensor | Plane, on_tile: OnTile | None, *, first_band: int = 0
@@ -173,7 +175,7 @@ class Run:
         if self.plan.overlap == "exact":
             tiles = self._executor.run(plane, self._states[0], first_band=first_band)
         else:
-            area = sum(y.size * x.size for y in self.plan.crops[0] for x in self.plan.crops[1])
+            area = sum(y.size * x.size for y in self.plan.patches[0] for x in self.plan.patches[1])
             total = total * area // self.plan.latents.area
             tiles = blended_tiles(self._executor, self.plan, plane, self.made, self._states)
         for block, tile in tiles:
@@ -187,7 +189,7 @@ class Run:
         """What the network's layers remember of the whole plane, by their names.
 
         Raises:
-            InputError: The plan blends crops, each of which remembers for itself.
+            InputError: The plan blends patches, each of which remembers for itself.
         """
         self._check_whole()
         states = self._only_states()

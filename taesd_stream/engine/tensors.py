@@ -10,7 +10,7 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.options import TileOptions
-from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.frame_windows import check_enough
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
@@ -18,18 +18,18 @@ from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from tiling import Size
 
-__all__ = ["as_batch", "decode_clip", "encode_clip", "run_pictures", "tensor_course"]
+__all__ = ["as_batch", "decode_clip", "encode_clip", "run_pictures", "tensor_workload"]
 
 
-def _whole_course(steps: int, pictures: int) -> Course:
-    """The course of what is all at hand."""
-    return Course(steps=steps, pictures=pictures, ahead=None)
+def _whole_workload(steps: int, pictures: int) -> Workload:
+    """The workload of what is all at hand."""
+    return Workload(steps=steps, pictures=pictures, ahead=None)
 
 
-def tensor_course(
+def tensor_workload(
     spec: ModelSpec, network: Network, leading: tuple[int, ...], action: str, frames: int | None
-) -> Course:
-    """The course of a tensor whose axes before the channels are ``leading``.
+) -> Workload:
+    """The workload of a tensor whose axes before the channels are ``leading``.
 
     Args:
         leading: (N,) or (N, T); () for what comes one by one, ``frames`` in all if that is known.
@@ -38,7 +38,7 @@ def tensor_course(
         InputError: ``frames`` is given and the axes tell, or there are too few latents.
     """
     if not leading:
-        return Course(steps=None, pictures=frames, ahead=1)
+        return Workload(steps=None, pictures=frames, ahead=1)
     if frames is not None:
         raise InputError(
             f"frames: expected none with axes {leading} before the channels, which tell; found"
@@ -46,12 +46,12 @@ def tensor_course(
         )
     count = prod(leading)
     if not network.stateful:
-        return _whole_course(count, count)
+        return _whole_workload(count, count)
     clips, steps = leading if len(leading) == 2 else (leading[0], 1)
     if action == "encode":
-        return _whole_course(steps, count)
+        return _whole_workload(steps, count)
     check_enough(spec, steps)
-    return _whole_course(steps, clips * spec.timing.frames(steps))
+    return _whole_workload(steps, clips * spec.timing.frames(steps))
 
 
 def run_pictures(
@@ -59,7 +59,7 @@ def run_pictures(
 ) -> Tensor:
     """(N, C, h, w) to what the network makes of it, (N, C', H, W), not clamped."""
     count = source.shape[0]
-    run = _begin(coder, source, _whole_course(count, count), options)
+    run = _begin(coder, source, _whole_workload(count, count), options)
     out = _room(coder, run, source, count)
     _fill(run, source, out, lambda step: step, on_tile)
     return out
@@ -76,7 +76,7 @@ def decode_clip(
     total = latents.shape[0]
     source = latents[: timing.usable(total)]
     frames = timing.frames(total)
-    run = _begin(coder, source, _whole_course(source.shape[0], frames), options)
+    run = _begin(coder, source, _whole_workload(source.shape[0], frames), options)
     out = _room(coder, run, source, frames)
     _fill(run, source, out, lambda raw: timing.frame(raw, total), on_tile)
     return out
@@ -97,7 +97,7 @@ def encode_clip(
         repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
         source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
         steps = source.shape[0] // timing.shrink
-        run = _begin(coder, source, _whole_course(source.shape[0], frames.shape[0]), options)
+        run = _begin(coder, source, _whole_workload(source.shape[0], frames.shape[0]), options)
         made.append(_room(coder, run, source, steps))
         _fill(run, source, made[-1], lambda step: step, on_tile)
     latents = made[0] if len(made) == 1 else torch.cat(made)
@@ -109,9 +109,9 @@ def as_batch(clips: Sequence[Tensor]) -> Tensor:
     return clips[0][None] if len(clips) == 1 else torch.stack(list(clips))
 
 
-def _begin(coder: Coder, source: Tensor, course: Course, options: TileOptions) -> Run:
+def _begin(coder: Coder, source: Tensor, workload: Workload, options: TileOptions) -> Run:
     plane = Size(*source.shape[2:])
-    return coder.once(coder.plan(plane, course, options), plane)
+    return coder.once(coder.plan(plane, workload, options), plane)
 
 
 def _room(coder: Coder, run: Run, source: Tensor, steps: int) -> Tensor:

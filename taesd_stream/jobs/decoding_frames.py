@@ -99,7 +99,7 @@ def _render(
             return
         on_plan(plan)
         # Where a tile goes through many steps in its turn, frames come late and together.
-        by_turns = plan.memory is not None and plan.memory.segment != 1
+        by_turns = plan.state is not None and plan.state.segment != 1
         area = plan.pixels.area if by_turns else None
         with FrameProgress(plan.frames, shown=progress, frame_area=area) as bar:
             stream = ae.stream_tensors(

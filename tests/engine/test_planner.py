@@ -58,7 +58,7 @@ def test_a_plan_of_a_stream_stays_under_its_budget_too(
             assert "needs at least" in str(error)  # noqa: PT017 (some budgets suffice)
         else:
             assert plan.peak_bytes <= plan.budget_bytes == count
-            assert plan.memory is not None
+            assert plan.state is not None
 
 
 @pytest.mark.parametrize(("action", "least"), [("decode", 8), ("encode", 512)])
@@ -202,17 +202,17 @@ def test_what_a_plan_says_is_remembered_is_what_is_remembered(
     decoding = ae.open_stream(length=2, tile=None)
     decoding.push(torch.zeros(ae.spec.latent_channels, 4, 5))
     assert decoding.plan is not None
-    assert decoding.plan.memory is not None
-    assert decoding.plan.memory.tiles_bytes == remembered(decoding)
-    memory = ae.plan((3, 50, 70), action="encode", tile=None).memory
-    if memory is None:  # taesdv encodes each frame for itself
+    assert decoding.plan.state is not None
+    assert decoding.plan.state.tiles_bytes == remembered(decoding)
+    state = ae.plan((3, 50, 70), action="encode", tile=None).state
+    if state is None:  # taesdv encodes each frame for itself
         return
     encoding = ae.open_encode_stream(tile=None)
     most = 0
     for _ in range(2 * ae.spec.encode_timing.shrink):
         encoding.push(np.zeros((50, 70, 3), np.uint8))
         most = max(most, remembered(encoding))
-    assert memory.tiles_bytes == most
+    assert state.tiles_bytes == most
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(4, 1), ((3, 9), 2)], ids=str)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import home_on
+from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
@@ -98,14 +98,16 @@ def step(states: TileStates, truth: Truth, tile: Region, at: int) -> None:
 sizes = st.builds(Size, st.integers(1, 7), st.integers(1, 9))
 
 
-@pytest.mark.parametrize("home", ["device", "scratch"])
+@pytest.mark.parametrize("storage", ["device", "scratch"])
 @properties
 @given(
     turns=st.lists(st.tuples(sizes, st.integers(1, 3), st.booleans()), min_size=1, max_size=5),
 )
-def test_tiles_may_change_at_every_turn(home: str, turns: Sequence[tuple[Size, int, bool]]) -> None:
+def test_tiles_may_change_at_every_turn(
+    storage: str, turns: Sequence[tuple[Size, int, bool]]
+) -> None:
     truth = Truth()
-    states = TileStates(PASS, PLANE, home_on(home, CPU))  # type: ignore[arg-type]
+    states = TileStates(PASS, PLANE, storage_on(storage, CPU))  # type: ignore[arg-type]
     at = 0
     for size, steps, moves in turns:
         for tile in tiles_of(size):
@@ -116,7 +118,7 @@ def test_tiles_may_change_at_every_turn(home: str, turns: Sequence[tuple[Size, i
         kept = states.whole()
         assert_same(kept, truth.whole(at))
         if moves:
-            states = TileStates(PASS, PLANE, home_on(home, CPU))  # type: ignore[arg-type]
+            states = TileStates(PASS, PLANE, storage_on(storage, CPU))  # type: ignore[arg-type]
             states.begin_with(kept, at)
             assert states.at == at
 
@@ -130,7 +132,7 @@ def test_a_tile_may_be_cut_in_the_middle_of_its_turn(
     turns: Sequence[tuple[Size, int]], fails: set[int]
 ) -> None:
     """As when memory runs out: from then on all tiles as large are cut, those done are not."""
-    truth, states = Truth(), TileStates(PASS, PLANE, home_on("device", CPU))
+    truth, states = Truth(), TileStates(PASS, PLANE, storage_on("device", CPU))
     done = 0
     for size, steps in turns:
         queue = [(tile, states.at + at) for tile in tiles_of(size) for at in range(steps)]
@@ -160,7 +162,7 @@ LEFT, RIGHT = (Region(WHOLE.y, part.scale(2)) for part in Interval(0, 9).halve()
 
 
 def begun(truth: Truth, tiles: Sequence[Region], at: int = 1) -> TileStates:
-    states = TileStates(PASS, PLANE, home_on("device", CPU))
+    states = TileStates(PASS, PLANE, storage_on("device", CPU))
     for tile in tiles:
         states.keep(tile, at, truth.part(tile, at))
     states.at = at
@@ -168,7 +170,7 @@ def begun(truth: Truth, tiles: Sequence[Region], at: int = 1) -> TileStates:
 
 
 def test_nothing_is_remembered_at_the_beginning() -> None:
-    states = TileStates(PASS, PLANE, home_on("device", CPU))
+    states = TileStates(PASS, PLANE, storage_on("device", CPU))
     assert states.at == 0
     assert states.recall(LEFT, 0) == {}
     assert states.whole() == {}
@@ -236,7 +238,7 @@ def watched(truth: Truth, tile: Region, at: int) -> tuple[LayerStates, Callable[
 
 
 def test_a_memory_is_let_go_once_all_of_its_tile_has_gone_on() -> None:
-    truth, states = Truth(), TileStates(PASS, PLANE, home_on("device", CPU))
+    truth, states = Truth(), TileStates(PASS, PLANE, storage_on("device", CPU))
     kept, is_held = watched(truth, WHOLE, 1)
     states.keep(WHOLE, 1, kept)
     del kept
@@ -252,7 +254,7 @@ def test_a_memory_is_let_go_once_all_of_its_tile_has_gone_on() -> None:
 
 def test_nothing_is_kept_after_the_last_step() -> None:
     truth = Truth()
-    states = TileStates(PASS, PLANE, home_on("device", CPU), ends_at=2)
+    states = TileStates(PASS, PLANE, storage_on("device", CPU), ends_at=2)
     for tile in (LEFT, RIGHT):
         step(states, truth, tile, 0)
         kept, is_held = watched(truth, tile, 2)
@@ -263,14 +265,14 @@ def test_nothing_is_kept_after_the_last_step() -> None:
 
 
 def test_a_state_to_begin_with_may_be_of_no_steps() -> None:
-    states = TileStates(PASS, PLANE, home_on("scratch", CPU))
+    states = TileStates(PASS, PLANE, storage_on("scratch", CPU))
     states.begin_with({}, 0)
     assert states.recall(RIGHT, 0) == {}
     assert states.whole() == {}
 
 
 class Counting:
-    """A home that notes what is put there and what is fetched."""
+    """A storage that notes what is put there and what is fetched."""
 
     def __init__(self) -> None:
         self.put_there: list[LayerStates] = []
@@ -286,26 +288,26 @@ class Counting:
         return fetch
 
 
-def test_a_tile_goes_home_when_another_has_its_turn_and_no_sooner() -> None:
-    truth, home = Truth(), Counting()
-    states = TileStates(PASS, PLANE, home)
+def test_a_tile_makes_room_when_another_has_its_turn_and_no_sooner() -> None:
+    truth, storage = Truth(), Counting()
+    states = TileStates(PASS, PLANE, storage)
     for at in range(3):
         step(states, truth, LEFT, at)
-    assert home.put_there == []
+    assert storage.put_there == []
     step(states, truth, RIGHT, 0)
-    (left,) = home.put_there
+    (left,) = storage.put_there
     assert_same(left, truth.part(LEFT, 3))
     step(states, truth, RIGHT, 1)
-    assert len(home.put_there) == 1
-    assert home.fetched == 0
+    assert len(storage.put_there) == 1
+    assert storage.fetched == 0
     step(states, truth, LEFT, 3)
-    assert (len(home.put_there), home.fetched) == (2, 1)
+    assert (len(storage.put_there), storage.fetched) == (2, 1)
 
 
-@pytest.mark.parametrize("home", ["device", "scratch"])
-def test_a_tile_that_fails_is_asked_for_again(home: str) -> None:
+@pytest.mark.parametrize("storage", ["device", "scratch"])
+def test_a_tile_that_fails_is_asked_for_again(storage: str) -> None:
     truth = Truth()
-    states = TileStates(PASS, PLANE, home_on(home, CPU))  # type: ignore[arg-type]
+    states = TileStates(PASS, PLANE, storage_on(storage, CPU))  # type: ignore[arg-type]
     step(states, truth, LEFT, 0)
     step(states, truth, RIGHT, 0)
     for _ in range(3):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.running.state_storage import StorageKind
 from tests.convolution import convolution, replace_convolution
 from tests.engine.video_networks import (
     CLOSE,
@@ -71,7 +71,7 @@ SMALL: dict[Direction, list[Part]] = {
 }
 
 
-@pytest.mark.parametrize("home", ["device", "scratch"])
+@pytest.mark.parametrize("storage", ["device", "scratch"])
 @pytest.mark.parametrize(
     ("tile", "batch", "segment"),
     [
@@ -85,7 +85,7 @@ SMALL: dict[Direction, list[Part]] = {
 )
 @pytest.mark.parametrize("direction", ["decoder", "encoder"])
 def test_memory_that_runs_out_at_any_convolution_changes_nothing(
-    direction: Direction, tile: Size, batch: int, segment: int | None, home: HomeName
+    direction: Direction, tile: Size, batch: int, segment: int | None, storage: StorageKind
 ) -> None:
     """Tiles are cut in the middle of a video and of a segment; the next steps begin with them."""
     parts = SMALL[direction]
@@ -93,7 +93,7 @@ def test_memory_that_runs_out_at_any_convolution_changes_nothing(
     plane = Size(4, 5) if direction == "decoder" else Size(8, 9)
     video = a_video(network, 9, plane)
     expected = plain_network(parts, network, video)
-    course = [Way(steps, tile, batch, segment, home, False) for steps in (1, 7)]
+    course = [Way(steps, tile, batch, segment, storage, False) for steps in (1, 7)]
     with memory_runs_out(lambda call: False) as calls:
         computed(network, video, course)
     for first in range(0, len(calls) - 20, max(1, len(calls) // 8)):

@@ -238,9 +238,9 @@ def test_latents_are_counted_where_that_reads_none() -> None:
     assert count_of(torch.zeros(())) is None
 
 
-def test_the_course_of_a_window_tells_what_comes() -> None:
+def test_the_workload_of_a_window_tells_what_comes() -> None:
     network, spec = outlined("taehv")
-    course = window_of(network, spec, 10, slice(9, 17)).course(4)
-    assert (course.steps, course.pictures, course.ahead) == (5, 8, 4)
-    open_ended = window_of(network, spec, None, None).course(1)
+    workload = window_of(network, spec, 10, slice(9, 17)).workload(4)
+    assert (workload.steps, workload.pictures, workload.ahead) == (5, 8, 4)
+    open_ended = window_of(network, spec, None, None).workload(1)
     assert (open_ended.steps, open_ended.pictures, open_ended.has_place) == (None, None, False)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from taesd_stream.engine.running.executor import Executor
-from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.chain import Chain
@@ -143,7 +143,7 @@ class Way:
     tile: Size
     batch: int
     segment: int | None
-    home: HomeName
+    storage: StorageKind
     moves: bool
     """Whether what is remembered is first taken out and put into another video's place."""
 
@@ -155,7 +155,7 @@ ways = st.builds(
     tile=sizes,
     batch=st.integers(1, 3),
     segment=st.one_of(st.none(), st.integers(1, 4)),
-    home=st.sampled_from(["device", "scratch"]),
+    storage=st.sampled_from(["device", "scratch"]),
     moves=st.booleans(),
 )
 
@@ -194,7 +194,7 @@ def _states_for(
 ) -> TileStates | None:
     if before is not None and not way.moves:
         return before
-    states = executor.states(plane, way.home)
+    states = executor.states(plane, way.storage)
     if before is not None and states is not None:
         states.begin_with(before.whole(), before.at)
     return states

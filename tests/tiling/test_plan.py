@@ -17,10 +17,10 @@ from tiling import (
     Cover,
     Grid,
     Interval,
-    MemoryPlan,
     PassPlan,
     Region,
     Size,
+    StatePlan,
     TilePlan,
     choose_tile,
     format_bytes,
@@ -120,7 +120,7 @@ def a_plan(**changes: object) -> TilePlan:
         latents=Size(128, 96),
         pixels=Size(1024, 768),
         overlap="exact",
-        crops=((Interval(0, 128),), (Interval(0, 96),)),
+        patches=((Interval(0, 128),), (Interval(0, 96),)),
         batch=1,
         passes=(PassPlan(grid, work=110, peak_elements=1000, peak_bytes=320 << 20),),
         work=110,
@@ -151,9 +151,9 @@ def test_the_plan_tells_of_passes_batches_encoding_and_blending() -> None:
     assert "48x64 latents, in 2 passes; " in str(replace(plan, passes=plan.passes * 2))
     assert ", 4 frames at a time; " in str(replace(plan, batch=4))
     assert str(replace(plan, action="encode")).startswith("encode 3 frames of 768x1024 pixels")
-    crops = (Interval(0, 72), Interval(56, 128)), (Interval(0, 96),)
-    blended = str(replace(plan, overlap=8, crops=crops))
-    assert "2 crops of up to 96x72 latents, blended over 8 on each side, each 4 exact" in blended
+    patches = (Interval(0, 72), Interval(56, 128)), (Interval(0, 96),)
+    blended = str(replace(plan, overlap=8, patches=patches))
+    assert "2 patches of up to 96x72 latents, blended over 8 on each side, each 4 exact" in blended
 
 
 def test_figures_of_the_plan() -> None:
@@ -164,8 +164,8 @@ def test_figures_of_the_plan() -> None:
     assert plan.tiles == 4
     assert plan.recompute == pytest.approx(0.1)
     assert two.peak_bytes == 2 * (500 << 20)
-    crops = (Interval(0, 72), Interval(56, 128)), (Interval(0, 96),)
-    assert replace(plan, overlap=8, crops=crops).tiles == 8
+    patches = (Interval(0, 72), Interval(56, 128)), (Interval(0, 96),)
+    assert replace(plan, overlap=8, patches=patches).tiles == 8
 
 
 def test_the_plan_is_plain_json() -> None:
@@ -196,7 +196,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize(
-    ("segment", "home", "words"),
+    ("segment", "storage", "words"),
     [
         (1, "device", "frame by frame, remembering 64 MiB"),
         (4, "device", "4 steps a turn, remembering 64 MiB"),
@@ -206,18 +206,18 @@ MIB = 1 << 20
     ],
 )
 def test_the_plan_tells_what_is_remembered_and_in_which_order(
-    segment: int | None, home: Literal["device", "host", "scratch"], words: str
+    segment: int | None, storage: Literal["device", "host", "scratch"], words: str
 ) -> None:
-    memory = MemoryPlan(segment, home, tiles_bytes=64 * MIB, held_bytes=80 * MIB)
-    assert str(memory) == words
-    assert f"48x64 latents, {words}; recompute" in str(a_plan(memory=memory))
-    several = str(a_plan(memory=memory, batch=4))
+    state = StatePlan(segment, storage, tiles_bytes=64 * MIB, held_bytes=80 * MIB)
+    assert str(state) == words
+    assert f"48x64 latents, {words}; recompute" in str(a_plan(state=state))
+    several = str(a_plan(state=state, batch=4))
     assert f"48x64 latents, 4 steps at a time, {words}; recompute" in several
 
 
 def test_what_is_held_besides_is_part_of_the_peak_and_of_the_json() -> None:
-    memory = MemoryPlan(4, "host", tiles_bytes=64 * MIB, held_bytes=80 * MIB)
-    plan = a_plan(memory=memory, batch=2)
+    state = StatePlan(4, "host", tiles_bytes=64 * MIB, held_bytes=80 * MIB)
+    plan = a_plan(state=state, batch=2)
     assert plan.peak_bytes == (2 * 320 + 80) * MIB
     values = json.loads(json.dumps(plan.to_json()))
     assert values["peak_bytes"] == plan.peak_bytes

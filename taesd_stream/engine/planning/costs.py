@@ -1,4 +1,4 @@
-"""A picture cut into tiles of one size: what that costs in time and memory."""
+"""Costs of a picture in tiles of one size, in time and memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taesd_stream.models.layers.passes import PassFigures
 from taesd_stream.models.network import Network
 from tiling import Grid, PassPlan, Size, View
 
-__all__ = ["MOST_ELEMENTS", "Cut", "Cutter"]
+__all__ = ["MOST_ELEMENTS", "CostModel", "TiledCost"]
 
 # Nearest upsampling of tensors past 2**31 elements has returned wrong data in PyTorch.
 MOST_ELEMENTS = 2**31 - 1
@@ -43,14 +43,14 @@ _OPENVINO_MAKES_ROOM = 2.75
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A picture cut into tiles of one size.
+class TiledCost:
+    """A picture in tiles of one size, and what that costs.
 
     Attributes:
         passes: One plan per pass of the network.
         relative_seconds: Proportional to the time it will take.
-        tiles_bytes: What all tiles remember between time steps.
-        tile_bytes: What the tile that remembers most does.
+        tiles_bytes: The state of all tiles, kept between time steps.
+        tile_bytes: The state of the tile that keeps most.
     """
 
     passes: tuple[PassPlan, ...]
@@ -76,15 +76,15 @@ class Cut:
         return max(each.peak_elements for each in self.passes)
 
 
-class Cutter:
-    """Works out cuts for one network, and remembers them.
+class CostModel:
+    """Works out costs for one network, and remembers them.
 
     Args:
         network: The encoder or the decoder.
         settings: Where and how it computes.
 
     Attributes:
-        continued: Whether each tile of a row goes on where the one to its left ended.
+        continued: Whether each tile of a band goes on where the one to its left ended.
     """
 
     def __init__(self, network: Network, settings: Settings) -> None:
@@ -95,18 +95,20 @@ class Cutter:
         self.continued = (
             settings.device.type == "cpu" and settings.backend == "torch" and not network.stateful
         )
-        self._cut = lru_cache(maxsize=1024)(self._work_out)
+        self._remembered = lru_cache(maxsize=1024)(self._work_out)
 
-    def __call__(self, plane: Size, tile: Size, view: View, *, spills: bool = False) -> Cut:
+    def __call__(
+        self, plane: Size, tile: Size, view: View, *, through_scratch: bool = False
+    ) -> TiledCost:
         """An input ``plane`` in tiles of at most ``tile`` latents.
 
         Args:
             view: Which part of the output is made, and where planes go around.
-            spills: Whether what passes leave for each other lies in a temporary file.
+            through_scratch: Whether what passes leave for each other lies in a temporary file.
         """
-        return self._cut(plane, tile, view, spills)
+        return self._remembered(plane, tile, view, through_scratch)
 
-    def _work_out(self, plane: Size, tile: Size, view: View, spills: bool) -> Cut:
+    def _work_out(self, plane: Size, tile: Size, view: View, through_scratch: bool) -> TiledCost:
         passes: list[PassPlan] = []
         seconds = 0.0
         held = 0
@@ -115,7 +117,7 @@ class Cutter:
             out, grid = each.out_plane(plane), canvas.grid
             figures = each.figures(canvas.plane, grid)
             is_last = each is self._network.passes[-1]
-            kept = 0 if is_last or spills else out.area * each.out_channels
+            kept = 0 if is_last or through_scratch else out.area * each.out_channels
             peak = figures.live + figures.left
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
             made = grid.tile.area * grid.cell**2 * each.out_channels
@@ -123,7 +125,7 @@ class Cutter:
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
             seconds += self._relative_seconds(figures, len(each.body.layers))
             plane, held = out, kept
-        return Cut(
+        return TiledCost(
             tuple(passes),
             seconds,
             tiles_bytes=figures.kept * self._item_bytes,

@@ -8,15 +8,15 @@ from itertools import product
 from typing import Literal, NoReturn
 
 from taesd_stream.engine.options import Overlap, Tile, TileOptions
-from taesd_stream.engine.planning.costs import MOST_ELEMENTS, Cut, Cutter
+from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.strategies import (
     MOST_STEPS,
-    SPILLING,
+    THROUGH_SCRATCH,
     Budget,
-    Course,
-    Order,
-    Way,
-    orders,
+    Candidate,
+    Strategy,
+    Workload,
+    strategies,
 )
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -24,13 +24,13 @@ from taesd_stream.models.network import Network
 from tiling import (
     WHOLE,
     Interval,
-    MemoryPlan,
     Size,
+    StatePlan,
     TilePlan,
     View,
     choose_tile,
-    crops,
     format_bytes,
+    patches,
 )
 
 __all__ = ["Budget", "BudgetError", "Planner"]
@@ -73,14 +73,18 @@ class Planner:
         self._model = model
         self._network = network
         self.settings = settings
-        self._cut = Cutter(network, settings)
-        self._patience = _CONTINUED_PATIENCE if self._cut.continued else _PATIENCE[settings.backend]
+        self._costs = CostModel(network, settings)
+        self._patience = (
+            _CONTINUED_PATIENCE if self._costs.continued else _PATIENCE[settings.backend]
+        )
 
-    def plan(self, plane: Size, course: Course, options: TileOptions, budget: Budget) -> TilePlan:
+    def plan(
+        self, plane: Size, workload: Workload, options: TileOptions, budget: Budget
+    ) -> TilePlan:
         """The plan for pictures, or a video, whose input plane is ``plane``.
 
         Args:
-            course: How they come.
+            workload: How they come.
 
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
@@ -94,32 +98,32 @@ class Planner:
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
         if overlap == "exact":
-            cut, way = self._choose(plane, checked, budget, course, view=view)
-            work = cut.work
+            cost, candidate = self._choose(plane, checked, budget, workload, view=view)
+            work = cost.work
         else:
             core = _square(max(64, 4 * overlap), latents) if checked == "auto" else checked
-            rows = crops(latents.height, core.height, overlap)
-            columns = crops(latents.width, core.width, overlap)
-            cut, way, work = self._choose_for_crops(plane, rows, columns, budget, course)
-        memory = way.memory(cut)
+            rows = patches(latents.height, core.height, overlap)
+            columns = patches(latents.width, core.width, overlap)
+            cost, candidate, work = self._choose_for_patches(plane, rows, columns, budget, workload)
+        state = candidate.state(cost)
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
-            frames=course.pictures,
+            frames=workload.pictures,
             latents=latents,
             pixels=view.made(made) if down == 1 else plane,
             overlap=overlap,
-            crops=(rows, columns),
-            batch=self._batch(cut, memory, course, budget) if overlap == "exact" else 1,
-            passes=cut.passes,
+            patches=(rows, columns),
+            batch=self._batch(cost, state, workload, budget) if overlap == "exact" else 1,
+            passes=cost.passes,
             work=work,
-            undivided_work=self._cut(plane, latents, view).work,
+            undivided_work=self._costs(plane, latents, view).work,
             budget_bytes=budget.bytes,
             where=str(self.settings),
-            memory=memory,
+            state=state,
             view=view,
-            scratch=way.spills,
-            bands=way.bands(cut),
+            scratch=candidate.through_scratch,
+            bands=candidate.bands(cost),
         )
 
     def _choose(
@@ -127,132 +131,151 @@ class Planner:
         plane: Size,
         tile: Size | Literal["auto"],
         budget: Budget,
-        course: Course,
+        workload: Workload,
         *,
         view: View = WHOLE,
-        crops: int = 1,
-    ) -> tuple[Cut, Way]:
-        """The cut asked for, checked, or else the quickest that fits, and the order to go in."""
+        patches: int = 1,
+    ) -> tuple[TiledCost, Candidate]:
+        """The cost asked for, checked, or else the quickest that fits, and how to go about it."""
         device = self.settings.device
-        possible: tuple[Order, ...] = (Order("device"),)
+        possible: tuple[Strategy, ...] = (Strategy("device"),)
         if self._network.stateful:
-            possible = orders(course, device)
+            possible = strategies(workload, device)
         elif len(self._network.passes) > 1:
-            possible = (*possible, SPILLING)
-        ways = [
-            Way(self._network, plane, order, course, budget, view, crops, self._together)
-            for order in possible
+            possible = (*possible, THROUGH_SCRATCH)
+        candidates = [
+            Candidate(
+                self._network, plane, strategy, workload, budget, view, patches, self._together
+            )
+            for strategy in possible
         ]
-        found: list[tuple[float, Cut, Way]] = []
-        for way in ways:
-            cut = self._best_cut(plane, tile, budget, way)
-            if cut is not None:
-                found.append((cut.relative_seconds * way.order.costs, cut, way))
+        found: list[tuple[float, TiledCost, Candidate]] = []
+        for candidate in candidates:
+            cost = self._best_cost(plane, tile, budget, candidate)
+            if cost is not None:
+                found.append((cost.relative_seconds * candidate.strategy.costs, cost, candidate))
         if not found:
-            self._refuse(plane, tile, budget, ways)
+            self._refuse(plane, tile, budget, candidates)
         quickest = min(seconds for seconds, _, _ in found)
         return next(
-            (cut, way) for seconds, cut, way in found if seconds <= quickest * (1 + self._patience)
+            (cost, candidate)
+            for seconds, cost, candidate in found
+            if seconds <= quickest * (1 + self._patience)
         )
 
-    def _best_cut(
-        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, way: Way
-    ) -> Cut | None:
+    def _best_cost(
+        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, candidate: Candidate
+    ) -> TiledCost | None:
         if tile == "auto":
             latents = self._network.latent_plane(plane)
             tiny = {_square(side, latents) for side in _TINY_TILES}
             return self._quickest(
-                plane, {latents, *self._tiles(latents, way)}, budget, way
-            ) or self._quickest(plane, tiny, budget, way)
-        cut = self._cut_for(way, tile)
-        if cut.most_elements > MOST_ELEMENTS or (
-            (budget.is_firm or not way.is_last_resort) and way.peak_bytes(cut) > budget.bytes
+                plane, {latents, *self._tiles(latents, candidate)}, budget, candidate
+            ) or self._quickest(plane, tiny, budget, candidate)
+        cost = self._cost_of(candidate, tile)
+        if cost.most_elements > MOST_ELEMENTS or (
+            (budget.is_firm or not candidate.is_last_resort)
+            and candidate.peak_bytes(cost) > budget.bytes
         ):
             return None
-        return cut
+        return cost
 
     def _refuse(
-        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, ways: list[Way]
+        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, candidates: list[Candidate]
     ) -> NoReturn:
         if tile == "auto":
-            least = min(way.peak_bytes(self._cut_for(way, Size(1, 1))) for way in ways)
+            least = min(
+                candidate.peak_bytes(self._cost_of(candidate, Size(1, 1)))
+                for candidate in candidates
+            )
             raise BudgetError(
                 f"memory: {self._model} needs at least {format_bytes(least)} for a picture of"
                 f" this size, more than the {budget}; give it more"
             )
-        cut = self._cut_for(ways[-1], tile)
-        if cut.most_elements > MOST_ELEMENTS:
+        cost = self._cost_of(candidates[-1], tile)
+        if cost.most_elements > MOST_ELEMENTS:
             raise InputError(
-                f"tile: {tile} latents need {cut.most_elements:,} elements at once, more than the"
+                f"tile: {tile} latents need {cost.most_elements:,} elements at once, more than the"
                 f" {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
             )
-        least = min(way.peak_bytes(self._cut_for(way, tile)) for way in ways)
+        least = min(
+            candidate.peak_bytes(self._cost_of(candidate, tile)) for candidate in candidates
+        )
         raise BudgetError(
             f"memory: a tile of {tile} latents needs about {format_bytes(least)},"
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
 
-    def _quickest(self, plane: Size, tiles: set[Size], budget: Budget, way: Way) -> Cut | None:
+    def _quickest(
+        self, plane: Size, tiles: set[Size], budget: Budget, candidate: Candidate
+    ) -> TiledCost | None:
         """The quickest cut into one of these tiles, or none, that fits the budget."""
-        cuts = {tile: self._cut_for(way, tile) for tile in tiles}
-        cuts = {tile: cut for tile, cut in cuts.items() if cut.most_elements <= MOST_ELEMENTS}
+        costs = {tile: self._cost_of(candidate, tile) for tile in tiles}
+        costs = {tile: cost for tile, cost in costs.items() if cost.most_elements <= MOST_ELEMENTS}
         best = choose_tile(
-            {tile: way.peak_bytes(cut) for tile, cut in cuts.items()},
-            {tile: cut.relative_seconds for tile, cut in cuts.items()},
+            {tile: candidate.peak_bytes(cost) for tile, cost in costs.items()},
+            {tile: cost.relative_seconds for tile, cost in costs.items()},
             budget.bytes,
             patience=self._patience,
         )
-        return None if best is None else cuts[best]
+        return None if best is None else costs[best]
 
-    def _cut_for(self, way: Way, tile: Size) -> Cut:
-        return self._cut(way.plane, tile, way.view, spills=way.spills)
+    def _cost_of(self, candidate: Candidate, tile: Size) -> TiledCost:
+        return self._costs(
+            candidate.plane, tile, candidate.view, through_scratch=candidate.through_scratch
+        )
 
-    def _tiles(self, latents: Size, way: Way) -> Iterator[Size]:
+    def _tiles(self, latents: Size, candidate: Candidate) -> Iterator[Size]:
         """Squares, or where tiles of a row go on from each other upright ones of their areas."""
-        if not self._cut.continued:
+        if not self._costs.continued:
             longest = max(latents.height, latents.width)
             yield from (_square(side, latents) for side in _TILES if side < longest)
             return
         for side, ratio in product((*_CONTINUED_TILES, *_LARGE_CONTINUED_TILES), _UPRIGHT):
             height = min(side * ratio, latents.height)
             tile = Size(height, min(-(-(side**2) // height), latents.width))
-            held = self._cut_for(way, tile).most_elements * self.settings.dtype.itemsize
+            held = self._cost_of(candidate, tile).most_elements * self.settings.dtype.itemsize
             if side in _CONTINUED_TILES or held <= _IN_CACHES_BYTES:
                 yield tile
 
-    def _choose_for_crops(
+    def _choose_for_patches(
         self,
         plane: Size,
         rows: tuple[Interval, ...],
         columns: tuple[Interval, ...],
         budget: Budget,
-        course: Course,
-    ) -> tuple[Cut, Way, int]:
-        """The cut of the largest crop, each being a picture of its own, and the work of all."""
+        workload: Workload,
+    ) -> tuple[TiledCost, Candidate, int]:
+        """The cost of the largest patch, each being a picture of its own, and the work of all."""
         _, down = self._network.scale
 
-        def read(crop: Size) -> Size:
-            return Size(min(crop.height * down, plane.height), min(crop.width * down, plane.width))
+        def read(patch: Size) -> Size:
+            return Size(
+                min(patch.height * down, plane.height), min(patch.width * down, plane.width)
+            )
 
         largest = Size(max(row.size for row in rows), max(column.size for column in columns))
         count = len(rows) * len(columns)
-        cut, way = self._choose(read(largest), "auto", budget, course, crops=count)
+        cost, candidate = self._choose(read(largest), "auto", budget, workload, patches=count)
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
-        grid = cut.grid
+        grid = cost.grid
         work = sum(
-            times * self._cut(read(crop), grid.tile, WHOLE).work for crop, times in shapes.items()
+            times * self._costs(read(patch), grid.tile, WHOLE).work
+            for patch, times in shapes.items()
         )
-        return cut, way, work
+        return cost, candidate, work
 
-    def _batch(self, cut: Cut, memory: MemoryPlan | None, course: Course, budget: Budget) -> int:
+    def _batch(
+        self, cost: TiledCost, state: StatePlan | None, workload: Workload, budget: Budget
+    ) -> int:
         """Steps computed together."""
-        steps = course.steps if course.ahead is None else course.ahead
+        steps = workload.steps if workload.ahead is None else workload.ahead
         if steps is None:
             return 1
-        held = memory.held_bytes if memory is not None else 0
-        affordable = (budget.bytes - held) // max(1, cut.peak_bytes)
-        correct = MOST_ELEMENTS // max(1, cut.most_elements)
-        turn = steps if memory is None or memory.segment is None else memory.segment
+        held = state.held_bytes if state is not None else 0
+        affordable = (budget.bytes - held) // max(1, cost.peak_bytes)
+        correct = MOST_ELEMENTS // max(1, cost.most_elements)
+        turn = steps if state is None or state.segment is None else state.segment
         return max(1, min(turn, affordable, correct, self._together))
 
     @property

@@ -1,4 +1,4 @@
-"""In which order tiles and time steps go, and where what tiles remember lies meanwhile."""
+"""Strategies: the order in which tiles and time steps go, and where states lie meanwhile."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from dataclasses import dataclass
 import torch
 
 from taesd_stream.engine.budget import default_budget
-from taesd_stream.engine.planning.costs import Cut
-from taesd_stream.engine.running.state_storage import HomeName
+from taesd_stream.engine.planning.costs import TiledCost
+from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.models.network import Network
-from tiling import BandPlan, MemoryPlan, Size, View, format_bytes
+from tiling import BandPlan, Size, StatePlan, View, format_bytes
 
-__all__ = ["MOST_STEPS", "SPILLING", "Budget", "Course", "Order", "Way", "orders"]
+__all__ = [
+    "MOST_STEPS",
+    "THROUGH_SCRATCH",
+    "Budget",
+    "Candidate",
+    "Strategy",
+    "Workload",
+    "strategies",
+]
 
 MOST_STEPS = 16
 """Steps computed together at most."""
@@ -29,7 +37,7 @@ _MOVED = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Workload:
     """How steps come and how what they make goes out.
 
     Attributes:
@@ -52,34 +60,34 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Strategy:
     """One way to go about a video.
 
     Attributes:
-        home: Where a tile's memory lies while others have their turn.
+        storage: Where a tile's state lies while others have their turn.
         whole: Whether each tile goes through all steps in one turn.
         costs: How many times as long it takes as with states at hand.
     """
 
-    home: HomeName
+    storage: StorageKind
     whole: bool = False
     costs: float = 1.0
 
 
-SPILLING = Order("scratch", costs=_MOVED)
+THROUGH_SCRATCH = Strategy("scratch", costs=_MOVED)
 """For networks of several passes: what these leave for each other lies in a temporary file."""
 
 
-def orders(course: Course, device: torch.device) -> tuple[Order, ...]:
-    """The ways to go about a video, best first."""
-    if course.has_place:
-        return (Order("device", whole=True),)
-    found = [Order("device")]
-    if course.steps is not None and 1 < course.steps <= (course.ahead or 1):
-        found.append(Order("device", whole=True))
+def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]:
+    """The strategies that a workload allows, best first."""
+    if workload.has_place:
+        return (Strategy("device", whole=True),)
+    found = [Strategy("device")]
+    if workload.steps is not None and 1 < workload.steps <= (workload.ahead or 1):
+        found.append(Strategy("device", whole=True))
     if device.type != "cpu":
-        found.append(Order("host", costs=_MOVED))
-    return (*found, Order("scratch", costs=_MOVED))
+        found.append(Strategy("host", costs=_MOVED))
+    return (*found, Strategy("scratch", costs=_MOVED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +108,43 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One order for a given video, and what it holds besides what a tile needs.
+class Candidate:
+    """A strategy for a given workload, and the memory it takes besides what a tile needs.
 
     Attributes:
         view: Which part of the output is made, and where planes go around.
-        crops: How many pieces of the picture are computed each as a picture of its own.
+        patches: How many parts of the picture are computed each as a picture of its own.
         together: The most steps that the device gains by when they are computed together.
     """
 
     network: Network
     plane: Size
-    order: Order
-    course: Course
+    strategy: Strategy
+    workload: Workload
     budget: Budget
     view: View
-    crops: int
+    patches: int
     together: int
 
     @property
     def is_last_resort(self) -> bool:
-        return self.order.home == "scratch" or self.course.has_place
+        return self.strategy.storage == "scratch" or self.workload.has_place
 
     @property
-    def spills(self) -> bool:
+    def through_scratch(self) -> bool:
         """Whether what passes leave for each other lies in a temporary file."""
-        return self.order is SPILLING
+        return self.strategy is THROUGH_SCRATCH
 
-    def bands(self, cut: Cut) -> BandPlan | None:
+    def bands(self, cost: TiledCost) -> BandPlan | None:
         """Where rows of finished tiles wait; None if a picture goes out as a whole.
 
         One is being made, one waits, and one is being written. They wait in a file where that would
         be more than a third of the budget.
         """
-        if not self.course.bands:
+        if not self.workload.bands:
             return None
         width = self.view.made(self.network.out_plane(self.plane)).width
-        rows = 3 * 3 * width * cut.grid.tile.height * cut.grid.cell
+        rows = 3 * 3 * width * cost.grid.tile.height * cost.grid.cell
         writing = min(_MOST_FOR_WRITING, max(_LEAST_FOR_WRITING, self.budget.bytes // 16))
         in_file = rows > self.budget.bytes // 3
         return BandPlan(in_file, 0 if in_file else rows, writing)
@@ -146,41 +154,41 @@ class Way:
         """Finished bytes of what one step makes."""
         up, down = self.network.rate
         pixels = self.network.out_plane(self.plane).area * 3 * up // down
-        return self.crops * pixels if self.network.scale[1] == 1 else 0
+        return self.patches * pixels if self.network.scale[1] == 1 else 0
 
     @property
     def segment(self) -> int | None:
         """Steps that a tile goes through in its turn."""
-        if self.order.whole:
+        if self.strategy.whole:
             return None
-        ahead = self.course.ahead or 1
-        if self.order.home == "device":
+        ahead = self.workload.ahead or 1
+        if self.strategy.storage == "device":
             ahead = min(ahead, self.together)
         room = self.budget.bytes // (4 * max(1, self._step_bytes))
         return max(1, min(ahead, room))
 
-    def memory(self, cut: Cut) -> MemoryPlan | None:
-        """What tiles remember; None if nothing."""
+    def state(self, cost: TiledCost) -> StatePlan | None:
+        """The state that tiles keep; None if they keep none."""
         if not self.network.stateful:
             return None
         # While a tile is computed, what it remembered before is held too.
-        held = 2 * cut.tile_bytes
-        steps = self.course.steps if self.segment is None else self.segment
-        if not self.course.has_place:
+        held = 2 * cost.tile_bytes
+        steps = self.workload.steps if self.segment is None else self.segment
+        if not self.workload.has_place:
             held += self._step_bytes * ((steps or 1) - 1)
-        tiles = cut.tile_bytes if self.order.whole else self.crops * cut.tiles_bytes
-        if self.order.home == "device" and not self.order.whole:
+        tiles = cost.tile_bytes if self.strategy.whole else self.patches * cost.tiles_bytes
+        if self.strategy.storage == "device" and not self.strategy.whole:
             held += tiles
-        elif self.order.home != "device":
-            held += cut.tile_bytes
-        return MemoryPlan(self.segment, self.order.home, tiles, held)
+        elif self.strategy.storage != "device":
+            held += cost.tile_bytes
+        return StatePlan(self.segment, self.strategy.storage, tiles, held)
 
-    def peak_bytes(self, cut: Cut) -> int:
+    def peak_bytes(self, cost: TiledCost) -> int:
         """The most that is held at once; more than there can be where the host has no room."""
-        memory = self.memory(cut)
-        if memory is None:
-            bands = self.bands(cut)
-            return cut.peak_bytes + (bands.held_bytes if bands is not None else 0)
-        if memory.home == "host" and memory.tiles_bytes > default_budget(torch.device("cpu")):
+        state = self.state(cost)
+        if state is None:
+            bands = self.bands(cost)
+            return cost.peak_bytes + (bands.held_bytes if bands is not None else 0)
+        if state.storage == "host" and state.tiles_bytes > default_budget(torch.device("cpu")):
             return sys.maxsize
-        return cut.peak_bytes + memory.held_bytes
+        return cost.peak_bytes + state.held_bytes

@@ -1,4 +1,4 @@
-"""Tiles of a smaller overlap than exactness needs, cross-faded."""
+"""Patches of a smaller overlap than exactness needs, cross-faded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.planes import Plane
 from taesd_stream.engine.running.tile_states import TileStates
-from tiling import Block, Interval, Region, Size, TilePlan, windows
+from tiling import Block, Interval, Region, Size, TilePlan, weights
 
 __all__ = ["blended_tiles"]
 
@@ -25,20 +25,20 @@ def blended_tiles(
 ) -> Iterator[tuple[Block, Tensor]]:
     """The parts whose sum is the blended output.
 
-    Every crop is computed as a picture of its own, exactly, however little memory there is; its
+    Every patch is computed as a picture of its own, exactly, however little memory there is; its
     weight rises and falls linearly where it overlaps others, and all weights sum to one.
 
     Args:
-        executor: Runs the crops.
+        executor: Runs the patches.
         plan: A plan whose overlap is a number.
         source: The network's input.
         made: Height and width of the output.
-        states: What each crop remembers of earlier steps, crop by crop in reading order.
+        states: What each patch remembers of earlier steps, patch by patch in reading order.
 
     Yields:
         Where a part belongs, and the part, weighted, in float32.
     """
-    rows, columns = plan.crops
+    rows, columns = plan.patches
     up, down = executor.scale
     plane = source.size
     high = _weights(rows, made.height, up, int(plan.overlap))
@@ -47,14 +47,14 @@ def blended_tiles(
     for ((row, row_weight), (column, column_weight)), kept in zip(parts, states, strict=True):
         y = row.scale(down).clip(0, plane.height)
         x = column.scale(down).clip(0, plane.width)
-        crop = source.read(Block(Interval(0, source.frames), Region(y, x)))
-        for block, tile in executor.run(crop, kept):
+        patch = source.read(Block(Interval(0, source.frames), Region(y, x)))
+        for block, tile in executor.run(patch, kept):
             _, in_y, in_x = block.slices
             weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
             place = block.region.shift(row.start * up, column.start * up)
             yield Block(block.frames, place), tile.float() * weight
 
 
-def _weights(crops: tuple[Interval, ...], size: int, up: int, overlap: int) -> list[Tensor]:
-    scaled = [crop.scale(up) for crop in crops]
-    return [torch.from_numpy(weight) for weight in windows(scaled, size, 2 * overlap * up)]
+def _weights(patches: tuple[Interval, ...], size: int, up: int, overlap: int) -> list[Tensor]:
+    scaled = [patch.scale(up) for patch in patches]
+    return [torch.from_numpy(weight) for weight in weights(scaled, size, 2 * overlap * up)]

@@ -2,10 +2,10 @@
 
 A network is a list of passes. Each reads a plane tile by tile and writes the next; the last one's
 tiles go to the caller as they are made. What a tile reads shrinks from layer to layer, and no tile
-ever sees zeros where the picture goes on. A picture is a video of which nothing is remembered.
+ever sees zeros where the picture goes on. A picture is a video without state.
 
-Along a row, tiles may go on where the one before ended: what layers have read at its right border
-is kept for the next, so tiles can be as small as the caches and compute nothing twice there.
+In a sweep, a tile goes on where the one to its left ended: what layers have read at its right
+border is carried on, so tiles can be as small as the caches and compute nothing twice there.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from taesd_stream.engine.running.planes import (
     during,
     read_around,
 )
-from taesd_stream.engine.running.row_of_tiles import Row
 from taesd_stream.engine.running.stages import Stage, Stages
-from taesd_stream.engine.running.state_storage import HomeName, home_on
+from taesd_stream.engine.running.state_storage import StorageKind, storage_on
+from taesd_stream.engine.running.sweep import Sweep
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
@@ -58,7 +58,7 @@ class Executor:
         batch: Pictures or time steps computed together.
         segment: Time steps that each tile goes through before the next tile has its turn; None is
             all there are.
-        continued: Whether each tile of a row goes on where the one to its left ended; not for
+        continued: Whether each tile of a band goes on where the one to its left ended; not for
             networks that remember earlier time steps, which remember every tile by itself.
         view: Which part of the output is made, and where planes go around.
         scratch: Whether what passes leave for each other lies in temporary files.
@@ -94,16 +94,16 @@ class Executor:
         """Output elements (first) per input elements (second)."""
         return self._network.scale
 
-    def states(self, plane: Size, home: HomeName = "device") -> TileStates | None:
+    def states(self, plane: Size, storage: StorageKind = "device") -> TileStates | None:
         """What tiles remember of a video that begins; None for networks that remember nothing."""
         if not self._network.stateful:
             return None
         device = self._settings.device
         seen = self._stages.canvases(plane)[0].plane
-        return TileStates(self._network.passes[0], seen, home_on(home, device), device)
+        return TileStates(self._network.passes[0], seen, storage_on(storage, device), device)
 
     def bands(self, plane: Size) -> tuple[Interval, ...]:
-        """The rows of the output that each row of tiles completes, from top to bottom."""
+        """The rows of the output that each band of tiles completes, from top to bottom."""
         canvas = self._stages.canvases(plane)[-1]
         rows = (rows.shift(-canvas.made_before.height) for rows in canvas.grid.bands)
         if self._view.crop is None:
@@ -174,8 +174,8 @@ class Executor:
     def _once(self, plane: Size, steps: int) -> TileStates:
         """What tiles remember of a video that is computed in one run."""
         seen = self._stages.canvases(plane)[0].plane
-        home = home_on("device", self._settings.device)
-        return TileStates(self._network.passes[0], seen, home, ends_at=steps)
+        storage = storage_on("device", self._settings.device)
+        return TileStates(self._network.passes[0], seen, storage, ends_at=steps)
 
     def _from_crop(self, region: Region) -> Region:
         """A part of the output as it lies in what is made of it."""
@@ -245,9 +245,9 @@ class Executor:
         batches = list(_chunks(plane.frames, self._batch))
         tiles = islice(grid, first_band * len(grid.columns), None)
         blocks = (Block(steps, region) for region in tiles for steps in batches)
-        row = Row() if grid.continued else None
+        sweep = Sweep() if grid.continued else None
         return stage.backoff.run(
-            blocks, lambda block: self._tile_of(stage, block, plane, pool, row)
+            blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep)
         )
 
     def _tile_of(
@@ -256,23 +256,23 @@ class Executor:
         block: Block,
         plane: Plane,
         pool: NormalisedPool | None,
-        row: Row | None,
+        sweep: Sweep | None,
     ) -> Tensor:
         """What a pass makes for one tile."""
         region, grid = block.region, stage.canvas.grid
         if self._backend.evens_tiles:
             region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
-        continued = row is not None and row.goes_on_with(block)
-        if row is not None and not continued and row.tiles >= _MANY_TILES:
+        continued = sweep is not None and sweep.goes_on_with(block)
+        if sweep is not None and not continued and sweep.tiles >= _MANY_TILES:
             release(self._settings.device)
-            row.tiles = 0
+            sweep.tiles = 0
         rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
         with (
             torch.inference_mode(),
             _full_float32(self._settings),
-            row.making(block) if row is not None else nullcontext() as carry,
+            sweep.making(block) if sweep is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
             state = TileState(before, together=block.frames.size, carry=carry)

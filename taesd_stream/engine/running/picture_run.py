@@ -9,14 +9,14 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.options import TileOptions
-from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.planes import Plane
 from tiling import BandPlan, Interval, Region, Size, TilePlan
 
 __all__ = ["PictureRun"]
 
 
-_COURSE = Course(steps=1, pictures=1, ahead=None, bands=True)
+_WORKLOAD = Workload(steps=1, pictures=1, ahead=None, bands=True)
 """How one picture goes that is made band by band."""
 
 
@@ -37,7 +37,7 @@ class PictureRun:
     """
 
     def __init__(self, coder: Coder, plane: Plane, options: TileOptions) -> None:
-        self.plan: TilePlan = coder.plan(plane.size, _COURSE, options)
+        self.plan: TilePlan = coder.plan(plane.size, _WORKLOAD, options)
         self._plane = plane
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")

@@ -1,4 +1,4 @@
-"""Where tiles' states lie while other tiles have their turn."""
+"""Storage of tiles' states while other tiles have their turn: on the device, host or disk."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from taesd_stream.errors import OutputError
 from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import format_bytes
 
-__all__ = ["Home", "HomeName", "home_on", "no_scratch_left"]
+__all__ = ["StateStorage", "StorageKind", "no_scratch_left", "storage_on"]
 
-HomeName: TypeAlias = Literal["device", "host", "scratch"]
+StorageKind: TypeAlias = Literal["device", "host", "scratch"]
 
 
-class Home(Protocol):
-    """A place for states."""
+class StateStorage(Protocol):
+    """Keeps the states of tiles."""
 
     def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         """Take in a tile's state; the function returned brings it back to the device."""
 
 
 class _Device:
-    """Memories stay where they were made."""
+    """States stay where they were made."""
 
     def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
         return lambda: kept
 
 
 class _Host:
-    """Memories of a GPU's tiles, in the host's memory."""
+    """States of a GPU's tiles, in the host's memory."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -48,7 +48,7 @@ class _Host:
 
 
 class ScratchFolder:
-    """Memories in files of their own, in the folder for temporary files.
+    """States in files of their own, in the folder for temporary files.
 
     Files are mapped while they are copied from, and no longer: of main memory they take what the
     system cares to cache.
@@ -107,8 +107,8 @@ def no_scratch_left(needed_bytes: int, error: OSError) -> OutputError:
     )
 
 
-def home_on(name: HomeName, device: torch.device) -> Home:
-    """The home of a name: "device", "host" or "scratch"."""
+def storage_on(name: StorageKind, device: torch.device) -> StateStorage:
+    """The storage of a name: "device", "host" or "scratch"."""
     if name == "scratch":
         return ScratchFolder(device)
     return _Host(device) if name == "host" and device.type != "cpu" else _Device()

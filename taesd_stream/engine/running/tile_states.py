@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import Home
+from taesd_stream.engine.running.state_storage import StateStorage
 from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.layers.state_region import StateRegion
 from taesd_stream.models.layers.tile_state import LayerStates
@@ -44,7 +44,7 @@ class TileStates:
     Args:
         each: The pass that the tiles are of.
         plane: Its input plane.
-        home: Where states lie while other tiles have their turn.
+        storage: Where states lie while other tiles have their turn.
         device: Where tiles are computed; None is where their states lie.
         ends_at: After so many time steps nothing needs to be remembered; None if that is unknown.
 
@@ -56,20 +56,20 @@ class TileStates:
         self,
         each: Pass,
         plane: Size,
-        home: Home,
+        storage: StateStorage,
         device: torch.device | None = None,
         *,
         ends_at: int | None = None,
     ) -> None:
         self.at = 0
-        self._each, self._plane, self._home, self._ends_at = each, plane, home, ends_at
+        self._each, self._plane, self._storage, self._ends_at = each, plane, storage, ends_at
         self._device = device
         self._entries: dict[Region, _Entry] = {}
         self._in_use: tuple[Region, LayerStates] | None = None
 
     def recall(self, tile: Region, at: int) -> LayerStates:
         """What a tile of the output remembers after ``at`` time steps."""
-        self._send_home(unless=tile)
+        self._make_room(unless=tile)
         entry = self._entries.get(tile)
         if entry is not None and entry.at == at:
             return entry.kept()
@@ -99,13 +99,13 @@ class TileStates:
         self._entries = {whole: _Entry(at, (whole,), lambda: kept)}
         self._in_use, self.at = None, at
 
-    def _send_home(self, unless: Region) -> None:
+    def _make_room(self, unless: Region) -> None:
         """Let the tile that was in use make room, unless it is the same again."""
         if self._in_use is None or self._in_use[0] == unless:
             return
         tile, kept = self._in_use
         self._in_use = None
-        self._entries[tile].kept = self._home.put(kept)
+        self._entries[tile].kept = self._storage.put(kept)
 
     def _supersede(self, tile: Region, at: int) -> None:
         for other, entry in list(self._entries.items()):

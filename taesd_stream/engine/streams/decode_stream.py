@@ -175,8 +175,8 @@ class DecodeStream:
         return self._window.latents.start + count * self._window.latents.step
 
     def _begin(self, plane: Size) -> Run:
-        plan = self._coder.plan(plane, self._window.course(self._ahead), self._options)
-        whole = plan.memory is not None and plan.memory.segment is None
+        plan = self._coder.plan(plane, self._window.workload(self._ahead), self._options)
+        whole = plan.state is not None and plan.state.segment is None
         begin = self._coder.once if whole else self._coder.continued
         self._plane, self._run = plane, begin(plan, plane)
         return self._run
@@ -194,8 +194,8 @@ class DecodeStream:
             return
         plan = self._run.plan
         turn = plan.batch
-        if plan.memory is not None:
-            turn = plan.memory.segment or len(self._window.latents)
+        if plan.state is not None:
+            turn = plan.state.segment or len(self._window.latents)
         ready = self._ready()
         last = self._closed or self._arrived >= len(self._window.latents)
         while self._done < ready and (last or ready - self._done >= turn):

@@ -12,7 +12,7 @@ from torch import Tensor
 from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_images
-from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
@@ -33,12 +33,12 @@ class EncodeStream:
         coder: Coder,
         spec: ModelSpec,
         options: TileOptions,
-        course: Course,
+        workload: Workload,
         on_tile: OnTile | None,
     ) -> None:
         self._coder, self._spec, self._options = coder, spec, options
         self._timing = spec.encode_timing
-        self._course, self._on_tile = course, on_tile
+        self._workload, self._on_tile = workload, on_tile
         self._seen = 0
         self._last: Frame | None = None
         self._run: Run | None = None
@@ -138,7 +138,7 @@ class EncodeStream:
 
     def _begin(self, plane: Size) -> Run:
         if self._plan is None:
-            self._plan = self._coder.plan(plane, self._course, self._options)
+            self._plan = self._coder.plan(plane, self._workload, self._options)
         self._run = self._coder.continued(self._plan, plane)
         return self._run
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from taesd_stream.engine.planning.strategies import Course
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
 from taesd_stream.models.network import Network
@@ -50,10 +50,10 @@ class Window:
         """How many frames are wanted; None if nobody knows."""
         return None if self.frames.stop >= sys.maxsize else len(self.frames)
 
-    def course(self, ahead: int) -> Course:
+    def workload(self, ahead: int) -> Workload:
         """How its latents come, if up to ``ahead`` of them may be read before a frame goes out."""
         steps = None if self.latents.stop >= sys.maxsize else len(self.latents)
-        return Course(steps=steps, pictures=self.frame_count, ahead=ahead)
+        return Workload(steps=steps, pictures=self.frame_count, ahead=ahead)
 
     def select(self, latents: Iterable[Tensor]) -> Iterator[Tensor]:
         """Its latents out of all of them, read in order and no further than needed."""

@@ -1,4 +1,4 @@
-"""Orders of tiles and time steps: what a plan says is what is done, within half of any budget."""
+"""Strategies: what a plan says is what is done, within half of any budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.planning.strategies import Course, Order, orders
+from taesd_stream.engine.planning.strategies import Strategy, Workload, strategies
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.state_storage import ScratchFolder
 from taesd_stream.engine.streams.decode_stream import Frame
@@ -36,8 +36,11 @@ def check_same_video(frames: list[Frame], expected: list[Frame]) -> None:
     assert (error == 0).mean() > 0.999
 
 
-def ways(course: Course, device: str) -> list[tuple[str, bool]]:
-    return [(order.home, order.whole) for order in orders(course, torch.device(device))]
+def allowed(workload: Workload, device: str) -> list[tuple[str, bool]]:
+    return [
+        (strategy.storage, strategy.whole)
+        for strategy in strategies(workload, torch.device(device))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -52,16 +55,16 @@ def ways(course: Course, device: str) -> list[tuple[str, bool]]:
         (1, 1, "cpu", [("device", False), ("scratch", False)]),
     ],
 )
-def test_the_orders_that_a_course_allows(
+def test_the_strategies_that_a_workload_allows(
     steps: int | None, ahead: int | None, device: str, expected: list[tuple[str, bool]]
 ) -> None:
-    assert ways(Course(steps=steps, pictures=None, ahead=ahead), device) == expected
+    assert allowed(Workload(steps=steps, pictures=None, ahead=ahead), device) == expected
 
 
 def test_states_at_hand_are_preferred() -> None:
-    found = orders(Course(steps=None, pictures=None, ahead=1), torch.device("cuda"))
-    assert [order.costs for order in found] == sorted(order.costs for order in found)
-    assert found[0] == Order("device")
+    found = strategies(Workload(steps=None, pictures=None, ahead=1), torch.device("cuda"))
+    assert [strategy.costs for strategy in found] == sorted(strategy.costs for strategy in found)
+    assert found[0] == Strategy("device")
 
 
 class Spy:
@@ -76,9 +79,9 @@ class Spy:
             self.done.append((block.region, stage.states.at + block.frames.start, plane.frames))
             return run(executor, stage, block, plane, *rest)
 
-        def putting(home: ScratchFolder, kept):
+        def putting(storage: ScratchFolder, kept):
             self.scratched += 1
-            return put(home, kept)
+            return put(storage, kept)
 
         monkeypatch.setattr(Executor, "_tile_of", running)
         monkeypatch.setattr(ScratchFolder, "put", putting)
@@ -86,17 +89,17 @@ class Spy:
     def check(self, plan: TilePlan, steps: int) -> None:
         """Compare what was done, and forget it."""
         done, self.done = self.done, []
-        assert plan.memory is not None
+        assert plan.state is not None
         regions = list(dict.fromkeys(region for region, _, _ in done))
         assert len(regions) == plan.tiles
         turns = [list(group) for _, group in groupby(done, key=lambda each: each[0])]
-        turn = plan.memory.segment or steps
+        turn = plan.state.segment or steps
         if plan.tiles > 1:
             assert len(turns) == plan.tiles * -(-steps // turn)
         assert sorted(step for region, step, _ in done if region == regions[0]) == list(
             range(0, steps, plan.batch)
         )
-        assert (self.scratched > 0) == (plan.memory.home == "scratch" and plan.tiles > 1)
+        assert (self.scratched > 0) == (plan.state.storage == "scratch" and plan.tiles > 1)
         self.scratched = 0
 
 
@@ -114,7 +117,7 @@ def halved(ae: ts.AutoEncoder, plan: Callable[[int], TilePlan]) -> Iterator[Tile
 
 
 @pytest.mark.parametrize(
-    ("name", "ahead", "homes"),
+    ("name", "ahead", "kinds"),
     [
         ("taesdv", 1, {"device", "scratch"}),
         ("taesdv", 4, {"device", "scratch"}),
@@ -123,7 +126,7 @@ def halved(ae: ts.AutoEncoder, plan: Callable[[int], TilePlan]) -> Iterator[Tile
     ],
 )
 def test_half_the_budget_is_half_the_memory_and_the_same_video(
-    name: str, ahead: int, homes: set[str], model: Models, monkeypatch: pytest.MonkeyPatch
+    name: str, ahead: int, kinds: set[str], model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ae = model(name)
     count = 5 if ahead == 4 else 2
@@ -135,9 +138,9 @@ def test_half_the_budget_is_half_the_memory_and_the_same_video(
     for plan in halved(ae, lambda budget: ae.plan_stream(source, ahead=ahead, memory=budget)):
         check_same_video(list(ae.stream(source, ahead=ahead, memory=plan.budget_bytes)), expected)
         spy.check(plan, count)
-        assert plan.memory is not None
-        found.add(plan.memory.home)
-    assert found == homes
+        assert plan.state is not None
+        found.add(plan.state.storage)
+    assert found == kinds
 
 
 def test_half_the_budget_of_an_encode(model: Models, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +153,8 @@ def test_half_the_budget_of_an_encode(model: Models, monkeypatch: pytest.MonkeyP
         made = torch.stack(list(ae.encode_stream(images, memory=plan.budget_bytes)))
         spy.check(plan, 8)
         torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
-        assert plan.memory is not None
-        found.add(plan.memory.home)
+        assert plan.state is not None
+        found.add(plan.state.storage)
     assert found == {"device", "scratch"}
 
 
@@ -175,12 +178,12 @@ def test_a_plan_says_in_which_order_and_what_is_remembered_where(
     enough = ae.plan((4, 12, 11), tile=4).peak_bytes
     plan = ae.plan_stream(source, ahead=ahead, tile=4, memory=int(enough * budget))
     assert re.search(words, str(plan))
-    assert plan.memory is not None
+    assert plan.state is not None
     assert plan.to_json()["memory"] == {
-        "segment": plan.memory.segment,
-        "home": plan.memory.home,
-        "tiles_bytes": plan.memory.tiles_bytes,
-        "held_bytes": plan.memory.held_bytes,
+        "segment": plan.state.segment,
+        "home": plan.state.storage,
+        "tiles_bytes": plan.state.tiles_bytes,
+        "held_bytes": plan.state.held_bytes,
     }
 
 

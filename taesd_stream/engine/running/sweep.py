@@ -1,4 +1,4 @@
-"""A row of tiles, from left to right."""
+"""Sweeps along bands of tiles, from left to right."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from taesd_stream.models.layers.carry import Carry
 from tiling import Block
 
-__all__ = ["Row"]
+__all__ = ["Sweep"]
 
 
-class Row:
-    """A row of tiles, each of which goes on where the one to its left ended; then the next row.
+class Sweep:
+    """Goes along a band, each tile going on where the one to its left ended; then the next band.
 
     Attributes:
         tiles: How many have been made since somebody set this to 0.
@@ -34,7 +34,7 @@ class Row:
 
     @contextmanager
     def making(self, block: Block) -> Iterator[Carry]:
-        """Inside it, a block is made; if that fails, the next one begins a row."""
+        """Inside it, a block is made; if that fails, the next one begins a sweep."""
         if not self.goes_on_with(block):
             self._carry = Carry()
         self._made = None

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import Home, HomeName, home_on
+from taesd_stream.engine.running.state_storage import StateStorage, StorageKind, storage_on
 
 CPU = torch.device("cpu")
 LAYERS = [nn.Identity() for _ in range(3)]
-HOMES: tuple[HomeName, ...] = ("device", "host", "scratch")
+KINDS: tuple[StorageKind, ...] = ("device", "host", "scratch")
 
 properties = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -43,18 +43,18 @@ def states(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> dict
     }
 
 
-@pytest.mark.parametrize("name", HOMES)
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @properties
 @given(shape=st.tuples(*[st.integers(1, 5)] * 4), channels_last=st.booleans())
 def test_every_bit_comes_back_every_time(
-    name: HomeName, dtype: torch.dtype, shape: tuple[int, ...], channels_last: bool
+    name: StorageKind, dtype: torch.dtype, shape: tuple[int, ...], channels_last: bool
 ) -> None:
     tensor = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
     tensor.flatten()[0] = torch.nan
     if channels_last:
         tensor = tensor.to(memory_format=torch.channels_last)
-    fetch = home_on(name, CPU).put({LAYERS[0]: tensor})
+    fetch = storage_on(name, CPU).put({LAYERS[0]: tensor})
     for _ in range(2):
         found = fetch()
         assert list(found) == [LAYERS[0]]
@@ -63,20 +63,20 @@ def test_every_bit_comes_back_every_time(
         assert torch.equal(bits(found[LAYERS[0]]), bits(tensor))
 
 
-@pytest.mark.parametrize("name", HOMES)
-def test_several_tiles_are_kept_apart(name: HomeName) -> None:
-    home = home_on(name, CPU)
+@pytest.mark.parametrize("name", KINDS)
+def test_several_tiles_are_kept_apart(name: StorageKind) -> None:
+    storage = storage_on(name, CPU)
     tiles = [states((1, 2, 3, index + 1), (2, 1, index + 1, 4)) for index in range(4)]
-    fetches = [home.put(kept) for kept in tiles]
+    fetches = [storage.put(kept) for kept in tiles]
     for fetch, kept in zip(reversed(fetches), reversed(tiles), strict=True):
         found = fetch()
         assert all(torch.equal(found[layer], kept[layer]) for layer in kept)
-    assert home.put({})() == {}
+    assert storage.put({})() == {}
 
 
 def test_what_comes_from_scratch_is_in_the_format_that_is_computed_in_and_its_own() -> None:
     kept = states((2, 3, 4, 5))
-    fetch = home_on("scratch", CPU).put(kept)
+    fetch = storage_on("scratch", CPU).put(kept)
     (first,) = fetch().values()
     assert first.is_contiguous(memory_format=torch.channels_last)
     first.fill_(7)  # it may be written to
@@ -85,25 +85,25 @@ def test_what_comes_from_scratch_is_in_the_format_that_is_computed_in_and_its_ow
 
 
 def test_scratch_files_hold_what_is_kept_and_go_with_it(folder: Path) -> None:
-    home: Home | None = home_on("scratch", CPU)
-    assert home is not None
+    storage: StateStorage | None = storage_on("scratch", CPU)
+    assert storage is not None
     assert files_in(folder) == 0
-    first = home.put(states((1, 2, 3, 4), (1, 1, 1, 1)))
+    first = storage.put(states((1, 2, 3, 4), (1, 1, 1, 1)))
     sizes = sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert sizes == [4, 4 * 24]
-    second = home.put(states((3, 2, 1, 1)))
+    second = storage.put(states((3, 2, 1, 1)))
     assert files_in(folder) == 3
     del first
     assert files_in(folder) == 1
     assert len(second()) == 1
-    del home
+    del storage
     assert len(second()) == 1  # whoever can fetch it keeps the folder
     del second
     assert list(folder.iterdir()) == []
 
 
 def test_only_scratch_touches_the_disk(folder: Path) -> None:
-    fetches = [home_on(name, CPU).put(states((1, 2, 3, 4))) for name in ("device", "host")]
+    fetches = [storage_on(name, CPU).put(states((1, 2, 3, 4))) for name in ("device", "host")]
     assert all(len(fetch()) == 1 for fetch in fetches)
     assert list(folder.iterdir()) == []
 
@@ -111,14 +111,14 @@ def test_only_scratch_touches_the_disk(folder: Path) -> None:
 def test_a_device_keeps_the_very_tensors() -> None:
     kept = states((1, 2, 3, 4))
     for name in ("device", "host"):  # on a CPU the host's memory is the device's
-        assert home_on(name, CPU).put(kept)() is kept
+        assert storage_on(name, CPU).put(kept)() is kept
 
 
 def test_from_the_hosts_memory_it_comes_back_to_the_device() -> None:
     """Tensors on this device hold no numbers, but tell where they are."""
     device = torch.device("meta")
     kept = states((1, 2, 3, 4), (2, 1, 5, 3))
-    found = home_on("host", device).put(kept)()
+    found = storage_on("host", device).put(kept)()
     assert {layer: tensor.shape for layer, tensor in found.items()} == {
         layer: tensor.shape for layer, tensor in kept.items()
     }
