@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
+from video.safe_files.watched_files import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ class FileBytes:
             status = path.stat()
         except OSError as error:
             raise _unreadable(name, error) from error
-        return cls(path, name, status.st_size, _stamp_of(status))
+        return cls(path, name, status.st_size, stamp_of(status))
 
     def open(self) -> BinaryIO:
         """The file for reading, unless it has vanished or changed."""
@@ -69,7 +70,7 @@ class FileBytes:
             file = self.path.open("rb")
         except OSError as error:
             raise _unreadable(self.name, error) from error
-        if _stamp_of(os.fstat(file.fileno())) != self._stamp:
+        if stamp_of(os.fstat(file.fileno())) != self._stamp:
             file.close()
             raise LatentsError(
                 f"{self.name}: the file changed while it was being read: open it again"
@@ -171,7 +172,3 @@ def _unreadable(name: str, error: OSError) -> LatentsError:
         f"{name}: expected a file that can be read, found none ({error.strerror}): "
         "check the path and its permissions"
     )
-
-
-def _stamp_of(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns

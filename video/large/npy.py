@@ -16,7 +16,6 @@ from video.npy_header import npy_header, read_npy_header
 if TYPE_CHECKING:
     from io import FileIO
     from os import PathLike
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -154,12 +153,7 @@ class RowFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -40,16 +40,10 @@ class RawPixels:
         self._pixel_bytes = channels * layout.dtype.itemsize
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        row_bytes = self.width * self._pixel_bytes
-        start = self._layout.offset + rows.start * row_bytes + columns.start * self._pixel_bytes
-        if width == self.width:
-            found = read_rows(self._file, start, (height, width, self._pixel_bytes))
-        else:
-            found = np.empty((height, width, self._pixel_bytes), np.uint8)
-            for index in range(height):
-                place = start + index * row_bytes
-                found[index] = read_rows(self._file, place, (1, width, self._pixel_bytes))[0]
+        shape = (rows.stop - rows.start, columns.stop - columns.start, self._pixel_bytes)
+        place = (rows.start * self.width + columns.start) * self._pixel_bytes
+        stride = self.width * self._pixel_bytes
+        found = read_rows(self._file, self._layout.offset + place, shape, stride=stride)
         return to_rgb(found.view(self._layout.dtype))
 
 

@@ -18,7 +18,6 @@ from video.safe_files.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -91,12 +90,7 @@ class RegionReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -28,14 +28,22 @@ def write_rows(file: FileIO, offset: int, rows: NDArray[np.uint8]) -> None:
         left = left[file.write(left) :]
 
 
-def read_rows(file: FileIO, offset: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Read an array of ``shape`` that lies at ``offset`` of an unbuffered file.
+def read_rows(
+    file: FileIO, offset: int, shape: tuple[int, int, int], *, stride: int | None = None
+) -> NDArray[np.uint8]:
+    """Read an array of ``shape`` whose rows begin at ``offset`` of an unbuffered file.
+
+    They are ``stride`` bytes apart, or else one behind the other.
 
     Raises:
         OSError: if the file ends before.
     """
     rows = np.empty(shape, np.uint8)
-    _fill(file, offset, rows.reshape(-1))
+    if stride in (None, shape[1] * shape[2]):
+        _fill(file, offset, rows.reshape(-1))
+        return rows
+    for index, row in enumerate(rows):
+        _fill(file, offset + index * (stride or 0), row.reshape(-1))
     return rows
 
 
@@ -90,16 +98,11 @@ class RowBuffer:
         """Columns left to right of rows start to stop; good until the next write."""
         if self._memory is not None:
             return self._memory[start:stop, left:right]
-        rows = np.empty((stop - start, right - left, CHANNELS), np.uint8)
+        shape = (stop - start, right - left, CHANNELS)
         if self._file is None:
-            return rows[:0]
-        row_bytes = self.width * CHANNELS
-        if right - left == self.width:
-            _fill(self._file, start * row_bytes, rows.reshape(-1))
-            return rows
-        for index, row in enumerate(rows, start=start):
-            _fill(self._file, index * row_bytes + left * CHANNELS, row.reshape(-1))
-        return rows
+            return np.empty((0, *shape[1:]), np.uint8)
+        offset, stride = (start * self.width + left) * CHANNELS, self.width * CHANNELS
+        return read_rows(self._file, offset, shape, stride=stride)
 
     def close(self) -> None:
         """Give the memory or the file back."""
