@@ -17,7 +17,7 @@ _USUAL_KEYS: Final = ("latents", "samples", "latent_tensor")
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """What is known of a named array before it is read; ``shape`` is None if it is no array."""
+    """A named array before it is read; ``shape`` is None if it is no array."""
 
     shape: tuple[int, ...] | None
     description: str
@@ -29,7 +29,7 @@ class ArrayInfo:
 
 
 def choose_key(entries: Mapping[str, ArrayInfo], key: str | None, name: str) -> str:
-    """Which of several named arrays holds the latents.
+    """Find the one of several named arrays that holds the latents.
 
     That is ``key`` where it is given, else ``latents``, ``samples`` or ``latent_tensor``, else the
     only floating-point array of 3 to 5 axes.

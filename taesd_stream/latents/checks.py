@@ -57,7 +57,7 @@ def as_latents_errors() -> Iterator[None]:
 def check_finite(
     latent: torch.Tensor, index: int, what: str = "latent", *, offset: tuple[int, int] = (0, 0)
 ) -> None:
-    """Refuse a latent (or ``what`` else), (C,h,w) of any floating dtype, with NaN or infinity.
+    """Refuse a latent (or ``what`` else), (C, h, w) of any floating dtype, with NaN or infinity.
 
     ``index`` is its number in time, from 0, and becomes the error's ``frame``; where it is part of
     a larger one, ``offset`` is its first row and column there.

@@ -21,7 +21,7 @@ __all__ = ["IteratorSource"]
 class IteratorSource(LatentSource):
     """Latents that come one by one from an iterator, once, in a number that is not known before.
 
-    ``shape`` and ``layout`` are those of one latent, (C,h,w); asking for them takes the first
+    ``shape`` and ``layout`` are those of one latent, (C, h, w); asking for them takes the first
     latent from the iterator and keeps it for the iteration.
     """
 
@@ -75,7 +75,7 @@ class IteratorSource(LatentSource):
         return self._each()
 
     def describe(self) -> str:
-        return f"{self.name}: an iterator of (C,h,w) latents, how many is not known"
+        return f"{self.name}: an iterator of (C, h, w) latents, how many is not known"
 
     def close(self) -> None:
         closing = getattr(self._latents, "close", None)
@@ -124,7 +124,7 @@ class IteratorSource(LatentSource):
         if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim != 3:
             found = f"shape {tuple(item.shape)}" if hasattr(item, "shape") else type(item).__name__
             raise LatentsError(
-                f"{name}: expected a (C,h,w) tensor, found {found}: yield one a time"
+                f"{name}: expected a (C, h, w) tensor, found {found}: yield one a time"
             )
         options = ReadOptions("CHW", self._options.channels)
         return open_content(item, options, name=name, kind="memory")[0]

@@ -39,7 +39,7 @@ def join(openers: Sequence[Opener], options: ReadOptions, *, name: str, kind: st
 
 
 class _JoinedStore:
-    """Sources one after another, as one (T,C,h,w) array."""
+    """Sources one after another, as one (T, C, h, w) array."""
 
     def __init__(self, openers: Sequence[Opener], options: ReadOptions, name: str) -> None:
         self._openers = tuple(openers)

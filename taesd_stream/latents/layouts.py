@@ -1,7 +1,27 @@
-"""Which axis of a stored array of latents is which.
+"""The axes of latents: the layouts they are stored in, and the one order they are read in.
 
-A layout names the stored axes in order, by the letters ``N`` clip, ``T`` latent in time, ``C``
-channel, ``H`` row and ``W`` column, with spaces between, as einops writes them: ``"T C H W"``.
+A layout names the stored axes in order, the last one running fastest, by five letters with spaces
+between, as einops writes them; users may leave the spaces out and write small letters.
+
+    letter  axis
+    N       clip: one of several videos of equal length
+    T       latent in time
+    C       channel
+    H       row of a latent
+    W       column of a latent
+
+    layout     stored by                                            example of a shape
+    C H W      a single latent                                      (4, 60, 104)
+    T C H W    a video, or a batch of pictures                      (81, 4, 60, 104)
+    C T H W    a video whose channels come first                    (16, 21, 60, 104)
+    N C T H W  diffusers and AnimateLCM                             (1, 4, 81, 60, 104)
+    N T C H W  TAEHV                                                (1, 21, 16, 60, 104)
+    N C H W    a batch of pictures, one after the other in time     (81, 4, 60, 104)
+
+The last one is taken only where it is asked for, for T C H W means the same. However they are
+stored, a source hands out latents one by one in the order of time, each (C, h, w), or several as
+(T, C, h, w). Shapes are written with commas; small ``h`` and ``w`` count latents, where ``H`` and
+``W`` of a picture's shape count pixels.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def open_latents(
             as ``z/%05d.png``; a pattern such as ``tiles/{row}_{column}.npy``, whose files are one
             large latent; ``-`` for standard input, which is copied to a temporary file; a tensor
             or an array; a list of these, one after the other in time; a mapping with such under a
-            key; or an iterable of (C,h,w) tensors.
+            key; or an iterable of (C, h, w) tensors.
         layout: the stored axes, such as ``NCTHW``; None tells them by the channel count, and where
             five axes can be read two ways by a few of the numbers: latents that follow each other
             in time look alike. What the numbers told is logged.

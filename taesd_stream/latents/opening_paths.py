@@ -1,4 +1,4 @@
-"""From a path to a source: by what the bytes are, whatever the name says."""
+"""Sources of what lies at a path, told by its bytes, whatever the name says."""
 
 from __future__ import annotations
 

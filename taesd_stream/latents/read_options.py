@@ -11,7 +11,7 @@ __all__ = ["ReadOptions"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a source is to be read.
+    """The options that a source is read with.
 
     ``layout``, ``channels`` and ``key`` are what ``open_latents`` was given. ``alike`` is the
     layout of the first part of the same list or folder: it is taken where the axes fit several.
@@ -23,7 +23,7 @@ class ReadOptions:
     alike: str | None = None
 
     def without_key(self, name: str) -> ReadOptions:
-        """For what holds one array and no names; raises LatentsError if a key was asked for."""
+        """Options for a single array without a name; raises LatentsError if a key was asked for."""
         if self.key is not None:
             raise LatentsError(
                 f"{name}: expected named arrays because of key={self.key!r}, found a single one: "
@@ -32,11 +32,11 @@ class ReadOptions:
         return self
 
     def for_entry(self) -> ReadOptions:
-        """For what lies under a key that has been found."""
+        """Options for the array under a key that has been found."""
         return replace(self, key=None)
 
     def for_item(self, axes: int) -> ReadOptions:
-        """For one of a list's arrays of ``axes`` axes: a layout may be meant for the whole list."""
+        """Options for one array, of ``axes`` axes, of a list; a layout may be the whole list's."""
         if self.layout is not None and len("".join(self.layout.split())) != axes:
             return ReadOptions(None, self.channels, alike=self.alike)
         return ReadOptions(self.layout, self.channels, alike=self.alike)

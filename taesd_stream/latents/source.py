@@ -41,17 +41,17 @@ class Store(Protocol):
 
 
 class LatentSource(ABC):
-    """Latents in order of time, each a (C,h,w) tensor on the CPU in the dtype they are stored in.
+    """Latents in order of time, each a (C, h, w) tensor on the CPU in the dtype they are stored in.
 
     ``len(source)`` is the number of latents; several clips count one after the other.
-    ``source[i]`` is the (C,h,w) latent i and ``source[a:b]`` a (T,C,h,w) tensor; both are fresh
+    ``source[i]`` is latent i, (C, h, w), and ``source[a:b]`` a (T, C, h, w) tensor; both are fresh
     copies, both read only what they return. Iterating yields one latent after the other and holds
     one. A source is for one thread at a time. It is a context manager that closes itself.
 
     Attributes:
         name: of the source, in errors.
         shape: the sizes of the stored axes, as stored.
-        layout: the names of the stored axes, such as ``"T C H W"``: see :mod:`.layouts`.
+        layout: the names of the stored axes, such as ``"T C H W"``: see ``layouts``.
         dtype: the stored floating dtype.
         frames: the number of latents along time, or None while an iterator has not told.
         clips: the number of videos, one after the other, each of as many latents.
@@ -142,15 +142,15 @@ class LatentSource(ABC):
     def require_size(
         self, size: tuple[int, int, int], dtype: torch.dtype, place: str, remedy: str
     ) -> None:
-        """Refuse to be a part of what has latents of another ``size`` (C,h,w) or ``dtype``.
+        """Refuse to be a part of what has latents of another ``size`` (C, h, w) or ``dtype``.
 
         ``place`` says which part it is, and of what; ``remedy`` what to do.
         """
         found = (self.channels, self.height, self.width)
         if found != size or self.dtype != dtype:
             raise LatentsError(
-                f"{place}: expected latents (C,h,w) of {size} {dtype_name(dtype)} as in the other "
-                f"parts, found {found} {dtype_name(self.dtype)}: {remedy}"
+                f"{place}: expected (C, h, w) {size} {dtype_name(dtype)} as in the other parts, "
+                f"found {found} {dtype_name(self.dtype)}: {remedy}"
             )
 
     def __enter__(self) -> Self:
@@ -167,7 +167,7 @@ class LatentSource(ABC):
     def copy_latents(
         self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
     ) -> None:
-        """Read latents ``first``, ``first + 1``, ... into ``out`` (T,C,h,w).
+        """Read latents ``first``, ``first + 1``, ... into ``out`` (T, C, h, w).
 
         Args:
             region: Rows and columns to read of each; None is all.

@@ -1,4 +1,4 @@
-"""From an array to a source of latents, once it is known which of its axes is which."""
+"""Sources of arrays, once it is known which axis is which."""
 
 from __future__ import annotations
 

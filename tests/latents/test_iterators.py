@@ -82,7 +82,7 @@ def test_what_an_iterator_cannot_do_is_said():
     [
         ([torch.zeros(4, 2, 3), torch.zeros(4, 2, 4)], r"\(4, 2, 4\).* at latent 1"),
         ([torch.zeros(4, 2, 3), torch.zeros(4, 2, 3).half()], "float16 at latent 1"),
-        ([torch.zeros(1, 4, 2, 3)], r"latent 0: expected a \(C,h,w\) tensor"),
+        ([torch.zeros(1, 4, 2, 3)], r"latent 0: expected a \(C, h, w\) tensor"),
         (["a"], "found str"),
         ([torch.zeros(4, 2, 3, dtype=torch.int32)], "found int32"),
         ([], "yields none"),

@@ -23,7 +23,7 @@ _LAYOUTS = ("N C T H W", "N T C H W")
 
 
 def _clip(frames=16, channels=16, height=10, width=12, clips=1):
-    """Slow latents of unlike channels, (N,T,C,h,w)."""
+    """Slow latents of unlike channels, (N, T, C, h, w)."""
     random = torch.Generator().manual_seed(0)
     scene = torch.randn(clips, 1, channels, height, width, generator=random)
     return scene + 0.3 * torch.randn(clips, frames, *scene.shape[2:], generator=random)

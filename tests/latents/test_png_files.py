@@ -59,7 +59,7 @@ def test_a_broken_png_is_refused(tmp_path):
 
 
 def test_what_does_not_fit_into_a_png_is_refused(tmp_path):
-    with pytest.raises(LatentsError, match=r"\(4,h,w\)"):
+    with pytest.raises(LatentsError, match=r"\(4, h, w\)"):
         save_latents(tmp_path / "a.png", torch.zeros(16, 8, 8))
     with pytest.raises(InputError, match="%05d"):
         save_latents(tmp_path / "a.png", torch.zeros(2, 4, 8, 8))

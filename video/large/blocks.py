@@ -83,6 +83,6 @@ def _touched(part: slice, size: int) -> range:
 
 
 def _shared(part: slice, start: int, size: int) -> tuple[slice, slice]:
-    """What a block from ``start`` on has of ``part``: where in the block, and where in the part."""
+    """The overlap of ``part`` and the block at ``start``, counted in the block and in the part."""
     first, last = max(part.start, start), min(part.stop, start + size)
     return slice(first - start, last - start), slice(first - part.start, last - part.start)

@@ -21,7 +21,7 @@ MOST_BLOCK_BYTES: Final = 256 << 20
 
 
 def is_picture_type(dtype: np.dtype[Any] | None) -> bool:
-    """Whether it is of 8 or 16 bits without a sign, in either byte order."""
+    """Tell whether a dtype is of 8 or 16 bits without a sign, in either byte order."""
     return dtype is not None and dtype.kind == "u" and dtype.itemsize in (1, 2)
 
 

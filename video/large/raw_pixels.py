@@ -22,7 +22,7 @@ __all__ = ["RawLayout", "RawPixels", "npy_layout"]
 
 
 class RawLayout(NamedTuple):
-    """Where the pixels lie: from byte ``offset`` on, (height, width, channels) of ``dtype``."""
+    """The place of the pixels: from byte ``offset`` on, (height, width, channels) of ``dtype``."""
 
     offset: int
     shape: tuple[int, int, int]

@@ -77,7 +77,7 @@ def _check_page(page: Any, path: Path) -> None:
 
 
 def _raw_layout(page: Any, file_bytes: int) -> RawLayout | None:
-    """Where the pixels are, if they lie in the file as they are, and are all there."""
+    """The place of the pixels, if they lie in the file as they are, and are all there."""
     if not page.is_final or (page.planarconfig != 1 and page.samplesperpixel > 1):
         return None
     offset, needed = page.dataoffsets[0], page.nbytes

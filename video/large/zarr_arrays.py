@@ -51,7 +51,7 @@ _INDEX_ENTRY_BYTES: Final = 16
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a path is a folder that holds the metadata of a Zarr array or group.
+    """Tell whether a path is a folder that holds the metadata of a Zarr array or group.
 
     >>> is_zarr(Path("/"))
     False
@@ -126,7 +126,7 @@ class ZarrNode:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What users and conventions such as OME-Zarr say of it.
+        """The attributes that users and conventions such as OME-Zarr give it.
 
         Raises:
             InputError: they are broken.

@@ -54,7 +54,7 @@ def open_mosaic(
 
 
 class _MosaicStore:
-    """Files of one latent each, as one (C,h,w) array; a few of them are open at a time."""
+    """Files of one latent each, as one (C, h, w) array; a few of them are open at a time."""
 
     def __init__(
         self,

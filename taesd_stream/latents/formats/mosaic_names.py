@@ -15,7 +15,7 @@ _PLACE: Final = re.compile(r"\{(row|column)(?::(0\d{1,2})?d?)?\}")
 
 
 def is_tile_pattern(path: Path) -> bool:
-    """Whether a path has a place for a row's or a column's number.
+    """Tell whether a path has a place for a row's or a column's number.
 
     >>> is_tile_pattern(Path("tiles/{row}_{column:03}.npy")), is_tile_pattern(Path("tiles/{x}.npy"))
     (True, False)

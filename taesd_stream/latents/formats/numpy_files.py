@@ -93,7 +93,7 @@ def _info(header: NpyHeader) -> ArrayInfo:
 
 
 def _data_offset(file: IO[bytes], member: zipfile.ZipInfo) -> int:
-    """Where in the archive a stored member's own bytes begin."""
+    """The offset in the archive at which a stored member's own bytes begin."""
     file.seek(member.header_offset)
     name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     return int(member.header_offset + _LOCAL_HEADER.size + name_length + extra_length)

@@ -35,7 +35,7 @@ _RGBA: Final = 6
 
 
 def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
-    """A source for one 8-bit RGBA PNG: a float32 latent (4,h,w) within [-3, 3].
+    """A source for one 8-bit RGBA PNG: a float32 latent (4, h, w) within [-3, 3].
 
     Raises:
         LatentsError: the PNG is not RGBA with 8 bits, or broken (once it is read).
@@ -49,7 +49,7 @@ def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
 
 
 def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) -> int:
-    """Write a latent (4,h,w) as an 8-bit PNG; returns how many values lay beyond [-3, 3].
+    """Write a latent (4, h, w) as an 8-bit PNG; returns how many values lay beyond [-3, 3].
 
     Raises:
         NonFiniteError: ``latent``, which is number ``index``, holds NaN or infinity.
@@ -59,7 +59,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
 
     if latent.ndim != 3 or latent.shape[0] != 4:
         raise LatentsError(
-            f"expected latents (4,h,w) for a PNG, found shape {tuple(latent.shape)}: "
+            f"expected latents (4, h, w) for a PNG, found shape {tuple(latent.shape)}: "
             "write .safetensors instead"
         )
     check_finite(latent, index)
@@ -72,7 +72,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
 
 
 class _PngStore:
-    """One picture as a (4,h,w) array, decoded at each read."""
+    """One picture as a (4, h, w) array, decoded at each read."""
 
     def __init__(self, file_bytes: FileBytes) -> None:
         head = file_bytes.head(_IHDR.size)

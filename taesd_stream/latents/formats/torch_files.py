@@ -114,7 +114,7 @@ def _store_loaded(file_bytes: FileBytes, tensor: torch.Tensor) -> Store:
 
 
 def _store_in_file(file_bytes: FileBytes, tensor: torch.Tensor) -> Store:
-    """Where a tensor that was loaded onto the meta device has its numbers."""
+    """The place in the file of a tensor that was loaded onto the meta device."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_neg():
         return TensorStore(tensor, file_bytes.name)
     offset = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)

@@ -67,7 +67,7 @@ class _ZarrStore:
 
 
 def _info_of(group: ZarrNode, key: str) -> ArrayInfo:
-    """What a group's listing says of an entry, which may be a broken one."""
+    """Describe an entry of a group, which may be a broken one."""
     try:
         node = group.member(key)
     except InputError:

@@ -14,7 +14,7 @@ __all__ = ["LatentWriter"]
 
 
 class LatentWriter(StackWriter):
-    """A ``StackWriter`` of latents (C,h,w), under the key ``latents``: the file holds (T,C,h,w).
+    """A ``StackWriter`` of latents (C, h, w) under the key ``latents``, which holds (T, C, h, w).
 
     Args:
         path: the .npy or .safetensors file to make.
@@ -41,7 +41,7 @@ class LatentWriter(StackWriter):
         super().__init__(path, key="latents", dtype=dtype, overwrite=overwrite)
 
     def write(self, tensor: torch.Tensor) -> None:
-        """Append a latent (C,h,w) of any floating dtype, from any device.
+        """Append a latent (C, h, w) of any floating dtype, from any device.
 
         Raises:
             LatentsError: it is no such tensor.
@@ -49,7 +49,7 @@ class LatentWriter(StackWriter):
         """
         if tensor.ndim != 3 or tensor.numel() == 0:
             raise LatentsError(
-                f"expected a latent (C,h,w) of at least one value, found shape "
+                f"expected a latent (C, h, w) of at least one value, found shape "
                 f"{tuple(tensor.shape)} at latent {self.frames_written}: write one at a time"
             )
         require_floating(tensor.dtype, f"latent {self.frames_written}")

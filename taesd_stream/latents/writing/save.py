@@ -26,7 +26,7 @@ __all__ = ["Saved", "save_latents"]
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save_latents`` has written; ``clipped_values`` lay beyond what 8 bits can hold."""
+    """The outcome of ``save_latents``; ``clipped_values`` lay beyond what 8 bits can hold."""
 
     path: Path
     frames: int
@@ -43,8 +43,8 @@ def save_latents(
     """Write latents to ``path`` in bounded memory.
 
     Args:
-        path: a .safetensors (key ``latents``) or .npy file, which holds (T,C,h,w); or the name of
-            an 8-bit .png, with %d or %05d in it for several (from 0): four channels, clamped to
+        path: a .safetensors (key ``latents``) or .npy file, which holds (T, C, h, w); or the name
+            of an 8-bit .png, with %d or %05d in it for several (from 0): four channels, clamped to
             [-3, 3] and rounded to steps of 6/255.
         latents: what ``open_latents`` takes, in a layout that can be told.
         dtype: what to store; None keeps theirs. A PNG has none.
