@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import weakref
 import zipfile
 from functools import partial
@@ -27,6 +25,7 @@ from taesd_stream.latents.raw_store import FileBytes
 from taesd_stream.latents.read_options import ReadOptions
 from video.errors import first_line
 from video.large.zarr_arrays import is_zarr
+from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +38,8 @@ SUFFIXES: Final = frozenset(
     {".pt", ".pth", ".safetensors", ".latent", ".npy", ".npz", ".png", ".zarr"}
 )
 """The suffixes by which a folder's latents are found; a .zarr is a folder itself."""
+
+_PIECE_BYTES: Final = 2**20
 
 _FOREIGN: Final = (
     (0, b"\xff\xd8\xff", "a JPEG picture"),
@@ -164,26 +165,31 @@ def _files_of_folder(folder: Path) -> list[Path]:
 
 
 def _spooled_input() -> FileBytes:
-    """Standard input, copied to a file that goes when nobody reads it any more."""
+    """Standard input, copied to a scratch file that goes when nobody reads it any more."""
     if sys.stdin is None or sys.stdin.isatty():
         raise LatentsError(
             "standard input: expected latents, found a terminal: redirect a file, or give its path"
         )
-    with tempfile.NamedTemporaryFile(prefix="taesd-latents-", delete=False) as spool:
-        path = Path(spool.name)
-        try:
-            shutil.copyfileobj(sys.stdin.buffer, spool, 2**20)
-        except BaseException as error:
-            path.unlink()
-            if isinstance(error, OSError):
-                raise LatentsError(
-                    f"standard input: expected room for it in {path.parent}, found "
-                    f"{error.strerror}: set TMPDIR to a larger disk"
-                ) from error
-            raise
-    file_bytes = FileBytes.of(path, "standard input")
-    weakref.finalize(file_bytes, path.unlink, missing_ok=True)
+    scratch = ScratchFile(is_named=True)
+    try:
+        while piece := _read_input():
+            scratch.add(piece)
+        file_bytes = FileBytes.of(scratch.path, "standard input")
+    except BaseException:
+        scratch.close()
+        raise
+    weakref.finalize(file_bytes, scratch.close)
     return file_bytes
+
+
+def _read_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read(_PIECE_BYTES)
+    except OSError as error:
+        raise LatentsError(
+            f"standard input: expected latents, found that it cannot be read ({error.strerror}):"
+            " save them to a file, and give its path"
+        ) from error
 
 
 def _kinds() -> str:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import taesd_stream as ts
 from taesd_stream.engine.streams import waiting_latents as module
 from taesd_stream.engine.streams.waiting_latents import Spool
 
@@ -112,3 +113,28 @@ def test_no_more_waits_in_memory_than_there_is_room_for(
     # What was taken out of memory makes room there.
     assert written == 15 - min(15, room if room > 10 else 2 * room)
     assert torch.equal(spool.take(10), torch.stack([numbered(n) for n in range(5, 15)]))
+
+
+def test_what_is_taken_out_of_the_file_makes_room_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_IN_MEMORY_BYTES", 0)
+    spool = Spool()
+    for number in range(20):
+        spool.put(numbered(number))
+        if number >= 3:
+            assert torch.equal(spool.take(1)[0], numbered(number - 3))
+    assert spool._file is not None
+    assert spool._file.size_bytes == 4 * numbered(0).nbytes
+
+
+def test_a_full_disk_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_IN_MEMORY_BYTES", 0)
+    spool = Spool()
+    spool.put(numbered(0))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    assert spool._file is not None
+    monkeypatch.setattr(spool._file, "_file", type("Full", (), {"seek": full}))
+    with pytest.raises(ts.OutputError, match=r"found No space left on device; .* set TMPDIR"):
+        spool.put(numbered(1))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import StateStorage, StorageKind, storage_on
+from taesd_stream.engine.running.state_storage import ScratchStorage, StorageKind, storage_on
 
 CPU = torch.device("cpu")
 LAYERS = [nn.Identity() for _ in range(3)]
@@ -25,10 +25,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary files go in these tests."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
-
-
-def files_in(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def bits(tensor: Tensor) -> Tensor:
@@ -84,22 +80,30 @@ def test_what_comes_from_scratch_is_in_the_format_that_is_computed_in_and_its_ow
     assert torch.equal(again, kept[LAYERS[0]])
 
 
-def test_scratch_files_hold_what_is_kept_and_go_with_it(folder: Path) -> None:
-    storage: StateStorage | None = storage_on("scratch", CPU)
-    assert storage is not None
-    assert files_in(folder) == 0
-    first = storage.put(states((1, 2, 3, 4), (1, 1, 1, 1)))
-    sizes = sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    assert sizes == [4, 4 * 24]
+def test_a_scratch_file_holds_what_is_kept_and_no_more(folder: Path) -> None:
+    storage = ScratchStorage(CPU)
+    kept = states((1, 2, 3, 4), (1, 1, 1, 1))
+    first = storage.put(kept)
+    assert storage._file.size_bytes == 4 * 24 + 4
     second = storage.put(states((3, 2, 1, 1)))
-    assert files_in(folder) == 3
+    assert storage._file.size_bytes == 4 * 24 + 4 + 4 * 6
     del first
-    assert files_in(folder) == 1
+    first = storage.put(kept)
+    assert storage._file.size_bytes == 4 * 24 + 4 + 4 * 6  # in the places of those that are gone
+    assert all(torch.equal(first()[layer], kept[layer]) for layer in kept)
     assert len(second()) == 1
+    assert list(folder.iterdir()) == []  # it has no name
+
+
+def test_a_scratch_file_goes_with_the_last_that_can_fetch_from_it() -> None:
+    storage = ScratchStorage(CPU)
+    file = storage._file._file
+    fetch = storage.put(states((3, 2, 1, 1)))
     del storage
-    assert len(second()) == 1  # whoever can fetch it keeps the folder
-    del second
-    assert list(folder.iterdir()) == []
+    assert len(fetch()) == 1
+    assert not file.closed
+    del fetch
+    assert file.closed
 
 
 def test_only_scratch_touches_the_disk(folder: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from torch import Tensor
 import taesd_stream as ts
 from taesd_stream.engine.planning.strategies import Strategy, Workload, strategies
 from taesd_stream.engine.running.executor import Executor
-from taesd_stream.engine.running.state_storage import ScratchFolder
+from taesd_stream.engine.running.state_storage import ScratchStorage
 from taesd_stream.engine.streams.decode_stream import Frame
 from tiling import Region, TilePlan
 
@@ -73,18 +72,18 @@ class Spy:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[tuple[Region, int, int]] = []
         self.scratched = 0
-        run, put = Executor._tile_of, ScratchFolder.put
+        run, put = Executor._tile_of, ScratchStorage.put
 
         def running(executor: Executor, stage, block, plane, *rest) -> Tensor:
             self.done.append((block.region, stage.states.at + block.frames.start, plane.frames))
             return run(executor, stage, block, plane, *rest)
 
-        def putting(storage: ScratchFolder, kept):
+        def putting(storage: ScratchStorage, kept):
             self.scratched += 1
             return put(storage, kept)
 
         monkeypatch.setattr(Executor, "_tile_of", running)
-        monkeypatch.setattr(ScratchFolder, "put", putting)
+        monkeypatch.setattr(ScratchStorage, "put", putting)
 
     def check(self, plan: TilePlan, steps: int) -> None:
         """Compare what was done, and forget it."""
@@ -202,32 +201,38 @@ def test_too_small_a_budget_is_refused_with_what_would_do(ahead: int, model: Mod
         ae.plan_stream(source, ahead=ahead, memory=f"{0.98 * enough}MiB")
 
 
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files are made."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
 @pytest.mark.parametrize("end", ["exhausted", "dropped", "failed"])
 def test_scratch_files_are_there_while_they_are_needed(
-    end: str, model: Models, scratch: Path
+    end: str, model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    storages = list[weakref.ref[ScratchStorage]]()
+    make = ScratchStorage.__init__
+
+    def making(storage: ScratchStorage, device: torch.device) -> None:
+        storages.append(weakref.ref(storage))
+        make(storage, device)
+
+    monkeypatch.setattr(ScratchStorage, "__init__", making)
     ae = model("taesdv")
     latents = latents_for(ae, 4, (12, 11))
     latents[3] = float("nan") if end == "failed" else 0
     frames = ae.stream(latents, tile=4, memory=ae.plan((4, 12, 11), tile=4).peak_bytes - 1)
     next(frames)
-    (folder,) = scratch.iterdir()
-    assert folder.name.startswith("taesd-stream-")
-    files = len(list(folder.iterdir()))
-    assert files >= 8 * 10, "nine tiles, ten layers; the last tile is still in use"
+    storage = storages[0]()
+    assert len(storages) == 1
+    assert storage is not None
+    scratch = storage._file
+    del storage
+    held, file = scratch.size_bytes, scratch._file
+    assert held > 0
     next(frames)
-    assert len(list(folder.iterdir())) == files, "what was is replaced"
+    assert scratch.size_bytes <= 1.2 * held, "what was is replaced; one of nine tiles is in use"
+    del scratch
+    assert not file.closed
     if end == "failed":
         with pytest.raises(ts.NonFiniteError):
             list(frames)
     elif end == "exhausted":
         assert len(list(frames)) == 2
     del frames
-    assert list(scratch.iterdir()) == []
+    assert file.closed

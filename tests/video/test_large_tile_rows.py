@@ -74,7 +74,7 @@ def test_rows_of_a_whole_picture(tmp_path: Path, memory_bytes: int) -> None:
 def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     buffer = RowBuffer(4, 2, memory_bytes=0, folder=tmp_path)
     buffer.write(0, noise(1, 2))
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(OSError, match="expected 6 more bytes in a temporary file"):
         buffer.read(0, 2, left=0, right=2)
     buffer.close()
 

@@ -1,13 +1,14 @@
-"""Rows of pixels in memory, or in a plain file where they would take too much of it."""
+"""Rows of pixels in memory, or in a scratch file where they would take too much of it."""
 
 from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -60,27 +61,27 @@ def _fill(file: FileIO, offset: int, flat: NDArray[np.uint8]) -> None:
 class RowBuffer:
     """Room for ``capacity`` rows of ``width`` RGB pixels.
 
-    In memory if they take no more than ``memory_bytes``; else in a file of ``folder`` that has no
-    name and goes away with the buffer, read and written with plain calls: what a mapping brings in
-    counts as the process's memory, what a read passes through does not.
+    In memory if they take no more than ``memory_bytes``; else in a scratch file in ``folder``.
 
     Example:
-        >>> from pathlib import Path
-        >>> buffer = RowBuffer(4, 2, memory_bytes=0, folder=Path(tempfile.gettempdir()))
+        >>> buffer = RowBuffer(4, 2, memory_bytes=0, folder=None)
         >>> buffer.write(1, np.full((2, 2, 3), 7, np.uint8))
         >>> buffer.in_file, buffer.read(2, 3, left=1, right=2).tolist()
         (True, [[[7, 7, 7]]])
         >>> buffer.close()
     """
 
-    def __init__(self, capacity: int, width: int, *, memory_bytes: int, folder: Path) -> None:
+    def __init__(
+        self, capacity: int, width: int, *, memory_bytes: int, folder: Path | None
+    ) -> None:
         self.width = width
         self._memory: NDArray[np.uint8] | None = None
-        self._file: FileIO | None = None
-        if capacity * width * CHANNELS <= memory_bytes:
+        self._file: ScratchFile | None = None
+        needed_bytes = capacity * width * CHANNELS
+        if needed_bytes <= memory_bytes:
             self._memory = np.empty((capacity, width, CHANNELS), np.uint8)
         else:
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (lives as this does)
+            self._file = ScratchFile(folder=folder, needed_bytes=needed_bytes)
 
     @property
     def in_file(self) -> bool:
@@ -92,7 +93,7 @@ class RowBuffer:
         if self._memory is not None:
             self._memory[start : start + len(rows)] = rows
         elif self._file is not None:
-            write_rows(self._file, start * self.width * CHANNELS, rows)
+            self._file.write(start * self.width * CHANNELS, np.ascontiguousarray(rows).data)
 
     def read(self, start: int, stop: int, *, left: int, right: int) -> NDArray[np.uint8]:
         """Columns left to right of rows start to stop; good until the next write."""
@@ -101,8 +102,10 @@ class RowBuffer:
         shape = (stop - start, right - left, CHANNELS)
         if self._file is None:
             return np.empty((0, *shape[1:]), np.uint8)
-        offset, stride = (start * self.width + left) * CHANNELS, self.width * CHANNELS
-        return read_rows(self._file, offset, shape, stride=stride)
+        rows = np.empty(shape, np.uint8)
+        for index, piece in enumerate([rows] if right - left == self.width else rows, start=start):
+            self._file.read_into((index * self.width + left) * CHANNELS, piece.data)
+        return rows
 
     def close(self) -> None:
         """Give the memory or the file back."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
@@ -13,9 +11,9 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.pixels import to_images
-from taesd_stream.engine.running.state_storage import no_scratch_left
 from taesd_stream.latents import LatentSource, check_finite
 from tiling import Block, Interval, Region, Size, View, around
+from video.safe_files.scratch import ScratchFile
 
 __all__ = [
     "LatentPlane",
@@ -94,10 +92,7 @@ class TensorPlane:
 
 
 class ScratchPlane:
-    """A plane in a temporary file, which goes when this does.
-
-    It is read and written row by row, not through a map: what is mapped counts as memory of the
-    process, and where the disk is full, writing to a map ends it.
+    """A plane in a scratch file, read and written row by row.
 
     Args:
         frames: N.
@@ -122,37 +117,23 @@ class ScratchPlane:
         self.frames = frames
         self.size = size
         self._channels, self._dtype, self._device = channels, dtype, device
-        self._file = tempfile.TemporaryFile(prefix="taesd-stream-", buffering=0)  # noqa: SIM115 (lives as this does)
-        weakref.finalize(self, self._file.close)
+        needed_bytes = frames * size.area * channels * dtype.itemsize
+        self._file = ScratchFile(needed_bytes=needed_bytes)
 
     def read(self, block: Block) -> Tensor:
         height, width = block.region.shape.height, block.region.shape.width
         shape = (block.frames.size, height, width, self._channels)
         numbers = torch.empty(shape, dtype=self._dtype)
         for row, place in zip(numbers.flatten(0, 1), self._places(block), strict=True):
-            self._file.seek(place)
-            self._file.readinto(row.view(torch.uint8).numpy().data)
+            self._file.read_into(place, row.view(torch.uint8).numpy().data)
         return numbers.permute(0, 3, 1, 2).to(self._device)
 
     def write(self, block: Block, tile: Tensor) -> None:
         # Not ``contiguous``, which takes any stride of an axis of one element for the right one.
         values = torch.empty(tile.permute(0, 2, 3, 1).shape, dtype=self._dtype)
         values.copy_(tile.permute(0, 2, 3, 1))
-        try:
-            for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
-                self._put(row.view(torch.uint8).numpy().data, place)
-        except OSError as error:
-            raise no_scratch_left(self._bytes, error) from error
-
-    def _put(self, data: memoryview, place: int) -> None:
-        while data:
-            self._file.seek(place)
-            written = self._file.write(data)
-            data, place = data[written:], place + written
-
-    @property
-    def _bytes(self) -> int:
-        return self.frames * self.size.area * self._channels * self._dtype.itemsize
+        for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
+            self._file.write(place, row.view(torch.uint8).numpy().data)
 
     def _places(self, block: Block) -> Iterator[int]:
         """Where in the file each row of a block begins."""

@@ -1,13 +1,11 @@
-"""Latents that wait: in memory while they are few, else in a temporary file."""
+"""Latents that wait: in memory while they are few, else in a scratch file."""
 
 from __future__ import annotations
 
-import tempfile
-import weakref
-from typing import IO
-
 import torch
 from torch import Tensor
+
+from video.safe_files.scratch import ScratchFile
 
 __all__ = ["Spool"]
 
@@ -15,7 +13,9 @@ _MOST_IN_MEMORY_BYTES = 64 << 20
 
 
 class Spool:
-    """First in, first out; all tensors have one shape.
+    """A queue of tensors of one shape, first in, first out.
+
+    What is taken out of the file makes room there, so that the file holds what waits and no more.
 
     >>> spool = Spool()
     >>> spool.put(torch.ones(3))
@@ -27,7 +27,7 @@ class Spool:
         # By number; those from ``_taken`` up to ``_put`` that are missing here are in the file.
         self._memory: dict[int, Tensor] = {}
         self._taken = self._put = 0
-        self._file: IO[bytes] | None = None
+        self._file: ScratchFile | None = None
         self._like: tuple[Tensor, torch.device] | None = None
         self._places: dict[int, int] = {}
 
@@ -35,7 +35,11 @@ class Spool:
         return self._put - self._taken
 
     def put(self, tensor: Tensor) -> None:
-        """Take in one more, in the dtype and on the device of the first."""
+        """Take in one more, in the dtype and on the device of the first.
+
+        Raises:
+            OutputError: It should wait in the file, and there is no more room for that.
+        """
         if self._like is None:
             self._like = torch.empty_like(tensor, device="cpu"), tensor.device
         like, device = self._like
@@ -53,7 +57,9 @@ class Spool:
         taken = torch.stack([self._get(number) for number in numbers])
         for number in numbers:
             self._memory.pop(number, None)
-            self._places.pop(number, None)
+            place = self._places.pop(number, None)
+            if self._file is not None and place is not None:
+                self._file.free(place, taken[0].nbytes)
         self._taken += count
         return taken
 
@@ -64,11 +70,8 @@ class Spool:
 
     def _write(self, tensor: Tensor) -> int:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="taesd-stream-")  # noqa: SIM115 (lives as this does)
-            weakref.finalize(self, self._file.close)
-        place = self._file.seek(0, 2)
-        self._file.write(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return place
+            self._file = ScratchFile()
+        return self._file.add(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
 
     def _get(self, number: int) -> Tensor:
         if number in self._memory:
@@ -76,6 +79,7 @@ class Spool:
         if self._file is None or self._like is None:
             raise LookupError(f"nothing number {number} was put in")
         like, device = self._like
-        self._file.seek(self._places[number])
-        read = bytearray(self._file.read(like.numel() * like.element_size()))
-        return torch.frombuffer(read, dtype=like.dtype).view(like.shape).to(device)
+        latent = torch.empty(like.shape, dtype=like.dtype)
+        data = latent.flatten().view(torch.uint8).numpy().data
+        self._file.read_into(self._places[number], data)
+        return latent.to(device)

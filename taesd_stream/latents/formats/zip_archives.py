@@ -14,6 +14,7 @@ import numpy as np
 
 from taesd_stream.errors import LatentsError
 from video.errors import first_line
+from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ _PIECE_BYTES: Final = 2**20
 
 
 class InflatedBytes:
-    """A compressed member of an archive, written to a temporary file as far as it is asked for.
+    """A compressed member of an archive, written to a scratch file as far as it is asked for.
 
     So its numbers can be read in any order, each is inflated once, and memory stays small.
     """
@@ -48,31 +49,34 @@ class InflatedBytes:
         self._archive = archive
         self._member = member
         self._inflated = 0
-        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._files: tuple[IO[bytes], ScratchFile] | None = None
         self._closing: weakref.finalize[..., InflatedBytes] | None = None
 
     def span(self, start: int, stop: int) -> NDArray[np.uint8]:
-        compressed, spool = self._files or self._open()
+        compressed, scratch = self._files or self._open()
+        while self._inflated < stop:
+            piece = self._next_piece(compressed)
+            scratch.write(self._inflated, piece)
+            self._inflated += len(piece)
+        return scratch.map(start, stop - start)
+
+    def _next_piece(self, compressed: IO[bytes]) -> bytes:
         try:
-            while self._inflated < stop:
-                piece = compressed.read(_PIECE_BYTES)
-                if not piece:
-                    raise EOFError(f"it ends after {self._inflated} of {self.size} bytes")
-                spool.write(piece)
-                self._inflated += len(piece)
-            spool.flush()
+            piece = compressed.read(_PIECE_BYTES)
+            if not piece:
+                raise EOFError(f"it ends after {self._inflated} of {self.size} bytes")
         except ARCHIVE_ERRORS as error:
             raise LatentsError(
                 f"{self.name}: cannot be inflated ({first_line(error)}): save the latents anew, "
                 "uncompressed"
             ) from error
-        return np.memmap(spool, np.uint8, mode="r", offset=start, shape=(stop - start,))
+        return piece
 
     def close(self) -> None:
         if self._closing is not None:
             self._closing()
 
-    def _open(self) -> tuple[IO[bytes], IO[bytes]]:
+    def _open(self) -> tuple[IO[bytes], ScratchFile]:
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if self.size > free:
             raise LatentsError(
@@ -81,14 +85,14 @@ class InflatedBytes:
                 "uncompressed, or set TMPDIR to a larger disk"
             )
         # All three stay open until this object is closed or gone.
+        scratch = ScratchFile(needed_bytes=self.size)
         raw = self._archive.open()
         compressed = zipfile.ZipFile(raw).open(self._member)  # noqa: SIM115
-        spool = tempfile.TemporaryFile()  # noqa: SIM115
-        self._closing = weakref.finalize(self, _close_all, compressed, raw, spool)
-        self._files = compressed, spool
+        self._closing = weakref.finalize(self, _close_all, compressed, raw, scratch)
+        self._files = compressed, scratch
         return self._files
 
 
-def _close_all(*files: IO[bytes]) -> None:
-    for file in files:
+def _close_all(compressed: IO[bytes], raw: IO[bytes], scratch: ScratchFile) -> None:
+    for file in (compressed, raw, scratch):
         file.close()
