@@ -1,6 +1,6 @@
-"""Two stages at a time: one in the caller's thread, the other in a thread behind a bounded queue.
+"""Reading ahead and writing behind, in a thread with a bounded queue to the caller's thread.
 
-``Ahead`` makes items in the background (reading), ``Behind`` takes them there (writing). What the
+``ReadAhead`` makes items in the background, ``WriteBehind`` takes them there. What the
 user gives to a stage runs in the caller's thread if it can: torch's grad mode, its current device
 and Ctrl-C all belong to a thread.
 
@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-__all__ = ["AbandonedError", "Ahead", "Behind", "room_for"]
+__all__ = ["AbandonedError", "ReadAhead", "WriteBehind", "room_for"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,10 +33,10 @@ def room_for(item_bytes: int, *, most_items: int, most_bytes: int) -> int:
 
 
 class AbandonedError(Exception):
-    """What a stage in the background is told where the caller gave up on account of an error."""
+    """Tells a function in the background that the caller gave up on account of an error."""
 
 
-class Ahead(Generic[T]):
+class ReadAhead(Generic[T]):
     """The items of an iterator, made in a background thread before they are asked for.
 
     An iterator. At most ``most`` items wait, and one more is being made. What making them raises is
@@ -48,7 +48,7 @@ class Ahead(Generic[T]):
         items: Used by no other thread until this is closed.
         most: Items that may wait.
 
-    >>> with Ahead(iter("abc"), most=2) as letters:
+    >>> with ReadAhead(iter("abc"), most=2) as letters:
     ...     list(letters)
     ['a', 'b', 'c']
     """
@@ -97,13 +97,14 @@ def _put_all(items: Iterable[T], channel: _Channel[T]) -> None:
     del failure  # else its traceback and this frame would hold each other
 
 
-class Behind(Generic[T, R]):
+class WriteBehind(Generic[T, R]):
     """Items for a function that takes them, one by one, in a background thread.
 
-    A context manager. At most ``most`` items wait. When the block ends, all that were put have been
-    taken and the function has returned, or failed. An error in the block ends its items: with
-    KeyboardInterrupt for KeyboardInterrupt, else with ``AbandonedError``. An error of the function
-    is raised by the next ``put`` or ``check``, or when the block ends.
+    A context manager, or something to ``finish`` or ``stop``. At most ``most`` items wait. When the
+    block ends, all that were put have been taken and the function has returned, or failed. An error
+    in the block ends its items: with KeyboardInterrupt for KeyboardInterrupt, else with
+    ``AbandonedError``. An error of the function is raised by the next ``put`` or ``check``, or when
+    the block ends; so is RuntimeError where it returns before it has taken every item.
 
     While a block that ended well is waited for, a first Ctrl-C is held back. One that comes while a
     block that failed is waited for goes through at once, and leaves the thread to itself.
@@ -112,7 +113,7 @@ class Behind(Generic[T, R]):
         work: The function. Its argument ends when the block does.
         most: Items that may wait.
 
-    >>> with Behind(sum, most=2) as adding:
+    >>> with WriteBehind(sum, most=2) as adding:
     ...     for number in (1, 2, 3):
     ...         adding.put(number)
     >>> adding.result
@@ -141,14 +142,35 @@ class Behind(Generic[T, R]):
         except _ClosedError:
             self._worker.wait()
             self.check()
-            raise RuntimeError(
-                "expected a stage that takes every item, found that it ended"
-            ) from None
+            raise _took_less() from None
 
     def check(self) -> None:
         """Raise what the function raised, if it has; for the middle of long work."""
         if self._worker.error is not None:
             raise self._worker.error
+
+    def finish(self) -> None:
+        """Say that this was all, and wait until it is taken and the function has returned."""
+        try:
+            self._channel.end(None)
+            self._worker.wait()
+        except KeyboardInterrupt:
+            self._channel.end(None)  # it may have come before the first; a second does no harm
+            self._worker.wait()
+            raise
+        self.check()
+        if self._channel.drain():
+            raise _took_less()
+
+    def stop(self, told: BaseException | None = None) -> None:
+        """End the function by an error in place of the next item, ``AbandonedError`` if None.
+
+        Returns when the function has ended; what it raised is not raised here. Nothing happens if
+        it has ended before.
+        """
+        self._channel.end(AbandonedError() if told is None else told)
+        self._worker.wait()
+        self._channel.drain()
 
     def __enter__(self) -> Self:
         return self
@@ -160,20 +182,16 @@ class Behind(Generic[T, R]):
         traceback: TracebackType | None,
     ) -> None:
         if kind is None:
-            try:
-                self._channel.end(None)
-                self._worker.wait()
-            except KeyboardInterrupt:
-                self._channel.end(None)  # it may have come before the first; a second does no harm
-                self._worker.wait()
-                raise
-            self.check()
+            self.finish()
             return
         told = KeyboardInterrupt() if issubclass(kind, KeyboardInterrupt) else AbandonedError()
-        self._channel.end(told)
-        self._worker.wait()
+        self.stop(told)
         if self._worker.error not in (None, error, told):
             self.check()
+
+
+def _took_less() -> RuntimeError:
+    return RuntimeError("expected a function that takes every item, found that it ended before")
 
 
 class _ClosedError(Exception):
@@ -230,6 +248,11 @@ class _Channel(Generic[T]):
             raise error
         finally:
             del error
+
+    def drain(self) -> bool:
+        """Drop the items that wait, once nobody takes them; returns whether there were any."""
+        left = [self._items.get() for _ in range(self._items.qsize())]
+        return any(not isinstance(item, _End) for item in left)
 
     def __iter__(self) -> Iterator[T]:
         return self

@@ -25,7 +25,7 @@ from taesd_stream.jobs.rendered import Rendered
 from taesd_stream.jobs.resume.resumed_video import ResumedVideo
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan
-from video.background import Behind
+from video.background import WriteBehind
 
 __all__ = ["render_frames"]
 
@@ -142,7 +142,7 @@ def _write_all(
         pictures: Called with what raises the writer's error, if there is one, to be called often.
     """
     sink: Sink | None = None
-    writing: Behind[Write, None] | None = None
+    writing: WriteBehind[Write, None] | None = None
     inode_before = inode_of(out)
     try:
         with ExitStack() as closing_sink:

@@ -30,7 +30,7 @@ from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from tiling import TilePlan, plural
 from video import FrameReader, open_reader
-from video.background import Ahead, room_for
+from video.background import ReadAhead, room_for
 from video.safe_files.part_file import check_output
 
 __all__ = ["encode_file"]
@@ -108,7 +108,7 @@ def encode_file(
             on_plan(plan)
             with (
                 FrameProgress(count, shown=progress) as bar,
-                Ahead(_frames(reader, chosen), most=waiting) as ahead,
+                ReadAhead(_frames(reader, chosen), most=waiting) as ahead,
             ):
                 images = encoded.count(ahead, bar)
                 yield from ae.encode_stream(images, on_tile=bar.part, **options)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 
 import pytest
 
-from video.background import AbandonedError, Ahead, Behind
+from video.background import AbandonedError, ReadAhead, WriteBehind
 
 LONG_SECONDS = 20
 """After which a test that hangs is given up; nothing waits so long where all is well."""
@@ -79,7 +80,7 @@ def ctrl_c_once(reached: threading.Event) -> Iterator[threading.Event]:
 
 
 def test_items_come_in_order_and_then_end_for_good() -> None:
-    with Ahead(range(1000), most=3) as ahead:
+    with ReadAhead(range(1000), most=3) as ahead:
         assert list(ahead) == list(range(1000))
         assert list(ahead) == []
 
@@ -87,7 +88,7 @@ def test_items_come_in_order_and_then_end_for_good() -> None:
 @pytest.mark.parametrize("most", [1, 3])
 def test_items_are_made_ahead_and_no_farther_than_there_is_room(most: int) -> None:
     numbers = Counting()
-    with Ahead(numbers, most=most) as ahead:
+    with ReadAhead(numbers, most=most) as ahead:
         for taken in range(1, 5):
             assert next(ahead) == taken - 1
             # Those taken, those that wait, and one that waits for room.
@@ -104,7 +105,7 @@ def test_a_failure_comes_after_the_items_before_it_with_notes_and_place() -> Non
         error.add_note("a note")
         raise error
 
-    with Ahead(fails(), most=5) as ahead:
+    with ReadAhead(fails(), most=5) as ahead:
         assert [next(ahead), next(ahead)] == [1, 2]
         with pytest.raises(ZeroDivisionError, match="the third") as caught:
             next(ahead)
@@ -119,7 +120,7 @@ def test_an_interrupt_in_the_background_is_one_in_front() -> None:
         yield 1
         raise KeyboardInterrupt
 
-    with Ahead(interrupted(), most=1) as ahead:
+    with ReadAhead(interrupted(), most=1) as ahead:
         assert next(ahead) == 1
         with pytest.raises(KeyboardInterrupt):
             next(ahead)
@@ -129,7 +130,7 @@ def test_a_consumer_that_fails_stops_a_producer_that_waits_for_room() -> None:
     numbers = Counting()
 
     def consume() -> None:
-        with Ahead(numbers, most=1) as ahead:
+        with ReadAhead(numbers, most=1) as ahead:
             next(ahead)
             numbers.wait_for(3)
             raise LookupError
@@ -141,7 +142,7 @@ def test_a_consumer_that_fails_stops_a_producer_that_waits_for_room() -> None:
 
 def test_an_iterator_that_is_forgotten_stops_its_thread() -> None:
     numbers = Counting()
-    ahead = Ahead(numbers, most=1)
+    ahead = ReadAhead(numbers, most=1)
     next(ahead)
     del ahead
     gc.collect()
@@ -155,7 +156,7 @@ def test_what_closing_a_generator_raises_is_raised() -> None:
         finally:
             raise ZeroDivisionError
 
-    with Ahead(fails_late(), most=1) as ahead:
+    with ReadAhead(fails_late(), most=1) as ahead:
         assert next(ahead) == 1
         with pytest.raises(ZeroDivisionError):
             next(ahead)
@@ -171,7 +172,7 @@ def test_ctrl_c_reaches_a_consumer_that_waits() -> None:
 
     def consume() -> None:
         try:
-            with Ahead(slow(), most=1) as ahead:
+            with ReadAhead(slow(), most=1) as ahead:
                 try:
                     next(ahead)
                 finally:
@@ -185,14 +186,14 @@ def test_ctrl_c_reaches_a_consumer_that_waits() -> None:
 
 def test_room_for_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Ahead((), most=0)
+        ReadAhead((), most=0)
 
 
 def test_all_that_was_put_is_taken_in_order_in_another_thread() -> None:
     def take(items: Iterator[int]) -> tuple[list[int], threading.Thread]:
         return list(items), threading.current_thread()
 
-    with Behind(take, most=2) as behind:
+    with WriteBehind(take, most=2) as behind:
         for number in range(1000):
             behind.put(number)
     taken, thread = behind.result
@@ -212,12 +213,12 @@ def test_no_more_is_put_than_there_is_room() -> None:
 
     put = []
 
-    def fill(behind: Behind[int, None]) -> None:
+    def fill(behind: WriteBehind[int, None]) -> None:
         for number in range(10):
             behind.put(number)
             put.append(number)
 
-    with Behind(take, most=2) as behind:
+    with WriteBehind(take, most=2) as behind:
         filling = threading.Thread(target=fill, args=[behind])
         filling.start()
         assert took.get(timeout=LONG_SECONDS) == 0
@@ -228,7 +229,7 @@ def test_no_more_is_put_than_there_is_room() -> None:
     assert put == list(range(10))
 
 
-def put_for_ever(behind: Behind[int, object]) -> None:
+def put_for_ever(behind: WriteBehind[int, object]) -> None:
     with behind:
         while True:
             behind.put(0)
@@ -240,14 +241,14 @@ def test_a_function_that_fails_ends_a_put_that_waits_and_the_block() -> None:
         raise ZeroDivisionError("no room on the disk")
 
     with pytest.raises(ZeroDivisionError, match="no room on the disk"):
-        put_for_ever(Behind(fails, most=1))
+        put_for_ever(WriteBehind(fails, most=1))
 
 
 def test_a_failure_is_seen_in_the_middle_of_long_work_and_at_the_end() -> None:
     def fails(items: Iterator[int]) -> None:
         raise ZeroDivisionError
 
-    behind = Behind(fails, most=1)
+    behind = WriteBehind(fails, most=1)
     while behind.is_running:
         pass
     with pytest.raises(ZeroDivisionError):
@@ -258,7 +259,7 @@ def test_a_failure_is_seen_in_the_middle_of_long_work_and_at_the_end() -> None:
 
 def test_a_function_that_stops_taking_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="takes every item"):
-        put_for_ever(Behind(next, most=1))
+        put_for_ever(WriteBehind(next, most=1))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_the_function_is_told_of_an_error_after_all_that_was_put(
             raise
 
     def fill() -> None:
-        with Behind(take, most=2) as behind:
+        with WriteBehind(take, most=2) as behind:
             for number in range(3):
                 behind.put(number)
             raise raised
@@ -295,7 +296,7 @@ def test_a_function_that_fails_when_it_is_told_says_so() -> None:
         except KeyboardInterrupt:
             raise OSError("no room for the end of the file") from None
 
-    with pytest.raises(OSError, match="no room") as caught, Behind(fails, most=1):
+    with pytest.raises(OSError, match="no room") as caught, WriteBehind(fails, most=1):
         raise KeyboardInterrupt
     assert isinstance(caught.value.__context__, KeyboardInterrupt)
 
@@ -312,7 +313,7 @@ def test_ctrl_c_while_a_block_is_finished_comes_when_it_is() -> None:
             assert came.wait(LONG_SECONDS)
             finished.append(True)
 
-        with pytest.raises(KeyboardInterrupt), Behind(take, most=1) as behind:
+        with pytest.raises(KeyboardInterrupt), WriteBehind(take, most=1) as behind:
             behind.put(0)
     assert finished == [True]
 
@@ -327,11 +328,11 @@ def test_a_second_ctrl_c_leaves_a_function_that_is_stuck() -> None:
             stuck.set()
             assert go_on.wait(LONG_SECONDS)
 
-    def first_ctrl_c(behind: Behind[int, None]) -> None:
+    def first_ctrl_c(behind: WriteBehind[int, None]) -> None:
         with behind:
             raise KeyboardInterrupt("the first")
 
-    behind = Behind(take, most=1)
+    behind = WriteBehind(take, most=1)
     try:
         with ctrl_c_once(stuck) as came:
             with pytest.raises(KeyboardInterrupt):
@@ -340,3 +341,116 @@ def test_a_second_ctrl_c_leaves_a_function_that_is_stuck() -> None:
         assert behind.is_running
     finally:
         go_on.set()
+
+
+def test_without_a_block_items_arrive_in_order_and_few_wait() -> None:
+    taken: list[int] = []
+    held = threading.Semaphore(0)
+    put: list[int] = []
+
+    def consume(items: Iterator[int]) -> None:
+        for item in items:
+            held.acquire()
+            taken.append(item)
+
+    writing = WriteBehind(consume, most=2)
+
+    def feed() -> None:
+        for item in range(20):
+            writing.put(item)
+            put.append(item)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    feeder.join(0.1)
+    assert feeder.is_alive()
+    assert len(put) <= 3
+    held.release(20)
+    feeder.join()
+    writing.finish()
+    writing.stop()
+    assert taken == list(range(20))
+
+
+def test_without_a_block_an_error_comes_out_of_put_and_finish() -> None:
+    def consume(items: Iterator[int]) -> None:
+        next(items)
+        raise OSError(28, "No space left on device")
+
+    writing = WriteBehind(consume, most=1)
+
+    def feed() -> None:
+        for item in range(10):
+            writing.put(item)
+
+    with pytest.raises(OSError, match="No space left"):
+        feed()
+    with pytest.raises(OSError, match="No space left"):
+        writing.finish()
+    writing.stop()
+
+
+def test_without_a_block_an_error_at_the_end_comes_out_of_finish() -> None:
+    def consume(items: Iterator[int]) -> None:
+        list(items)
+        raise ValueError("the trailer")
+
+    writing = WriteBehind(consume, most=4)
+    writing.put(1)
+    with pytest.raises(ValueError, match="the trailer"):
+        writing.finish()
+    writing.stop()
+
+
+def test_a_function_that_takes_too_little_is_an_error() -> None:
+    writing = WriteBehind(next, most=2)
+
+    def feed() -> None:
+        for item in range(9):
+            writing.put(item)
+
+    with pytest.raises(RuntimeError, match="takes every item"):
+        feed()
+    writing.stop()
+
+
+def test_stop_ends_a_function_that_waits() -> None:
+    taken: list[int] = []
+    writing = WriteBehind(taken.extend, most=1)
+    writing.put(1)
+    writing.stop()
+    writing.stop()
+    assert not writing.is_running
+
+
+def test_items_that_are_left_at_the_end_are_an_error() -> None:
+    writing = WriteBehind(next, most=4)
+    for item in range(3):
+        writing.put(item)
+    with pytest.raises(RuntimeError, match="takes every item"):
+        writing.finish()
+    writing.stop()
+
+
+def test_stop_lets_go_of_the_items_that_wait() -> None:
+    class Item:
+        pass
+
+    taking, go_on = threading.Event(), threading.Event()
+
+    def consume(items: Iterator[Item]) -> None:
+        next(items)
+        taking.set()
+        go_on.wait(LONG_SECONDS)
+
+    writing = WriteBehind(consume, most=4)
+    left = weakref.WeakSet[Item]()
+    for _ in range(3):
+        item = Item()
+        left.add(item)
+        writing.put(item)
+    del item
+    assert taking.wait(LONG_SECONDS)
+    go_on.set()
+    writing.stop()
+    assert not left

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 def _no_thread_is_left() -> object:
     yield
     names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("video-large")]
+    assert not [name for name in names if name.startswith(("video-large", "taesd-stream"))]
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:

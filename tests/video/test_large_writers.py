@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -251,14 +252,13 @@ def test_a_wide_picture_waits_in_a_file(
 ) -> None:
     opened: list[str] = []
 
-    def temporary(*, dir: Path, buffering: int) -> object:  # noqa: A002 (its name)
+    make = tempfile.TemporaryFile
+
+    def temporary(mode: str, buffering: int, *, prefix: str, dir: Path) -> object:  # noqa: A002 (its name)
         opened.append(str(dir))
-        return make(dir=dir, buffering=buffering)
+        return make(mode, buffering, prefix=prefix, dir=dir)
 
-    from video.large import row_buffer as raw
-
-    make = raw.tempfile.TemporaryFile
-    monkeypatch.setattr(raw.tempfile, "TemporaryFile", temporary)
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
     image = noise(40, 20_000)
     compression = "png" if name == "a.dzi" else None
     path = save(

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from video.background import WriteBehind
 from video.large.libraries import load_library
-from video.large.pulling import PullThread
 from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PngSink:
         self._png = load_library("png", ".png")
         self._path = path
         self._writer = self._png.Writer(width=width, height=height, greyscale=False, bitdepth=8)
-        self._thread: PullThread[NDArray[np.uint8]] = PullThread(self._pull, depth=_DEPTH)
+        self._thread: WriteBehind[NDArray[np.uint8], None] = WriteBehind(self._pull, most=_DEPTH)
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._thread.put(_filtered(rows))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from video.background import WriteBehind
 from video.large.libraries import load_library
-from video.large.pulling import PullThread
 from video.large.pyramid import Pyramid
 from video.large.row_buffer import CHANNELS, RowBuffer
 from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
@@ -63,7 +63,7 @@ class TiffSink:
         self._rows: TileRows | None = None
         self._levels: list[RowBuffer] = []
         self._filled = [0] * len(self._pyramid.sizes)
-        self._thread: PullThread[NDArray[np.uint8] | bytes] | None = None
+        self._thread: WriteBehind[NDArray[np.uint8] | bytes, None] | None = None
         try:
             self._open(path.parent, memory_bytes, depth=min(tiles, 16))
         except BaseException:
@@ -83,7 +83,7 @@ class TiffSink:
         for level, (wide, high) in enumerate(self._pyramid.sizes[1:], start=1):
             share = memory_bytes // 8 >> level
             self._levels.append(RowBuffer(high, wide, memory_bytes=share, folder=folder))
-        self._thread = PullThread(self._pull, depth=depth)
+        self._thread = WriteBehind(self._pull, most=depth)
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._pyramid.write(rows)

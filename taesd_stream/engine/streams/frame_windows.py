@@ -16,7 +16,7 @@ from taesd_stream.latents import LatentSource
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from tiling import Interval
-from video.background import Ahead
+from video.background import ReadAhead
 
 __all__ = ["Window", "check_enough", "chosen_frames", "count_of", "window_of", "windows_of"]
 
@@ -71,7 +71,7 @@ class Window:
         if ahead == 1 or not isinstance(latents, LatentSource) or latents.frames is None:
             yield selected
             return
-        with Ahead(selected, most=min(ahead - 1, _READ_AHEAD)) as read_ahead:
+        with ReadAhead(selected, most=min(ahead - 1, _READ_AHEAD)) as read_ahead:
             yield read_ahead
 
 

@@ -13,7 +13,7 @@ from taesd_stream.jobs.delivery.frame_sinks import Sink
 from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
 from taesd_stream.jobs.delivery.transfer import Transfer
 from video import VideoWriter, YuvFormat, YuvFrame, luma_weights
-from video.background import Behind, room_for
+from video.background import WriteBehind, room_for
 
 __all__ = ["Write", "delivery_to", "is_converted_there", "writing_behind"]
 
@@ -66,7 +66,7 @@ def _planes_to(writer: VideoWriter, wanted: YuvFormat) -> Callable[[Tensor], Wri
     return deliver
 
 
-def writing_behind(closing: ExitStack, *, frame_bytes: int) -> Behind[Write, None]:
+def writing_behind(closing: ExitStack, *, frame_bytes: int) -> WriteBehind[Write, None]:
     """A thread that writes frames while the next ones are computed.
 
     That needs no fewer threads for either: on two cores, with as many for PyTorch and as many as it
@@ -85,4 +85,4 @@ def writing_behind(closing: ExitStack, *, frame_bytes: int) -> Behind[Write, Non
                 each()
 
     room = room_for(frame_bytes, most_items=_MOST_WAITING, most_bytes=_MOST_WAITING_BYTES)
-    return Behind(write, most=room)
+    return WriteBehind(write, most=room)

@@ -15,7 +15,7 @@ from taesd_stream.jobs.delivery.bands import Band, Rows, bands_of, strips
 from taesd_stream.jobs.delivery.preview import Preview
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size, format_bytes
-from video.background import Behind
+from video.background import WriteBehind
 from video.large import RowFile, RowWriter, needed_bytes, open_rows
 from video.safe_files.part_file import publish
 
@@ -217,7 +217,7 @@ def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
     return kept
 
 
-def _behind(closing: ExitStack, rows: _Rows) -> Behind[Band, None]:
+def _behind(closing: ExitStack, rows: _Rows) -> WriteBehind[Band, None]:
     """A thread that writes bands while the next one is computed.
 
     It takes over ``closing``: a writer must not be closed by one thread while another writes to it.
@@ -227,4 +227,4 @@ def _behind(closing: ExitStack, rows: _Rows) -> Behind[Band, None]:
         with closing.pop_all():
             rows.take(bands)
 
-    return Behind(write, most=1)
+    return WriteBehind(write, most=1)
