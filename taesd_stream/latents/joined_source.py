@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.source import StoredSource
+from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def join(openers: Sequence[Opener], options: ReadOptions, *, name: str, kind: st
     )
 
 
-class _JoinedStore:
+class _JoinedStore(Store):
     """Sources one after another, as one (T, C, h, w) array."""
 
     def __init__(self, openers: Sequence[Opener], options: ReadOptions, name: str) -> None:

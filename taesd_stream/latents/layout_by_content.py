@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from taesd_stream.latents.source import Store
 
-__all__ = ["Told", "layout_by_content"]
+__all__ = ["LayoutByContent", "layout_by_content"]
 
 # Mean correlations of neighbouring planes, measured as below. Along time: 0.96 to 1.00 in clips of
 # Stable Diffusion, FLUX.2 and Wan 2.1, and 0.83 to 0.96 when only every eighth latent is kept.
@@ -36,14 +36,14 @@ _FEWEST_POSITIONS: Final = 16
 
 
 @dataclass(frozen=True)
-class Told:
+class LayoutByContent:
     """A layout that the numbers told, and ``because``: how, in words."""
 
     layout: str
     because: str
 
 
-def layout_by_content(store: Store, readings: Sequence[str]) -> Told | None:
+def layout_by_content(store: Store, readings: Sequence[str]) -> LayoutByContent | None:
     """The one of ``readings`` along whose T neighbours look alike, while along its C they do not.
 
     Of an array of any floating dtype it reads a block from the middle of the first clip: at most 8
@@ -66,7 +66,7 @@ def layout_by_content(store: Store, readings: Sequence[str]) -> Told | None:
         along_channels = _likeness(block, axes.index("C"))
         if along_time >= _ALIKE and along_channels <= _UNLIKE:
             correlations = f"{along_time:.2f} along T and by {along_channels:.2f} along C"
-            return Told(reading, f"neighbours correlate by {correlations}")
+            return LayoutByContent(reading, f"neighbours correlate by {correlations}")
     return None
 
 

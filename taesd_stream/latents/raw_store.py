@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.source import Store
 from video.safe_files.watched_files import stamp_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class FileBytes:
         """Nothing to let go of: the file is opened for each read."""
 
 
-class RawStore:
+class RawStore(Store):
     """A strided array of a torch dtype that starts at ``offset`` bytes.
 
     ``strides`` count elements; ``byte_order`` is ``"<"`` or ``">"``.

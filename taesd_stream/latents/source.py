@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol, Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import torch
 from einops import rearrange
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["LatentSource", "Store", "StoredSource"]
 
 
-class Store(Protocol):
+class Store(ABC):
     """An array that lies in a file or in memory and can be read in part.
 
-    ``shape`` has one size per axis and ``dtype`` is what the numbers are stored as.
+    Attributes:
+        shape: one size per axis.
+        dtype: of the stored numbers.
     """
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+    shape: tuple[int, ...]
+    dtype: torch.dtype
 
-    @property
-    def dtype(self) -> torch.dtype: ...
-
+    @abstractmethod
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         """Copy the block ``index`` (per axis: start and stop within the shape, step 1) to ``out``.
 
         ``out`` has the block's shape and the store's dtype, lies on the CPU, and may be strided.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Let go of what stays open between two reads, if anything does."""
 
 
 class LatentSource(ABC):

@@ -13,15 +13,16 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import FLOATING_DTYPES, dtype_name, require_floating
 from taesd_stream.latents.joined_source import join
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.source import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from taesd_stream.latents.source import Store, StoredSource
+    from taesd_stream.latents.source import StoredSource
 
 __all__ = ["ArrayStore", "TensorStore", "open_content", "torch_dtype_of"]
 
@@ -39,7 +40,7 @@ def torch_dtype_of(dtype: np.dtype[np.generic], name: str) -> torch.dtype:
     return _TORCH_DTYPES[dtype.name]
 
 
-class TensorStore:
+class TensorStore(Store):
     """A dense tensor, on whatever device it is."""
 
     def __init__(self, tensor: torch.Tensor, name: str) -> None:
@@ -56,11 +57,8 @@ class TensorStore:
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         out.copy_(self._tensor[index])
 
-    def close(self) -> None:
-        """Nothing to let go of: the tensor is the caller's."""
 
-
-class ArrayStore:
+class ArrayStore(Store):
     """A NumPy array, in any order of axes and bytes."""
 
     def __init__(self, array: NDArray[Any], name: str) -> None:
@@ -70,9 +68,6 @@ class ArrayStore:
 
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         np.copyto(out.numpy(), self._array[index])
-
-    def close(self) -> None:
-        """Nothing to let go of: the array is the caller's."""
 
 
 def open_content(
@@ -89,9 +84,10 @@ def open_content(
     """
     if isinstance(content, torch.Tensor):
         store = tensor_store(content) if tensor_store else TensorStore(content, name)
-        return stored(store, options.without_key(name), name=name, kind=kind)
+        return open_store(store, options.without_key(name), name=name, kind=kind)
     if isinstance(content, np.ndarray):
-        return stored(ArrayStore(content, name), options.without_key(name), name=name, kind=kind)
+        array = ArrayStore(content, name)
+        return open_store(array, options.without_key(name), name=name, kind=kind)
     again = partial(open_content, kind=kind, tensor_store=tensor_store)
     if isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}

@@ -15,8 +15,8 @@ from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents import KNOWN_CHANNELS, infer_layout, open_latents
 from taesd_stream.latents.checks import FLOATING_DTYPES
 from taesd_stream.latents.layout_by_content import layout_by_content
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
 from taesd_stream.latents.tensors import TensorStore
 
 _LAYOUTS = ("N C T H W", "N T C H W")
@@ -145,7 +145,7 @@ def test_single_slices_tell_nothing(frames, channels):
 
 def test_little_is_read_and_of_the_first_clip_only():
     store = _SpiedStore(_clip(16, 32, 70, 90, clips=2))
-    source = stored(store, ReadOptions(), name="latents", kind="memory")
+    source = open_store(store, ReadOptions(), name="latents", kind="memory")
     assert source.layout == "N T C H W"
     assert store.read == [
         (slice(0, 1), slice(4, 12), slice(12, 20), slice(3, 67), slice(13, 77)),
@@ -166,7 +166,7 @@ def test_what_was_said_wins_and_no_numbers_are_read(reading, caplog):
     if reading.channels == {16}:
         store = _SpiedStore(_clip(16, 16))
     with caplog.at_level(logging.INFO, logger="taesd_stream"):
-        source = stored(store, reading, name="latents", kind="memory")
+        source = open_store(store, reading, name="latents", kind="memory")
     assert source.layout == "N C T H W"
     assert not store.read
     assert not caplog.records
@@ -179,7 +179,7 @@ def test_a_channel_count_that_fits_both_readings_leaves_them_to_the_numbers():
 def test_a_store_that_does_not_tell_is_closed():
     store = _SpiedStore(torch.zeros(1, 16, 16, 8, 8))
     with pytest.raises(LayoutError):
-        stored(store, ReadOptions(), name="latents", kind="memory")
+        open_store(store, ReadOptions(), name="latents", kind="memory")
     assert store.closed
 
 

@@ -158,7 +158,7 @@ class ZarrNode:
         """The sizes of what is unpacked at once, which of a shard is one of its parts; or None."""
         codecs = _listed(self.fields.get("codecs"))
         if len(codecs) == 1 and _field(codecs[0], "name") == "sharding_indexed":
-            return _sizes(_field(_field(codecs[0], "configuration"), "chunk_shape"))
+            return _sizes(_field(codecs[0], "configuration", "chunk_shape"))
         return self._grid
 
     def open(self) -> ZarrArray:
@@ -184,8 +184,7 @@ class ZarrNode:
     def _grid(self) -> tuple[int, ...] | None:
         if self.version == 2:
             return _sizes(self.fields.get("chunks"))
-        configuration = _field(self.fields.get("chunk_grid"), "configuration")
-        return _sizes(_field(configuration, "chunk_shape"))
+        return _sizes(_field(self.fields, "chunk_grid", "configuration", "chunk_shape"))
 
     @property
     def _codecs(self) -> Iterator[str]:
@@ -284,8 +283,11 @@ def _sizes(value: object, *, least: int = 1) -> tuple[int, ...] | None:
     return tuple(whole) if whole and len(whole) == len(sizes) else None
 
 
-def _field(fields: object, key: str) -> object:
-    return fields.get(key) if isinstance(fields, dict) else None
+def _field(fields: object, *keys: str) -> object:
+    """The value below ``keys`` of nested objects; None where one of them is no object."""
+    for key in keys:
+        fields = fields.get(key) if isinstance(fields, dict) else None
+    return fields
 
 
 def _listed(value: object) -> list[object]:

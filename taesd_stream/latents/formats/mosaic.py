@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.formats.mosaic_names import TileNames
-from taesd_stream.latents.source import StoredSource
+from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +53,7 @@ def open_mosaic(
     )
 
 
-class _MosaicStore:
+class _MosaicStore(Store):
     """Files of one latent each, as one (C, h, w) array; a few of them are open at a time."""
 
     def __init__(

@@ -10,9 +10,9 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import as_latents_errors
 from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, SpanReader, row_major
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
 from taesd_stream.latents.tensors import torch_dtype_of
 from video.errors import first_line
 from video.npy_header import NpyHeader, read_npy_header
@@ -32,7 +32,7 @@ def open_npy(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     with file_bytes.open() as file, as_latents_errors():
         header = read_npy_header(file, name)
     store = _store(header, file_bytes, 0)
-    return stored(store, options.without_key(name), name=name, kind="an .npy file")
+    return open_store(store, options.without_key(name), name=name, kind="an .npy file")
 
 
 def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
@@ -57,7 +57,7 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
         else:
             source, offset = InflatedBytes(file_bytes, member.filename, member.file_size), 0
             kind = "a compressed .npz file"
-    return stored(_store(header, source, offset), options.for_entry(), name=named, kind=kind)
+    return open_store(_store(header, source, offset), options.for_entry(), name=named, kind=kind)
 
 
 def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NpyHeader:

@@ -14,8 +14,9 @@ from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import check_finite
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.source import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     Raises:
         LatentsError: the PNG is not RGBA with 8 bits, or broken (once it is read).
     """
-    return stored(
+    return open_store(
         _PngStore(file_bytes),
         options.without_key(file_bytes.name),
         name=file_bytes.name,
@@ -71,7 +72,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
     return clipped
 
 
-class _PngStore:
+class _PngStore(Store):
     """One picture as a (4, h, w) array, decoded at each read."""
 
     def __init__(self, file_bytes: FileBytes) -> None:
@@ -99,6 +100,3 @@ class _PngStore:
             raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
         levels = rearrange(torch.from_numpy(picture), "H W C -> C H W")
         out.copy_(((levels.float() / 255 - 0.5) * (2 * LIMIT))[tuple(index)])
-
-    def close(self) -> None:
-        """Nothing to let go of."""

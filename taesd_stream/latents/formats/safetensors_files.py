@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import require_floating
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, row_major
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
 from video.errors import first_line
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
         row_major(entry["shape"]),
         SAFETENSORS_DTYPES[entry["dtype"]],
     )
-    return stored(store, options.for_entry(), name=named, kind="a .safetensors file")
+    return open_store(store, options.for_entry(), name=named, kind="a .safetensors file")
 
 
 def _info(entry: dict[str, Any]) -> ArrayInfo:

@@ -10,8 +10,9 @@ import numpy as np
 from taesd_stream.errors import InputError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import as_latents_errors, require_floating
+from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
-from taesd_stream.latents.store_layout import stored
+from taesd_stream.latents.source import Store
 from taesd_stream.latents.tensors import torch_dtype_of
 from video.large.zarr_arrays import ZarrNode
 
@@ -42,10 +43,10 @@ def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
             node = node.member(key, named)
         store = _ZarrStore(node)
     kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
-    return stored(store, options, name=named, kind=kind)
+    return open_store(store, options, name=named, kind=kind)
 
 
-class _ZarrStore:
+class _ZarrStore(Store):
     """A Zarr array of floating-point numbers."""
 
     def __init__(self, node: ZarrNode) -> None:
@@ -61,9 +62,6 @@ class _ZarrStore:
             return
         with as_latents_errors():
             np.copyto(out.numpy(), self._array.read(index))
-
-    def close(self) -> None:
-        """Nothing to let go of: files are opened for each read."""
 
 
 def _info_of(group: ZarrNode, key: str) -> ArrayInfo:

@@ -1,4 +1,4 @@
-"""Members of zip archives."""
+"""Compressed members of zip archives, whose numbers can be read in any order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 import weakref
 import zipfile
 import zlib
+from contextlib import ExitStack, closing
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,23 +49,20 @@ class InflatedBytes:
         self.size = size
         self._archive = archive
         self._member = member
-        self._inflated = 0
         self._files: tuple[IO[bytes], ScratchFile] | None = None
         self._closing: weakref.finalize[..., InflatedBytes] | None = None
 
     def span(self, start: int, stop: int) -> NDArray[np.uint8]:
         compressed, scratch = self._files or self._open()
-        while self._inflated < stop:
-            piece = self._next_piece(compressed)
-            scratch.write(self._inflated, piece)
-            self._inflated += len(piece)
+        while scratch.size_bytes < stop:
+            scratch.add(self._next_piece(compressed, scratch.size_bytes))
         return scratch.map(start, stop - start)
 
-    def _next_piece(self, compressed: IO[bytes]) -> bytes:
+    def _next_piece(self, compressed: IO[bytes], inflated: int) -> bytes:
         try:
             piece = compressed.read(_PIECE_BYTES)
             if not piece:
-                raise EOFError(f"it ends after {self._inflated} of {self.size} bytes")
+                raise EOFError(f"it ends after {inflated} of {self.size} bytes")
         except ARCHIVE_ERRORS as error:
             raise LatentsError(
                 f"{self.name}: cannot be inflated ({first_line(error)}): save the latents anew, "
@@ -84,15 +82,11 @@ class InflatedBytes:
                 f"{tempfile.gettempdir()} has {free / 2**30:.1f} GiB free: save the latents "
                 "uncompressed, or set TMPDIR to a larger disk"
             )
-        # All three stay open until this object is closed or gone.
-        scratch = ScratchFile(needed_bytes=self.size)
-        raw = self._archive.open()
-        compressed = zipfile.ZipFile(raw).open(self._member)  # noqa: SIM115
-        self._closing = weakref.finalize(self, _close_all, compressed, raw, scratch)
+        # They stay open until this object is closed or gone.
+        files = ExitStack()
+        self._closing = weakref.finalize(self, files.close)
+        raw = files.enter_context(self._archive.open())
+        compressed = files.enter_context(zipfile.ZipFile(raw).open(self._member))  # noqa: SIM115
+        scratch = files.enter_context(closing(ScratchFile(needed_bytes=self.size)))
         self._files = compressed, scratch
         return self._files
-
-
-def _close_all(compressed: IO[bytes], raw: IO[bytes], scratch: ScratchFile) -> None:
-    for file in (compressed, raw, scratch):
-        file.close()

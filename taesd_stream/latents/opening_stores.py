@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from taesd_stream.latents.read_options import ReadOptions
 
-__all__ = ["stored"]
+__all__ = ["open_store"]
 
 _log = logging.getLogger("taesd_stream")
 
 
-def stored(store: Store, options: ReadOptions, *, name: str, kind: str) -> StoredSource:
+def open_store(store: Store, options: ReadOptions, *, name: str, kind: str) -> StoredSource:
     """The source for an array, once its dtype and its layout are known to be right.
 
     Where the axes fit several layouts, the array's numbers are asked.
