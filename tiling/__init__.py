@@ -5,7 +5,16 @@ from tiling.blend import patches, weights
 from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
-from tiling.plan import BandPlan, PassPlan, StatePlan, TilePlan, choose_tile, format_bytes, plural
+from tiling.plan import (
+    BandPlan,
+    PassPlan,
+    StatePlan,
+    StorageKind,
+    TilePlan,
+    choose_tile,
+    format_bytes,
+    plural,
+)
 from tiling.view import WHOLE, View, around
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "Region",
     "Size",
     "StatePlan",
+    "StorageKind",
     "TilePlan",
     "View",
     "around",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
@@ -14,6 +14,7 @@ __all__ = [
     "BandPlan",
     "PassPlan",
     "StatePlan",
+    "StorageKind",
     "TilePlan",
     "choose_tile",
     "format_bytes",
@@ -21,6 +22,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+StorageKind: TypeAlias = Literal["device", "host", "scratch"]
+"""Where a state lies: on the device, in the host's memory, or in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class StatePlan:
     """
 
     segment: int | None
-    storage: Literal["device", "host", "scratch"]
+    storage: StorageKind
     tiles_bytes: int
     held_bytes: int
 

@@ -15,13 +15,13 @@ from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.planning.strategies import Workload
-from taesd_stream.engine.running.picture_run import PictureRun
 from taesd_stream.engine.running.planes import LatentPlane, PixelPlane, ReadPixels
 from taesd_stream.engine.settings import Settings
 from taesd_stream.engine.shapes import as_pictures, as_sizes, checked_length
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.frame_windows import Window, check_enough, windows_of
+from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.tensors import (
     as_batch,
     decode_clip,

@@ -17,7 +17,6 @@ from taesd_stream.engine.planning.strategies import Budget, Workload
 from taesd_stream.engine.running.blended import blended_tiles
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.planes import Plane, as_plane
-from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -77,18 +76,7 @@ class Coder:
         planner, backend = self._planner, self._backend
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, EagerBackend()
-        segment = plan.state.segment if plan.state is not None else None
-        return Executor(
-            self.network,
-            planner.settings,
-            plan.grid.tile,
-            plan.batch,
-            segment,
-            continued=plan.grid.continued,
-            view=plan.view,
-            scratch=plan.scratch,
-            backend=backend,
-        )
+        return Executor(self.network, planner.settings, plan, backend)
 
     @property
     def rounding(self) -> str:
@@ -105,14 +93,11 @@ class Coder:
 
     def once(self, plan: TilePlan, plane: Size) -> Run:
         """Pictures, or one whole video, in a single call of ``tiles``."""
-        return Run(self, plan, plane, storage=None)
+        return Run(self, plan, plane, goes_on=False)
 
     def continued(self, plan: TilePlan, plane: Size) -> Run:
         """One video in as many calls of ``tiles`` as it takes."""
-        storage: StorageKind = "device"
-        if plan.state is not None:
-            storage = plan.state.storage
-        return Run(self, plan, plane, storage)
+        return Run(self, plan, plane, goes_on=True)
 
 
 def cut_short() -> InputError:
@@ -132,9 +117,7 @@ class Run:
         bands: The rows that each row of tiles completes, from top to bottom.
     """
 
-    def __init__(
-        self, coder: Coder, plan: TilePlan, plane: Size, storage: StorageKind | None
-    ) -> None:
+    def __init__(self, coder: Coder, plan: TilePlan, plane: Size, *, goes_on: bool) -> None:
         self.plan = plan
         self.made = plan.view.made(coder.network.out_plane(plane))
         self._plane = plane
@@ -150,7 +133,7 @@ class Run:
         for y in plan.patches[0]:
             for x in plan.patches[1]:
                 crop = Region(y, x).scale(down).clip(plane).shape
-                self._states.append(self._executor.states(crop, storage) if storage else None)
+                self._states.append(self._executor.states(crop) if goes_on else None)
 
     def tiles(
         self, source: Tensor | Plane, on_tile: OnTile | None, *, first_band: int = 0

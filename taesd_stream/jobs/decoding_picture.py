@@ -13,8 +13,8 @@ from pathlib import Path
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import peak_bytes
 from taesd_stream.engine.options import TileKeywords
-from taesd_stream.engine.running.picture_run import PictureRun
 from taesd_stream.engine.streams.frame_windows import chosen_frames
+from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.delivery.frame_sinks import is_large_format
 from taesd_stream.jobs.delivery.picture_file import PictureFile, write_picture

@@ -23,6 +23,7 @@ from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kern
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.models.architectures import taesd_decoder
+from tests.plans import plan_for
 from tiling import Size
 
 Models = Callable[..., ts.AutoEncoder]
@@ -140,7 +141,8 @@ def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.Mo
             out[steps, :, y, x] = tile
         return out
 
-    expected = decode(Executor(network, Settings(cpu, torch.float32, "torch"), Size(12, 6)))
+    plan = plan_for(network, Size(12, 6))
+    expected = decode(Executor(network, Settings(cpu, torch.float32, "torch"), plan))
     run = _Kernel.__call__
 
     def scarce(self: Any, tile: Tensor, rows: Any, columns: Any, memory: Any) -> Tensor:
@@ -150,7 +152,7 @@ def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(_Kernel, "__call__", scarce)
     settings = Settings(cpu, torch.float32, "openvino")
-    executor = Executor(network, settings, Size(12, 6), backend=OpenVinoBackend(torch.float32))
+    executor = Executor(network, settings, plan, OpenVinoBackend(torch.float32))
     torch.testing.assert_close(decode(executor), expected, atol=1e-5, rtol=0)
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.engine.running.state_storage import ScratchStorage, StorageKind, storage_on
+from taesd_stream.engine.running.state_storage import ScratchStorage, storage_on
+from tiling import StorageKind
 
 CPU = torch.device("cpu")
 LAYERS = [nn.Identity() for _ in range(3)]

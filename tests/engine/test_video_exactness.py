@@ -25,6 +25,7 @@ from tests.engine.video_networks import (
     sizes,
     ways,
 )
+from tests.plans import plan_for
 from tiling import Size
 
 
@@ -49,7 +50,7 @@ def test_any_cut_of_time_and_picture_makes_the_plain_video(
 
 def _undivided(network: Network, video: Tensor) -> list[Tensor]:
     plane = Size(*video.shape[2:])
-    run = Executor(network, ON_CPU, plane, batch=len(video)).run(video)
+    run = Executor(network, ON_CPU, plan_for(network, plane, len(video))).run(video)
     up, down = network.rate
     return [tile for _, tile in run] or [
         torch.zeros(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.running.state_storage import StorageKind
 from tests.convolution import convolution, replace_convolution
 from tests.engine.video_networks import (
     CLOSE,
@@ -27,7 +26,7 @@ from tests.engine.video_networks import (
     properties,
     ways,
 )
-from tiling import Size
+from tiling import Size, StorageKind
 
 Models = Callable[..., ts.AutoEncoder]
 

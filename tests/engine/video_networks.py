@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from taesd_stream.engine.running.executor import Executor
-from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.chain import Chain
@@ -24,7 +23,8 @@ from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
-from tiling import Size
+from tests.plans import plan_for
+from tiling import Size, StorageKind
 
 Direction = Literal["decoder", "encoder"]
 
@@ -173,7 +173,8 @@ def computed(network: Network, video: Tensor, course: Sequence[Way]) -> Tensor:
         steps = video[at : at + way.steps]
         if not len(steps):
             break
-        executor = Executor(network, ON_CPU, way.tile, way.batch, way.segment)
+        plan = plan_for(network, way.tile, way.batch, segment=way.segment, storage=way.storage)
+        executor = Executor(network, ON_CPU, plan)
         states = _states_for(executor, plane, way, states)
         first = at * up // down
         for block, tile in executor.run(steps, states):
@@ -194,7 +195,7 @@ def _states_for(
 ) -> TileStates | None:
     if before is not None and not way.moves:
         return before
-    states = executor.states(plane, way.storage)
+    states = executor.states(plane)
     if before is not None and states is not None:
         states.begin_with(before.whole(), before.at)
     return states

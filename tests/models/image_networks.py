@@ -21,6 +21,7 @@ from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
 from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
+from tests.plans import plan_for
 from tiling import WHOLE, Size, View
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)
@@ -150,7 +151,8 @@ def tiled(
     """What the executor makes, put together; NaN where it makes nothing."""
     made = view.made(network.out_plane(Size(*tensor.shape[2:])))
     out = torch.full((len(tensor), network.out_channels, made.height, made.width), torch.nan)
-    executor = Executor(network, ON_CPU, tile, continued=continued, view=view, scratch=scratch)
+    plan = plan_for(network, tile, continued=continued, view=view, scratch=scratch)
+    executor = Executor(network, ON_CPU, plan)
     for block, part in executor.run(tensor, first_band=first_band):
         frames, y, x = block.slices
         assert out[frames, :, y, x].isnan().all()  # nothing is made twice

@@ -31,6 +31,7 @@ from taesd_stream.models.video_architectures import (
     taesdv_decoder,
 )
 from tests.models.image_networks import ON_CPU, Part, architectures, pair, properties, tiled
+from tests.plans import plan_for
 from tiling import Size
 
 
@@ -84,7 +85,9 @@ def test_the_halo_of_a_decoder_is_how_far_a_latent_really_reaches(build: object)
     latents[..., middle] = torch.nan
     reached = {}
     for column in (middle - reach - 1, middle - reach, middle + reach, middle + reach + 1):
-        stage = Executor(network, ON_CPU, Size(1, 1))._stages.over(Size(1, width), None)[0]
+        stage = Executor(network, ON_CPU, plan_for(network, Size(1, 1)))._stages.over(
+            Size(1, width), None
+        )[0]
         (region,) = [r for r in stage.canvas.grid if r.x.start == column * up]
         rows = stage.each.body.span(region.y, 1)
         columns = stage.each.body.span(region.x, width)

@@ -13,6 +13,7 @@ from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import CheckpointError, InputError
 from taesd_stream.models import Checkpoint, Network, Variant, build, detect, variant_named
+from tests.plans import plan_for
 from tiling import Size
 
 ON_CPU = Settings(torch.device("cpu"), torch.float32, "torch")
@@ -57,7 +58,9 @@ def plain_taehv(
 
 def decoded(network: Network, latents: Tensor) -> Tensor:
     plane = Size(*latents.shape[2:])
-    return torch.cat([tile for _, tile in Executor(network, ON_CPU, plane).run(latents)])
+    return torch.cat(
+        [tile for _, tile in Executor(network, ON_CPU, plan_for(network, plane)).run(latents)]
+    )
 
 
 def some_latents(variant: Variant) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models import Network, Variant, empty_network, spec_of, variant_named
+from tests.plans import plan_for
 from tiling import Size
 
 ON_CPU = Settings(torch.device("cpu"), torch.float32, "torch")
@@ -24,7 +25,7 @@ def network_of_ones(network: Network) -> Network:
 def steps_reached(network: Network, video: Tensor) -> set[int]:
     """The output steps that hold NaN."""
     plane = Size(*video.shape[2:])
-    tiles = Executor(network, ON_CPU, network.latent_plane(plane)).run(video)
+    tiles = Executor(network, ON_CPU, plan_for(network, network.latent_plane(plane))).run(video)
     return {
         block.frames.start + step
         for block, tile in tiles

@@ -15,6 +15,7 @@ from taesd_stream.models.architectures import taesd_decoder
 from taesd_stream.models.network import Network
 from tests.convolution import counted_work
 from tests.models.image_networks import ON_CPU, Part, architectures, pair, properties, tiled
+from tests.plans import plan_for
 from tiling import Interval, Region, Size, View
 
 Direction = Literal["up", "down"]
@@ -96,7 +97,7 @@ def test_a_run_from_a_band_on_makes_that_band_and_all_below(data: st.DataObject)
     tile = Size(data.draw(st.integers(1, 4)), 2)
     tensor = torch.randn(1, parts[0].cin, 9, 3, generator=torch.Generator().manual_seed(1))
     tensor = tensor[:, :, : plane.height]
-    bands = Executor(ours, ON_CPU, tile, view=view).bands(plane)
+    bands = Executor(ours, ON_CPU, plan_for(ours, tile, view=view)).bands(plane)
     made = view.made(ours.out_plane(plane))
     assert [band.start for band in bands] == [0, *[band.stop for band in bands[:-1]]]
     assert bands[-1].stop == made.height

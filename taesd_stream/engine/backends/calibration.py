@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from taesd_stream.engine.backends.openvino_graph import QuantizedConv, Recipe, graph_of
-from taesd_stream.engine.running.executor import Executor
-from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.chain import Chain
+from taesd_stream.models.layers.global_pool import Moments
+from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
-from tiling import Region, Size
+from tiling import Interval, Region, Size
 
 __all__ = ["recipe_for"]
 
@@ -64,11 +65,19 @@ def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) 
 
 def _read_by_last_pass(decoder: Network, latent: Tensor, height: int, width: int) -> Tensor:
     """The middle of what the last pass reads of a picture, (1, C, height, width)."""
-    plane = Size(*latent.shape[1:])
-    settings = Settings(torch.device("cpu"), torch.float32, "torch")
-    whole = Executor(decoder, settings, plane).read_by_last_pass(latent[None].float())
-    top, left = (plane.height - height) // 2, (plane.width - width) // 2
-    return whole[:, :, top : top + height, left : left + width].contiguous()
+    plane = latent[None].to(torch.float32, memory_format=torch.channels_last)
+    one = Interval(0, 1)
+    with torch.inference_mode():
+        for each, after in pairwise(decoder.passes):
+            seen = Size(*plane.shape[2:])
+            made = each.out_plane(seen)
+            plane = each.body(plane, *each.spans(Region.whole(made), seen), TileState())
+            if after.pool is not None:
+                moments = Moments(1, each.out_channels, made.area, plane.device)
+                moments.add(one, plane)
+                plane = after.pool.normalise(moments)(plane, one)
+    top, left = (plane.shape[2] - height) // 2, (plane.shape[3] - width) // 2
+    return plane[:, :, top : top + height, left : left + width].contiguous()
 
 
 def _fingerprint(body: Chain, read: Sequence[Tensor]) -> str:

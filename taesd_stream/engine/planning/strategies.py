@@ -9,9 +9,8 @@ import torch
 
 from taesd_stream.engine.budget import default_budget
 from taesd_stream.engine.planning.costs import TiledCost
-from taesd_stream.engine.running.state_storage import StorageKind
 from taesd_stream.models.network import Network
-from tiling import BandPlan, Size, StatePlan, View, format_bytes
+from tiling import BandPlan, Size, StatePlan, StorageKind, View, format_bytes
 
 __all__ = [
     "MOST_STEPS",

@@ -29,7 +29,7 @@ from taesd_stream.engine.running.planes import (
     read_around,
 )
 from taesd_stream.engine.running.stages import Stage, Stages
-from taesd_stream.engine.running.state_storage import StorageKind, storage_on
+from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.sweep import Sweep
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
@@ -37,7 +37,7 @@ from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.layers.global_pool import Moments, NormalisedPool
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
-from tiling import WHOLE, Block, Interval, Region, Size, View
+from tiling import Block, Interval, Region, Size, TilePlan
 
 __all__ = ["Executor"]
 
@@ -47,68 +47,49 @@ _MANY_TILES = 48
 
 
 class Executor:
-    """One network and one size of tile, for any number of pictures of any size.
+    """One network and one plan, for any number of pictures of any size.
 
     What it learns when memory runs out, it keeps: later pictures start with the smaller tiles.
 
     Args:
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes.
-        tile: The largest tile, in latents.
-        batch: Pictures or time steps computed together.
-        segment: Time steps that each tile goes through before the next tile has its turn; None is
-            all there are.
-        continued: Whether each tile of a band goes on where the one to its left ended; not for
-            networks that remember earlier time steps, which remember every tile by itself.
-        view: Which part of the output is made, and where planes go around.
-        scratch: Whether what passes leave for each other lies in temporary files.
-        backend: Who computes the layers.
+        plan: What is carried out, for the plane of the plan or, where tiles are blended, patches.
+        backend: Who computes the layers; None is PyTorch.
     """
 
     def __init__(
         self,
         network: Network,
         settings: Settings,
-        tile: Size,
-        batch: int = 1,
-        segment: int | None = None,
-        *,
-        continued: bool = False,
-        view: View = WHOLE,
-        scratch: bool = False,
+        plan: TilePlan,
         backend: Backend | None = None,
     ) -> None:
-        self._network = network
-        self._settings = settings
-        self._batch = batch
-        self._segment = segment
-        self._view = view
-        self._scratch = scratch
+        self._network, self._settings, self._plan = network, settings, plan
         self._backend = backend or EagerBackend()
-        self._stages = Stages(
-            network, settings, tile, view, continued=continued, backend=self._backend
-        )
+        self._stages = Stages(network, settings, plan, self._backend)
 
     @property
     def scale(self) -> tuple[int, int]:
         """Output elements (first) per input elements (second)."""
         return self._network.scale
 
-    def states(self, plane: Size, storage: StorageKind = "device") -> TileStates | None:
-        """What tiles remember of a video that begins; None for networks that remember nothing."""
-        if not self._network.stateful:
+    def states(self, plane: Size) -> TileStates | None:
+        """The states of a video that begins, kept as planned; None for networks without state."""
+        if self._plan.state is None:
             return None
         device = self._settings.device
         seen = self._stages.canvases(plane)[0].plane
-        return TileStates(self._network.passes[0], seen, storage_on(storage, device), device)
+        storage = storage_on(self._plan.state.storage, device)
+        return TileStates(self._network.passes[0], seen, storage, device)
 
     def bands(self, plane: Size) -> tuple[Interval, ...]:
         """The rows of the output that each band of tiles completes, from top to bottom."""
         canvas = self._stages.canvases(plane)[-1]
         rows = (rows.shift(-canvas.made_before.height) for rows in canvas.grid.bands)
-        if self._view.crop is None:
+        if self._plan.view.crop is None:
             return tuple(rows)
-        y = self._view.crop.y
+        y = self._plan.view.crop.y
         return tuple(each.overlap(y).shift(-y.start) for each in rows)
 
     def run(
@@ -136,7 +117,7 @@ class Executor:
             OutOfMemoryError: Not even a tile of one latent fits.
         """
         plane = as_plane(source)
-        if states is None and self._network.stateful:
+        if states is None and self._plan.state is not None:
             states = self._once(plane.size, plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
@@ -148,10 +129,12 @@ class Executor:
                     seen = began + steps.start + block.frames.start
                     made = self._made(seen) - self._made(began)
                     there = stages[-1].canvas.true_place(block.region)
-                    kept = there if self._view.crop is None else there.overlap(self._view.crop)
+                    crop = self._plan.view.crop or there
+                    kept = there.overlap(crop)
                     y, x = kept.within(there)
-                    frames = Interval(made, made + tile.shape[0])
-                    yield Block(frames, self._from_crop(kept)), tile[:, :, y, x]
+                    if self._plan.view.crop is not None:
+                        kept = kept.shift(-crop.y.start, -crop.x.start)
+                    yield Block(Interval(made, made + tile.shape[0]), kept), tile[:, :, y, x]
             except Exception as error:
                 if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
                     raise OutOfMemoryError(
@@ -162,31 +145,16 @@ class Executor:
             if states is not None:
                 states.at += steps.size
 
-    def read_by_last_pass(self, pictures: Tensor) -> Tensor:
-        """What the last pass reads of pictures, (N, C, h, w), its global branch included."""
-        source = TensorPlane(pictures)
-        plane, pool = self._filled(self._stages.over(source.size, None), source)
-        whole = Block(Interval(0, plane.frames), Region.whole(plane.size))
-        with torch.inference_mode():
-            read = plane.read(whole)
-            return read if pool is None else pool(read, whole.frames)
-
     def _once(self, plane: Size, steps: int) -> TileStates:
-        """What tiles remember of a video that is computed in one run."""
+        """The states of a video that is computed in one run."""
         seen = self._stages.canvases(plane)[0].plane
         storage = storage_on("device", self._settings.device)
         return TileStates(self._network.passes[0], seen, storage, ends_at=steps)
 
-    def _from_crop(self, region: Region) -> Region:
-        """A part of the output as it lies in what is made of it."""
-        crop = self._view.crop
-        return region if crop is None else region.shift(-crop.y.start, -crop.x.start)
-
     def _turn(self, steps: int) -> int:
         """Steps after which the next tile has its turn."""
-        if not self._network.stateful:
-            return self._batch
-        return steps if self._segment is None else self._segment
+        state = self._plan.state
+        return self._plan.batch if state is None else state.segment or steps
 
     def _made(self, steps: int) -> int:
         """Output steps made of the first input steps of a video."""
@@ -197,17 +165,12 @@ class Executor:
         self, stages: list[Stage], plane: Plane, first_band: int
     ) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane of its own."""
-        plane, pool = self._filled(stages, plane)
-        yield from self._tiles(stages[-1], plane, pool, first_band)
-
-    def _filled(self, stages: list[Stage], plane: Plane) -> tuple[Plane, NormalisedPool | None]:
-        """What all passes but the last make, and the branch that opens the last."""
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
             with torch.inference_mode():
                 pool = after.each.pool.normalise(moments) if after.each.pool else None
-        return plane, pool
+        yield from self._tiles(stages[-1], plane, pool, first_band)
 
     def _fill(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None
@@ -226,7 +189,7 @@ class Executor:
     def _room(self, frames: int, channels: int, size: Size) -> WritablePlane:
         """Where a pass writes what the next one reads."""
         dtype, device = self._settings.tensor_dtype, self._settings.device
-        if self._scratch:
+        if self._plan.scratch:
             return ScratchPlane(frames, channels, size, dtype, device)
         return TensorPlane(
             torch.empty(
@@ -242,7 +205,7 @@ class Executor:
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
         grid = stage.canvas.grid
-        batches = list(_chunks(plane.frames, self._batch))
+        batches = list(_chunks(plane.frames, self._plan.batch))
         tiles = islice(grid, first_band * len(grid.columns), None)
         blocks = (Block(steps, region) for region in tiles for steps in batches)
         sweep = Sweep() if grid.continued else None
@@ -292,7 +255,7 @@ class Executor:
         """A part of what a pass reads, where the pass sees it."""
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
-        return read_around(plane, there, self._view).to(
+        return read_around(plane, there, self._plan.view).to(
             self._settings.device,
             self._settings.tensor_dtype,
             memory_format=torch.channels_last,

@@ -14,7 +14,7 @@ from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.network import Network
-from tiling import Backoff, Block, Cover, Size, View
+from tiling import Backoff, Block, Cover, Size, TilePlan
 
 __all__ = ["Stage", "Stages"]
 
@@ -48,31 +48,22 @@ class Stages:
     Args:
         network: The encoder or the decoder.
         settings: Where and how it computes.
-        tile: The largest tile, in latents.
-        view: Which part of the output is made, and where planes go around.
-        continued: Whether each tile of a row goes on where the one to its left ended.
+        plan: Tells the largest tile, and which part of the output is made.
         backend: Who computes the layers.
     """
 
     def __init__(
-        self,
-        network: Network,
-        settings: Settings,
-        tile: Size,
-        view: View,
-        *,
-        continued: bool,
-        backend: Backend,
+        self, network: Network, settings: Settings, plan: TilePlan, backend: Backend
     ) -> None:
         self._network, self._settings = network, settings
-        self._tile, self._view, self._continued = tile, view, continued
-        self._backend = backend
+        self._plan, self._backend = plan, backend
         self._backoffs: dict[tuple[int, int], Backoff] = {}
         self._kernels: dict[tuple[int, Size], Kernel] = {}
 
     def canvases(self, plane: Size) -> list[Canvas]:
         """What every pass is run over."""
-        return self._network.canvases(plane, self._tile, self._view, continued=self._continued)
+        tile, continued = self._plan.tile, self._plan.grid.continued
+        return self._network.canvases(plane, tile, self._plan.view, continued=continued)
 
     def over(self, plane: Size, states: TileStates | None) -> list[Stage]:
         """The stages of an input ``plane``."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from taesd_stream.models.layers.tile_state import LayerStates
+from tiling import StorageKind
 from video.safe_files.scratch import ScratchFile
 
-__all__ = ["StateStorage", "StorageKind", "storage_on"]
-
-StorageKind: TypeAlias = Literal["device", "host", "scratch"]
+__all__ = ["StateStorage", "storage_on"]
 
 
 class StateStorage(Protocol):

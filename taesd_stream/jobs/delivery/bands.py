@@ -12,8 +12,8 @@ from einops import rearrange
 from torch import Tensor
 
 from taesd_stream.engine.pixels import to_bytes
-from taesd_stream.engine.running.picture_run import PictureRun
 from taesd_stream.engine.running.planes import ScratchPlane, TensorPlane, WritablePlane
+from taesd_stream.engine.streams.picture_run import PictureRun
 from tiling import Block, Interval, Region, Size
 
 __all__ = ["Band", "Rows", "bands_of", "strips"]

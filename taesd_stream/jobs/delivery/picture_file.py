@@ -9,7 +9,7 @@ from contextlib import closing as close
 from dataclasses import dataclass
 from pathlib import Path
 
-from taesd_stream.engine.running.picture_run import PictureRun
+from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError, Interrupted, OutputError
 from taesd_stream.jobs.delivery.bands import Band, Rows, bands_of, strips
 from taesd_stream.jobs.delivery.preview import Preview
