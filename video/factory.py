@@ -165,6 +165,6 @@ def open_reader(
 
 
 def _is_animation(source: Path) -> bool:
-    from video.webp import is_webp, open_webp
+    from video.webp import is_animated_webp
 
-    return source.is_file() and is_webp(source) and open_webp(source) is not None
+    return source.is_file() and is_animated_webp(source)

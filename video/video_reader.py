@@ -88,9 +88,9 @@ class VideoReader:
     def _animation(self) -> WebpAnimation | None:
         if not self.path.is_file():
             return None
-        from video.webp import is_webp, open_webp
+        from video.webp import open_webp
 
-        return open_webp(self.path) if is_webp(self.path) else None
+        return open_webp(self.path)
 
     def _describe_animation(self, animation: WebpAnimation) -> None:
         self.width, self.height = animation.width, animation.height
