@@ -11,6 +11,7 @@ import torch
 
 from taesd_stream.errors import InputError, LatentsError, LayoutError, NonFiniteError
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout, parse_layout
+from video.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -21,6 +22,7 @@ __all__ = [
     "check_finite",
     "dtype_name",
     "layout_of",
+    "refuse_broken",
     "require_channels",
     "require_floating",
     "require_memory",
@@ -52,6 +54,21 @@ def as_latents_errors() -> Iterator[None]:
         raise
     except InputError as error:
         raise LatentsError(str(error)) from error
+
+
+@contextlib.contextmanager
+def refuse_broken(found: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises over a broken file into a LatentsError.
+
+    The message is ``found``, what the library says in brackets, and ``remedy``. A LatentsError goes
+    through.
+    """
+    try:
+        yield
+    except LatentsError:
+        raise
+    except errors as error:
+        raise LatentsError(f"{found} ({first_line(error)}): {remedy}") from error
 
 
 def check_finite(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import refuse_broken
 from taesd_stream.latents.formats.mosaic import open_mosaic
 from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
 from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
@@ -120,20 +121,14 @@ def _open_file(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
 
 
 def _open_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
-    try:
+    found = f"{file_bytes.name}: expected a torch or .npz archive, found a broken one"
+    with refuse_broken(found, "copy or save it anew", *ARCHIVE_ERRORS):
         with file_bytes.open() as file, zipfile.ZipFile(file) as archive:
             members = archive.namelist()
         if any(member.rpartition("/")[2] == "data.pkl" for member in members):
             return open_torch_zip(file_bytes, options)
         if any(member.endswith(".npy") for member in members):
             return open_npz(file_bytes, options)
-    except LatentsError:
-        raise
-    except ARCHIVE_ERRORS as error:
-        raise LatentsError(
-            f"{file_bytes.name}: expected a torch or .npz archive, found a broken one "
-            f"({first_line(error)}): copy or save it anew"
-        ) from error
     raise LatentsError(
         f"{file_bytes.name}: expected a torch or .npz archive, found a zip file of "
         f"{', '.join(members[:3]) or 'nothing'}: {_kinds()}"

@@ -6,15 +6,13 @@ import struct
 import zipfile
 from typing import IO, TYPE_CHECKING, Final
 
-from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
-from taesd_stream.latents.checks import as_latents_errors
+from taesd_stream.latents.checks import as_latents_errors, refuse_broken
 from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, SpanReader, row_major
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.tensors import torch_dtype_of
-from video.errors import first_line
 from video.npy_header import NpyHeader, read_npy_header
 
 if TYPE_CHECKING:
@@ -62,16 +60,13 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
 
 def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NpyHeader:
     named = f"{name}[{member.filename!r}]"
-    try:
-        with as_latents_errors(), archive.open(member) as file:
-            return read_npy_header(file, named)
-    except ARCHIVE_ERRORS as error:
-        if isinstance(error, LatentsError):
-            raise
-        raise LatentsError(
-            f"{named}: expected an array, found an unreadable member ({first_line(error)}): "
-            "save the latents anew"
-        ) from error
+    found = f"{named}: expected an array, found an unreadable member"
+    with (
+        refuse_broken(found, "save the latents anew", *ARCHIVE_ERRORS),
+        as_latents_errors(),
+        archive.open(member) as file,
+    ):
+        return read_npy_header(file, named)
 
 
 def _store(header: NpyHeader, source: SpanReader, offset: int) -> RawStore:

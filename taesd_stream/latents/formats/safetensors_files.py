@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from taesd_stream.errors import LatentsError
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
-from taesd_stream.latents.checks import require_floating
+from taesd_stream.latents.checks import refuse_broken, require_floating
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, row_major
 from taesd_stream.latents.read_options import ReadOptions
-from video.errors import first_line
 
 if TYPE_CHECKING:
     from taesd_stream.latents.raw_store import FileBytes
@@ -39,14 +37,12 @@ _LENGTH: Final = struct.Struct("<Q")
 def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one tensor of a .safetensors file; the numbers are left where they are."""
     name = file_bytes.name
-    try:
-        with safe_open(file_bytes.path, framework="numpy"):
-            pass  # it has checked lengths, offsets and shapes against the size of the file
-    except (SafetensorError, OSError) as error:
-        raise LatentsError(
-            f"{name}: expected a .safetensors file, found a broken one ({first_line(error)}): "
-            "copy or save it anew"
-        ) from error
+    found = f"{name}: expected a .safetensors file, found a broken one"
+    with (
+        refuse_broken(found, "copy or save it anew", SafetensorError, OSError),
+        safe_open(file_bytes.path, framework="numpy"),
+    ):
+        pass  # it has checked lengths, offsets and shapes against the size of the file
     with file_bytes.open() as file:
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         header = json.loads(file.read(length))

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import require_memory
+from taesd_stream.latents.checks import refuse_broken, require_memory
 from taesd_stream.latents.raw_store import RawStore, require_stored_in_full
 from taesd_stream.latents.tensors import TensorStore, open_content
-from video.errors import first_line
 
 if TYPE_CHECKING:
     from taesd_stream.latents.raw_store import FileBytes
@@ -70,13 +69,10 @@ def open_legacy_torch(file_bytes: FileBytes, options: ReadOptions) -> StoredSour
 
 
 def _load(file_bytes: FileBytes, *, map_location: str, mmap: bool) -> object:
-    try:
+    name, remedy = file_bytes.name, "save the latents as one tensor"
+    found = f"{name}: expected tensors saved by torch.save, found what torch refuses to load safely"
+    with refuse_broken(found, remedy, Exception):  # a hostile pickle makes it stumble anywhere
         return torch.load(file_bytes.path, map_location=map_location, weights_only=True, mmap=mmap)
-    except Exception as error:  # whatever a hostile pickle makes the unpickler stumble over
-        raise LatentsError(
-            f"{file_bytes.name}: expected tensors saved by torch.save, found what torch refuses "
-            f"to load safely ({first_line(error)}): save the latents as one tensor"
-        ) from error
 
 
 def _require_plain_archive(file_bytes: FileBytes) -> None:

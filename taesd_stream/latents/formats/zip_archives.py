@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 
 from taesd_stream.errors import LatentsError
-from video.errors import first_line
+from taesd_stream.latents.checks import refuse_broken
 from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
@@ -59,16 +59,12 @@ class InflatedBytes:
         return scratch.map(start, stop - start)
 
     def _next_piece(self, compressed: IO[bytes], inflated: int) -> bytes:
-        try:
+        remedy = "save the latents anew, uncompressed"
+        with refuse_broken(f"{self.name}: cannot be inflated", remedy, *ARCHIVE_ERRORS):
             piece = compressed.read(_PIECE_BYTES)
             if not piece:
                 raise EOFError(f"it ends after {inflated} of {self.size} bytes")
-        except ARCHIVE_ERRORS as error:
-            raise LatentsError(
-                f"{self.name}: cannot be inflated ({first_line(error)}): save the latents anew, "
-                "uncompressed"
-            ) from error
-        return piece
+            return piece
 
     def close(self) -> None:
         if self._closing is not None:
