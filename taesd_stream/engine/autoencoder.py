@@ -24,8 +24,8 @@ from taesd_stream.engine.streams.frame_windows import Window, check_enough, wind
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.tensors import (
     as_batch,
-    decode_clip,
-    encode_clip,
+    decode_clips,
+    encode_clips,
     run_pictures,
     tensor_workload,
 )
@@ -104,7 +104,8 @@ class AutoEncoder:
         timing = self.spec.timing
         clips = checked if checked.dim() == 5 else checked[:, None]
         check_enough(self.spec, clips.shape[1])
-        made = [decode_clip(decoder, timing, clip, wanted, on_tile).clamp_(0, 1) for clip in clips]
+        decoded = decode_clips(decoder, timing, clips, wanted, on_tile)
+        made = [clip.clamp_(0, 1) for clip in decoded]
         return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def encode(
@@ -144,7 +145,7 @@ class AutoEncoder:
                 f" {timing.latents(1)} latents of one picture; found {tuple(x.shape)}"
             )
         clips = checked if checked.dim() == 5 else checked[:, None]
-        made = [encode_clip(encoder, timing, clip, wanted, on_tile) for clip in clips]
+        made = encode_clips(encoder, timing, clips, wanted, on_tile)
         return torch.cat(made) if checked.dim() == 4 else as_batch(made)
 
     def stream(

@@ -1,4 +1,4 @@
-"""Whole tensors, all at hand: pictures, and videos clip by clip."""
+"""Whole tensors, all at hand: pictures, and videos each clip for itself under one plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.frame_windows import check_enough
@@ -16,9 +16,9 @@ from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
-from tiling import Size
+from tiling import Size, TilePlan
 
-__all__ = ["as_batch", "decode_clip", "encode_clip", "run_pictures", "tensor_workload"]
+__all__ = ["as_batch", "decode_clips", "encode_clips", "run_pictures", "tensor_workload"]
 
 
 def _whole_workload(steps: int, pictures: int) -> Workload:
@@ -59,49 +59,54 @@ def run_pictures(
 ) -> Tensor:
     """(N, C, h, w) to what the network makes of it, (N, C', H, W), not clamped."""
     count = source.shape[0]
-    run = _begin(coder, source, _whole_workload(count, count), options)
-    out = _room(coder, run, source, count)
-    _fill(run, source, out, lambda step: step, on_tile)
-    return out
+    plan = coder.plan(_plane_of(source), _whole_workload(count, count), options)
+    return _computed(coder, plan, source, count, on_tile=on_tile)
 
 
-def decode_clip(
+def decode_clips(
     coder: Coder,
     timing: DecodeTiming,
     latents: Tensor,
     options: TileOptions,
     on_tile: OnTile | None,
-) -> Tensor:
-    """(T, C, h, w) latents of one video to its frames, (T', 3, H, W), not clamped."""
-    total = latents.shape[0]
-    source = latents[: timing.usable(total)]
+) -> list[Tensor]:
+    """(N, T, C, h, w) latents of videos to the frames of each, (T', 3, H, W), not clamped."""
+    total = latents.shape[1]
+    clips = latents[:, : timing.usable(total)]
     frames = timing.frames(total)
-    run = _begin(coder, source, _whole_workload(source.shape[0], frames), options)
-    out = _room(coder, run, source, frames)
-    _fill(run, source, out, lambda raw: timing.frame(raw, total), on_tile)
-    return out
+    plan = coder.plan(_plane_of(clips), _whole_workload(clips.shape[1], frames), options)
+
+    def place(raw: int) -> int | None:
+        return timing.frame(raw, total)
+
+    return [_computed(coder, plan, clip, frames, on_tile=on_tile, place=place) for clip in clips]
 
 
-def encode_clip(
+def encode_clips(
     coder: Coder,
     timing: EncodeTiming,
     frames: Tensor,
     options: TileOptions,
     on_tile: OnTile | None,
-) -> Tensor:
-    """(T, 3, H, W) frames of one video to its latents, (T', C, h, w)."""
-    length = timing.group or frames.shape[0]
+) -> list[Tensor]:
+    """(N, T, 3, H, W) frames of videos to the latents of each, (T', C, h, w)."""
+    count = frames.shape[1]
+    length = min(timing.group or count, count)
+    # Every group, the last one included, is filled up to as many.
+    steps = timing.zeros + length + timing.missing(length)
+    plan = coder.plan(_plane_of(frames), _whole_workload(steps, count), options)
     made = []
-    for group in torch.split(frames, length):
-        zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
-        repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
-        source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
-        steps = source.shape[0] // timing.shrink
-        run = _begin(coder, source, _whole_workload(source.shape[0], frames.shape[0]), options)
-        made.append(_room(coder, run, source, steps))
-        _fill(run, source, made[-1], lambda step: step, on_tile)
-    latents = made[0] if len(made) == 1 else torch.cat(made)
-    return latents[: latents.shape[0] - timing.tail]
+    for clip in frames:
+        groups = []
+        for group in torch.split(clip, length):
+            zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
+            repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
+            source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
+            steps = source.shape[0] // timing.shrink
+            groups.append(_computed(coder, plan, source, steps, on_tile=on_tile))
+        latents = groups[0] if len(groups) == 1 else torch.cat(groups)
+        made.append(latents[: latents.shape[0] - timing.tail])
+    return made
 
 
 def as_batch(clips: Sequence[Tensor]) -> Tensor:
@@ -109,28 +114,27 @@ def as_batch(clips: Sequence[Tensor]) -> Tensor:
     return clips[0][None] if len(clips) == 1 else torch.stack(list(clips))
 
 
-def _begin(coder: Coder, source: Tensor, workload: Workload, options: TileOptions) -> Run:
-    plane = Size(*source.shape[2:])
-    return coder.once(coder.plan(plane, workload, options), plane)
+def _plane_of(source: Tensor) -> Size:
+    return Size(*source.shape[-2:])
 
 
-def _room(coder: Coder, run: Run, source: Tensor, steps: int) -> Tensor:
-    return torch.zeros(
-        (steps, coder.network.out_channels, run.made.height, run.made.width),
+def _computed(
+    coder: Coder,
+    plan: TilePlan,
+    source: Tensor,
+    made: int,
+    *,
+    on_tile: OnTile | None,
+    place: Callable[[int], int | None] = lambda step: step,
+) -> Tensor:
+    """(N, C, h, w) to ``made`` output steps; ``place`` tells where each goes, if anywhere."""
+    run = coder.once(plan, _plane_of(source))
+    out = torch.zeros(
+        (made, coder.network.out_channels, run.made.height, run.made.width),
         dtype=coder.settings.tensor_dtype,
         device=source.device,
     )
-
-
-def _fill(
-    run: Run,
-    source: Tensor,
-    out: Tensor,
-    place: Callable[[int], int | None],
-    on_tile: OnTile | None,
-) -> None:
-    """Compute ``source`` into ``out``; ``place`` tells where each output step goes, if anywhere."""
-    exact = run.plan.overlap == "exact"
+    exact = plan.overlap == "exact"
     for block, tile in run.tiles(source, on_tile):
         steps, y, x = block.slices
         for step, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
@@ -141,3 +145,4 @@ def _fill(
                 out[index, :, y, x] = pixels
             else:
                 out[index, :, y, x] += pixels.to(out)
+    return out

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
+from taesd_stream.engine import coder
 from tests.convolution import counted_work
 
 Models = Callable[..., ts.AutoEncoder]
@@ -224,3 +225,27 @@ def test_the_work_of_a_blended_plan_is_what_is_multiplied(
     options = {"tile": tile, "overlap": overlap}
     plan = ae.plan(latents.shape, **options)
     assert multiplied(lambda: ae.decode(latents, **options)) == plan.work
+
+
+@pytest.mark.parametrize("name", ["taesdv", "taehv", "taeh3", "taesd"])
+def test_clips_of_one_shape_are_planned_once(
+    name: str, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = model(name)
+    asked = []
+
+    def free(device: torch.device) -> int:
+        asked.append(device)
+        return 1 << 30
+
+    monkeypatch.setattr(coder, "default_budget", free)
+    clips = torch.randn(3, 5, ae.spec.latent_channels, 2, 3)
+    together = ae.decode(clips)
+    assert len(asked) == 1
+    torch.testing.assert_close(together[2:], ae.decode(clips[2:]))
+    if ae.spec.encode_timing is not None:
+        asked.clear()
+        images = torch.rand(2, 9, 3, 32, 48)
+        together = ae.encode(images)
+        assert len(asked) == 1
+        torch.testing.assert_close(together[1:], ae.encode(images[1:]))
