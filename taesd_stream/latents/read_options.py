@@ -1,4 +1,4 @@
-"""Options of options latents, as ``open_latents`` was given them."""
+"""The options of reading latents, as ``open_latents`` was given them."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from video import InputError
 from video.large.reading import RegionReader, open_regions
 from video.large.row_writer import open_rows
 
@@ -167,6 +168,14 @@ def whole(reader: RegionReader) -> Pixels:
 def read_all(path: Path) -> Pixels:
     with open_regions(path) as reader:
         return whole(reader)
+
+
+def refuse(path: Path, said: str) -> None:
+    """Refused when it is opened or read, in one line that names it."""
+    with pytest.raises(InputError, match=said) as caught, open_regions(path) as reader:
+        whole(reader)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def overwrite_tags(path: Path, change: Callable[[list[int], list[int]], None]) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +21,12 @@ from tests.video.large_pictures import (
     overwrite_tags,
     picture,
     read_all,
+    refuse,
     tiff,
     whole,
     zarr_array,
 )
 from video import InputError
-from video.large.libraries import MissingExtraError
 from video.large.npy import RowFile
 from video.large.reading import open_regions
 from video.safe_files.watched_files import WatchedFiles
@@ -73,14 +69,6 @@ def test_a_tile_that_is_not_there(
     path = (KINDS | {"jpeg": jpeg})[kind](tmp_path, picture())
     overwrite_tags(path, change)
     refuse(path, said)
-
-
-def refuse(path: Path, said: str) -> None:
-    """Refused when it is opened or read, in one line that names it."""
-    with pytest.raises(InputError, match=said) as caught, open_regions(path) as reader:
-        whole(reader)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def tile_places(path: Path) -> tuple[int, ...]:
@@ -288,59 +276,3 @@ def test_more_than_one_plane_is_refused(tmp_path: Path) -> None:
     group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
     group.create_array("0", data=arranged(picture(), "cyx"))
     refuse(tmp_path / "g.zarr", r"found uint8 \(3, 83, 120\) of axes 'zyx'")
-
-
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("place", ["compressor", "filters"])
-def test_pickles_are_never_read(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pickles = pytest.importorskip("numcodecs.pickles")
-    # As in versions of numcodecs that do not ask.
-    monkeypatch.setattr(pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
-    path = zarr_array("yxc", 2, (83, 120, 3), compressors=None)(tmp_path, picture())
-    metadata = json.loads((path / ".zarray").read_bytes())
-    metadata[place] = {"id": "pickle"} if place == "compressor" else [{"id": "pickle"}]
-    (path / ".zarray").write_text(json.dumps(metadata))
-    (path / "0.0.0").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
-    refuse(path, "pickle")
-    np.save(tmp_path / "a.npy", np.array([Trap(tmp_path / "sprung")]), allow_pickle=True)
-    refuse(tmp_path / "a.npy", "found object")
-    assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.parametrize(
-    ("kind", "library"), [("tiles", "tifffile"), ("deflate", "imagecodecs"), ("zarr 3", "zarr")]
-)
-def test_a_missing_library_is_named(
-    kind: str, library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = KINDS[kind](tmp_path, picture())
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingExtraError, match=rf"needs {library}: pip install 'taesd-stream\["):
-        open_regions(path)
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_no_file_stays_open(tmp_path: Path) -> None:
-    saved = [KINDS[kind](tmp_path, picture()) for kind in ("npy", "deflate", "zarr 3")]
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    bad = tmp_path / "bad"
-    bad.mkdir()
-    saved += [KINDS["raw"](raw, picture()), save_palette(bad, picture())]
-    read_all(saved[2])  # zarr starts threads that stay
-    before = len(os.listdir("/proc/self/fd"))
-    for path in saved[:-1]:
-        read_all(path)
-    refuse(saved[-1], "PALETTE")
-    assert len(os.listdir("/proc/self/fd")) == before

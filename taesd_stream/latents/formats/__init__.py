@@ -1,1 +1,1 @@
-"""Reads latents: one module for each kind of file."""
+"""Readers of latents: one module for each kind of file."""

@@ -1,1 +1,1 @@
-"""Writes latents: one at a time or part by part, in bounded memory."""
+"""Writers of latents, one by one or region by region, in bounded memory."""
