@@ -17,8 +17,9 @@ from video.encoding import StreamEncoder, pick_encoder
 from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.part_file import PartFile, Sink, check_output, explain_os_error
+from video.safe_files.part_file import PartFile, check_output, explain_os_error
 from video.spec import VideoSpec
+from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -102,19 +103,21 @@ class VideoWriter:
         if threads is not None and threads < 1:
             raise InputError(f"expected at least 1 thread; found {threads!r}")
         self._overwrite = overwrite
-        self._sink: Sink | None = None
+        self._stream: UnseekableStream | None = None
         self.path = Path("-")
         if isinstance(path, str | os.PathLike) and os.fspath(path) != "-":
             self.path = Path(path)
         else:
-            self._sink = Sink(sys.stdout.buffer if isinstance(path, str | os.PathLike) else path)
-        suffix = _STREAM_SUFFIX if self._sink else self.path.suffix.lower()
+            self._stream = UnseekableStream(
+                sys.stdout.buffer if isinstance(path, str | os.PathLike) else path
+            )
+        suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
         exact_rate = parse_rate(rate)
         specs = [
             VideoSpec(width, height, exact_rate, row, crf, lossless)
             for row in choose_codec(suffix, codec, lossless=lossless)
         ]
-        if self._sink is None:
+        if self._stream is None:
             check_output(self.path, overwrite=overwrite)
         self.spec, self._encoder = pick_encoder(specs)
         self._container_format = CONTAINERS[suffix]
@@ -173,12 +176,12 @@ class VideoWriter:
             self._notes.append(f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})")
 
     def _open(self, threads: int) -> None:
-        target: str | Sink
-        if self._sink is None:
+        target: str | UnseekableStream
+        if self._stream is None:
             self._part = PartFile(self.path)
             target = f"file:{self._part.path.absolute()}"
         else:
-            target = self._sink
+            target = self._stream
         with self._faults():
             container = av.open(
                 target,
@@ -279,8 +282,8 @@ class VideoWriter:
                     self._mux(self._audio.finish(self.frames_written / self.spec.rate))
                 if self._container is not None:
                     self._container.close()
-                if self._sink is not None:
-                    self._sink.flush()
+                if self._stream is not None:
+                    self._stream.flush()
         except BaseException:
             self._abort()
             raise
@@ -299,8 +302,8 @@ class VideoWriter:
 
     def _abort(self) -> None:
         """Give everything up: close what is open, and remove the unfinished file."""
-        if self._sink is not None:
-            self._sink.mute()
+        if self._stream is not None:
+            self._stream.mute()
         if self._container is not None:
             # What goes wrong now concerns a file that is removed in the next line but one.
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):

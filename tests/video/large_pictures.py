@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video import InputError
 from video.large.reading import RegionReader, open_regions
-from video.large.row_writer import open_rows
+from video.large.writing import open_rows
 
 tifffile = pytest.importorskip("tifffile")
 zarr = pytest.importorskip("zarr")

@@ -19,7 +19,8 @@ import pytest
 from tests.video.test_large_pyramid import noise
 from video import InputError, OutputError, OutputExistsError
 from video.large import RowWriter, open_rows
-from video.large.png import PngSink
+from video.large.formats import RowPicture
+from video.large.png import PngEncoder
 
 pytest.importorskip("tifffile", reason="tifffile writes .tif")
 zarr = pytest.importorskip("zarr", reason="zarr writes .ome.zarr")
@@ -75,13 +76,13 @@ def test_an_interrupt_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     writer = open_rows(tmp_path / name, width=600, height=900)
-    add = writer._sink.add  # type: ignore[attr-defined]
+    add = writer._encoder.add  # type: ignore[attr-defined]
 
     def interrupted(rows: np.ndarray) -> None:
         add(rows)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(writer._sink, "add", interrupted)  # type: ignore[attr-defined]
+    monkeypatch.setattr(writer._encoder, "add", interrupted)  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         write_all(writer, noise(900, 600))
     assert tree(tmp_path) == {}
@@ -90,13 +91,13 @@ def test_an_interrupt_leaves_nothing(
 def test_an_interrupt_while_it_opens_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = PngSink.__init__
+    make = PngEncoder.__init__
 
-    def interrupted(self: PngSink, part: Path, *, width: int, height: int) -> None:
+    def interrupted(self: PngEncoder, part: Path, picture: RowPicture) -> None:
         signal.raise_signal(signal.SIGINT)
-        make(self, part, width=width, height=height)
+        make(self, part, picture)
 
-    monkeypatch.setattr(PngSink, "__init__", interrupted)
+    monkeypatch.setattr(PngEncoder, "__init__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         open_rows(tmp_path / "a.png", width=6, height=9)
     assert tree(tmp_path) == {}
@@ -259,7 +260,7 @@ def test_an_error_that_was_swallowed_is_told_again(
     def failing(rows: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer._sink, "add", failing)  # type: ignore[attr-defined]
+    monkeypatch.setattr(writer._encoder, "add", failing)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match=r"no room \(No space left on device\)"):
         writer.write(noise(40, 50))
     assert tree(tmp_path) == {}

@@ -321,7 +321,7 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     writer = open_mp4(tmp_path)
-    with pytest.raises(OutputExistsError, match=r"appeared.*the new file is '.*a\.part\.mp4'"):
+    with pytest.raises(OutputExistsError, match=r"appeared.*the new one is '.*a\.part\.mp4'"):
         fill(writer, pictures(1), lambda: path.write_text("precious"))
     assert path.read_text() == "precious"
     assert writer.kept_part == tmp_path / "a.part.mp4"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from video.large.npy import RowFile
     from video.large.reading import RegionReader, open_regions
-    from video.large.row_writer import ROW_SUFFIXES, RowWriter, check_rows, needed_bytes, open_rows
+    from video.large.row_writer import RowWriter
+    from video.large.writing import ROW_SUFFIXES, check_rows, needed_bytes, open_rows
 
 __all__ = [
     "ROW_SUFFIXES",
@@ -28,10 +29,15 @@ __all__ = [
     "open_rows",
 ]
 
-_HOMES = {"RowFile": "npy", "RegionReader": "reading", "open_regions": "reading"}
+_HOMES = {
+    "RegionReader": "reading",
+    "RowFile": "npy",
+    "RowWriter": "row_writer",
+    "open_regions": "reading",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'row_writer')}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'writing')}"), name)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NAMESPACE", "TILE", "DeepZoomSink"]
+    from video.large.formats import RowPicture
+
+__all__ = ["NAMESPACE", "TILE", "DeepZoomEncoder"]
 
 NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 # Tiles that do not overlap can be joined by whoever reads them. Overlap hides seams of viewers that
@@ -31,44 +33,33 @@ _OVERLAP = 0
 _JPEG_QUALITY = 90
 
 
-class DeepZoomSink:
+class DeepZoomEncoder:
     """Writes the tiles of every level as soon as a row of them is complete, and the XML last.
 
     Level 0 is 1x1 pixel, and the last is the picture; each is half the next, rounded up.
 
     Args:
         path: the XML file; the tiles go to the folder ``tile_folder(path)``, made if missing.
-        width, height: of the picture, in pixels.
-        compression: "jpeg" (4:4:4) or "png".
-        quality: of JPEG, 1 to 100; 90 if None.
-        memory_bytes: about what all of it may take; some tiles are always held.
+        picture: with compression "jpeg" (4:4:4, of quality 90 if None) or "png". Some tiles are
+            held whatever its ``memory_bytes``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        width: int,
-        height: int,
-        compression: str,
-        quality: int | None,
-        memory_bytes: int,
-    ) -> None:
+    def __init__(self, path: Path, picture: RowPicture) -> None:
         self._path = path
-        self._suffix = ".jpg" if compression == "jpeg" else ".png"
+        self._suffix = ".jpg" if picture.compression == "jpeg" else ".png"
         self._parameters: list[int] = []
-        if compression == "jpeg":
-            self._parameters = [cv2.IMWRITE_JPEG_QUALITY, quality or _JPEG_QUALITY]
+        if picture.compression == "jpeg":
+            self._parameters = [cv2.IMWRITE_JPEG_QUALITY, picture.quality or _JPEG_QUALITY]
             self._parameters += [
                 cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
                 cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
             ]
-        self._block_bytes = memory_bytes // 8
-        self._pyramid = Pyramid(width, height, least=1, consume=self._take)
+        self._block_bytes = picture.memory_bytes // 8
+        self._pyramid = Pyramid(picture.width, picture.height, least=1, consume=self._take)
         self._levels: list[TileRows] = []
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="video-large-tile")
         try:
-            self._open(memory_bytes)
+            self._open(picture.memory_bytes)
         except BaseException:
             self.stop()
             raise

@@ -1,24 +1,16 @@
-"""Outputs that are folders: reserved, published and replaced with care for what is not ours."""
+"""Zarr groups and folders of Deep Zoom tiles: how they are known, and what of them is replaced."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import re
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from video.errors import InputError, OutputError, OutputExistsError
-from video.safe_files.part_file import check_output, explain_os_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from video.safe_files.part_file import appeared, check_output, require_folder
+from video.safe_files.part_folder import PartFolder, check_folder
 
 __all__ = [
-    "PartFolder",
     "TiledPart",
     "check_tiled",
     "check_zarr",
@@ -27,7 +19,6 @@ __all__ = [
     "tile_folder",
 ]
 
-_MAX_PARTS = 100
 _LEVEL = re.compile(r"\d{1,2}")
 _TILE = re.compile(r"\d+_\d+\.(jpg|jpeg|png)")
 # What libvips puts beside the levels.
@@ -83,11 +74,8 @@ def check_zarr(path: Path, overwrite: bool) -> None:
         InputError: if anything else is there, whatever ``overwrite`` says, or the folder it
             should be made in is not.
     """
-    _check_folder(path, is_zarr_group, "Zarr group", overwrite)
-    if not path.parent.is_dir():
-        raise InputError(
-            f"cannot write '{path}': there is no folder '{path.parent}'; create it first"
-        )
+    check_folder(path, is_zarr_group, "Zarr group", overwrite)
+    require_folder(path)
 
 
 def check_tiled(path: Path, overwrite: bool) -> None:
@@ -99,129 +87,7 @@ def check_tiled(path: Path, overwrite: bool) -> None:
             ``x.dzi`` is a folder, or the folder they should be made in is missing.
     """
     check_output(path, overwrite=overwrite)
-    _check_folder(tile_folder(path), is_tile_folder, "folder of Deep Zoom tiles", overwrite)
-
-
-def _check_folder(path: Path, is_ours: Callable[[Path], bool], kind: str, overwrite: bool) -> None:
-    if not os.path.lexists(path):
-        return
-    if not is_ours(path):
-        raise InputError(
-            f"'{path}' is there and is no {kind}, so it is never replaced; move it away, or give"
-            " another name"
-        )
-    if not overwrite:
-        raise OutputExistsError(
-            f"'{path}' exists already; give another name, or --overwrite it"
-            " (overwrite=True in Python)"
-        )
-
-
-def _appeared(target: Path, part: Path) -> OutputExistsError:
-    """The error that ends a work whose name was taken meanwhile."""
-    return OutputExistsError(
-        f"'{target}' appeared while it was being written and was left as it is; the new one is"
-        f" '{part}'"
-    )
-
-
-class PartFolder:
-    """The unfinished folder beside ``target``, reserved for one writer: PartFile for folders.
-
-    ``x.part.ome.zarr`` beside ``x.ome.zarr``, or ``.part2`` and so on where that is taken.
-
-    Args:
-        target: the final path; its name ends in ``suffix``.
-        suffix: what stays at the end of the name.
-        is_ours: whether a folder at ``target`` is of the kind that may be replaced.
-        place: the folder to make it in, on the same disk; None is that of ``target``.
-
-    Raises:
-        InputError: if it cannot be created.
-    """
-
-    def __init__(
-        self,
-        target: Path,
-        suffix: str,
-        is_ours: Callable[[Path], bool],
-        place: Path | None = None,
-    ) -> None:
-        self.target = target
-        self._stem, self._suffix = target.name[: -len(suffix)], target.name[-len(suffix) :]
-        self._is_ours = is_ours
-        self.path = self._reserve("part", place or target.parent)
-
-    def _reserve(self, mark: str, place: Path) -> Path:
-        for number in range(1, _MAX_PARTS + 1):
-            name = f"{self._stem}.{mark}{number if number > 1 else ''}{self._suffix}"
-            path = place / name
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise explain_os_error(self.target, error) from error
-                raise InputError(
-                    f"cannot write '{self.target}': {error.strerror}; choose another place"
-                ) from error
-            return path
-        raise InputError(
-            f"'{place}' holds {_MAX_PARTS} unfinished folders of '{self.target.name}'; remove them"
-        )
-
-    def publish(self, *, overwrite: bool) -> None:
-        """Give the finished folder its final name; what it replaces is removed after that.
-
-        Raises:
-            OutputExistsError: if ``target`` is there and may not be replaced; both stay.
-            OutputError: if all is well but for the old folder, which could not be removed.
-        """
-        with self.in_place(overwrite=overwrite):
-            pass
-
-    @contextlib.contextmanager
-    def in_place(self, *, overwrite: bool) -> Iterator[None]:
-        """As ``publish``; but if the block fails, everything is put back as it was."""
-        old = self._make_room(overwrite=overwrite)
-        try:
-            self.path.rename(self.target)
-            try:
-                yield
-            except BaseException:
-                self.target.rename(self.path)
-                raise
-        except BaseException:
-            if old is not None:
-                old.rename(self.target)
-            raise
-        if old is not None:
-            self._remove(old)
-
-    def _make_room(self, *, overwrite: bool) -> Path | None:
-        """Move what ``target`` is out of the way, since no folder is replaced in one step."""
-        if not os.path.lexists(self.target):
-            return None
-        if not (overwrite and self._is_ours(self.target)):
-            raise _appeared(self.target, self.path)
-        old = self._reserve("old", self.target.parent)
-        old.rmdir()
-        self.target.rename(old)
-        return old
-
-    def _remove(self, old: Path) -> None:
-        try:
-            shutil.rmtree(old)
-        except OSError as error:
-            raise OutputError(
-                f"'{self.target}' is complete, but the one it replaced could not be removed:"
-                f" '{old}' ({error.strerror})"
-            ) from error
-
-    def discard(self) -> None:
-        """Remove the unfinished folder; nothing happens if it is gone."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    check_folder(tile_folder(path), is_tile_folder, "folder of Deep Zoom tiles", overwrite)
 
 
 class TiledPart:
@@ -245,7 +111,7 @@ class TiledPart:
             OutputError: if all is well but for the old tiles, which could not be removed.
         """
         if self.target.exists() and not overwrite:
-            raise _appeared(self.target, self.path)
+            raise appeared(self.target, self.path)
         with self._folder.in_place(overwrite=overwrite):
             os.replace(self.path, self.target)
 

@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video.errors import InputError
-from video.large.folders import PartFolder, TiledPart, check_tiled, check_zarr, is_zarr_group
+from video.large.folders import TiledPart, check_tiled, check_zarr, is_zarr_group
 from video.safe_files.part_file import PartFile, check_output
+from video.safe_files.part_folder import PartFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from video.large.strip_writer import Part
+    from video.large.row_writer import UnfinishedOutput
 
-__all__ = ["FORMATS", "ROW_SUFFIXES", "RowFormat", "choose_compression", "choose_format"]
+__all__ = [
+    "FORMATS",
+    "ROW_SUFFIXES",
+    "RowFormat",
+    "RowPicture",
+    "choose_compression",
+    "choose_format",
+]
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class RowFormat:
     compressions: tuple[str, ...]
     modules: tuple[str, ...]
     check: Callable[[Path, bool], object]
-    reserve: Callable[[Path, Path | None], Part]
+    reserve: Callable[[Path, Path | None], UnfinishedOutput]
     max_side: int | None = None
 
     def suffix_of(self, path: Path) -> str | None:
@@ -114,3 +122,64 @@ def choose_compression(row_format: RowFormat, compression: str | None) -> str:
             f" found {compression!r}"
         )
     return compression
+
+
+@dataclass(frozen=True)
+class RowPicture:
+    """A picture that is to be written by rows, and how.
+
+    Attributes:
+        path: the final name.
+        format: what its suffix stands for.
+        width, height: in pixels.
+        compression: one of the format's.
+        quality: of jpeg, 1 to 100; None for the default.
+        memory_bytes: about what writing it may take.
+
+    Raises:
+        InputError: if the format cannot hold it.
+    """
+
+    path: Path
+    format: RowFormat
+    width: int
+    height: int
+    compression: str
+    quality: int | None = None
+    memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._check_quality()
+        self._check_size()
+        if self.memory_bytes < 0:
+            raise InputError(f"expected a number of bytes of memory; found {self.memory_bytes}")
+
+    def _check_quality(self) -> None:
+        if self.quality is None:
+            return
+        if self.compression != "jpeg":
+            has_jpeg = "jpeg" in self.format.compressions
+            add = "give it a compression of jpeg, or " if has_jpeg else ""
+            raise InputError(
+                f"expected no quality for {self.format.name} with compression {self.compression},"
+                f" found {self.quality}; {add}leave the quality out"
+            )
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"expected a quality of jpeg from 1 to 100; found {self.quality}")
+
+    def _check_size(self) -> None:
+        size, longest = f"{self.width}x{self.height}", max(self.width, self.height)
+        if min(self.width, self.height) < 1:
+            raise InputError(f"expected a size of at least 1x1; found {size}")
+        limit = self.format.max_side
+        if limit is not None and longest > limit:
+            larger = ".tif, .ome.zarr or .dzi" if longest <= 2**32 - 1 else ".ome.zarr"
+            raise InputError(
+                f"{self.format.name} holds at most {limit} pixels a side; found {size}:"
+                f" write {larger}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.name[: -len(self.format.suffix_of(self.path) or "")]

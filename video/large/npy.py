@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NpySink", "RowFile"]
+    from video.large.formats import RowPicture
+
+__all__ = ["NpyEncoder", "RowFile"]
 
 
 class RowFile:
@@ -157,11 +159,11 @@ class RowFile:
         self.close()
 
 
-class NpySink:
+class NpyEncoder:
     """Writes a RowFile."""
 
-    def __init__(self, path: Path, *, width: int, height: int) -> None:
-        self._file = RowFile.create(path, width=width, height=height)
+    def __init__(self, path: Path, picture: RowPicture) -> None:
+        self._file = RowFile.create(path, width=picture.width, height=picture.height)
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._file.write(rows)

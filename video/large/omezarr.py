@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "LEAST_SIDE", "OmeZarrSink", "ome_attributes"]
+    from video.large.formats import RowPicture
+
+__all__ = ["CHUNK", "LEAST_SIDE", "OmeZarrEncoder", "ome_attributes"]
 
 CHUNK = 512
 LEAST_SIDE = 512
@@ -72,32 +74,21 @@ def ome_attributes(name: str, levels: int) -> dict[str, Any]:
     }
 
 
-class OmeZarrSink:
+class OmeZarrEncoder:
     """Writes every level as soon as a row of its chunks is complete.
 
     Args:
         path: an empty folder, which becomes a Zarr group of version 3.
-        name: what the picture is called inside.
-        width, height: of the picture, in pixels.
-        compression: "zstd" or "none".
-        memory_bytes: about what all of it may take; some chunks are always held.
+        picture: with compression "zstd" or "none"; its name is the one inside. Some chunks are held
+            whatever its ``memory_bytes``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        name: str,
-        width: int,
-        height: int,
-        compression: str,
-        memory_bytes: int,
-    ) -> None:
+    def __init__(self, path: Path, picture: RowPicture) -> None:
         zarr = load_library("zarr", ".ome.zarr")
-        self._block_bytes = memory_bytes // 8
+        self._block_bytes = picture.memory_bytes // 8
         self._levels: list[TileRows] = []
-        sizes = level_sizes(width, height, least=LEAST_SIDE)
-        self._pyramid = Pyramid(width, height, least=LEAST_SIDE, consume=self._take)
+        sizes = level_sizes(picture.width, picture.height, least=LEAST_SIDE)
+        self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
         # Zarr could write many chunks at once by itself; but when one fails, it goes on with the
         # others unseen, in a folder that we are about to remove.
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="video-large-chunk")
@@ -105,7 +96,7 @@ class OmeZarrSink:
             group = zarr.create_group(
                 store=str(path),
                 zarr_format=3,
-                attributes={"ome": ome_attributes(name, len(sizes))},
+                attributes={"ome": ome_attributes(picture.name, len(sizes))},
             )
             for level, (wide, high) in enumerate(sizes):
                 array = group.create_array(
@@ -113,14 +104,14 @@ class OmeZarrSink:
                     shape=(CHANNELS, high, wide),
                     chunks=(CHANNELS, CHUNK, CHUNK),
                     dtype="uint8",
-                    compressors=zarr.codecs.ZstdCodec() if compression == "zstd" else None,
+                    compressors=zarr.codecs.ZstdCodec() if picture.compression == "zstd" else None,
                     dimension_names=_AXES,
                 )
                 rows = TileRows(
                     wide,
                     high,
                     tile_height=CHUNK,
-                    memory_bytes=memory_bytes // 4 >> level,
+                    memory_bytes=picture.memory_bytes // 4 >> level,
                     folder=path.parent,
                     consume=partial(self._store, array),
                 )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PngSink"]
+    from video.large.formats import RowPicture
+
+__all__ = ["PngEncoder"]
 
 _DEPTH = 2
 # pypng's own rows are never filtered. With each pixel's difference from the left one, photographs
@@ -27,18 +29,20 @@ _LEVEL = 1
 _CHUNK_BYTES = 1 << 20
 
 
-class PngSink:
+class PngEncoder:
     """Filters and compresses the rows in a thread; pypng writes the header and the chunks.
 
     Args:
         path: the file to write.
-        width, height: of the picture, in pixels; 2^31 - 1 each at most.
+        picture: of sides of at most 2^31 - 1 pixels.
     """
 
-    def __init__(self, path: Path, *, width: int, height: int) -> None:
+    def __init__(self, path: Path, picture: RowPicture) -> None:
         self._png = load_library("png", ".png")
         self._path = path
-        self._writer = self._png.Writer(width=width, height=height, greyscale=False, bitdepth=8)
+        self._writer = self._png.Writer(
+            width=picture.width, height=picture.height, greyscale=False, bitdepth=8
+        )
         self._thread: WriteBehind[NDArray[np.uint8], None] = WriteBehind(self._pull, most=_DEPTH)
 
     def add(self, rows: NDArray[np.uint8]) -> None:

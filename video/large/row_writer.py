@@ -1,285 +1,234 @@
-"""Rows of a large picture into a file whose suffix chooses the format."""
+"""The writer of a picture's rows: it counts, checks and names; a row encoder makes the file."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+import contextlib
 from typing import TYPE_CHECKING, Protocol, Self
 
-from video.errors import InputError
-from video.large.disk_needs import needed_bytes
-from video.large.formats import (
-    DEEP_ZOOM,
-    PNG,
-    ROW_SUFFIXES,
-    TIFF,
-    ZARR,
-    RowFormat,
-    choose_compression,
-    choose_format,
-)
-from video.large.libraries import require_library
-from video.large.strip_writer import Sink, StripWriter
+import numpy as np
+
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
+from video.large.row_buffer import CHANNELS
+from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import explain_os_error
 
 if TYPE_CHECKING:
-    from os import PathLike
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ROW_SUFFIXES", "RowWriter", "check_rows", "needed_bytes", "open_rows"]
+    from video.large.formats import RowPicture
 
-_BAND_SHARE = 16
-# OpenCV refuses to read more, and it is not the only one.
-_WIDELY_READ = 1 << 30
+__all__ = ["RowEncoder", "RowWriter", "UnfinishedOutput"]
+
+_STRIP_SHARE = 16
 
 
-class RowWriter(Protocol):
+class UnfinishedOutput(Protocol):
+    """An unfinished output: ``PartFile`` and its like for folders."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def publish(self, *, overwrite: bool) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class RowEncoder(Protocol):
+    """One format: makes a complete output of rows that were checked."""
+
+    def add(self, rows: NDArray[np.uint8]) -> None:
+        """Take the next rows, (n, width, 3); they are the caller's again when it returns."""
+
+    def finish(self) -> None:
+        """Complete the output; every row has been added."""
+
+    def stop(self) -> None:
+        """Let go of everything, finished or not: threads, files, memory."""
+
+
+class RowWriter:
     """A context manager that takes the rows of one picture, from the top.
 
     When the block ends well, the picture is at ``path``, complete. When it ends with an exception,
     KeyboardInterrupt included, nothing is left: half a pyramid is of no use. Only a complete
     picture whose name was taken meanwhile is kept, as ``kept_part``.
+
+    Args:
+        picture: what is written.
+        open_encoder: makes the encoder that writes to the path it is given.
+        overwrite: whether what is at the picture's path may be replaced.
+        part_folder: where the unfinished output lies; None is the folder of the picture's path.
+        notes: for whoever asked for the picture, a line each.
     """
 
-    @property
-    def path(self) -> Path:
-        """The final name."""
-
-    @property
-    def rows_written(self) -> int:
-        """How many rows there are so far."""
+    def __init__(
+        self,
+        picture: RowPicture,
+        open_encoder: Callable[[Path, RowPicture], RowEncoder],
+        *,
+        overwrite: bool,
+        part_folder: Path | None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.path = picture.path
+        self.size = (picture.width, picture.height)
+        self.rows_written = 0
+        self.kept_part: Path | None = None
+        self._notes = notes
+        self._overwrite = overwrite
+        # In strips of about this size, so that an encoder need not hold copies of a large one.
+        strip_bytes = picture.memory_bytes // _STRIP_SHARE
+        self._strip_rows = max(1, strip_bytes // (picture.width * CHANNELS))
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._part: UnfinishedOutput | None = None
+        self._encoder: RowEncoder | None = None
+        try:
+            with deferred_interrupt(), self._faults():
+                self._part = picture.format.reserve(picture.path, part_folder)
+                self._encoder = open_encoder(self._part.path, picture)
+        except BaseException:
+            self._abort()
+            raise
 
     @property
     def part_path(self) -> Path | None:
         """Where the unfinished output is; None once there is no such thing."""
-
-    @property
-    def kept_part(self) -> Path | None:
-        """Where a complete output stayed that could not get its name."""
+        return self._part.path if self._part else None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever asked for the picture should be told, a line each."""
+        """Remarks for whoever asked for the picture, a line each."""
+        return self._notes
 
     def write(self, rows: NDArray[np.uint8]) -> None:
-        """Add the next rows: uint8, (n, width, 3), RGB, any n from 1.
+        """Add the next rows, from the top: uint8, (n, width, 3), RGB, with n at least 1.
+
+        The array is not kept. When this fails for any reason but wrong rows, the work is over and
+        nothing is left.
 
         Raises:
-            InputError: if they are others, or more than the height.
+            InputError: if shape or dtype is another, there are more rows than the height, or
+                the writer is closed.
             OutputError: if they cannot be written.
         """
+        if self._closed or self._encoder is None:
+            raise InputError(f"'{self.path}' is closed; no row can follow")
+        self._check(rows)
+        try:
+            with self._faults():
+                for start in range(0, len(rows), self._strip_rows):
+                    self._encoder.add(rows[start : start + self._strip_rows])
+        except BaseException as error:
+            self._failure = error
+            self._abort()
+            raise
+        self.rows_written += len(rows)
+
+    def _check(self, rows: object) -> None:
+        width, height = self.size
+        if not isinstance(rows, np.ndarray):
+            raise InputError(
+                f"expected a numpy array (n, {width}, 3) of uint8; found {type(rows).__name__}"
+            )
+        fits = rows.ndim == 3 and rows.shape[1:] == (width, CHANNELS) and len(rows) > 0
+        if not fits or rows.dtype != np.uint8:
+            raise InputError(
+                f"expected rows of shape (n, {width}, 3) and dtype uint8;"
+                f" found shape {rows.shape} and dtype {rows.dtype}"
+            )
+        if self.rows_written + len(rows) > height:
+            raise InputError(
+                f"expected {height} rows for '{self.path}'; found {self.rows_written + len(rows)}"
+            )
 
     def close(self) -> None:
-        """Complete the picture, as the end of the block does.
+        """Complete the output and give it its name; a second call does nothing.
 
         Raises:
-            InputError: if rows are missing.
-            OutputExistsError: if another took the name meanwhile.
-            OutputError: if it cannot be written.
+            InputError: if rows are missing; nothing is left.
+            OutputExistsError: if another took the name; ours is then kept as ``kept_part``.
+            OutputError: if finishing fails, or a ``write`` has failed; nothing is left.
         """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            reason = str(failure) or type(failure).__name__
+            raise OutputError(f"'{self.path}' was given up: {reason}") from failure
+        if self._closed or self._encoder is None or self._part is None:
+            return
+        if self.rows_written != self.size[1]:
+            self._abort()
+            raise InputError(
+                f"expected {self.size[1]} rows for '{self.path}'; found {self.rows_written}"
+            )
+        try:
+            with self._faults():
+                self._encoder.finish()
+        except BaseException:
+            self._abort()
+            raise
+        with deferred_interrupt():
+            self._closed = True
+            self._encoder.stop()
+            self._publish(self._part)
 
-    def __enter__(self) -> Self: ...
+    def _publish(self, part: UnfinishedOutput) -> None:
+        try:
+            part.publish(overwrite=self._overwrite)
+        except OutputExistsError:
+            self._keep(part)
+            raise
+        except OutputError:
+            self._part = None
+            raise
+        except OSError as error:
+            self._keep(part)
+            failure = explain_os_error(self.path, error)
+            raise OutputError(f"{failure}; the picture is '{part.path}'") from error
+        self._part = None
+
+    def _keep(self, part: UnfinishedOutput) -> None:
+        self.kept_part = part.path
+        self._notes = (*self._notes, f"kept: '{part.path}' (complete)")
+
+    def _abort(self) -> None:
+        """Give everything up: stop the work, and remove what there is of it."""
+        with deferred_interrupt():
+            self._closed = True
+            try:
+                if self._encoder is not None:
+                    self._encoder.stop()
+            finally:
+                if self._part is not None:
+                    self._part.discard()
+                    self._part = None
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn the system's errors and the libraries' into ours."""
+        try:
+            yield
+        except TaesdStreamError:
+            raise
+        except OSError as error:
+            raise explain_os_error(self.path, error) from error
+        except (ValueError, RuntimeError) as error:
+            raise OutputError(f"writing '{self.path}' failed: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
-
-
-def check_rows(
-    path: str | PathLike[str],
-    *,
-    width: int,
-    height: int,
-    compression: str | None = None,
-    quality: int | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Refuse whatever can be refused before any work is done; nothing is created.
-
-    Raises:
-        InputError: for an unknown suffix, a compression the format has not, a quality where
-            there is none, a size beyond its limits, a missing folder, or something at ``path`` that
-            is never replaced.
-        MissingExtraError: if the format's library is not installed.
-        OutputExistsError: if the output exists and ``overwrite`` is false.
-
-    Example:
-        >>> check_rows("a.png", width=2**31, height=1)
-        Traceback (most recent call last):
-        ...
-        taesd_stream.InputError: PNG holds at most 2147483647 pixels a side; found \
-2147483648x1: write .tif, .ome.zarr or .dzi
-    """
-    target = Path(path)
-    row_format = choose_format(target)
-    chosen = choose_compression(row_format, compression)
-    _check_quality(row_format, chosen, quality)
-    if min(width, height) < 1:
-        raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
-    limit = row_format.max_side
-    if limit is not None and max(width, height) > limit:
-        larger = ".tif, .ome.zarr or .dzi" if max(width, height) <= 2**32 - 1 else ".ome.zarr"
-        raise InputError(
-            f"{row_format.name} holds at most {limit} pixels a side; found {width}x{height}:"
-            f" write {larger}"
-        )
-    row_format.check(target, overwrite)
-    for module in _modules(row_format, chosen):
-        require_library(module, _what(row_format, chosen))
-
-
-def _check_quality(row_format: RowFormat, compression: str, quality: int | None) -> None:
-    if quality is None:
-        return
-    if compression != "jpeg":
-        add = "give it a compression of jpeg, or " if "jpeg" in row_format.compressions else ""
-        raise InputError(
-            f"expected no quality for {row_format.name} with compression {compression}, found"
-            f" {quality}; {add}leave the quality out"
-        )
-    if not 1 <= quality <= 100:
-        raise InputError(f"expected a quality of jpeg from 1 to 100; found {quality}")
-
-
-def _modules(row_format: RowFormat, compression: str) -> tuple[str, ...]:
-    needs_codec = row_format is TIFF and compression == "jpeg"
-    return (*row_format.modules, "imagecodecs") if needs_codec else row_format.modules
-
-
-def _what(row_format: RowFormat, compression: str) -> str:
-    is_default = compression == row_format.compressions[0]
-    return row_format.suffixes[0] + ("" if is_default else f" with {compression}")
-
-
-def open_rows(
-    path: str | PathLike[str],
-    *,
-    width: int,
-    height: int,
-    compression: str | None = None,
-    quality: int | None = None,
-    memory_bytes: int = 64 << 20,
-    overwrite: bool = False,
-    part_folder: Path | None = None,
-) -> RowWriter:
-    """Open a picture for writing, row by row; the suffix chooses the format.
-
-    | suffix | format | compression, the default first |
-    | --- | --- | --- |
-    | .tif .tiff | tiled BigTIFF with a pyramid in SubIFDs | deflate, jpeg, none |
-    | .ome.zarr .zarr | OME-Zarr 0.5 with a pyramid | zstd, none |
-    | .dzi | Deep Zoom: x.dzi and the tiles in x_files | jpeg, png |
-    | .png | PNG | deflate |
-    | .npy | numpy, (1, height, width, 3) | none |
-
-    Args:
-        path: the output; while it is unfinished, it has ``.part`` in its name.
-        width, height: of the picture, in pixels.
-        compression: of the pixels; all but jpeg keep every value.
-        quality: of jpeg, 1 to 100; 90 by default.
-        memory_bytes: about what writing may take, whatever the size of the picture. Where a row
-            of tiles needs more, it waits in a temporary file in the output's folder. A few tiles
-            and two rows are held at the least: 8 MiB do for pictures of ordinary width.
-        overwrite: whether a picture at ``path`` may be replaced. A folder of another kind never is.
-        part_folder: where the unfinished output and temporary files lie, on the same disk; None is
-            the folder of ``path``.
-
-    Raises:
-        InputError, MissingExtraError, OutputExistsError: as ``check_rows`` does.
-        OutputError: if the unfinished output cannot be made.
-
-    Example:
-        >>> import tempfile
-        >>> import numpy as np
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with open_rows(f"{folder}/a.npy", width=4, height=3) as writer:
-        ...         writer.write(np.zeros((2, 4, 3), np.uint8))
-        ...         writer.write(np.ones((1, 4, 3), np.uint8))
-        ...     np.load(writer.path)[0, :, 0, 0].tolist()
-        [0, 0, 1]
-    """
-    check_rows(
-        path,
-        width=width,
-        height=height,
-        compression=compression,
-        quality=quality,
-        overwrite=overwrite,
-    )
-    target = Path(path)
-    row_format = choose_format(target)
-    chosen = choose_compression(row_format, compression)
-    if memory_bytes < 0:
-        raise InputError(f"expected a number of bytes of memory; found {memory_bytes}")
-    return StripWriter(
-        target,
-        width=width,
-        height=height,
-        part=partial(row_format.reserve, target, part_folder),
-        open_sink=partial(
-            _open_sink,
-            row_format=row_format,
-            width=width,
-            height=height,
-            compression=chosen,
-            quality=quality,
-            memory_bytes=memory_bytes,
-            name=target.name[: -len(row_format.suffix_of(target) or "")],
-        ),
-        band_bytes=memory_bytes // _BAND_SHARE,
-        overwrite=overwrite,
-        notes=_notes(row_format, width, height),
-    )
-
-
-def _notes(row_format: RowFormat, width: int, height: int) -> tuple[str, ...]:
-    if row_format is PNG and width * height > _WIDELY_READ:
-        return (
-            f"many programs open no PNG of more than {_WIDELY_READ} pixels ({width}x{height} are"
-            f" {width * height}): .tif, .ome.zarr and .dzi are read piece by piece",
-        )
-    return ()
-
-
-def _open_sink(
-    part: Path,
-    *,
-    row_format: RowFormat,
-    width: int,
-    height: int,
-    compression: str,
-    quality: int | None,
-    memory_bytes: int,
-    name: str,
-) -> Sink:
-    size = {"width": width, "height": height}
-    if row_format is PNG:
-        from video.large.png import PngSink
-
-        return PngSink(part, **size)
-    if row_format is TIFF:
-        from video.large.tiff import TiffSink
-
-        return TiffSink(
-            part, **size, compression=compression, quality=quality, memory_bytes=memory_bytes
-        )
-    if row_format is ZARR:
-        from video.large.omezarr import OmeZarrSink
-
-        return OmeZarrSink(
-            part, **size, name=name, compression=compression, memory_bytes=memory_bytes
-        )
-    if row_format is DEEP_ZOOM:
-        from video.large.deepzoom import DeepZoomSink
-
-        return DeepZoomSink(
-            part, **size, compression=compression, quality=quality, memory_bytes=memory_bytes
-        )
-    from video.large.npy import NpySink
-
-    return NpySink(part, **size)
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif not self._closed:
+            self._abort()

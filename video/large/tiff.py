@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LEAST_SIDE", "TILE", "TiffSink"]
+    from video.large.formats import RowPicture
+
+__all__ = ["LEAST_SIDE", "TILE", "TiffEncoder"]
 
 # libvips makes tiles of 128 and most scanners of 256; with 512 the table of a picture's tiles,
 # which is built in memory, is a quarter of that: 60 bytes a tile, 0.25 MB a gigapixel.
@@ -30,42 +32,31 @@ LEAST_SIDE = 512
 _JPEG_QUALITY = 90
 
 
-class TiffSink:
+class TiffEncoder:
     """Writes level 0 as it comes; the other levels wait as raw rows, and follow at the end.
 
     tifffile pulls the tiles in a thread of its own, and compresses them in several.
 
     Args:
         path: the file to write.
-        width, height: of the picture, in pixels.
-        compression: "deflate" (with horizontal differences), "jpeg" (YCbCr 4:4:4) or "none".
-        quality: of JPEG, 1 to 100; 90 if None.
-        memory_bytes: about what all of it may take; some tiles are always held.
+        picture: with compression "deflate" (with horizontal differences), "jpeg" (YCbCr 4:4:4, of
+            quality 90 if None) or "none". Some tiles are held whatever its ``memory_bytes``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        width: int,
-        height: int,
-        compression: str,
-        quality: int | None,
-        memory_bytes: int,
-    ) -> None:
+    def __init__(self, path: Path, picture: RowPicture) -> None:
         self._tifffile = load_library("tifffile", ".tif")
         self._path = path
-        self._raw = compression == "none"
-        self._block_bytes = memory_bytes // 16
-        tiles = max(1, memory_bytes // 8 // TILE_BYTES)
-        self._options = _options(compression, quality, workers=min(tiles, os.cpu_count() or 1))
-        self._pyramid = Pyramid(width, height, least=LEAST_SIDE, consume=self._take)
+        self._raw = picture.compression == "none"
+        self._block_bytes = picture.memory_bytes // 16
+        tiles = max(1, picture.memory_bytes // 8 // TILE_BYTES)
+        self._options = _options(picture, workers=min(tiles, os.cpu_count() or 1))
+        self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
         self._rows: TileRows | None = None
         self._levels: list[RowBuffer] = []
         self._filled = [0] * len(self._pyramid.sizes)
         self._thread: WriteBehind[NDArray[np.uint8] | bytes, None] | None = None
         try:
-            self._open(path.parent, memory_bytes, depth=min(tiles, 16))
+            self._open(path.parent, picture.memory_bytes, depth=min(tiles, 16))
         except BaseException:
             self.stop()
             raise
@@ -132,7 +123,7 @@ class TiffSink:
                 )
 
 
-def _options(compression: str, quality: int | None, *, workers: int) -> dict[str, Any]:
+def _options(picture: RowPicture, *, workers: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "dtype": np.uint8,
         "tile": (TILE, TILE),
@@ -142,12 +133,12 @@ def _options(compression: str, quality: int | None, *, workers: int) -> dict[str
         # How many bytes of tiles are compressed at a time.
         "buffersize": workers * TILE_BYTES,
     }
-    if compression == "deflate":
+    if picture.compression == "deflate":
         options |= {"compression": "zlib", "predictor": True}
-    elif compression == "jpeg":
+    elif picture.compression == "jpeg":
         options |= {
             "compression": "jpeg",
-            "compressionargs": {"level": quality or _JPEG_QUALITY},
+            "compressionargs": {"level": picture.quality or _JPEG_QUALITY},
             "subsampling": (1, 1),
         }
     return options

@@ -5,14 +5,24 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from video.errors import InputError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
-__all__ = ["PartFile", "Sink", "check_output", "explain_os_error", "publish"]
+__all__ = [
+    "PartFile",
+    "appeared",
+    "check_output",
+    "exists_already",
+    "explain_os_error",
+    "publish",
+    "require_folder",
+    "reserve",
+]
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _MAX_PARTS = 100
@@ -35,15 +45,30 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     if is_folder:
         raise InputError(f"expected the name of a file to write; '{target}' is a folder")
     if not has_folder:
-        raise InputError(
-            f"cannot write '{target}': there is no folder '{target.parent}'; create it first"
-        )
+        raise _no_folder(target)
     if exists and not overwrite:
-        raise OutputExistsError(
-            f"'{target}' exists already; give another name, or --overwrite it"
-            " (overwrite=True in Python)"
-        )
+        raise exists_already(target)
     return target
+
+
+def require_folder(target: Path) -> None:
+    """Raise InputError if there is no folder to make ``target`` in."""
+    if not target.parent.is_dir():
+        raise _no_folder(target)
+
+
+def _no_folder(target: Path) -> InputError:
+    return InputError(
+        f"cannot write '{target}': there is no folder '{target.parent}'; create it first"
+    )
+
+
+def exists_already(target: Path) -> OutputExistsError:
+    """The error for an output that is there and was not to be replaced."""
+    return OutputExistsError(
+        f"'{target}' exists already; give another name, or --overwrite it"
+        " (overwrite=True in Python)"
+    )
 
 
 def explain_os_error(path: Path | str, error: OSError) -> OutputError:
@@ -69,21 +94,53 @@ def publish(part: Path, target: Path, *, overwrite: bool) -> None:
     try:
         os.link(part, target)
     except FileExistsError:
-        raise _appeared(target, part) from None
+        raise appeared(target, part) from None
     except OSError:
         # A file system without hard links: the check and the move are then two steps.
         if target.exists():
-            raise _appeared(target, part) from None
+            raise appeared(target, part) from None
         part.rename(target)
         return
     part.unlink()
 
 
-def _appeared(target: Path, part: Path) -> OutputExistsError:
+def appeared(target: Path, part: Path) -> OutputExistsError:
+    """The error for an output whose name was taken meanwhile."""
     return OutputExistsError(
-        f"'{target}' appeared while it was being written and was left as it is; the new file is"
+        f"'{target}' appeared while it was being written and was left as it is; the new one is"
         f" '{part}'"
     )
+
+
+def reserve(
+    target: Path, name: Callable[[str], Path], create: Callable[[Path], None], *, kind: str
+) -> Path:
+    """Create the first of ``name("")``, ``name("2")``, ... that is free, to become ``target``.
+
+    Raises:
+        InputError: if it cannot be created, or all names are taken.
+        OutputError: if there is no room.
+    """
+    for number in range(1, _MAX_PARTS + 1):
+        path = name("" if number == 1 else str(number))
+        try:
+            create(path)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno in _FULL_DISK:
+                raise explain_os_error(target, error) from error
+            raise InputError(
+                f"cannot write '{target}': {error.strerror}; choose another place"
+            ) from error
+        return path
+    raise InputError(
+        f"'{name('').parent}' holds {_MAX_PARTS} unfinished {kind} of '{target.name}'; remove them"
+    )
+
+
+def _create_file(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 class PartFile:
@@ -111,23 +168,10 @@ class PartFile:
         self.path = self._reserve(folder or target.parent)
 
     def _reserve(self, folder: Path) -> Path:
-        for number in range(1, _MAX_PARTS + 1):
-            mark = ".part" if number == 1 else f".part{number}"
-            path = folder / f"{self.target.stem}{mark}{self.target.suffix}"
-            try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno in _FULL_DISK:
-                    raise explain_os_error(self.target, error) from error
-                raise InputError(
-                    f"cannot write '{self.target}': {error.strerror}; choose another place"
-                ) from error
-            return path
-        raise InputError(
-            f"'{folder}' holds {_MAX_PARTS} unfinished files of '{self.target.name}'; remove them"
-        )
+        def name(number: str) -> Path:
+            return folder / f"{self.target.stem}.part{number}{self.target.suffix}"
+
+        return reserve(self.target, name, _create_file, kind="files")
 
     def publish(self, *, overwrite: bool) -> None:
         """Give the finished file its final name."""
@@ -136,23 +180,3 @@ class PartFile:
     def discard(self) -> None:
         """Remove the unfinished file; nothing happens if it is gone."""
         self.path.unlink(missing_ok=True)
-
-
-class Sink:
-    """The part of a stream that a muxer may use: it can write, and cannot seek or close."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._muted = False
-
-    def write(self, data: bytes) -> int:
-        if not self._muted:
-            self._stream.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def mute(self) -> None:
-        """From now on nothing goes out."""
-        self._muted = True
