@@ -13,11 +13,12 @@ from video.rates import parse_rate
 from video.spec import CODECS, CONTAINERS, Codec, ColorTags, VideoSpec, choose_codec
 
 if TYPE_CHECKING:
-    from video.factory import FrameReader, FrameWriter, open_reader, open_writer
     from video.images import read_image, write_image
     from video.joining import join_segments
+    from video.opening import FrameReader, open_reader, open_writer
     from video.segments import SegmentedWriter
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
+    from video.sink import Sink
     from video.video_reader import Frame, VideoReader
     from video.video_writer import VideoWriter
     from video.yuv import YuvFormat, YuvFrame, luma_weights
@@ -29,13 +30,13 @@ __all__ = [
     "ColorTags",
     "Frame",
     "FrameReader",
-    "FrameWriter",
     "ImageSequenceReader",
     "ImageSequenceWriter",
     "InputError",
     "OutputError",
     "OutputExistsError",
     "SegmentedWriter",
+    "Sink",
     "TaesdStreamError",
     "VideoReader",
     "VideoSpec",
@@ -55,19 +56,19 @@ __all__ = [
 
 _HOMES = {
     "Frame": "video_reader",
-    "FrameReader": "factory",
-    "FrameWriter": "factory",
+    "FrameReader": "opening",
     "ImageSequenceReader": "sequence",
     "ImageSequenceWriter": "sequence",
     "SegmentedWriter": "segments",
+    "Sink": "sink",
     "VideoReader": "video_reader",
     "VideoWriter": "video_writer",
     "YuvFormat": "yuv",
     "YuvFrame": "yuv",
     "join_segments": "joining",
     "luma_weights": "yuv",
-    "open_reader": "factory",
-    "open_writer": "factory",
+    "open_reader": "opening",
+    "open_writer": "opening",
     "read_image": "images",
     "read_sequence": "sequence",
     "write_image": "images",

@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from video import CONTAINERS, open_writer
 from video.large import ROW_SUFFIXES, RowWriter, check_rows, open_rows
 from video.large.formats import choose_compression, choose_format
 from video.safe_files.part_file import check_output
+from video.sink import Sink
 
 __all__ = [
     "STANDARD_OUTPUT",
@@ -43,24 +44,6 @@ _SUFFIXES = frozenset((*CONTAINERS, *ARRAY_SUFFIXES, *_STILLS))
 _LARGE = tuple(suffix for suffix in ROW_SUFFIXES if suffix not in _SUFFIXES)
 # JPEG and GIF count sides in 16 bits, and WebP in 14.
 _LARGEST = {".jpg": 65535, ".jpeg": 65535, ".gif": 65535, ".webp": 16383}
-
-
-class Sink(Protocol):
-    """What writers of videos, pictures and arrays have in common."""
-
-    frames_written: int
-    kept_part: Path | None
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    def write(self, frame: Frame, /) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 class VideoKeywords(TypedDict):

@@ -1,4 +1,4 @@
-"""One way in and one way out: the kind of file decides which reader or writer is meant."""
+"""The readers and writers of frames, chosen by the kind of file: a video, pictures or a still."""
 
 from __future__ import annotations
 
@@ -16,42 +16,21 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from video.sequence import ImageSequenceWriter
     from video.video_reader import Frame
+    from video.video_writer import VideoWriter
 
-__all__ = ["FrameReader", "FrameWriter", "open_reader", "open_writer"]
-
-
-class FrameWriter(Protocol):
-    """What ``VideoWriter`` and ``ImageSequenceWriter`` have in common."""
-
-    path: Path
-    frames_written: int
-    kept_part: Path | None
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-    @property
-    def coded_size(self) -> tuple[int, int]: ...
-    @property
-    def part_path(self) -> Path | None: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    def write(self, frame: NDArray[np.uint8]) -> None: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+__all__ = ["FrameReader", "open_reader", "open_writer"]
 
 
 class FrameReader(Protocol):
-    """What ``VideoReader`` and ``ImageSequenceReader`` have in common."""
+    """A context manager and an iterable over frames: ``VideoReader`` or ``ImageSequenceReader``.
+
+    Attributes:
+        width, height: pixels of every frame.
+        rate: frames per second.
+        frame_count, duration_seconds: None where the file does not say.
+    """
 
     path: Path
     width: int
@@ -83,7 +62,7 @@ def open_writer(
     audio: str | PathLike[str] | None = None,
     overwrite: bool = False,
     threads: int | None = None,
-) -> FrameWriter:
+) -> VideoWriter | ImageSequenceWriter:
     """Open what ``path`` asks for: a video by its suffix, numbered pictures, or a still.
 
     ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``.
