@@ -44,6 +44,30 @@ class TileOptions:
     crop: Crop = None
     wrap: Wrap = None
 
+    def tile_in(self, latents: Size) -> Size | Literal["auto"]:
+        """The largest tile in a plane of latents.
+
+        Raises:
+            InputError: It is no size of a tile.
+        """
+        tile = self.tile
+        if tile == "auto":
+            return "auto"
+        if tile is None:
+            return latents
+        sides = (tile, tile) if isinstance(tile, int) else tile
+        if (
+            isinstance(tile, bool)
+            or not isinstance(sides, tuple)
+            or len(sides) != 2
+            or not all(isinstance(side, int) and side > 0 for side in sides)
+        ):
+            raise InputError(
+                "tile: expected auto, None, or latents from 1 up as N or (height, width),"
+                f" found {tile!r}"
+            )
+        return Size(min(sides[0], latents.height), min(sides[1], latents.width))
+
     def view(self, made: Size) -> View:
         """Which part of an output plane is wanted, and where it goes around.
 

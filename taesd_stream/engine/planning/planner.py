@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Literal, NoReturn
 
-from taesd_stream.engine.options import Overlap, Tile, TileOptions
+from taesd_stream.engine.options import Overlap, TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.strategies import (
     MOST_STEPS,
@@ -41,8 +41,8 @@ _PATIENCE = {"torch": 0.015, "openvino": 0.035}
 # Where tiles go on from each other, the quickest need little memory as it is.
 _CONTINUED_PATIENCE = 0.003
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-# Where nothing is computed twice along a row, tiles need not be larger than the caches, and only
-# the height of a row matters: the sides of squares, and how many times as high and as narrow as
+# Where nothing is computed twice along a band, tiles need not be larger than the caches, and only
+# the height of a band matters: the sides of squares, and how many times as high and as narrow as
 # those tiles are.
 _CONTINUED_TILES = (8, 16, 24, 32, 40)
 _UPRIGHT = (2, 4)
@@ -92,7 +92,7 @@ class Planner:
         _, down = self._network.scale
         made = self._network.out_plane(plane)
         latents = self._network.latent_plane(plane)
-        checked = _checked_tile(options.tile, latents)
+        checked = options.tile_in(latents)
         overlap = self._checked_overlap(options.overlap)
         view = self._checked_view(options, plane, latents)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
@@ -151,11 +151,11 @@ class Planner:
         ]
         found: list[tuple[float, TiledCost, Candidate]] = []
         for candidate in candidates:
-            cost = self._best_cost(plane, tile, budget, candidate)
+            cost = self._best_cost(tile, candidate)
             if cost is not None:
                 found.append((cost.relative_seconds * candidate.strategy.costs, cost, candidate))
         if not found:
-            self._refuse(plane, tile, budget, candidates)
+            self._refuse(tile, candidates)
         quickest = min(seconds for seconds, _, _ in found)
         return next(
             (cost, candidate)
@@ -163,59 +163,46 @@ class Planner:
             if seconds <= quickest * (1 + self._patience)
         )
 
-    def _best_cost(
-        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, candidate: Candidate
-    ) -> TiledCost | None:
+    def _best_cost(self, tile: Size | Literal["auto"], candidate: Candidate) -> TiledCost | None:
+        """The cost with a tile, the quickest there is or the one asked for; None if none fits."""
         if tile == "auto":
-            latents = self._network.latent_plane(plane)
+            latents = self._network.latent_plane(candidate.plane)
+            usual = {latents, *self._tiles(latents, candidate)}
             tiny = {_square(side, latents) for side in _TINY_TILES}
-            return self._quickest(
-                plane, {latents, *self._tiles(latents, candidate)}, budget, candidate
-            ) or self._quickest(plane, tiny, budget, candidate)
-        cost = self._cost_of(candidate, tile)
-        if cost.most_elements > MOST_ELEMENTS or (
-            (budget.is_firm or not candidate.is_last_resort)
-            and candidate.peak_bytes(cost) > budget.bytes
-        ):
-            return None
-        return cost
+            return self._quickest(usual, candidate) or self._quickest(tiny, candidate)
+        cost, budget = self._cost_of(candidate, tile), candidate.budget
+        may_exceed = candidate.is_last_resort and not budget.is_firm
+        fits = may_exceed or candidate.peak_bytes(cost) <= budget.bytes
+        return cost if fits and cost.most_elements <= MOST_ELEMENTS else None
 
-    def _refuse(
-        self, plane: Size, tile: Size | Literal["auto"], budget: Budget, candidates: list[Candidate]
-    ) -> NoReturn:
+    def _refuse(self, tile: Size | Literal["auto"], candidates: list[Candidate]) -> NoReturn:
+        smallest = Size(1, 1) if tile == "auto" else tile
+        costs = [self._cost_of(candidate, smallest) for candidate in candidates]
+        least = min(map(Candidate.peak_bytes, candidates, costs))
+        budget = candidates[0].budget
         if tile == "auto":
-            least = min(
-                candidate.peak_bytes(self._cost_of(candidate, Size(1, 1)))
-                for candidate in candidates
-            )
             raise BudgetError(
                 f"memory: {self._model} needs at least {format_bytes(least)} for a picture of"
                 f" this size, more than the {budget}; give it more"
             )
-        cost = self._cost_of(candidates[-1], tile)
-        if cost.most_elements > MOST_ELEMENTS:
+        if costs[-1].most_elements > MOST_ELEMENTS:
             raise InputError(
-                f"tile: {tile} latents need {cost.most_elements:,} elements at once, more than the"
-                f" {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
+                f"tile: {tile} latents need {costs[-1].most_elements:,} elements at once, more than"
+                f" the {MOST_ELEMENTS:,} that PyTorch upsamples correctly; give a smaller tile"
             )
-        least = min(
-            candidate.peak_bytes(self._cost_of(candidate, tile)) for candidate in candidates
-        )
         raise BudgetError(
             f"memory: a tile of {tile} latents needs about {format_bytes(least)},"
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
 
-    def _quickest(
-        self, plane: Size, tiles: set[Size], budget: Budget, candidate: Candidate
-    ) -> TiledCost | None:
-        """The quickest cut into one of these tiles, or none, that fits the budget."""
+    def _quickest(self, tiles: set[Size], candidate: Candidate) -> TiledCost | None:
+        """The quickest of these tiles that fits the budget; None if none does."""
         costs = {tile: self._cost_of(candidate, tile) for tile in tiles}
         costs = {tile: cost for tile, cost in costs.items() if cost.most_elements <= MOST_ELEMENTS}
         best = choose_tile(
             {tile: candidate.peak_bytes(cost) for tile, cost in costs.items()},
             {tile: cost.relative_seconds for tile, cost in costs.items()},
-            budget.bytes,
+            candidate.budget.bytes,
             patience=self._patience,
         )
         return None if best is None else costs[best]
@@ -226,7 +213,7 @@ class Planner:
         )
 
     def _tiles(self, latents: Size, candidate: Candidate) -> Iterator[Size]:
-        """Squares, or where tiles of a row go on from each other upright ones of their areas."""
+        """Squares, or where tiles of a band go on from each other upright ones of their areas."""
         if not self._costs.continued:
             longest = max(latents.height, latents.width)
             yield from (_square(side, latents) for side in _TILES if side < longest)
@@ -306,22 +293,3 @@ class Planner:
 
 def _square(side: int, latents: Size) -> Size:
     return Size(min(side, latents.height), min(side, latents.width))
-
-
-def _checked_tile(tile: Tile, latents: Size) -> Size | Literal["auto"]:
-    if tile == "auto":
-        return "auto"
-    if tile is None:
-        return latents
-    sides = (tile, tile) if isinstance(tile, int) else tile
-    if (
-        isinstance(tile, bool)
-        or not isinstance(sides, tuple)
-        or len(sides) != 2
-        or not all(isinstance(side, int) and side > 0 for side in sides)
-    ):
-        raise InputError(
-            "tile: expected auto, None, or latents from 1 up as N or (height, width),"
-            f" found {tile!r}"
-        )
-    return Size(min(sides[0], latents.height), min(sides[1], latents.width))
