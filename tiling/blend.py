@@ -58,8 +58,7 @@ def weights(
 def _trapezoid(patch: Interval, size: int, ramp: int) -> npt.NDArray[np.float64]:
     inside = np.arange(patch.size) + 0.5
     weight = np.ones(patch.size)
-    if patch.start > 0 and ramp:
-        weight = np.minimum(weight, inside / ramp)
-    if patch.stop < size and ramp:
-        weight = np.minimum(weight, inside[::-1] / ramp)
+    for ends_inside, along in ((patch.start > 0, inside), (patch.stop < size, inside[::-1])):
+        if ends_inside and ramp:
+            weight = np.minimum(weight, along / ramp)
     return weight

@@ -152,10 +152,6 @@ class Region:
         """The smallest rectangle whose ``scale(factor)`` covers this one."""
         return Region(self.y.divide(factor), self.x.divide(factor))
 
-    def grow(self, by: int) -> Region:
-        """``by`` more on all four sides."""
-        return Region(self.y.grow(by), self.x.grow(by))
-
     def overlap(self, other: Region) -> Region:
         """What both hold; of no area if nothing."""
         return Region(self.y.overlap(other.y), self.x.overlap(other.x))

@@ -62,15 +62,12 @@ class StatePlan:
     held_bytes: int
 
     def __str__(self) -> str:
+        size = format_bytes(self.tiles_bytes)
         if self.segment is None:
-            return f"tile by tile through all steps, each remembering {self._size}"
+            return f"tile by tile through all steps, each remembering {size}"
         turns = "frame by frame" if self.segment == 1 else f"{self.segment} steps a turn"
         where = {"device": "", "host": " in the host's memory", "scratch": " in scratch files"}
-        return f"{turns}, remembering {self._size}{where[self.storage]}"
-
-    @property
-    def _size(self) -> str:
-        return format_bytes(self.tiles_bytes)
+        return f"{turns}, remembering {size}{where[self.storage]}"
 
     def to_json(self) -> dict[str, object]:
         """The plan as plain values."""
@@ -198,10 +195,8 @@ class TilePlan:
     def _how_cut(self) -> str:
         grid = self.grid
         passes = f", in {len(self.passes)} passes" if len(self.passes) > 1 else ""
-        if len(grid) == 1:
-            exact = "undivided"
-        else:
-            exact = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
+        tiles = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
+        exact = "undivided" if len(grid) == 1 else tiles
         if self.overlap == "exact":
             return exact + passes
         rows, columns = self.patches

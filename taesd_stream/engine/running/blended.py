@@ -40,14 +40,12 @@ def blended_tiles(
     """
     rows, columns = plan.patches
     up, down = executor.scale
-    plane = source.size
     high = _weights(rows, made.height, up, int(plan.overlap))
     wide = _weights(columns, made.width, up, int(plan.overlap))
     parts = product(zip(rows, high, strict=True), zip(columns, wide, strict=True))
     for ((row, row_weight), (column, column_weight)), kept in zip(parts, states, strict=True):
-        y = row.scale(down).clip(0, plane.height)
-        x = column.scale(down).clip(0, plane.width)
-        patch = source.read(Block(Interval(0, source.frames), Region(y, x)))
+        region = Region(row, column).scale(down).clip(source.size)
+        patch = source.read(Block(Interval(0, source.frames), region))
         for block, tile in executor.run(patch, kept):
             _, in_y, in_x = block.slices
             weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
