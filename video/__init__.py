@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from video.images import read_image, write_image
     from video.joining import join_segments
     from video.opening import FrameReader, open_reader, open_writer
-    from video.segments import SegmentedWriter
+    from video.options import VideoOptions
+    from video.segments import SegmentedWriter, Segments
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
     from video.sink import Sink
     from video.video_reader import Frame, VideoReader
@@ -36,8 +37,10 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "SegmentedWriter",
+    "Segments",
     "Sink",
     "TaesdStreamError",
+    "VideoOptions",
     "VideoReader",
     "VideoSpec",
     "VideoWriter",
@@ -60,7 +63,9 @@ _HOMES = {
     "ImageSequenceReader": "sequence",
     "ImageSequenceWriter": "sequence",
     "SegmentedWriter": "segments",
+    "Segments": "segments",
     "Sink": "sink",
+    "VideoOptions": "options",
     "VideoReader": "video_reader",
     "VideoWriter": "video_writer",
     "YuvFormat": "yuv",

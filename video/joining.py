@@ -12,7 +12,8 @@ import av
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.demux import open_input
-from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
+from video.errors import InputError, OutputExistsError
+from video.muxing import MUXER_OPTIONS, media_faults
 from video.packets import (
     Segment,
     check_alike,
@@ -22,11 +23,10 @@ from video.packets import (
 )
 from video.rates import parse_rate
 from video.safe_files.durability import sync_file, sync_folder
-from video.safe_files.part_file import PartFile, check_output, explain_os_error
-from video.video_writer import MUXER_OPTIONS
+from video.safe_files.part_file import PartFile, check_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from os import PathLike
 
     from av.container import InputContainer, OutputContainer
@@ -85,7 +85,7 @@ def join_segments(
     try:
         part = PartFile(target)
         try:
-            with _faults(target):
+            with media_faults(target, f"joining segments into '{target}'"):
                 _write(known, part.path, exact_rate, container_format, track)
                 sync_file(part.path)
                 _publish(part, overwrite=overwrite)
@@ -121,20 +121,6 @@ def _publish(part: PartFile, *, overwrite: bool) -> None:
             " Python)"
         ) from None
     sync_folder(part.target.parent)
-
-
-@contextlib.contextmanager
-def _faults(target: Path) -> Iterator[None]:
-    """Turn FFmpeg's errors and the system's into ours."""
-    try:
-        yield
-    except TaesdStreamError:
-        raise
-    except OSError as error:
-        raise explain_os_error(target, error) from error
-    except (av.FFmpegError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"joining segments into '{target}' failed: {reason}") from error
 
 
 def _write(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, Unpack
 
 from video.codecs import CONTAINERS
 from video.errors import InputError
-from video.rates import parse_rate
+from video.options import VideoKeywords, VideoOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +55,12 @@ def open_writer(
     *,
     width: int,
     height: int,
-    rate: str | int | float | Fraction = 24,
-    codec: str | None = None,
-    crf: int | None = None,
-    lossless: bool = False,
-    audio: str | PathLike[str] | None = None,
-    overwrite: bool = False,
-    threads: int | None = None,
+    **keywords: Unpack[VideoKeywords],
 ) -> VideoWriter | ImageSequenceWriter:
     """Open what ``path`` asks for: a video by its suffix, numbered pictures, or a still.
 
-    ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``.
+    ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``;
+    the rate is 24 if left out.
 
     Raises:
         InputError: also for a codec, a crf or audio with pictures, which have none.
@@ -79,32 +74,23 @@ def open_writer(
         ...     [file.name for file in writer.path.iterdir()]
         ['00000.png']
     """
+    keywords.setdefault("rate", 24)
+    options = VideoOptions.of(**keywords)
     if not isinstance(path, str | os.PathLike) or _is_video(path):
         from video.video_writer import VideoWriter
 
-        return VideoWriter(
-            path,
-            width=width,
-            height=height,
-            rate=rate,
-            codec=codec,
-            crf=crf,
-            lossless=lossless,
-            audio=audio,
-            overwrite=overwrite,
-            threads=threads,
-        )
+        return VideoWriter(path, width=width, height=height, options=options)
     from video.sequence import ImageSequenceWriter
 
-    parse_rate(rate)
-    for name, value in (("codec", codec), ("crf", crf), ("audio", audio)):
+    for name in ("codec", "crf", "audio"):
+        value = getattr(options, name)
         if value is not None:
             raise InputError(
                 f"pictures have no {name}; found {name} {str(value)!r} for '{os.fspath(path)}':"
                 " leave it out, or write a video"
             )
     return ImageSequenceWriter(
-        path, width=width, height=height, overwrite=overwrite, lossless=lossless
+        path, width=width, height=height, overwrite=options.overwrite, lossless=options.lossless
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,8 +13,8 @@ from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.errors import InputError, OutputError
 from video.joining import JOINABLE, join_segments
+from video.options import VideoOptions
 from video.packets import Segment, check_alike, read_segment
-from video.rates import parse_rate
 from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import check_output, explain_os_error
@@ -21,21 +22,50 @@ from video.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from fractions import Fraction
     from os import PathLike
     from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SegmentedWriter"]
+__all__ = ["SegmentedWriter", "Segments"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Where the segments of a video lie.
+
+    Attributes:
+        folder: it exists. What has a segment's name there, or that of an unfinished one, and is not
+            among the first ``first``, is removed.
+        frames: in a segment.
+        first: how many segments of an earlier run are there already.
+        on_segment: told, after each segment is on the disk, how many frames there are in all.
+
+    Raises:
+        InputError: where there is no such folder, or a number makes no sense.
+    """
+
+    folder: Path
+    frames: int
+    first: int = 0
+    on_segment: Callable[[int], None] = lambda frames: None
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.first < 0:
+            raise InputError(
+                "expected at least 1 frame in a segment, and a first segment from 0 on; found"
+                f" {self.frames} and {self.first}"
+            )
+        if not self.folder.is_dir():
+            raise InputError(f"expected a folder for segments; found none at {self.folder}")
 
 
 class SegmentedWriter:
     """A context manager that takes frames like ``VideoWriter`` and keeps what is finished.
 
     Segments are complete videos in ``folder``: ``00000.mp4``, ``00001.mp4`` and so on, each of
-    ``segment_frames`` frames but the last. When the block ends well, they are joined into ``path``
+    the same number of frames but the last. When the block ends well, they are joined into ``path``
     without being encoded again; whoever owns the folder removes it. When it ends with an exception,
     KeyboardInterrupt included, the segment at hand is lost, and those before it stay.
 
@@ -44,12 +74,9 @@ class SegmentedWriter:
 
     Args:
         path: .mp4, .mov, .mkv or .webm.
-        folder: where segments lie; it exists. What has a segment's name, or that of an unfinished
-            one, and is not among the first ``first_segment``, is removed.
-        segment_frames: frames in a segment.
-        first_segment: how many segments of an earlier run are there already.
-        on_segment: told, after each segment is on the disk, how many frames there are in all.
-        width, height, rate, codec, crf, lossless, audio, overwrite: as for ``VideoWriter``.
+        segments: where they lie, and what is there already.
+        width, height: pixels of every frame.
+        options: how the video is written.
 
     Raises:
         InputError: for what ``VideoWriter`` refuses, containers that cannot be joined, and
@@ -64,8 +91,8 @@ class SegmentedWriter:
         ...     folder = Path(name, "segments")
         ...     folder.mkdir()
         ...     with SegmentedWriter(
-        ...         Path(name, "a.mkv"), folder=folder, width=16, height=16, rate=24,
-        ...         segment_frames=2, on_segment=print,
+        ...         Path(name, "a.mkv"), Segments(folder, 2, on_segment=print),
+        ...         width=16, height=16, options=VideoOptions.of(rate=24),
         ...     ) as writer:
         ...         for _ in range(3):
         ...             writer.write(np.zeros((16, 16, 3), np.uint8))
@@ -76,26 +103,18 @@ class SegmentedWriter:
     def __init__(
         self,
         path: str | PathLike[str],
+        segments: Segments,
         *,
-        folder: Path,
         width: int,
         height: int,
-        rate: str | int | float | Fraction,
-        segment_frames: int,
-        first_segment: int = 0,
-        codec: str | None = None,
-        crf: int | None = None,
-        lossless: bool = False,
-        audio: str | PathLike[str] | None = None,
-        overwrite: bool = False,
-        on_segment: Callable[[int], None] = lambda frames: None,
+        options: VideoOptions,
     ) -> None:
         self.path = Path(path)
         self._suffix = self.path.suffix.lower()
-        self._folder, self._segment_frames, self._number = folder, segment_frames, first_segment
-        self._rate, self._audio, self._overwrite = parse_rate(rate), audio, overwrite
-        self._on_segment = on_segment
-        self._codec = codec
+        self._segments, self._number = segments, segments.first
+        self._size, self._options = (width, height), options
+        # The audio goes along with the whole; whose codec h264_hw is, is found with the first one.
+        self._segment_options = replace(options, audio=None, overwrite=True)
         self.kept_part: Path | None = None
         self._closed = False
         self._check_arguments()
@@ -103,17 +122,9 @@ class SegmentedWriter:
         self._frames_kept = self._count_earlier()
         self.frames_written = self._frames_kept
         self._remove_leftovers()
-
-        def open_segment() -> VideoWriter:
-            return VideoWriter(
-                self._file(self._number), width=width, height=height, rate=rate, codec=self._codec,
-                crf=crf, lossless=lossless, overwrite=True,
-            )  # fmt: skip
-
-        self._open_segment = open_segment
-        segment = open_segment()
+        segment = self._open_segment()
         self._segment: VideoWriter | None = segment
-        self._codec = segment.spec.codec.name  # of h264_hw and the like, the same every time
+        self._segment_options = replace(self._segment_options, codec=segment.spec.codec.name)
         self._notes = segment.notes
         try:
             self._check_goes_on(segment)
@@ -121,13 +132,18 @@ class SegmentedWriter:
             self._drop_segment()
             raise
 
+    def _open_segment(self) -> VideoWriter:
+        width, height = self._size
+        file = self._file(self._number)
+        return VideoWriter(file, width=width, height=height, options=self._segment_options)
+
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever asked for the video should be told, a line each."""
+        """Remarks for whoever asked for the video, a line each."""
         return self._notes
 
     def _file(self, number: int) -> Path:
-        return self._folder / f"{number:05d}{self._suffix}"
+        return self._segments.folder / f"{number:05d}{self._suffix}"
 
     def _check_arguments(self) -> None:
         if self._suffix not in JOINABLE:
@@ -135,16 +151,9 @@ class SegmentedWriter:
                 f"expected {', '.join(JOINABLE)}, which can be made of segments; found"
                 f" '{self.path.name}'"
             )
-        if self._segment_frames < 1 or self._number < 0:
-            raise InputError(
-                "expected at least 1 frame in a segment, and a first segment from 0 on; found"
-                f" {self._segment_frames} and {self._number}"
-            )
-        check_output(self.path, overwrite=self._overwrite)
-        if not self._folder.is_dir():
-            raise InputError(f"expected a folder for segments; found none at {self._folder}")
-        if self._audio is not None:
-            AudioTrack(Path(self._audio), CONTAINERS[self._suffix]).close()
+        check_output(self.path, overwrite=self._options.overwrite)
+        if self._options.audio is not None:
+            AudioTrack(Path(self._options.audio), CONTAINERS[self._suffix]).close()
 
     def _last_of_earlier_run(self) -> Segment | None:
         for number in range(self._number):
@@ -153,23 +162,25 @@ class SegmentedWriter:
                     f"expected {self._number} finished segments; '{self._file(number)}' is"
                     " missing: begin anew"
                 )
-        return read_segment(self._file(self._number - 1), self._rate) if self._number else None
+        return (
+            read_segment(self._file(self._number - 1), self._options.rate) if self._number else None
+        )
 
     def _count_earlier(self) -> int:
         if self._like is None:
             return 0
-        if self._like.frames > self._segment_frames:
+        if self._like.frames > self._segments.frames:
             raise InputError(
-                f"expected segments of {self._segment_frames} frames; '{self._like.path}' holds"
+                f"expected segments of {self._segments.frames} frames; '{self._like.path}' holds"
                 f" {self._like.frames}: begin anew"
             )
-        return (self._number - 1) * self._segment_frames + self._like.frames
+        return (self._number - 1) * self._segments.frames + self._like.frames
 
     def _remove_leftovers(self) -> None:
         """Remove what an earlier run left that was not told of any more, finished or not."""
         name = re.compile(rf"\d{{5,}}(\.part\d*)?{re.escape(self._suffix)}")
         known = {self._file(number) for number in range(self._number)}
-        for each in self._folder.iterdir():
+        for each in self._segments.folder.iterdir():
             if name.fullmatch(each.name) and each not in known:
                 each.unlink()
 
@@ -197,9 +208,9 @@ class SegmentedWriter:
         """
         if self._closed:
             raise InputError(f"'{self.path}' is closed; no frame can follow")
-        if self._frames_kept != self._number * self._segment_frames:
+        if self._frames_kept != self._number * self._segments.frames:
             raise InputError(
-                f"expected {self._segment_frames} frames in every segment but the last; another"
+                f"expected {self._segments.frames} frames in every segment but the last; another"
                 f" frame cannot follow '{self._file(self._number - 1)}', which has fewer"
             )
         with deferred_interrupt():
@@ -207,7 +218,7 @@ class SegmentedWriter:
                 self._segment = self._open_segment()
             self._segment.write(frame)
             self.frames_written += 1
-            if self._segment.frames_written == self._segment_frames:
+            if self._segment.frames_written == self._segments.frames:
                 self._finish_segment(self._segment)
 
     def _finish_segment(self, segment: VideoWriter) -> None:
@@ -217,16 +228,16 @@ class SegmentedWriter:
         file = self._file(self._number)
         try:
             sync_file(file)
-            sync_folder(self._folder)
+            sync_folder(self._segments.folder)
         except OSError as error:
             raise explain_os_error(file, error) from error
-        finished = read_segment(file, self._rate)
+        finished = read_segment(file, self._options.rate)
         if self._like is None:
             self._like = finished
         check_alike(self._like, finished)
         self._number += 1
         self._frames_kept += finished.frames
-        self._on_segment(self._frames_kept)
+        self._segments.on_segment(self._frames_kept)
 
     def _drop_segment(self) -> None:
         if self._segment is not None:
@@ -242,9 +253,9 @@ class SegmentedWriter:
         join_segments(
             [self._file(number) for number in range(self._number)],
             self.path,
-            rate=self._rate,
-            audio=self._audio,
-            overwrite=self._overwrite,
+            rate=self._options.rate,
+            audio=self._options.audio,
+            overwrite=self._options.overwrite,
         )
 
     def __enter__(self) -> Self:

@@ -6,45 +6,33 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, Unpack
 
-import av
-
-from video.audio import AudioTrack
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
-from video.encoding import StreamEncoder, pick_encoder
-from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
-from video.rates import parse_rate
+from video.encoding import pick_encoder
+from video.errors import InputError, OutputError, OutputExistsError
+from video.muxing import Muxer, media_faults
+from video.options import VideoKeywords, VideoOptions
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
 from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from fractions import Fraction
+    from collections.abc import Callable, Iterator
     from os import PathLike
     from types import TracebackType
 
+    import av
     import numpy as np
-    from av.container import OutputContainer
     from numpy.typing import NDArray
 
     from video.yuv import YuvFormat, YuvFrame
 
-__all__ = ["MUXER_OPTIONS", "VideoWriter"]
+__all__ = ["VideoWriter"]
 
 _STREAM_SUFFIX = ".mkv"
-MUXER_OPTIONS = {
-    "mp4": {"movflags": "+faststart+write_colr"},
-    "mov": {"movflags": "+faststart+write_colr"},
-    # Without random numbers, so that the same frames make the same file.
-    "matroska": {"fflags": "+bitexact"},
-    "webm": {"fflags": "+bitexact"},
-    "gif": {"loop": "0"},
-    "webp": {"loop": "0"},
-}
 
 
 class VideoWriter:
@@ -62,13 +50,10 @@ class VideoWriter:
             file object: these get Matroska that needs no seeking, and stay open.
         width, height: pixels of every frame. What a codec wants even is padded by repeating the
             last row or column; ``notes`` tells, and the file's comment holds the true size.
-        rate: frames per second, as ``parse_rate`` takes it.
-        codec: a name out of ``CODECS``, or ``h264_hw`` and the like; by default the suffix's.
-        crf: 0 is best; by default the codec's.
-        lossless: every RGB byte is kept.
-        audio: a file whose first audio stream goes along, cut at the end of the video.
-        overwrite: whether a file at ``path`` may be replaced.
-        threads: for the encoder; by default as many as it likes.
+        options: how it is written; None is what ``keywords`` tell.
+        keywords: ``rate``, frames per second as ``parse_rate`` takes it, and any of ``codec``,
+            ``crf``, ``lossless``, ``audio``, ``overwrite`` and ``threads``, as ``VideoOptions``
+            has them.
 
     Raises:
         InputError: for arguments that are wrong, before anything is created; for frames that
@@ -92,45 +77,28 @@ class VideoWriter:
         *,
         width: int,
         height: int,
-        rate: str | int | float | Fraction,
-        codec: str | None = None,
-        crf: int | None = None,
-        lossless: bool = False,
-        audio: str | PathLike[str] | None = None,
-        overwrite: bool = False,
-        threads: int | None = None,
+        options: VideoOptions | None = None,
+        **keywords: Unpack[VideoKeywords],
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"expected at least 1 thread; found {threads!r}")
-        self._overwrite = overwrite
-        self._stream: UnseekableStream | None = None
-        self.path = Path("-")
-        if isinstance(path, str | os.PathLike) and os.fspath(path) != "-":
-            self.path = Path(path)
-        else:
-            self._stream = UnseekableStream(
-                sys.stdout.buffer if isinstance(path, str | os.PathLike) else path
-            )
+        options = options or VideoOptions.of(**keywords)
+        self._overwrite = options.overwrite
+        self.path, self._stream = _path_and_stream(path)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
-        exact_rate = parse_rate(rate)
         specs = [
-            VideoSpec(width, height, exact_rate, row, crf, lossless)
-            for row in choose_codec(suffix, codec, lossless=lossless)
+            VideoSpec(width, height, options.rate, row, options.crf, options.lossless)
+            for row in choose_codec(suffix, options.codec, lossless=options.lossless)
         ]
         if self._stream is None:
-            check_output(self.path, overwrite=overwrite)
+            check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
-        self._container_format = CONTAINERS[suffix]
         self.frames_written = 0
         self.kept_part: Path | None = None
         self._closed = False
-        self._notes: list[str] = []
         self._part: PartFile | None = None
-        self._container: OutputContainer | None = None
-        self._audio = None if audio is None else AudioTrack(Path(audio), self._container_format)
-        self._note_limits()
+        self._notes = [*self._limits(CONTAINERS[suffix])]
+        self._muxer = Muxer(self.spec, self._encoder, CONTAINERS[suffix], options.audio)
         try:
-            self._open(threads or 0)
+            self._open(options.threads)
         except BaseException:
             self._abort()
             raise
@@ -147,8 +115,8 @@ class VideoWriter:
 
     @property
     def yuv_format(self) -> YuvFormat | None:
-        """What ``write_yuv`` takes; None where the encoder takes no such planes."""
-        return self._encoder_stream.yuv_format
+        """The planes that ``write_yuv`` takes; None where the encoder takes no such planes."""
+        return self._muxer.encoder.yuv_format
 
     @property
     def encoder(self) -> str:
@@ -162,20 +130,21 @@ class VideoWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever asked for the video should be told, a line each."""
+        """Remarks for whoever asked for the video, a line each."""
         return tuple(self._notes)
 
-    def _note_limits(self) -> None:
+    def _limits(self, container_format: str) -> Iterator[str]:
+        """Tell, a line each, in what the file will not be as it was asked for."""
         if self.coded_size != self.size:
             (width, height), (coded_width, coded_height) = self.size, self.coded_size
-            self._notes.append(
+            yield (
                 f"{self.spec.codec.name} needs even sizes: {width}x{height} was padded to"
                 f" {coded_width}x{coded_height} by repeating the last row or column"
             )
-        if self._container_format == "gif" and self.spec.rate > 50:
-            self._notes.append(f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})")
+        if container_format == "gif" and self.spec.rate > 50:
+            yield f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})"
 
-    def _open(self, threads: int) -> None:
+    def _open(self, threads: int | None) -> None:
         target: str | UnseekableStream
         if self._stream is None:
             self._part = PartFile(self.path)
@@ -183,21 +152,7 @@ class VideoWriter:
         else:
             target = self._stream
         with self._faults():
-            container = av.open(
-                target,
-                mode="w",
-                format=self._container_format,
-                container_options=dict(MUXER_OPTIONS.get(self._container_format, {})),
-            )
-            self._container = container
-            if self.coded_size != self.size:
-                width, height = self.size
-                container.metadata["comment"] = f"true size {width}x{height}"
-            self._encoder_stream = StreamEncoder(
-                container, self.spec, self._encoder, threads=threads
-            )
-            if self._audio is not None:
-                self._audio.attach(container)
+            self._muxer.open(target, threads=threads)
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame: uint8, (height, width, 3), RGB.
@@ -207,7 +162,7 @@ class VideoWriter:
             OutputError: if it cannot be written.
         """
         image = check_image(frame, width=self.spec.width, height=self.spec.height)
-        self._add(lambda index: self._encoder_stream.encode(image, index))
+        self._add(lambda index: self._muxer.encoder.encode(image, index))
 
     def write_yuv(self, frame: YuvFrame) -> None:
         """Add one frame as planes of ``yuv_format``, converted by its matrix and range.
@@ -217,24 +172,15 @@ class VideoWriter:
                 closed.
             OutputError: if it cannot be written.
         """
-        self._add(lambda index: self._encoder_stream.encode_yuv(frame, index))
+        self._add(lambda index: self._muxer.encoder.encode_yuv(frame, index))
 
     def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
         """Write what ``encode`` makes of the next frame's number."""
         if self._closed:
             raise InputError(f"'{self.path}' is closed; no frame can follow")
         with deferred_interrupt(), self._faults():
-            self._mux(encode(self.frames_written))
+            self._muxer.add(encode(self.frames_written), frames=self.frames_written + 1)
             self.frames_written += 1
-            if self._audio is not None:
-                self._mux(self._audio.advance(self.frames_written / self.spec.rate))
-
-    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
-        container = self._container
-        if container is None:
-            raise InputError(f"'{self.path}' is closed; no frame can follow")
-        for packet in packets:
-            container.mux(packet)
 
     def close(self) -> None:
         """Finish the file and give it its name; a second call does nothing.
@@ -277,56 +223,32 @@ class VideoWriter:
         """Write everything that is still inside, and the trailer."""
         try:
             with self._faults():
-                self._mux(self._encoder_stream.flush())
-                if self._audio is not None:
-                    self._mux(self._audio.finish(self.frames_written / self.spec.rate))
-                if self._container is not None:
-                    self._container.close()
+                self._muxer.finish(frames=self.frames_written)
                 if self._stream is not None:
                     self._stream.flush()
         except BaseException:
             self._abort()
             raise
-        self._release()
+        self._closed = True
+        self._muxer.release()
 
     def _keep(self) -> None:
         if self._part is not None:
             self.kept_part = self._part.path
             self._notes.append(f"kept: '{self.kept_part}' ({self.frames_written} frames)")
 
-    def _release(self) -> None:
-        self._closed = True
-        self._container = None
-        if self._audio is not None:
-            self._audio.close()
-
     def _abort(self) -> None:
         """Give everything up: close what is open, and remove the unfinished file."""
         if self._stream is not None:
             self._stream.mute()
-        if self._container is not None:
-            # What goes wrong now concerns a file that is removed in the next line but one.
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                self._container.close()
-        self._release()
+        self._muxer.abandon()
+        self._closed = True
         if self._part is not None:
             self._part.discard()
             self._part = None
 
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turn FFmpeg's errors and the system's into ours."""
-        try:
-            yield
-        except TaesdStreamError:
-            raise
-        except OSError as error:
-            raise explain_os_error(self.path, error) from error
-        except (av.FFmpegError, ValueError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise OutputError(
-                f"writing '{self.path}' with {self._encoder.name} failed: {reason}"
-            ) from error
+    def _faults(self) -> contextlib.AbstractContextManager[None]:
+        return media_faults(self.path, f"writing '{self.path}' with {self._encoder.name}")
 
     def __enter__(self) -> Self:
         return self
@@ -346,3 +268,13 @@ class VideoWriter:
             self._keep()
         else:
             self._abort()
+
+
+def _path_and_stream(
+    path: str | PathLike[str] | BinaryIO,
+) -> tuple[Path, UnseekableStream | None]:
+    if not isinstance(path, str | os.PathLike):
+        return Path("-"), UnseekableStream(path)
+    if os.fspath(path) == "-":
+        return Path("-"), UnseekableStream(sys.stdout.buffer)
+    return Path(path), None

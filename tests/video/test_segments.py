@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import wave
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from video import (
     OutputError,
     OutputExistsError,
     SegmentedWriter,
+    Segments,
+    VideoOptions,
     VideoReader,
     VideoWriter,
 )
@@ -55,6 +58,22 @@ class StopError(Exception):
     """What ends a run in the middle."""
 
 
+def segmented(
+    path: Path,
+    folder: Path,
+    size: tuple[int, int],
+    *,
+    segment_frames: int = EACH,
+    first_segment: int = 0,
+    on_segment: Callable[[int], None] = print,
+    **options: object,
+) -> SegmentedWriter:
+    """A writer of frames of a width and height."""
+    segments = Segments(folder, segment_frames, first_segment, on_segment)
+    wanted = VideoOptions.of(**{"rate": 24, **options})
+    return SegmentedWriter(path, segments, width=size[0], height=size[1], options=wanted)
+
+
 def write(
     path: Path,
     images: Frames,
@@ -68,12 +87,9 @@ def write(
     noted: list[int] = []
     folder = path.with_name("segments")
     folder.mkdir(exist_ok=True)
-    wanted = {"rate": 24, "segment_frames": EACH, "on_segment": noted.append, **options}
+    wanted = {"on_segment": noted.append, "first_segment": first_segment, **options}
     there = first_segment * EACH if frames_there is None else frames_there
-    with SegmentedWriter(
-        path, folder=folder, width=images.shape[2], height=images.shape[1],
-        first_segment=first_segment, **wanted,
-    ) as writer:  # fmt: skip
+    with segmented(path, folder, images.shape[2:0:-1], **wanted) as writer:
         assert writer.frames_written == there
         for image in images[there:]:
             writer.write(image)
@@ -212,10 +228,7 @@ def test_odd_sizes_are_told_and_come_back_true(tmp_path: Path) -> None:
     assert described(tmp_path / "a.mp4") == described(plain)
     assert described(plain)["metadata"]["comment"] == "true size 95x63"
     assert read(tmp_path / "a.mp4")[0][0].shape == (63, 95, 3)
-    with SegmentedWriter(
-        tmp_path / "b.mp4", folder=tmp_path / "segments", width=95, height=63, rate=24,
-        segment_frames=9, on_segment=print,
-    ) as writer:  # fmt: skip
+    with segmented(tmp_path / "b.mp4", tmp_path / "segments", (95, 63), segment_frames=9) as writer:
         assert "was padded to 96x64" in writer.notes[0]
         writer.write(images[0])
     assert writer.kept_part is None
@@ -260,9 +273,9 @@ def test_what_is_refused_before_work_starts(
     name: str, options: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "segments").mkdir()
-    wanted = {"folder": tmp_path / "segments", "segment_frames": 8, "rate": 24, **options}
+    wanted = {"folder": tmp_path / "segments", **options}
     with pytest.raises(InputError, match=message):
-        SegmentedWriter(tmp_path / name, width=64, height=48, on_segment=print, **wanted)
+        segmented(tmp_path / name, size=(64, 48), **wanted)
     assert names(tmp_path) == ["segments"]
     assert not names(tmp_path / "segments")
 
@@ -386,10 +399,7 @@ def test_a_closed_writer_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"at least one frame for '.*a.mp4'; found none"):
         write(tmp_path / "a.mp4", frames(count=0))
     assert not names(tmp_path / "segments")
-    writer = SegmentedWriter(
-        tmp_path / "a.mp4", folder=tmp_path / "segments", width=64, height=48, rate=24,
-        segment_frames=2, on_segment=print,
-    )  # fmt: skip
+    writer = segmented(tmp_path / "a.mp4", tmp_path / "segments", (64, 48), segment_frames=2)
     with writer:
         writer.write(frames(64, 48, 1)[0])
     with pytest.raises(InputError, match="is closed; no frame can follow"):
@@ -409,7 +419,7 @@ NOISE = """
     import os, resource, signal, sys
     from pathlib import Path
     import numpy as np
-    from video import SegmentedWriter, OutputError
+    from video import OutputError, SegmentedWriter, Segments, VideoOptions
     path = Path(sys.argv[1])
     rng = np.random.default_rng(0)
     images = [np.full((128, 128, 3), 9 * number, np.uint8) for number in range(16)]
@@ -418,8 +428,8 @@ NOISE = """
     folder.mkdir(exist_ok=True)
     first = int(sys.argv[2])
     writer = SegmentedWriter(
-        path, folder=folder, width=128, height=128, rate=24, segment_frames=8,
-        first_segment=first, on_segment=lambda frames: print(frames, flush=True),
+        path, Segments(folder, 8, first, lambda frames: print(frames, flush=True)),
+        width=128, height=128, options=VideoOptions.of(rate=24),
     )
 """
 FULL = """
@@ -493,9 +503,7 @@ def test_a_segment_that_failed_is_not_left_out_of_the_whole(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("video.segments.sync_file", fail)
-    writer = SegmentedWriter(
-        tmp_path / "a.mp4", folder=tmp_path, width=64, height=48, rate=24, segment_frames=2
-    )
+    writer = segmented(tmp_path / "a.mp4", tmp_path, (64, 48), segment_frames=2)
     first, second = frames(64, 48, 2)
     writer.write(first)
     with pytest.raises(OutputError, match="Input/output error"):

@@ -22,7 +22,8 @@ from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.latents import LatentSource
 from tiling import Size, TilePlan
 from video.joining import JOINABLE
-from video.segments import SegmentedWriter
+from video.options import VideoOptions
+from video.segments import SegmentedWriter, Segments
 
 __all__ = ["ResumedVideo", "as_recorded", "settings_of"]
 
@@ -187,21 +188,16 @@ class ResumedVideo:
         def note(frames: int) -> None:
             self.journal.note(-(-frames // self.segment_frames))
 
-        return SegmentedWriter(
-            out,
-            folder=self.journal.folder,
-            segment_frames=self.segment_frames,
-            first_segment=self.journal.done,
-            on_segment=note,
-            width=width,
-            height=height,
-            rate=video["rate"],
-            codec=video["codec"],
-            crf=video["crf"],
-            lossless=video["lossless"],
-            audio=video["audio"],
-            overwrite=video["overwrite"],
+        segments = Segments(self.journal.folder, self.segment_frames, self.journal.done, note)
+        options = VideoOptions(
+            video["rate"],
+            video["codec"],
+            video["crf"],
+            video["lossless"],
+            video["audio"],
+            video["overwrite"],
         )
+        return SegmentedWriter(out, segments, width=width, height=height, options=options)
 
     @property
     def kept(self) -> str:

@@ -1,0 +1,66 @@
+"""The options of a video that is written, checked once and carried from then on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from typing import Any, Self, TypedDict, Unpack
+
+from video.errors import InputError
+from video.rates import parse_rate
+
+__all__ = ["VideoKeywords", "VideoOptions"]
+
+
+class VideoKeywords(TypedDict, total=False):
+    """The keywords of ``VideoWriter``, as ``VideoOptions`` documents them; ``rate`` is required."""
+
+    rate: str | int | float | Fraction
+    codec: str | None
+    crf: int | None
+    lossless: bool
+    audio: str | PathLike[str] | None
+    overwrite: bool
+    threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOptions:
+    """How a video is written.
+
+    Attributes:
+        rate: frames per second.
+        codec: a name out of ``CODECS``, or ``h264_hw`` and the like; None is the suffix's default.
+        crf: 0 is best; None is the codec's default.
+        lossless: every RGB byte is kept.
+        audio: a file whose first audio stream goes along, cut at the end of the video.
+        overwrite: whether a file of that name may be replaced.
+        threads: for the encoder; None is as many as it likes.
+
+    Raises:
+        InputError: for a rate or a number of threads that makes no sense.
+
+    >>> VideoOptions.of(rate="24000/1001", crf=20).rate
+    Fraction(24000, 1001)
+    """
+
+    rate: Fraction
+    codec: str | None = None
+    crf: int | None = None
+    lossless: bool = False
+    audio: str | PathLike[str] | None = None
+    overwrite: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"expected at least 1 thread; found {self.threads!r}")
+
+    @classmethod
+    def of(cls, **keywords: Unpack[VideoKeywords]) -> Self:
+        """Options of keywords, whose rate is taken as ``parse_rate`` does."""
+        if "rate" not in keywords:
+            raise TypeError("missing the keyword argument 'rate', frames per second")
+        parsed: Any = {**keywords, "rate": parse_rate(keywords["rate"])}
+        return cls(**parsed)
