@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
 from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError, ModelNotFoundError
 from taesd_stream.latents import LatentSource, open_latents
@@ -48,8 +49,9 @@ Halves: TypeAlias = tuple[Network | None, Network | None]
 """Encoder and decoder."""
 
 
+@loading()
 def load(
-    model: str | os.PathLike[str] | Mapping[str, Tensor],
+    model: str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module,
     *,
     variant: str | None = None,
     device: str | torch.device = "auto",
@@ -62,7 +64,8 @@ def load(
     """A model, ready to decode and, if its encoder is there too, to encode.
 
     Args:
-        model: What to load, looked for in this order: a state dict; a file or a folder that exists;
+        model: What to load, looked for in this order: a state dict, or a module that has
+            one, such as diffusers' AutoencoderTiny; a file or a folder that exists;
             the name of a variant (its weights are downloaded once, verified and cached);
             "owner/name" on the Hugging Face hub (needs the extra ``hub``).
         variant: The variant's name, where two share every shape.
@@ -98,14 +101,17 @@ def load(
         if network is not None:
             network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.fold()
     latents = _calibration(found, calibration) if settings.dtype == torch.int8 else ()
     return _assemble(found, halves, settings, latents, _sparing(settings, backend))
 
 
 def _read(
-    model: str | os.PathLike[str] | Mapping[str, Tensor], variant: str | None
+    model: str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module, variant: str | None
 ) -> tuple[Checkpoint | None, str | None]:
     """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
+    if isinstance(model, nn.Module):
+        model = model.state_dict()
     if isinstance(model, Mapping):
         return read_checkpoint(model), variant
     if Path(model).exists():

@@ -28,7 +28,8 @@ def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
         )
     if not tensor.is_floating_point():
         raise InputError(f"{what}: expected floating-point values, found {tensor.dtype}")
-    return tensor
+    # Eight bits are for storing: PyTorch computes next to nothing with them.
+    return tensor.float() if tensor.dtype.itemsize == 1 else tensor
 
 
 def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:

@@ -74,7 +74,8 @@ def _middle_of_first_clip(store: Store) -> torch.Tensor:
     """A float64 block of the axes behind N, as many values of each as are to be read."""
     most = (_MOST_SLICES, _MOST_SLICES, _MOST_SIDE, _MOST_SIDE)
     index = [_middle(size, limit) for size, limit in zip(store.shape[1:], most, strict=True)]
-    block = torch.empty([1, *(part.stop - part.start for part in index)], dtype=store.dtype)
+    shape = [1, *(part.stop - part.start for part in index)]
+    block = torch.empty(shape, dtype=store.dtype, device="cpu")
     store.copy_to(block, (slice(0, 1), *index))
     return block[0].double()
 

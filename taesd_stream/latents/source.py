@@ -185,7 +185,7 @@ class LatentSource(ABC):
     def _empty(self, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
         shape = (frames, self.channels, *(size or (self.height, self.width)))
         require_memory(math.prod(shape) * self.dtype.itemsize, f"{frames} latents of {self.name}")
-        return torch.empty(shape, dtype=self.dtype)
+        return torch.empty(shape, dtype=self.dtype, device="cpu")
 
     def _size(self, axis: str) -> int:
         return self.shape[self.layout.split().index(axis)]

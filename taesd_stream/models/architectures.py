@@ -116,7 +116,8 @@ def latent2rgb_decoder(linear_map: LinearMap) -> Network:
     """A linear map from latents to colours, brought to full size smoothly: no weights needed."""
     colours = Conv(len(linear_map.factors), 3, kernel=1)
     # The published maps make RGB in [-1, 1].
-    factors = torch.tensor(linear_map.factors).T / 2
+    factors = torch.tensor(linear_map.factors, dtype=torch.float32).T / 2
     colours.weight = torch.nn.Parameter(factors[:, :, None, None])
-    colours.bias = torch.nn.Parameter((torch.tensor(linear_map.bias) + 1) / 2)
+    bias = torch.tensor(linear_map.bias, dtype=torch.float32)
+    colours.bias = torch.nn.Parameter((bias + 1) / 2)
     return Network({0: colours, 1: SmoothUpsample(8)}, len(linear_map.factors))

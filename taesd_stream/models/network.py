@@ -117,6 +117,12 @@ class Network(nn.Module):
                     fitted[key] = fitted[key][-needed[0] :]
         return fitted
 
+    def fold(self) -> None:
+        """Prepare loaded weights, once for all: they must not change afterwards."""
+        for each in self._passes:
+            for layer in each.body.layers:
+                layer.fold()
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official names of the weights, with their shapes."""
         return {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}

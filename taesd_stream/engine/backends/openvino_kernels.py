@@ -149,7 +149,8 @@ class _Kernel:
     def __call__(self, tile: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         kind = self._kind((rows, columns))
         channels = self._each.body.out_channels(self._each.channels)
-        made = torch.empty(tile.shape[0], channels, rows.want.size, columns.want.size)
+        shape = (tile.shape[0], channels, rows.want.size, columns.want.size)
+        made = torch.empty(shape, dtype=torch.float32)
         with self._alone:
             compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
             inputs = [_filled(tile, compiled.shape)]

@@ -11,7 +11,7 @@ border is carried on, so tiles can be as small as the caches and compute nothing
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from itertools import islice, pairwise
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
+from taesd_stream.engine.plain_modes import computing
 from taesd_stream.engine.running.planes import (
     Plane,
     ScratchPlane,
@@ -168,7 +169,7 @@ class Executor:
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
-            with torch.inference_mode():
+            with computing(self._settings):
                 pool = after.each.pool.normalise(moments) if after.each.pool else None
         yield from self._tiles(stages[-1], plane, pool, first_band)
 
@@ -177,7 +178,7 @@ class Executor:
     ) -> tuple[Plane, Moments]:
         """The plane that a pass makes, and the moments of its channels."""
         channels = stage.each.out_channels
-        with torch.inference_mode():
+        with computing(self._settings):
             filled = self._room(plane.frames, channels, stage.out)
             moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
             for block, tile in self._tiles(stage, plane, pool):
@@ -233,8 +234,7 @@ class Executor:
         states = stage.states
         at = states.at if states is not None else 0
         with (
-            torch.inference_mode(),
-            _full_float32(self._settings),
+            computing(self._settings),
             sweep.making(block) if sweep is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
@@ -260,17 +260,6 @@ class Executor:
             self._settings.tensor_dtype,
             memory_format=torch.channels_last,
         )
-
-
-def _full_float32(settings: Settings) -> AbstractContextManager[None]:
-    """No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23."""
-    if settings.device.type != "cuda" or settings.dtype != torch.float32:
-        return nullcontext()
-    benchmark = torch.backends.cudnn.benchmark
-    context: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=benchmark, allow_tf32=False
-    )
-    return context
 
 
 def _chunks(count: int, most: int) -> Iterator[Interval]:

@@ -161,7 +161,7 @@ class LatentPlane:
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
         if not block.region.area:
-            return torch.empty(_empty(self._source.channels, block))
+            return torch.empty(_empty(self._source.channels, block), dtype=self._source.dtype)
         numbers = self._source.region(self._index, y, x)
         check_finite(numbers, self._index, offset=(y.start, x.start))
         return numbers[None]
@@ -189,7 +189,7 @@ class PixelPlane:
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
         if not block.region.area:
-            return torch.empty(_empty(3, block))
+            return torch.empty(_empty(3, block), dtype=torch.float32)
         return to_images(self._read(y, x)[None])
 
 

@@ -138,10 +138,10 @@ class DecodeStream:
                 f"latent {name} is {plane}, but the stream began with {self._plane};"
                 " all latents of a video must have one size"
             )
-        check_finite(latent, name)
+        check_finite(one[0], name)
         if self._plane is None:
             self._begin(plane)
-        self._waiting.put(latent)
+        self._waiting.put(one[0])
         self._arrived += 1
         yield from self._advance()
 

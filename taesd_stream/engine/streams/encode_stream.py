@@ -165,6 +165,6 @@ class EncodeStream:
             for index, part in zip(range(steps.start, steps.stop), tile.cpu(), strict=True):
                 if index not in made:
                     shape = (part.shape[0], run.made.height, run.made.width)
-                    made[index] = torch.zeros(shape, dtype=part.dtype)
+                    made[index] = torch.zeros(shape, dtype=part.dtype, device="cpu")
                 made[index][:, y, x] += part.to(made[index])
         yield from (made[index] for index in sorted(made))

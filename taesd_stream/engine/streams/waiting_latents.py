@@ -43,7 +43,7 @@ class Spool:
         if self._like is None:
             self._like = torch.empty_like(tensor, device="cpu"), tensor.device
         like, device = self._like
-        tensor = tensor.to(device, like.dtype)
+        tensor = tensor.detach().to(device, like.dtype)
         size = tensor.numel() * tensor.element_size()
         if (len(self._memory) + 1) * size <= _MOST_IN_MEMORY_BYTES:
             self._memory[self._put] = tensor.clone()
@@ -79,7 +79,7 @@ class Spool:
         if self._file is None or self._like is None:
             raise LookupError(f"nothing number {number} was put in")
         like, device = self._like
-        latent = torch.empty(like.shape, dtype=like.dtype)
+        latent = torch.empty(like.shape, dtype=like.dtype, device="cpu")
         data = latent.flatten().view(torch.uint8).numpy().data
         self._file.read_into(self._places[number], data)
         return latent.to(device)

@@ -90,7 +90,10 @@ def _room(picture: PictureRun, number: int) -> WritablePlane:
     if picture.waiting.in_file:
         return ScratchPlane(1, 3, size, torch.uint8, torch.device("cpu"))
     empty = torch.empty(
-        (1, 3, size.height, size.width), dtype=torch.uint8, memory_format=torch.channels_last
+        (1, 3, size.height, size.width),
+        dtype=torch.uint8,
+        device="cpu",
+        memory_format=torch.channels_last,
     )
     return TensorPlane(empty)
 

@@ -31,7 +31,7 @@ class EnlargingConv(Layer):
     """Every element repeated twice along both axes, and a 3x3 convolution over that.
 
     Args:
-        conv: The convolution. Its weights stay its own; what is folded from them follows them.
+        conv: The convolution. Its weights stay its own; until ``fold``, every call folds them.
     """
 
     footprint = Footprint(kernel=3, padding=1, upscale=2)
@@ -39,10 +39,10 @@ class EnlargingConv(Layer):
     def __init__(self, conv: Conv) -> None:
         super().__init__()
         self.conv = conv
-        self._folded: tuple[tuple[object, ...], Tensor] | None = None
+        self._folded: Tensor | None = None
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        weight = self._folded_weight()
+        weight = _folded(self.conv.weight) if self._folded is None else self._folded
         high, wide = _windows(rows.want), _windows(columns.want)
         squares = convolve(_padded(tensor, high, wide, rows, columns), weight)
         channels = self.conv.weight.shape[0]
@@ -59,13 +59,8 @@ class EnlargingConv(Layer):
             made[:, :, to_y, to_x] = phases[2 * down + right][:, :, from_y, from_x]
         return made if self.conv.bias is None else made.add_(self.conv.bias[:, None, None])
 
-    def _folded_weight(self) -> Tensor:
-        """The windows of the four pixels, row by row, (4 C', C, 2, 2), until weights change."""
-        weight = self.conv.weight
-        made_from = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
-        if self._folded is None or self._folded[0] != made_from:
-            self._folded = (made_from, fold(weight))
-        return self._folded[1]
+    def fold(self) -> None:
+        self._folded = _folded(self.conv.weight)
 
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
@@ -88,10 +83,12 @@ class EnlargingConv(Layer):
         return read + (4 * high.size * wide.size + made) * self.out_channels(channels)
 
 
-def fold(weight: Tensor) -> Tensor:
-    """(C', C, 3, 3) over an enlarged picture to (4 C', C, 2, 2) over the small one.
+def _folded(weight: Tensor) -> Tensor:
+    """The windows of the four pixels, row by row.
 
-    >>> fold(torch.ones(1, 1, 3, 3)).flatten(1).tolist()[0]
+    (C', C, 3, 3) over an enlarged picture to (4 C', C, 2, 2) over the small one.
+
+    >>> _folded(torch.ones(1, 1, 3, 3)).flatten(1).tolist()[0]
     [1.0, 2.0, 2.0, 4.0]
     """
     # The first pixel of a square sees one small pixel once and the next twice, the second the

@@ -49,6 +49,12 @@ class Layer(nn.Module):
         """
         raise NotImplementedError
 
+    def fold(self) -> None:
+        """Prepare weights that are used in another form than they are loaded in, once for all.
+
+        Afterwards they must not change.
+        """
+
     def reads(self, want: Interval, size: int) -> Interval:
         """The part of an input axis of ``size`` that ``want`` is made of."""
         return self.footprint.reads(want).clip(0, size)
