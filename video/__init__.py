@@ -57,7 +57,7 @@ __all__ = [
     "write_image",
 ]
 
-_HOMES = {
+_MODULE_OF = {
     "Frame": "video_reader",
     "FrameReader": "opening",
     "ImageSequenceReader": "sequence",
@@ -81,6 +81,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -14,7 +14,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 __all__ = ["AbandonedError", "ReadAhead", "WriteBehind", "room_for"]
@@ -175,16 +174,11 @@ class WriteBehind(Generic[T, R]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
             self.finish()
             return
-        told = KeyboardInterrupt() if issubclass(kind, KeyboardInterrupt) else AbandonedError()
+        told = KeyboardInterrupt() if isinstance(error, KeyboardInterrupt) else AbandonedError()
         self.stop(told)
         if self._worker.error not in (None, error, told):
             self.check()

@@ -64,7 +64,7 @@ class Segments:
 class SegmentedWriter:
     """A context manager that takes frames like ``VideoWriter`` and keeps what is finished.
 
-    Segments are complete videos in ``folder``: ``00000.mp4``, ``00001.mp4`` and so on, each of
+    Segments are complete videos in a folder: ``00000.mp4``, ``00001.mp4`` and so on, each of
     the same number of frames but the last. When the block ends well, they are joined into ``path``
     without being encoded again; whoever owns the folder removes it. When it ends with an exception,
     KeyboardInterrupt included, the segment at hand is lost, and those before it stay.
@@ -113,7 +113,8 @@ class SegmentedWriter:
         self._suffix = self.path.suffix.lower()
         self._segments, self._number = segments, segments.first
         self._size, self._options = (width, height), options
-        # The audio goes along with the whole; whose codec h264_hw is, is found with the first one.
+        # The audio goes into the joined video. The first segment settles h264_hw and the like,
+        # so that all are alike.
         self._segment_options = replace(options, audio=None, overwrite=True)
         self.kept_part: Path | None = None
         self._closed = False

@@ -29,7 +29,7 @@ __all__ = [
     "open_rows",
 ]
 
-_HOMES = {
+_MODULE_OF = {
     "RegionReader": "reading",
     "RowFile": "npy",
     "RowWriter": "row_writer",
@@ -40,4 +40,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'writing')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'writing')}"), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video.large.disk_needs import needed_bytes
+from video.large.disk_space import needed_bytes
 from video.large.formats import (
     DEEP_ZOOM,
     PNG,
@@ -55,24 +55,20 @@ def check_rows(
         taesd_stream.InputError: PNG holds at most 2147483647 pixels a side; found \
 2147483648x1: write .tif, .ome.zarr or .dzi
     """
-    _check(
-        _picture(path, width=width, height=height, compression=compression, quality=quality),
-        overwrite=overwrite,
-    )
+    picture = _picture(path, (width, height), compression, quality)
+    _check(picture, overwrite=overwrite)
 
 
 def _picture(
     path: str | PathLike[str],
-    *,
-    width: int,
-    height: int,
+    size: tuple[int, int],
     compression: str | None,
     quality: int | None,
     memory_bytes: int = 0,
 ) -> RowPicture:
     row_format = choose_format(Path(path))
     chosen = choose_compression(row_format, compression)
-    return RowPicture(Path(path), row_format, width, height, chosen, quality, memory_bytes)
+    return RowPicture(Path(path), row_format, *size, chosen, quality, memory_bytes)
 
 
 def _check(picture: RowPicture, *, overwrite: bool) -> None:
@@ -131,14 +127,7 @@ def open_rows(
         ...     np.load(writer.path)[0, :, 0, 0].tolist()
         [0, 0, 1]
     """
-    picture = _picture(
-        path,
-        width=width,
-        height=height,
-        compression=compression,
-        quality=quality,
-        memory_bytes=memory_bytes,
-    )
+    picture = _picture(path, (width, height), compression, quality, memory_bytes)
     _check(picture, overwrite=overwrite)
     return RowWriter(
         picture,
