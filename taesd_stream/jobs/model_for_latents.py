@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load, outline
@@ -32,7 +32,7 @@ AHEAD = 64
 
 _log = logging.getLogger("taesd_stream")
 
-Model = str | os.PathLike[str] | Mapping[str, Tensor] | AutoEncoder
+Model = str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module | AutoEncoder
 
 
 def default_model(channels: int) -> str:
@@ -122,7 +122,11 @@ def _opened_for(
         channels = model.spec.latent_channels
     elif model is not None:
         plain = _Settings(**settings | {"dtype": "float32", "backend": "torch"})
-        known = load(model, **plain) if isinstance(model, Mapping) else outline(model, **plain)
+        known = (
+            load(model, **plain)
+            if isinstance(model, Mapping | nn.Module)
+            else outline(model, **plain)
+        )
         channels = known.spec.latent_channels
     return open_latents(latents, layout=layout, key=key, channels=channels)
 
@@ -141,6 +145,6 @@ def _loaded(
 ) -> AutoEncoder:
     if isinstance(model, AutoEncoder):
         return model
-    if planning and not isinstance(model, Mapping):
+    if planning and not isinstance(model, Mapping | nn.Module):
         return outline(model, **settings)
     return load(model, **settings, calibration=calibration)

@@ -278,7 +278,7 @@ def test_a_forked_child_decodes_after_its_parent_used_threads() -> None:
         torch.set_num_threads(threads)
 
 
-def test_a_module_is_loaded_as_its_state_dict() -> None:
+def test_a_module_is_loaded_as_its_state_dict(tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
     torch.manual_seed(0)
     module = diffusers.AutoencoderTiny()
@@ -287,3 +287,7 @@ def test_a_module_is_loaded_as_its_state_dict() -> None:
     with torch.no_grad():
         expected = module.decode(z).sample.add(1).div(2).clamp(0, 1)
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+    options = {"model": module, "variant": "taesd", "device": "cpu", "backend": "torch"}
+    ts.render(z, tmp_path / "out.npy", **options)
+    written = torch.from_numpy(np.load(tmp_path / "out.npy")).permute(0, 3, 1, 2)
+    torch.testing.assert_close(written / 255, expected, atol=1 / 255, rtol=0)
