@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from taesd_stream.engine.load import load
     from taesd_stream.engine.streams.decode_stream import DecodeStream
     from taesd_stream.engine.streams.encode_stream import EncodeStream
+    from taesd_stream.engine.streams.picture_run import PictureRun
+    from taesd_stream.engine.streams.video_run import VideoRun
     from taesd_stream.jobs.decoding import render
     from taesd_stream.jobs.encoding import encode_file
-    from taesd_stream.jobs.rendered import Rendered
+    from taesd_stream.jobs.results import Encoded, Rendered
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
     from taesd_stream.models.stream_state import StreamState
+    from tiling import TilePlan
 
 __all__ = [
     "AutoEncoder",
@@ -45,6 +48,7 @@ __all__ = [
     "DecodeStream",
     "DownloadError",
     "EncodeStream",
+    "Encoded",
     "InputError",
     "Interrupted",
     "LatentSource",
@@ -57,9 +61,12 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "OutputExistsError",
+    "PictureRun",
     "Rendered",
     "StreamState",
     "TaesdStreamError",
+    "TilePlan",
+    "VideoRun",
     "encode_file",
     "load",
     "open_latents",
@@ -72,8 +79,12 @@ _HOMES = {
     "EncodeStream": "taesd_stream.engine.streams.encode_stream",
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
-    "Rendered": "taesd_stream.jobs.rendered",
+    "Encoded": "taesd_stream.jobs.results",
+    "PictureRun": "taesd_stream.engine.streams.picture_run",
+    "Rendered": "taesd_stream.jobs.results",
     "StreamState": "taesd_stream.models.stream_state",
+    "TilePlan": "tiling",
+    "VideoRun": "taesd_stream.engine.streams.video_run",
     "encode_file": "taesd_stream.jobs.encoding",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",

@@ -14,11 +14,9 @@ from typing import Any
 
 from taesd_stream.cli.describe import describe_file, model_rows
 from taesd_stream.errors import OutputError
-from taesd_stream.jobs.decoding import render
-from taesd_stream.jobs.encoded import Encoded
+from taesd_stream.jobs.decoding import plan_for, render
 from taesd_stream.jobs.encoding import encode_file
-from taesd_stream.jobs.planning import plan_for
-from taesd_stream.jobs.rendered import Rendered
+from taesd_stream.jobs.results import Encoded, Rendered
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 

@@ -6,6 +6,7 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,18 +14,57 @@ import psutil
 import torch
 
 from taesd_stream.errors import InputError
+from tiling import format_bytes
 
 __all__ = [
+    "Budget",
     "default_budget",
     "free_bytes",
     "is_out_of_memory",
     "parse_bytes",
     "peak_bytes",
+    "read_budget",
     "release",
 ]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Memory to stay under.
+
+    Attributes:
+        bytes: How much.
+        is_firm: Whether the caller named it. A tile that the caller named may exceed a budget that
+            was only read off the machine, never one that was asked for.
+    """
+
+    bytes: int
+    is_firm: bool
+
+    def __str__(self) -> str:
+        return f"{format_bytes(self.bytes)} {'asked for' if self.is_firm else 'to be had'}"
+
+
+def read_budget(memory: int | str | Budget, device: torch.device) -> Budget:
+    """The budget that was asked for; "auto" is read off the machine.
+
+    Args:
+        memory: Bytes, a size such as "2GiB", "auto", or a budget that was read already.
+
+    Raises:
+        InputError: It is none of these.
+
+    >>> read_budget("2GiB", torch.device("cpu"))
+    Budget(bytes=2147483648, is_firm=True)
+    """
+    if isinstance(memory, Budget):
+        return memory
+    if memory == "auto":
+        return Budget(default_budget(device), is_firm=False)
+    return Budget(parse_bytes(memory), is_firm=True)
 
 
 def parse_bytes(value: int | str) -> int:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.backends import Backend, EagerBackend
-from taesd_stream.engine.budget import default_budget, parse_bytes
+from taesd_stream.engine.budget import read_budget
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.planner import BudgetError, Planner
-from taesd_stream.engine.planning.strategies import Budget, Workload
+from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.blended import blended_tiles
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.planes import Plane, as_plane
@@ -61,9 +61,7 @@ class Coder:
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
         """
-        firm = options.memory != "auto"
-        count = parse_bytes(options.memory) if firm else default_budget(self.settings.device)
-        budget = Budget(count, firm)
+        budget = read_budget(options.memory, self.settings.device)
         try:
             return self._planner.plan(plane, workload, options, budget)
         except BudgetError:
@@ -77,6 +75,11 @@ class Coder:
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, EagerBackend()
         return Executor(self.network, planner.settings, plan, backend)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a step builds on those before it, as in models for videos."""
+        return bool(self.network.stateful)
 
     @property
     def rounding(self) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
 from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError, ModelNotFoundError
@@ -38,20 +39,25 @@ from taesd_stream.models import (
 )
 from taesd_stream.samples import sample_path
 
-__all__ = ["load", "outline"]
+__all__ = ["Weights", "load", "load_with", "outline"]
 
 # Latents that the ranges for int8 are found on.
 _CALIBRATED_ON = 8
 # The models whose latents the sample inside the package is.
 _SAMPLE_IS_FOR = ("taesd", "nano")
 
+_DEFAULTS = ModelOptions()
+
 Halves: TypeAlias = tuple[Network | None, Network | None]
 """Encoder and decoder."""
 
 
-@loading()
+Weights: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module
+"""A variant's name, a file or folder, a name on the hub, a state dict, or a module with one."""
+
+
 def load(
-    model: str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module,
+    model: Weights,
     *,
     variant: str | None = None,
     device: str | torch.device = "auto",
@@ -87,28 +93,40 @@ def load(
     >>> load("latent2rgb", device="cpu")
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
-    resolve_settings(device, dtype, backend)  # what cannot be is refused before anything is read
-    read, named = _read(model, variant)
+    options = ModelOptions(
+        variant, device, dtype, backend, time_upscale, space_upscale, calibration
+    )
+    return load_with(model, options)
+
+
+@loading()
+def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
+    """``load``, for callers who carry the options.
+
+    Raises:
+        InputError: As ``load``.
+        DownloadError: As ``load``.
+    """
+    # What cannot be is refused before anything is read.
+    resolve_settings(options.device, options.dtype, options.backend)
+    read, named = _read(model, options.variant)
     if read is None:
-        found = variant_named(named or "")
-        found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
+        found = options.reduced(variant_named(named or ""))
         halves: Halves = None, found.decoder()
     else:
-        found = detect(read, named).reduced(time_upscale=time_upscale, space_upscale=space_upscale)
+        found = options.reduced(detect(read, named))
         halves = build(found, read)
-    settings = _settings_for(found, halves, device, dtype, backend)
+    settings = _settings_for(found, halves, options)
     for network in halves:
         if network is not None:
             network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             network.fold()
-    latents = _calibration(found, calibration) if settings.dtype == torch.int8 else ()
-    return _assemble(found, halves, settings, latents, _sparing(settings, backend))
+    latents = _calibration(found, options.calibration) if settings.dtype == torch.int8 else ()
+    return _assemble(found, halves, settings, latents, _sparing(settings, options.backend))
 
 
-def _read(
-    model: str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module, variant: str | None
-) -> tuple[Checkpoint | None, str | None]:
+def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
     """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
     if isinstance(model, nn.Module):
         model = model.state_dict()
@@ -140,16 +158,7 @@ def _read(
     )
 
 
-def outline(
-    model: str | os.PathLike[str],
-    *,
-    variant: str | None = None,
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    backend: str = "auto",
-    time_upscale: bool = True,
-    space_upscale: bool = True,
-) -> AutoEncoder:
+def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) -> AutoEncoder:
     """A model that can plan but not compute: a variant given by name has no weights yet.
 
     Raises:
@@ -157,16 +166,12 @@ def outline(
     """
     name = os.fspath(model).lower()
     if Path(model).exists() or all(each.name != name for each in VARIANTS):
-        return load(
-            model, variant=variant, device=device, dtype=dtype, backend=backend,
-            time_upscale=time_upscale, space_upscale=space_upscale,
-        )  # fmt: skip
-    found = variant_named(name)
-    found = found.reduced(time_upscale=time_upscale, space_upscale=space_upscale)
+        return load_with(model, options)
+    found = options.reduced(variant_named(name))
     encoder = empty_network(found.encoder) if found.encoder else None
     halves = encoder, empty_network(found.decoder)
-    settings = _settings_for(found, halves, device, dtype, backend)
-    spare = _sparing(settings, backend)
+    settings = _settings_for(found, halves, options)
+    spare = _sparing(settings, options.backend)
     coders = [
         None if half is None else Coder(found.name, half, settings, sparing=spare)
         for half in halves
@@ -174,16 +179,10 @@ def outline(
     return AutoEncoder(spec_of(found, *halves), settings, *coders)
 
 
-def _settings_for(
-    variant: Variant,
-    halves: Halves,
-    device: str | torch.device,
-    dtype: str | torch.dtype,
-    backend: str,
-) -> Settings:
+def _settings_for(variant: Variant, halves: Halves, options: ModelOptions) -> Settings:
     # Linear maps are done before anything would be compiled.
     compilable = variant.weights != "none" and all(map(is_compilable, filter(None, halves)))
-    return resolve_settings(device, dtype, backend, compilable=compilable)
+    return resolve_settings(options.device, options.dtype, options.backend, compilable=compilable)
 
 
 def _assemble(

@@ -1,14 +1,19 @@
-"""What every method that decodes or encodes may be asked for."""
+"""Options that travel together, each checked once: of tiles, and of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias
 
+import torch
+
+from taesd_stream.engine.budget import Budget
 from taesd_stream.errors import InputError
+from taesd_stream.latents.opening import Latents
+from taesd_stream.models.variants import Variant
 from tiling import Interval, Region, Size, View
 
-__all__ = ["Crop", "Overlap", "Tile", "TileKeywords", "TileOptions", "Wrap"]
+__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileOptions", "Wrap"]
 
 Overlap: TypeAlias = int | Literal["exact"]
 Tile: TypeAlias = int | tuple[int, int] | Literal["auto"] | None
@@ -16,31 +21,22 @@ Crop: TypeAlias = tuple[int, int, int, int] | None
 Wrap: TypeAlias = Literal["x", "y", "xy"] | None
 
 
-class TileKeywords(TypedDict, total=False):
-    """The keywords of ``TileOptions``, for signatures."""
-
-    tile: Tile
-    overlap: Overlap
-    memory: int | str
-    crop: Crop
-    wrap: Wrap
-
-
 @dataclass(frozen=True, slots=True)
 class TileOptions:
-    """What a decode or an encode may be asked for.
+    """How a decode or an encode is cut into tiles, and which part of it is made.
 
     Attributes:
         tile: "auto", None (undivided), or latents per side of a tile as N or (height, width).
         overlap: "exact", or latents of blended overlap on each side of a tile.
-        memory: The budget in bytes or as text such as "2GiB"; "auto" is read off the machine.
+        memory: The budget in bytes or as text such as "2GiB"; "auto" is read off the machine; or
+            one that was read already.
         crop: The part to make, (x, y, width, height) in pixels of the picture; None is all.
         wrap: Borders where the picture goes around: "x" is left and right, "y" above and below.
     """
 
     tile: Tile = "auto"
     overlap: Overlap = "exact"
-    memory: int | str = "auto"
+    memory: int | str | Budget = "auto"
     crop: Crop = None
     wrap: Wrap = None
 
@@ -85,6 +81,27 @@ class TileOptions:
                 " one of them out"
             )
         return view
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is loaded: the keywords of ``taesd_stream.load``, which explains them."""
+
+    variant: str | None = None
+    device: str | torch.device = "auto"
+    dtype: str | torch.dtype = "auto"
+    backend: str = "auto"
+    time_upscale: bool = True
+    space_upscale: bool = True
+    calibration: Latents | None = None
+
+    def reduced(self, variant: Variant) -> Variant:
+        """The variant without the upscaling that is not wanted.
+
+        Raises:
+            InputError: It cannot do without.
+        """
+        return variant.reduced(time_upscale=self.time_upscale, space_upscale=self.space_upscale)
 
 
 def _region(crop: tuple[int, int, int, int], made: Size) -> Region:

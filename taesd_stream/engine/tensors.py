@@ -1,4 +1,4 @@
-"""Whole tensors, all at hand: pictures, and videos each clip for itself under one plan."""
+"""Decodes and encodes whole tensors: pictures, and videos clip by clip, all under one plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from tiling import Size, TilePlan
 
-__all__ = ["as_batch", "decode_clips", "encode_clips", "run_pictures", "tensor_workload"]
+__all__ = ["decode_tensor", "encode_tensor", "tensor_workload"]
 
 
 def _whole_workload(steps: int, pictures: int) -> Workload:
@@ -54,90 +54,118 @@ def tensor_workload(
     return _whole_workload(steps, clips * spec.timing.frames(steps))
 
 
-def run_pictures(
-    coder: Coder, source: Tensor, options: TileOptions, on_tile: OnTile | None
+def decode_tensor(
+    coder: Coder, spec: ModelSpec, latents: Tensor, options: TileOptions, on_tile: OnTile | None
 ) -> Tensor:
-    """(N, C, h, w) to what the network makes of it, (N, C', H, W), not clamped."""
-    count = source.shape[0]
-    plan = coder.plan(_plane_of(source), _whole_workload(count, count), options)
-    return _computed(coder, plan, source, count, on_tile=on_tile)
+    """(N, C, h, w) or (N, T, C, h, w) latents to (N, 3, H, W) or (N, T', 3, H, W) in [0, 1].
+
+    Raises:
+        InputError: There are too few latents, or nothing fits the budget.
+    """
+    plan = _plan(coder, spec, latents, "decode", options)
+    if not coder.remembers:
+        return _pictures(coder, plan, latents, on_tile).clamp_(0, 1)
+    clips = latents if latents.dim() == 5 else latents[:, None]
+    made = [_decode_clip(coder, plan, spec.timing, clip, on_tile).clamp_(0, 1) for clip in clips]
+    return torch.cat(made) if latents.dim() == 4 else _as_batch(made)
 
 
-def decode_clips(
-    coder: Coder,
-    timing: DecodeTiming,
-    latents: Tensor,
-    options: TileOptions,
-    on_tile: OnTile | None,
-) -> list[Tensor]:
-    """(N, T, C, h, w) latents of videos to the frames of each, (T', 3, H, W), not clamped."""
-    total = latents.shape[1]
-    clips = latents[:, : timing.usable(total)]
-    frames = timing.frames(total)
-    plan = coder.plan(_plane_of(clips), _whole_workload(clips.shape[1], frames), options)
+def encode_tensor(
+    coder: Coder, spec: ModelSpec, images: Tensor, options: TileOptions, on_tile: OnTile | None
+) -> Tensor:
+    """(N, 3, H, W) or (N, T, 3, H, W) in [0, 1] to (N, C, h, w) or (N, T', C, h, w) latents.
 
-    def place(raw: int) -> int | None:
-        return timing.frame(raw, total)
+    Raises:
+        InputError: This model makes several latents of one picture, or nothing fits the budget.
+    """
+    timing = spec.encode_timing
+    if coder.remembers and images.dim() == 4 and timing.latents(1) != 1:
+        raise InputError(
+            f"images: expected a video, (N, T, 3, H, W), since {spec.name} makes"
+            f" {timing.latents(1)} latents of one picture; found {tuple(images.shape)}"
+        )
+    plan = _plan(coder, spec, images, "encode", options)
+    if not coder.remembers:
+        return _pictures(coder, plan, images, on_tile)
+    clips = images if images.dim() == 5 else images[:, None]
+    made = [_encode_clip(coder, plan, timing, clip, on_tile) for clip in clips]
+    return torch.cat(made) if images.dim() == 4 else _as_batch(made)
 
-    return [_computed(coder, plan, clip, frames, on_tile=on_tile, place=place) for clip in clips]
+
+def _plan(
+    coder: Coder, spec: ModelSpec, tensor: Tensor, action: str, options: TileOptions
+) -> TilePlan:
+    """The one plan for all pictures or clips of a tensor."""
+    workload = tensor_workload(spec, coder.network, tuple(tensor.shape[:-3]), action, None)
+    return coder.plan(Size(*tensor.shape[-2:]), workload, options)
 
 
-def encode_clips(
-    coder: Coder,
-    timing: EncodeTiming,
-    frames: Tensor,
-    options: TileOptions,
-    on_tile: OnTile | None,
-) -> list[Tensor]:
-    """(N, T, 3, H, W) frames of videos to the latents of each, (T', C, h, w)."""
-    count = frames.shape[1]
-    length = min(timing.group or count, count)
-    # Every group, the last one included, is filled up to as many.
-    steps = timing.zeros + length + timing.missing(length)
-    plan = coder.plan(_plane_of(frames), _whole_workload(steps, count), options)
+def _pictures(coder: Coder, plan: TilePlan, source: Tensor, on_tile: OnTile | None) -> Tensor:
+    flat = source.flatten(0, -4)
+    out = _compute(coder, plan, flat, flat.shape[0], place=lambda step: step, on_tile=on_tile)
+    return out.view(*source.shape[:-3], *out.shape[1:])
+
+
+def _decode_clip(
+    coder: Coder, plan: TilePlan, timing: DecodeTiming, latents: Tensor, on_tile: OnTile | None
+) -> Tensor:
+    """(T, C, h, w) latents of one video to its frames, (T', 3, H, W), not clamped."""
+    total = latents.shape[0]
+    source = latents[: timing.usable(total)]
+    return _compute(
+        coder,
+        plan,
+        source,
+        timing.frames(total),
+        place=lambda raw: timing.frame(raw, total),
+        on_tile=on_tile,
+    )
+
+
+def _encode_clip(
+    coder: Coder, plan: TilePlan, timing: EncodeTiming, frames: Tensor, on_tile: OnTile | None
+) -> Tensor:
+    """(T, 3, H, W) frames of one video to its latents, (T', C, h, w)."""
     made = []
-    for clip in frames:
-        groups = []
-        for group in torch.split(clip, length):
-            zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
-            repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
-            source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
-            steps = source.shape[0] // timing.shrink
-            groups.append(_computed(coder, plan, source, steps, on_tile=on_tile))
-        latents = groups[0] if len(groups) == 1 else torch.cat(groups)
-        made.append(latents[: latents.shape[0] - timing.tail])
-    return made
+    for group in torch.split(frames, timing.group or frames.shape[0]):
+        zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
+        repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
+        source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
+        steps = source.shape[0] // timing.shrink
+        made.append(_compute(coder, plan, source, steps, place=lambda step: step, on_tile=on_tile))
+    latents = made[0] if len(made) == 1 else torch.cat(made)
+    return latents[: latents.shape[0] - timing.tail]
 
 
-def as_batch(clips: Sequence[Tensor]) -> Tensor:
+def _as_batch(clips: Sequence[Tensor]) -> Tensor:
     """Clips of one shape as one tensor; a single one is not copied."""
     return clips[0][None] if len(clips) == 1 else torch.stack(list(clips))
 
 
-def _plane_of(source: Tensor) -> Size:
-    return Size(*source.shape[-2:])
-
-
-def _computed(
+def _compute(
     coder: Coder,
     plan: TilePlan,
     source: Tensor,
-    made: int,
+    steps: int,
     *,
+    place: Callable[[int], int | None],
     on_tile: OnTile | None,
-    place: Callable[[int], int | None] = lambda step: step,
 ) -> Tensor:
-    """(N, C, h, w) to ``made`` output steps; ``place`` tells where each goes, if anywhere."""
-    run = coder.once(plan, _plane_of(source))
+    """Compute ``source`` to (steps, C, H, W), on its device.
+
+    Args:
+        place: Tells where each output step goes, if anywhere.
+    """
+    run = coder.once(plan, Size(*source.shape[2:]))
     out = torch.zeros(
-        (made, coder.network.out_channels, run.made.height, run.made.width),
+        (steps, coder.network.out_channels, run.made.height, run.made.width),
         dtype=coder.settings.tensor_dtype,
         device=source.device,
     )
     exact = plan.overlap == "exact"
     for block, tile in run.tiles(source, on_tile):
-        steps, y, x = block.slices
-        for step, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
+        made, y, x = block.slices
+        for step, pixels in zip(range(made.start, made.stop), tile, strict=True):
             index = place(step)
             if index is None:
                 continue

@@ -1,4 +1,4 @@
-"""From latents to a file: the one place where sources, engine and video files are joined."""
+"""From latents to a file: ``render``."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from fractions import Fraction
-from pathlib import Path
-from typing import Unpack
 
 import torch
 
-from taesd_stream.engine.options import TileKeywords
-from taesd_stream.errors import InputError
-from taesd_stream.jobs.decoding_frames import render_frames
-from taesd_stream.jobs.decoding_picture import goes_in_bands, render_picture
-from taesd_stream.jobs.delivery.frame_sinks import VideoKeywords, check_name, refuse
-from taesd_stream.jobs.delivery.picture_file import PictureFile
-from taesd_stream.jobs.delivery.preview import check_preview
+from taesd_stream.engine.options import Crop, ModelOptions, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.jobs.decoding_frames import write_frames
+from taesd_stream.jobs.decoding_picture import write_picture
+from taesd_stream.jobs.decoding_run import PictureDecoding, open_decoding
 from taesd_stream.jobs.model_for_latents import Model, open_with_model
-from taesd_stream.jobs.rendered import Rendered
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.progress import Reporting
+from taesd_stream.jobs.results import Rendered
 from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.latents.opening import Latents
 from tiling import TilePlan
-from video import parse_rate
 
-__all__ = ["render"]
+__all__ = ["plan_for", "render"]
+
+_VIDEO = "out.mp4"
 
 _log = logging.getLogger("taesd_stream")
 
@@ -41,6 +39,11 @@ def render(
     key: str | None = None,
     frames: slice | None = None,
     fps: str | int | float | Fraction = 24,
+    tile: Tile = "auto",
+    overlap: Overlap = "exact",
+    memory: int | str = "auto",
+    crop: Crop = None,
+    wrap: Wrap = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -58,7 +61,6 @@ def render(
     overwrite: bool = False,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
-    **options: Unpack[TileKeywords],
 ) -> Rendered:
     """Decode latents into a video, pictures, or an array, in bounded memory.
 
@@ -72,19 +74,23 @@ def render(
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction.
+        codec: What ``video.choose_codec`` takes; None is the suffix's.
+        crf: Quality of a video, 0 is best; None is the codec's.
+        lossless: Keep every RGB byte.
         audio: A file whose sound goes along.
         compression: Of a picture: deflate, jpeg or none in .tif, zstd or none in .ome.zarr, jpeg or
-            png in .dzi; None is the first of these.
+            png in .dzi; None is the first of these, or of those that keep every byte.
         quality: Of jpeg, 1 to 100; None is 90.
         preview: A small picture to be written again and again while a picture is made; of a run
             that is gone on with, it may be there already.
         resume: Keep what is finished beside a picture, or a video as .mp4 .mov .mkv .webm, until
-            all of it is, and go on from what an earlier run has kept.
+            all of it is, and go on from what an earlier run has kept. Where the output is there
+            already, made by the same run, nothing is done.
         overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
-        on_plan: Told the plan before work starts.
+        on_plan: Told the plan before work starts: the one that is carried out and returned.
 
-    The other keywords are those of ``load``, ``AutoEncoder.decode`` and ``video.open_writer``.
+    The other keywords are those of ``load`` and ``AutoEncoder.decode``.
 
     Raises:
         InputError: Something given is wrong; no file is left.
@@ -97,38 +103,64 @@ def render(
     ...     done.frames, done.width, done.height
     (2, 48, 32)
     """
-    rate = parse_rate(fps)
-    check_name(out, overwrite=overwrite, compression=compression, quality=quality)
-    if preview is not None:
-        is_going_on = resume and folder_of(out).is_dir()
-        check_preview(preview, out, overwrite=overwrite or is_going_on)
+    output = Output(
+        out, fps, codec, crf, lossless, audio, compression, quality, preview, resume, overwrite
+    )
+    output.check_place()
     if not resume and folder_of(out).is_dir():
         _log.info(
             "an unfinished run of %s is kept in %s: --resume goes on with it", out, folder_of(out)
         )
-    source, ae = open_with_model(
-        latents, model, variant=variant, layout=layout, key=key,
-        device=device, dtype=dtype, backend=backend,
-        time_upscale=time_upscale, space_upscale=space_upscale, calibration=calibration,
-    )  # fmt: skip
+    model_options = ModelOptions(
+        variant, device, dtype, backend, time_upscale, space_upscale, calibration
+    )
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap)
+    source, ae = open_with_model(latents, model, model_options, layout=layout, key=key)
     with nullcontext() if source is latents else source:
-        picture = PictureFile(Path(out), compression, quality, overwrite, preview)
-        if goes_in_bands(picture, source, ae, options, frames, resume=resume):
-            refuse(picture.path.suffix, "is a picture", codec=codec, crf=crf, audio=audio)
-            return render_picture(
-                source, ae, picture, options,
-                frames=frames, resume=resume, progress=progress, on_plan=on_plan,
-            )  # fmt: skip
-        if preview is not None:
-            raise InputError(
-                f"preview: expected one picture that is made in bands, found {os.fspath(out)} of"
-                f" {ae.spec.name}; leave it out"
-            )
-        video = VideoKeywords(
-            rate=rate, codec=codec, crf=crf, lossless=lossless, audio=audio,
-            compression=compression, quality=quality, overwrite=overwrite,
-        )  # fmt: skip
-        return render_frames(
-            source, ae, out, video, options,
-            frames=frames, resume=resume, progress=progress, on_plan=on_plan,
-        )  # fmt: skip
+        decoding = open_decoding(source, ae, tile_options, output, frames)
+        reporting = Reporting(progress, on_plan)
+        if isinstance(decoding, PictureDecoding):
+            return write_picture(decoding, reporting)
+        return write_frames(decoding, reporting)
+
+
+def plan_for(
+    latents: Latents,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    model: Model | None = None,
+    variant: str | None = None,
+    layout: str | None = None,
+    key: str | None = None,
+    frames: slice | None = None,
+    tile: Tile = "auto",
+    overlap: Overlap = "exact",
+    memory: int | str = "auto",
+    crop: Crop = None,
+    wrap: Wrap = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    backend: str = "auto",
+    time_upscale: bool = True,
+    space_upscale: bool = True,
+) -> TilePlan:
+    """The plan of what ``render`` would do; a model given by name needs no weights for it.
+
+    Args:
+        out: Where it would put them: a picture of any size is made in bands, which takes another
+            plan than a video. None is a video.
+
+    Raises:
+        InputError: As ``render``.
+
+    >>> print(plan_for(torch.zeros(81, 4, 60, 104), model="latent2rgb").frames)
+    81
+    """
+    model_options = ModelOptions(variant, device, dtype, backend, time_upscale, space_upscale)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap)
+    output = Output(_VIDEO if out is None else out)
+    source, ae = open_with_model(
+        latents, model, model_options, layout=layout, key=key, planning=True
+    )
+    with nullcontext() if source is latents else source:
+        return open_decoding(source, ae, tile_options, output, frames).run.plan

@@ -1,112 +1,85 @@
-"""Which pictures are decoded band by band, and what that takes besides writing them."""
+"""One picture into a file, band by band, in memory that does not depend on its height."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from itertools import islice
-from pathlib import Path
 
-from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import peak_bytes
-from taesd_stream.engine.options import TileKeywords
-from taesd_stream.engine.streams.frame_windows import chosen_frames
-from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError
-from taesd_stream.jobs.delivery.frame_sinks import is_large_format
-from taesd_stream.jobs.delivery.picture_file import PictureFile, write_picture
-from taesd_stream.jobs.progress import PictureProgress
-from taesd_stream.jobs.rendered import Rendered
+from taesd_stream.jobs.decoding_run import PictureDecoding
+from taesd_stream.jobs.delivery.picture_file import needed_bytes_of, write_bands
+from taesd_stream.jobs.progress import PictureProgress, Reporting
+from taesd_stream.jobs.results import Rendered
+from taesd_stream.jobs.resume.fingerprint import fingerprint_of
+from taesd_stream.jobs.resume.finished import is_finished, remember_finished
 from taesd_stream.jobs.resume.journal import Journal
-from taesd_stream.jobs.resume.resumed_video import as_recorded, settings_of
-from taesd_stream.latents import LatentSource, open_latents
-from tiling import Size, TilePlan, format_bytes
-from video.large import ROW_SUFFIXES
+from tiling import format_bytes
 
-__all__ = ["goes_in_bands", "open_one", "render_picture"]
+__all__ = ["write_picture"]
 
 _log = logging.getLogger("taesd_stream")
 
 
-def render_picture(
-    source: LatentSource,
-    ae: AutoEncoder,
-    file: PictureFile,
-    options: TileKeywords,
-    *,
-    frames: slice | None,
-    resume: bool,
-    progress: bool,
-    on_plan: Callable[[TilePlan], None],
-) -> Rendered:
-    """Decode one picture into a file, in memory that does not depend on its height.
-
-    Args:
-        source: Where the latent is.
-        file: Where the picture goes.
-        frames: Which latent, where there are several.
-        resume: Whether finished rows are kept, and those of an earlier run are gone on from.
+def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
+    """Decode one picture into a file.
 
     Raises:
-        InputError: There is not one latent, or the disk cannot hold the picture.
+        InputError: The disk cannot hold the picture, or it was begun from something else.
         OutputError: The picture could not be written.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    latents, index = _one_of(source, frames, file.path)
-    if resume:
-        options = as_recorded(options, file.path)
-    picture = ae.open_picture(latents, index, **options)
-    size = picture.made
-    _check_room(file, size, resume=resume)
-    on_plan(picture.plan)
+    picture, output = decoding.run, decoding.output
+    fingerprint = _fingerprint(decoding) if output.resume else None
+    if fingerprint is not None and is_finished(output, fingerprint):
+        return _rendered(decoding, None, ())
+    _check_room(decoding)
+    reporting.on_plan(picture.plan)
     start = time.perf_counter()
-    journal = None
-    if resume:
-        settings = settings_of(
-            latents, [index], ae, picture.plan,
-            compression=file.compression, quality=file.quality,
-        )  # fmt: skip
-        journal = Journal.open(file.path, settings)
+    journal = None if fingerprint is None else Journal.open(output.path, fingerprint)
     with nullcontext() if journal is None else journal:
-        done = 0 if journal is None else _finished_rows(picture, journal)
-        with PictureProgress(size.area, shown=progress, done=done * size.width) as bar:
-            notes = write_picture(picture, file, journal, on_tile=bar.part)
+        done = 0 if journal is None else _finished_rows(decoding, journal)
+        size = picture.made
+        shown = reporting.progress
+        with PictureProgress(size.area, shown=shown, done=done * size.width) as bar:
+            notes = write_bands(picture, output, journal, on_tile=bar.part)
+        if journal is not None and fingerprint is not None:
+            remember_finished(output.path, fingerprint)
+            journal.finish()
+    return _rendered(decoding, start, notes)
+
+
+def _rendered(decoding: PictureDecoding, start: float | None, notes: tuple[str, ...]) -> Rendered:
+    """The result; ``start`` is None where nothing was left to do."""
     return Rendered(
-        path=file.path,
+        path=decoding.output.path,
         frames=1,
-        width=size.width,
-        height=size.height,
+        width=decoding.run.made.width,
+        height=decoding.run.made.height,
         rate=None,
-        seconds=time.perf_counter() - start,
-        peak_bytes=peak_bytes(ae.settings.device),
-        plan=picture.plan,
+        seconds=0.0 if start is None else time.perf_counter() - start,
+        peak_bytes=peak_bytes(decoding.ae.settings.device),
+        plan=decoding.run.plan,
         notes=notes,
     )
 
 
-def open_one(
-    source: LatentSource,
-    ae: AutoEncoder,
-    file: PictureFile,
-    options: TileKeywords,
-    *,
-    frames: slice | None,
-) -> PictureRun:
-    """The one picture that is wanted, ready to be made in bands.
-
-    Raises:
-        InputError: There is not one latent, or nothing fits the budget.
-    """
-    latents, index = _one_of(source, frames, file.path)
-    return ae.open_picture(latents, index, **options)
+def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
+    return fingerprint_of(
+        decoding.latents,
+        [decoding.index],
+        decoding.ae,
+        decoding.run.plan,
+        compression=decoding.output.chosen_compression,
+        quality=decoding.output.quality,
+    )
 
 
-def _finished_rows(picture: PictureRun, journal: Journal) -> int:
+def _finished_rows(decoding: PictureDecoding, journal: Journal) -> int:
     """How many rows an earlier run has finished."""
-    bands = picture.bands
+    bands = decoding.run.bands
     if not journal.done:
         return 0
     if journal.done > len(bands):
@@ -115,69 +88,22 @@ def _finished_rows(picture: PictureRun, journal: Journal) -> int:
             f" {journal.done}; remove it to begin anew"
         )
     rows = bands[journal.done - 1].stop
-    _log.info("going on after row %d of %d", rows, picture.made.height)
+    _log.info("going on after row %d of %d", rows, decoding.run.made.height)
     return rows
 
 
-def goes_in_bands(
-    file: PictureFile,
-    source: LatentSource,
-    ae: AutoEncoder,
-    options: TileKeywords,
-    frames: slice | None,
-    *,
-    resume: bool,
-) -> bool:
-    """Whether what is asked for is one picture that is to be made band by band.
-
-    It is for .tif, .ome.zarr and .dzi. Pictures as .png and arrays as .npy are where there is one
-    and it has not enough room in memory as a whole, is to be resumed, or to be previewed.
-    """
-    name = file.path.name.lower()
-    if ae.is_for_videos("decode") or not name.endswith(ROW_SUFFIXES):
-        return False
-    if is_large_format(name):
-        return True
-    count = source.frames
-    wanted = 1 if count is None else len(chosen_frames(count, frames))
-    if count is None or wanted != 1 or "%" in name or file.path.is_dir():
-        return False
-    plan = ae.plan((source.channels, source.height, source.width), **options)
-    is_large = 3 * plan.pixels.area > plan.budget_bytes // 4
-    return resume or file.preview is not None or is_large
-
-
-def _one_of(source: LatentSource, frames: slice | None, path: Path) -> tuple[LatentSource, int]:
-    """The one latent that is wanted, in a source whose parts can be read."""
-    if source.frames is not None:
-        chosen = chosen_frames(source.frames, frames)
-        if len(chosen) != 1:
-            raise _several(path, str(len(chosen)))
-        return source, chosen[0]
-    chosen = chosen_frames(None, frames)
-    found = list(islice(source, chosen.start, min(chosen.stop, chosen.start + 2)))
-    if len(found) != 1:
-        raise _several(path, "several" if found else "no")
-    return open_latents(found[0], layout="CHW"), 0
-
-
-def _several(path: Path, count: str) -> InputError:
-    return InputError(
-        f"output: {path} is one picture, and there are {count} latents; give --frames N for one"
-    )
-
-
-def _check_room(file: PictureFile, size: Size, *, resume: bool) -> None:
+def _check_room(decoding: PictureDecoding) -> None:
     """Say how much of the disk is needed, where that may be more than there is.
 
     Raises:
-        InputError: It is more for certain: what is not compressed is.
+        InputError: It is more for certain: pixels that are not compressed take their full size.
     """
-    needed, kept = file.needed_bytes(size, resume=resume)
-    free = shutil.disk_usage(file.path.absolute().parent).free
-    is_certain = file.is_raw or file.compression == "none"
+    output = decoding.output
+    needed, kept = needed_bytes_of(output, decoding.run.made)
+    free = shutil.disk_usage(output.path.absolute().parent).free
+    is_certain = output.is_raw or output.compression == "none"
     words = (
-        f"{file.path}: up to {format_bytes(needed + kept)} of the disk are needed, and"
+        f"{output.path}: up to {format_bytes(needed + kept)} of the disk are needed, and"
         f" {format_bytes(free)} are free"
     )
     if kept + needed * is_certain > free:

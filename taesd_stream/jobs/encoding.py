@@ -8,27 +8,28 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import peak_bytes
-from taesd_stream.engine.load import load
-from taesd_stream.engine.options import TileKeywords
+from taesd_stream.engine.load import load_with
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.options import ModelOptions, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.delivery.frame_sinks import Frame
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
-from taesd_stream.jobs.encoded import Encoded
 from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_regions
 from taesd_stream.jobs.model_for_latents import Model
-from taesd_stream.jobs.progress import FrameProgress
+from taesd_stream.jobs.progress import FrameProgress, Reporting
+from taesd_stream.jobs.results import Encoded
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
-from tiling import TilePlan, plural
+from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead, room_for
 from video.safe_files.part_file import check_output
@@ -49,13 +50,16 @@ def encode_file(
     model: Model | None = None,
     variant: str | None = None,
     frames: slice | None = None,
+    tile: Tile = "auto",
+    overlap: Overlap = "exact",
+    memory: int | str = "auto",
+    wrap: Wrap = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     overwrite: bool = False,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
-    **options: Unpack[TileKeywords],
 ) -> Encoded:
     """Encode a video, a still, or numbered pictures into latents, in bounded memory.
 
@@ -66,8 +70,9 @@ def encode_file(
             of four channels, with %d in the name for several.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
+        overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
-        on_plan: Told the plan before work starts.
+        on_plan: Told the plan before work starts: the one that is carried out and returned.
 
     The other keywords are those of ``load`` and ``AutoEncoder.encode``.
 
@@ -77,71 +82,92 @@ def encode_file(
         Interrupted: Ctrl-C; the message says what is left and where.
     """
     _check_name(os.fspath(out), overwrite=overwrite)
-    target = Path(out)
-    if isinstance(model, AutoEncoder):
-        ae = model
-    else:
-        named = (variant or "taesd") if model is None else model
-        ae = load(named, variant=variant, device=device, dtype=dtype, backend=backend)
+    source, target = Path(images), Path(out)
+    ae = _loaded(model, ModelOptions(variant, device, dtype, backend))
     _check_channels(target, ae)
+    options = TileOptions(tile, overlap, memory, wrap=wrap)
+    reporting = Reporting(progress, on_plan)
     is_stack = target.suffix.lower() in ARRAY_SUFFIXES
-    in_regions = is_stack and frames is None and is_read_in_regions(Path(images))
-    if in_regions and not ae.is_for_videos("encode"):
-        return encode_picture(
-            Path(images), target, ae, options,
-            overwrite=overwrite, progress=progress, on_plan=on_plan,
-        )  # fmt: skip
-    with open_reader(os.fspath(images)) as reader:
-        chosen = chosen_frames(reader.frame_count, frames)
-        count = None if reader.frame_count is None else len(chosen)
-        _check_count(target, count)
-        plan = ae.plan((3, reader.height, reader.width), action="encode", frames=count, **options)
-
-        waiting = room_for(
-            3 * reader.height * reader.width,
-            most_items=_MOST_WAITING,
-            most_bytes=_MOST_WAITING_BYTES,
-        )
-        encoded = _Counter()
-
-        def latents() -> Generator[Tensor]:
-            on_plan(plan)
-            with (
-                FrameProgress(count, shown=progress) as bar,
-                ReadAhead(_frames(reader, chosen), most=waiting) as ahead,
-            ):
-                images = encoded.count(ahead, bar)
-                yield from ae.encode_stream(images, on_tile=bar.part, **options)
-
+    in_bands = is_stack and frames is None and is_read_in_regions(source)
+    if in_bands and not coder_of(ae, "encode").remembers:
+        return encode_picture(source, target, ae, options, overwrite=overwrite, reporting=reporting)
+    with open_reader(source) as reader:
+        job = _FrameEncoding(reader, ae, options, frames, reporting)
+        _check_count(target, job.count)
         start = time.perf_counter()
         write = _write_stack if is_stack else _write_pictures
-        with closing(latents()) as each:
-            written, notes = write(target, each, overwrite)
+        with closing(job.latents()) as latents:
+            written, notes = write(target, latents, overwrite)
     return Encoded(
         path=target,
-        frames=encoded.frames,
+        frames=job.encoded,
         latents=written,
         channels=ae.spec.latent_channels,
-        height=plan.latents.height,
-        width=plan.latents.width,
+        height=job.plan.latents.height,
+        width=job.plan.latents.width,
         seconds=time.perf_counter() - start,
         peak_bytes=peak_bytes(ae.settings.device),
-        plan=plan,
-        notes=(*notes, *_what_is_not_kept(ae, encoded.frames, written)),
+        plan=job.plan,
+        notes=(*notes, *_lost_frames(ae, job.encoded, written)),
     )
 
 
-class _Counter:
-    """Counts frames that an encoder has done with."""
+def _loaded(model: Model | None, options: ModelOptions) -> AutoEncoder:
+    if isinstance(model, AutoEncoder):
+        return model
+    return load_with((options.variant or "taesd") if model is None else model, options)
 
-    def __init__(self) -> None:
-        self.frames = 0
 
-    def count(self, images: Iterator[Frame], bar: FrameProgress) -> Iterator[Frame]:
+class _FrameEncoding:
+    """Frames that are read ahead and encoded, under one plan.
+
+    Attributes:
+        count: How many frames there will be; None if nobody knows.
+        plan: How they are cut.
+        encoded: How many frames are done with.
+    """
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        ae: AutoEncoder,
+        options: TileOptions,
+        frames: slice | None,
+        reporting: Reporting,
+    ) -> None:
+        self._reader, self._reporting = reader, reporting
+        self._chosen = chosen_frames(reader.frame_count, frames)
+        self.count = None if reader.frame_count is None else len(self._chosen)
+        self._stream = EncodeStream(
+            coder_of(ae, "encode"), ae.spec, options, count=self.count, on_tile=self._on_tile
+        )
+        self.plan = self._stream.plan_for(Size(reader.height, reader.width))
+        self._bar: FrameProgress | None = None
+        self.encoded = 0
+
+    def latents(self) -> Generator[Tensor]:
+        """The latents, each as soon as it is known."""
+        self._reporting.on_plan(self.plan)
+        waiting = room_for(
+            3 * self._reader.height * self._reader.width,
+            most_items=_MOST_WAITING,
+            most_bytes=_MOST_WAITING_BYTES,
+        )
+        with (
+            FrameProgress(self.count, shown=self._reporting.progress) as self._bar,
+            ReadAhead(_frames(self._reader, self._chosen), most=waiting) as ahead,
+        ):
+            yield from self._stream.encode(self._counted(ahead, self._bar))
+
+    def _counted(self, images: Iterator[Frame], bar: FrameProgress) -> Iterator[Frame]:
         for image in images:
             yield image
-            self.frames += 1
+            self.encoded += 1
             bar.frame()
+
+    def _on_tile(self, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.part(done, total)
 
 
 def _check_name(name: str, *, overwrite: bool) -> None:
@@ -223,7 +249,7 @@ def _write_pictures(
     return saved.frames, (clipped,) if saved.clipped_values else ()
 
 
-def _what_is_not_kept(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:
+def _lost_frames(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:
     """A remark where a decode of the latents has not as many frames as were encoded."""
     decoded = ae.spec.timing.frames(latents)
     if decoded == frames:

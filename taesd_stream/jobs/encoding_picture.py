@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import peak_bytes
-from taesd_stream.engine.options import TileKeywords
+from taesd_stream.engine.model_encoding import open_encode_picture
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.errors import Interrupted
-from taesd_stream.jobs.encoded import Encoded
-from taesd_stream.jobs.progress import PictureProgress
+from taesd_stream.jobs.progress import PictureProgress, Reporting
+from taesd_stream.jobs.results import Encoded
 from taesd_stream.latents.writing.region_writer import RegionWriter
-from tiling import Size, TilePlan
+from tiling import Size
 from video.large import open_regions
 
 __all__ = ["encode_picture", "is_read_in_regions"]
@@ -34,11 +34,10 @@ def encode_picture(
     path: Path,
     out: Path,
     ae: AutoEncoder,
-    options: TileKeywords,
+    options: TileOptions,
     *,
     overwrite: bool,
-    progress: bool,
-    on_plan: Callable[[TilePlan], None],
+    reporting: Reporting,
 ) -> Encoded:
     """Encode a picture, in memory that does not depend on its height.
 
@@ -53,14 +52,14 @@ def encode_picture(
     """
     with open_regions(path) as reader:
         plane = Size(reader.height, reader.width)
-        picture = ae.open_encode_picture(plane, reader.read, **options)
-        on_plan(picture.plan)
+        picture = open_encode_picture(ae, plane, reader.read, options)
+        reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made, channels = picture.made, ae.spec.latent_channels
         shape = (channels, made.height, made.width)
         try:
             with (
-                PictureProgress(plane.area, shown=progress) as bar,
+                PictureProgress(plane.area, shown=reporting.progress) as bar,
                 RegionWriter(out, shape, picture.dtype, overwrite=overwrite) as writer,
             ):
                 pixels = plane.area // made.area

@@ -1,4 +1,4 @@
-"""Latents and a model that fit each other: each narrows what the other may be."""
+"""Latents and a model that fit each other: each narrows down the other."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TypedDict
+from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.engine.load import load, outline
+from taesd_stream.engine.load import load_with, outline
+from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents
@@ -20,17 +20,11 @@ from taesd_stream.latents.iterator_source import IteratorSource
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import VARIANTS, variants_for
 
-__all__ = [
-    "AHEAD",
-    "Model",
-    "default_model",
-    "open_with_model",
-]
-
-AHEAD = 64
-"""Latents that may be read from a file before the frames of the first of them are written."""
+__all__ = ["Model", "default_model", "open_with_model"]
 
 _log = logging.getLogger("taesd_stream")
+
+_DEFAULTS = ModelOptions()
 
 Model = str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module | AutoEncoder
 
@@ -65,22 +59,17 @@ def default_model(channels: int) -> str:
 def open_with_model(
     latents: Latents,
     model: Model | None,
+    options: ModelOptions = _DEFAULTS,
     *,
-    variant: str | None = None,
     layout: str | None = None,
     key: str | None = None,
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    backend: str = "auto",
-    time_upscale: bool = True,
-    space_upscale: bool = True,
-    calibration: Latents | None = None,
     planning: bool = False,
 ) -> tuple[LatentSource, AutoEncoder]:
     """Open latents and load the model for them.
 
-    Without ``model`` it is the official one: of ``variant``, or else for the number of channels.
-    For int8, without ``calibration``, it is calibrated on the latents, if they can be read twice.
+    Without ``model`` it is the official one: of ``options.variant``, or else for the number of
+    channels. For int8, without ``options.calibration``, it is calibrated on the latents, if they
+    can be read twice.
 
     Args:
         planning: Make a model that can plan and not compute: one given by name needs no weights.
@@ -88,23 +77,23 @@ def open_with_model(
     Raises:
         InputError: Either cannot be opened, or they do not fit each other.
     """
-    settings = _Settings(
-        variant=variant, device=device, dtype=dtype, backend=backend,
-        time_upscale=time_upscale, space_upscale=space_upscale,
-    )  # fmt: skip
-    model = variant if model is None else model
+    model = options.variant if model is None else model
     with ExitStack() as on_failure:
-        if is_int8(dtype) and calibration is None and not planning:
-            source = on_failure.enter_context(_opened_for(latents, model, settings, layout, key))
-            calibration = None if isinstance(source, IteratorSource) else source
-            ae = _loaded(model or default_model(source.channels), settings, calibration, planning)
+        if is_int8(options.dtype) and options.calibration is None and not planning:
+            channels = _channels_of(model, options)
+            source = on_failure.enter_context(
+                open_latents(latents, layout=layout, key=key, channels=channels)
+            )
+            if not isinstance(source, IteratorSource):
+                options = replace(options, calibration=source)
+            ae = _loaded(model or default_model(source.channels), options, planning)
         elif model is not None:
-            ae = _loaded(model, settings, calibration, planning)
+            ae = _loaded(model, options, planning)
             channels = ae.spec.latent_channels
             source = open_latents(latents, layout=layout, key=key, channels=channels)
         else:
             source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
-            ae = _loaded(default_model(source.channels), settings, calibration, planning)
+            ae = _loaded(default_model(source.channels), options, planning)
         on_failure.pop_all()
     if model is None:
         _log.info(
@@ -113,38 +102,22 @@ def open_with_model(
     return source, ae
 
 
-def _opened_for(
-    latents: Latents, model: Model | None, settings: _Settings, layout: str | None, key: str | None
-) -> LatentSource:
-    """Latents, opened before the model that is calibrated on them."""
-    channels = None
+def _channels_of(model: Model | None, options: ModelOptions) -> int | None:
+    """The channels of the latents of a model that will be calibrated on them; None if any."""
+    if model is None:
+        return None
     if isinstance(model, AutoEncoder):
-        channels = model.spec.latent_channels
-    elif model is not None:
-        plain = _Settings(**settings | {"dtype": "float32", "backend": "torch"})
-        known = (
-            load(model, **plain)
-            if isinstance(model, Mapping | nn.Module)
-            else outline(model, **plain)
-        )
-        channels = known.spec.latent_channels
-    return open_latents(latents, layout=layout, key=key, channels=channels)
+        return model.spec.latent_channels
+    plain = replace(options, dtype="float32", backend="torch")
+    known = (
+        load_with(model, plain) if isinstance(model, Mapping | nn.Module) else outline(model, plain)
+    )
+    return known.spec.latent_channels
 
 
-class _Settings(TypedDict):
-    variant: str | None
-    device: str | torch.device
-    dtype: str | torch.dtype
-    backend: str
-    time_upscale: bool
-    space_upscale: bool
-
-
-def _loaded(
-    model: Model, settings: _Settings, calibration: Latents | None, planning: bool
-) -> AutoEncoder:
+def _loaded(model: Model, options: ModelOptions, planning: bool) -> AutoEncoder:
     if isinstance(model, AutoEncoder):
         return model
     if planning and not isinstance(model, Mapping | nn.Module):
-        return outline(model, **settings)
-    return load(model, **settings, calibration=calibration)
+        return outline(model, options)
+    return load_with(model, options)

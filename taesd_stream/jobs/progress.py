@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from tqdm import tqdm
 
-__all__ = ["FrameProgress", "PictureProgress"]
+from tiling import TilePlan
+
+__all__ = ["FrameProgress", "PictureProgress", "Reporting"]
 
 
-class FrameProgress:
-    """Frames, frames per second and time left, on standard error if that is a terminal.
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """How a job tells how it goes.
+
+    Attributes:
+        progress: Show a bar on standard error, if that is a terminal.
+        on_plan: Told the plan before work starts.
+    """
+
+    progress: bool
+    on_plan: Callable[[TilePlan], None]
+
+
+class _Bar:
+    """A bar on standard error, if that is a terminal; for use as a context manager."""
+
+    def __init__(self, bar: tqdm[NoReturn]) -> None:
+        self._bar = bar
+
+    @property
+    def shown(self) -> float:
+        """What the bar says is done."""
+        return float(self._bar.n)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+class FrameProgress(_Bar):
+    """Frames, frames per second and time left.
 
     Args:
         frames: How many there will be; None if unknown. For one, the bar counts its tiles' pixels.
@@ -26,19 +66,15 @@ class FrameProgress:
         # Finished frames; and how many there were when those now being made were begun.
         self._finished = self._begun_at = 0
         self._part_done = 0
-        self._bar = tqdm(
-            total=1.0 if self._counts_pixels else frames,
-            disable=None if shown else True,
-            unit="frame",
-            unit_scale=False,
-            dynamic_ncols=True,
-            bar_format=("{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None),
+        super().__init__(
+            tqdm(
+                total=1.0 if self._counts_pixels else frames,
+                disable=None if shown else True,
+                unit="frame",
+                dynamic_ncols=True,
+                bar_format="{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None,
+            )
         )
-
-    @property
-    def shown(self) -> float:
-        """Frames that the bar says are done."""
-        return float(self._bar.n)
 
     def part(self, done: int, total: int) -> None:
         """Part of the frames now being made is done."""
@@ -61,20 +97,9 @@ class FrameProgress:
         if frames > self._bar.n:
             self._bar.update(frames - self._bar.n)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-
-class PictureProgress:
-    """Megapixels, megapixels per second and time left, on standard error if that is a terminal.
+class PictureProgress(_Bar):
+    """Megapixels, megapixels per second and time left.
 
     Args:
         pixels: How many there will be.
@@ -83,34 +108,20 @@ class PictureProgress:
     """
 
     def __init__(self, pixels: int, *, shown: bool, done: int = 0) -> None:
-        self._bar = tqdm(
-            total=pixels / 1e6,
-            initial=done / 1e6,
-            disable=None if shown else True,
-            unit="megapixel",
-            dynamic_ncols=True,
-            bar_format=(
-                "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
-                " [{elapsed}<{remaining}, {rate_fmt}]"
-            ),
+        super().__init__(
+            tqdm(
+                total=pixels / 1e6,
+                initial=done / 1e6,
+                disable=None if shown else True,
+                unit="megapixel",
+                dynamic_ncols=True,
+                bar_format=(
+                    "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
+                    " [{elapsed}<{remaining}, {rate_fmt}]"
+                ),
+            )
         )
-
-    @property
-    def shown(self) -> float:
-        """Megapixels that the bar says are done."""
-        return float(self._bar.n)
 
     def part(self, done: int, total: int) -> None:
         """So many pixels are done; for ``on_tile``."""
         self._bar.update(done / 1e6 - self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 import taesd_stream as ts
 from taesd_stream.engine.load import outline
+from taesd_stream.engine.options import ModelOptions
 from taesd_stream.models import variant_named
 
 Models = Callable[..., ts.AutoEncoder]
@@ -180,4 +181,4 @@ def test_a_model_that_cannot_do_with_less_is_refused_and_others_named(
     assert "\n" not in str(caught.value)
     assert "taehv" in str(caught.value)
     with pytest.raises(ts.InputError, match=said):
-        outline(source, device="cpu", **options)
+        outline(source, ModelOptions(device="cpu", **options))

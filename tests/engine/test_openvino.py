@@ -20,6 +20,7 @@ import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
 from taesd_stream.engine.backends import openvino as choice
 from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
+from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.models.architectures import taesd_decoder
@@ -199,7 +200,8 @@ def test_what_8_bits_are_calibrated_on_can_be_given_and_is_cached_by_content(
     assert torch.equal(ts.load(state, **options, calibration=latents).decode(latents), first)
     assert recipe.stat().st_size > 100
     other = ts.load(state, **options, calibration=2 * latents)
-    assert ae.rounding_of("decode") == same.rounding_of("decode") != other.rounding_of("decode")
+    roundings = [coder_of(each, "decode").rounding for each in (ae, same, other)]
+    assert roundings[0] == roundings[1] != roundings[2]
     assert len(list((tmp_path / "quantized").iterdir())) == 2
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.models import variant_named
 
@@ -33,8 +34,7 @@ def latents_for(ae: ts.AutoEncoder, count: int, plane: tuple[int, int] = (2, 3))
 
 def again(ae: ts.AutoEncoder) -> ts.AutoEncoder:
     """The same model from other objects, as another process would load it."""
-    coder = ae._decoder
-    assert coder is not None
+    coder = coder_of(ae, "decode")
     again = Coder(ae.spec.name, deepcopy(coder.network), ae.settings)
     return ts.AutoEncoder(ae.spec, ae.settings, None, again)
 

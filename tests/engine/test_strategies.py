@@ -134,7 +134,7 @@ def test_half_the_budget_is_half_the_memory_and_the_same_video(
     expected = list(ae.stream(latents, tile=None))
     spy = Spy(monkeypatch)
     found = set()
-    for plan in halved(ae, lambda budget: ae.plan_stream(source, ahead=ahead, memory=budget)):
+    for plan in halved(ae, lambda budget: ae.open_video(source, ahead=ahead, memory=budget).plan):
         check_same_video(list(ae.stream(source, ahead=ahead, memory=plan.budget_bytes)), expected)
         spy.check(plan, count)
         assert plan.state is not None
@@ -175,7 +175,7 @@ def test_a_plan_says_in_which_order_and_what_is_remembered_where(
     ae = model("taesdv")
     source = ts.open_latents(latents_for(ae, 7, (12, 11)))
     enough = ae.plan((4, 12, 11), tile=4).peak_bytes
-    plan = ae.plan_stream(source, ahead=ahead, tile=4, memory=int(enough * budget))
+    plan = ae.open_video(source, ahead=ahead, tile=4, memory=int(enough * budget)).plan
     assert re.search(words, str(plan))
     assert plan.state is not None
     assert plan.to_json()["memory"] == {
@@ -191,14 +191,14 @@ def test_too_small_a_budget_is_refused_with_what_would_do(ahead: int, model: Mod
     ae = model("taehv")
     source = ts.open_latents(latents_for(ae, 7, (9, 10)))
     with pytest.raises(ts.InputError, match=r"taehv needs at least [\d.]+ MiB .* 1 MiB") as caught:
-        ae.plan_stream(source, ahead=ahead, memory="1MiB")
+        ae.open_video(source, ahead=ahead, memory="1MiB")
     assert "\n" not in str(caught.value)
     needed = re.search(r"at least ([\d.]+) MiB", str(caught.value))
     assert needed is not None
     enough = float(needed[1]) * 1.01
-    assert ae.plan_stream(source, ahead=ahead, memory=f"{enough}MiB").tile.area == 1
+    assert ae.open_video(source, ahead=ahead, memory=f"{enough}MiB").plan.tile.area == 1
     with pytest.raises(ts.InputError):
-        ae.plan_stream(source, ahead=ahead, memory=f"{0.98 * enough}MiB")
+        ae.open_video(source, ahead=ahead, memory=f"{0.98 * enough}MiB")
 
 
 @pytest.mark.parametrize("end", ["exhausted", "dropped", "failed"])

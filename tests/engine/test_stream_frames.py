@@ -116,7 +116,7 @@ def test_windows_of_whatever_holds_latents(
             check_same_video(list(ae.stream(holder, frames=frames)), expected)
         check_same_video(list(ae.stream(source, frames=frames, ahead=64)), expected)
         check_same_video(list(ae.stream(source, frames=frames, tile=1)), expected)
-        assert ae.plan_stream(source, frames=frames).frames == len(expected)
+        assert ae.open_video(source, frames=frames).plan.frames == len(expected)
 
 
 def test_a_file_is_read_where_it_is_needed(

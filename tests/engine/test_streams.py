@@ -159,7 +159,7 @@ def test_several_clips_of_one_source_are_decoded_each_alone(name: str, model: Mo
     clips = latents_for(ae, 4).view(2, 2, -1, 2, 3)
     with ts.open_latents(clips, layout="NTCHW") as source:
         made = list(ae.stream(source))
-        assert ae.plan_stream(source).frames == len(made)
+        assert ae.open_video(source).plan.frames == len(made)
     check_same_video(made, np.concatenate([decoded(ae, clip) for clip in clips]))
     both = ae.decode(clips)
     torch.testing.assert_close(both[1], ae.decode(clips[1:])[0])

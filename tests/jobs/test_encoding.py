@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import taesd_stream as ts
+from taesd_stream.engine.streams.decode_stream import Frame
+from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.jobs.progress import FrameProgress
 from taesd_stream.latents import LatentWriter
 from taesd_stream.models import variant_named
@@ -128,17 +130,17 @@ def test_values_that_8_bits_cannot_hold_are_counted(
     assert done.notes == (f"{beyond} values beyond what 8 bits hold were clipped",)
 
 
-class _InterruptedModel(ts.AutoEncoder):
+@pytest.fixture
+def interrupted(model: ts.AutoEncoder, monkeypatch: pytest.MonkeyPatch) -> ts.AutoEncoder:
     """Ctrl-C comes while the third picture is encoded."""
+    encode = EncodeStream.encode
 
-    def encode_stream(self, frames, **options) -> Iterator[torch.Tensor]:
-        yield from itertools.islice(super().encode_stream(frames, **options), 2)
+    def encode_two(stream: EncodeStream, frames: Iterable[Frame]) -> Iterator[torch.Tensor]:
+        yield from itertools.islice(encode(stream, frames), 2)
         raise KeyboardInterrupt
 
-
-@pytest.fixture
-def interrupted(model: ts.AutoEncoder) -> ts.AutoEncoder:
-    return _InterruptedModel(model.spec, model.settings, model._encoder, None)
+    monkeypatch.setattr(EncodeStream, "encode", encode_two)
+    return model
 
 
 def test_an_interrupt_keeps_what_is_finished(

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import taesd_stream as ts
+from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.errors import InputError, LayoutError
+from taesd_stream.jobs.decoding import plan_for
 from taesd_stream.jobs.model_for_latents import default_model, open_with_model
-from taesd_stream.jobs.planning import plan_for
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,8 @@ def test_a_source_of_the_callers_stays_open() -> None:
 @pytest.mark.parametrize("variant", ["taehv", "taecvx", "taesdv"])
 def test_a_variant_alone_is_the_official_model_of_that_name(variant: str) -> None:
     channels = 4 if variant == "taesdv" else 16
-    _, ae = open_with_model(torch.zeros(4, channels, 2, 3), None, variant=variant, planning=True)
+    latents = torch.zeros(4, channels, 2, 3)
+    _, ae = open_with_model(latents, None, ModelOptions(variant), planning=True)
     assert ae.spec.name == variant
 
 

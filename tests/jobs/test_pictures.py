@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import taesd_stream as ts
+from taesd_stream.engine.coder import Coder
 from taesd_stream.jobs.delivery import picture_file as pictures
 from taesd_stream.models import variant_named
 from video.large import RowFile
@@ -189,7 +190,7 @@ def test_another_calibration_is_refused(
 ) -> None:
     """Ranges found on other latents round otherwise: half a picture of each would show."""
     with monkeypatch.context() as patch:
-        patch.setattr(ts.AutoEncoder, "rounding_of", lambda *_: "one")
+        patch.setattr(Coder, "rounding", "one")
         stop_after(1, patch, KeyboardInterrupt())
         with pytest.raises(ts.Interrupted):
             render(latents, tmp_path / "a.tif", resume=True)
@@ -326,10 +327,10 @@ def test_the_only_compression_there_is_may_be_named(
     ("name", "options", "said"),
     [
         ("a.mp4", {"compression": "jpeg"}, "compression: expected none for .mp4"),
-        ("a.mp4", {"preview": "p.png"}, "preview: expected one picture that is made in bands"),
+        ("a.mp4", {"preview": "p.png"}, "preview: expected none for .mp4, which is a video"),
         ("a.tif", {"preview": "no/p.png"}, "there is no folder 'no'"),
         ("a.png", {"compression": "jpeg"}, "expected a compression of PNG, deflate; found 'jpeg'"),
-        ("a.png", {"quality": 90}, "quality: expected none for .png, which has none to choose"),
+        ("a.png", {"quality": 90}, "quality: expected none for .png, which is a picture"),
         (
             "a.dzi",
             {"quality": 101, "compression": "jpeg"},

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.jobs.resume import resumed_video as resuming
 from taesd_stream.models import variant_named
 from video import VideoReader
@@ -53,15 +54,15 @@ class StopError(Exception):
 
 
 def stop_after(frames: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    stream = AutoEncoder.stream_tensors
+    stream = VideoRun.tensors
 
-    def failing(ae: AutoEncoder, *args: object, **options: object) -> Iterator[Tensor]:
-        for number, frame in enumerate(stream(ae, *args, **options)):
+    def failing(run: VideoRun, **options: object) -> Iterator[Tensor]:
+        for number, frame in enumerate(stream(run, **options)):
             if number == frames:
                 raise error
             yield frame
 
-    monkeypatch.setattr(AutoEncoder, "stream_tensors", failing)
+    monkeypatch.setattr(VideoRun, "tensors", failing)
 
 
 def render(latents: object, out: Path, **options: object) -> ts.Rendered:
@@ -103,21 +104,20 @@ def test_every_run_takes_the_tile_of_the_first(
 ) -> None:
     """In 16 bits another tile rounds otherwise, and what is left of a video is planned anew."""
     taken = []
-    stream = AutoEncoder.stream_tensors
+    stream = VideoRun.tensors
 
-    def noting(ae: AutoEncoder, *args: object, **options: object) -> Iterator[Tensor]:
-        taken.append(options["tile"])
-        for number, frame in enumerate(stream(ae, *args, **options)):
+    def noting(run: VideoRun, **options: object) -> Iterator[Tensor]:
+        taken.append(run.plan.tile)
+        for number, frame in enumerate(stream(run, **options)):
             if number == 8:
                 raise StopError
             yield frame
 
-    monkeypatch.setattr(AutoEncoder, "stream_tensors", noting)
+    monkeypatch.setattr(VideoRun, "tensors", noting)
     for memory in ("1GiB", "6MiB"):
         with pytest.raises(StopError):
             render(latents, tmp_path / "a.mp4", memory=memory)
     assert taken == [taken[0]] * 2
-    assert taken[0] != "auto"
 
 
 def test_some_of_the_frames(
@@ -147,7 +147,7 @@ def test_only_the_joining_was_left(
         with pytest.raises(StopError):
             render(latents, out)
     with monkeypatch.context() as patch:
-        patch.setattr(AutoEncoder, "stream_tensors", fail)
+        patch.setattr(VideoRun, "tensors", fail)
         done = render(latents, out)
     assert done.frames == FRAMES
     with VideoReader(out) as reader:
@@ -178,7 +178,7 @@ def test_another_video_is_refused_with_the_difference(
 
 def test_what_cannot_be_gone_on_with(latents: Tensor, tmp_path: Path) -> None:
     for name in ("a.gif", "a_%d.png", "a.safetensors"):
-        with pytest.raises(ts.InputError, match=r"resume: expected a video as \.mp4, \.mov"):
+        with pytest.raises(ts.InputError, match=r"resume: expected none for .* write \.mp4 \.mov"):
             render(latents, tmp_path / name)
     with pytest.raises(ts.InputError, match="found an iterator; save them to a file"):
         render(iter(latents), tmp_path / "a.mp4")

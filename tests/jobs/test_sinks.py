@@ -1,54 +1,53 @@
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from taesd_stream.errors import InputError
-from taesd_stream.jobs.delivery.frame_sinks import check_count, check_name, open_sink
+from taesd_stream.jobs.delivery.frame_sinks import open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what_is_left
+from taesd_stream.jobs.output import Output
+from tiling import Size
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
 
 
 def _open(out: Path, **options: object):
-    usual = {"lossless": False, "overwrite": False}
-    usual |= dict.fromkeys(("codec", "crf", "audio", "compression", "quality"))
-    return open_sink(out, width=6, height=4, rate=Fraction(24), **(usual | options))
+    return open_sink(Output(out, **options), Size(4, 6))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.NPY", "a.png", "a_%d.png", "new folder", "a.gif"])
 def test_names_that_can_be(tmp_path: Path, name: str) -> None:
-    check_name(tmp_path / name, overwrite=False)
+    Output(tmp_path / name).check_place()
 
 
 def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "v1.0").mkdir()
-    check_name(tmp_path / "v1.0", overwrite=False)
+    Output(tmp_path / "v1.0").check_place()
     with pytest.raises(InputError, match=r"v2\.0"):
-        check_name(tmp_path / "v2.0", overwrite=False)
+        Output(tmp_path / "v2.0")
 
 
 def test_a_terminal_is_spared_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_name("-", overwrite=False)
+    Output("-").check_place()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     with pytest.raises(InputError, match="a terminal"):
-        check_name("-", overwrite=False)
+        Output("-").check_place()
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.JPEG"])
 def test_one_picture_holds_one_frame(name: str) -> None:
-    check_count(name, 1)
-    check_count(name, None)
+    Output(name).check_count(1)
+    Output(name).check_count(None)
     with pytest.raises(InputError, match="there are 2 frames"):
-        check_count(name, 2)
+        Output(name).check_count(2)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a_%d.png", "a.npy", "-", "folder"])
 def test_all_else_holds_many(name: str) -> None:
-    check_count(name, 2)
+    Output(name).check_count(2)
 
 
 @pytest.mark.parametrize("option", [{"codec": "h264"}, {"crf": 0}, {"audio": Path("a.wav")}])

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Literal, NoReturn
 
+from taesd_stream.engine.budget import Budget
 from taesd_stream.engine.options import Overlap, TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.strategies import (
     MOST_STEPS,
     THROUGH_SCRATCH,
-    Budget,
     Candidate,
     Strategy,
     Workload,
@@ -33,7 +33,7 @@ from tiling import (
     patches,
 )
 
-__all__ = ["Budget", "BudgetError", "Planner"]
+__all__ = ["BudgetError", "Planner"]
 
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from taesd_stream.engine.budget import default_budget
+from taesd_stream.engine.budget import Budget, default_budget
 from taesd_stream.engine.planning.costs import TiledCost
 from taesd_stream.models.network import Network
-from tiling import BandPlan, Size, StatePlan, StorageKind, View, format_bytes
+from tiling import BandPlan, Size, StatePlan, StorageKind, View
 
 __all__ = [
     "MOST_STEPS",
     "THROUGH_SCRATCH",
-    "Budget",
     "Candidate",
     "Strategy",
     "Workload",
@@ -87,23 +86,6 @@ def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]
     if device.type != "cpu":
         found.append(Strategy("host", costs=_MOVED))
     return (*found, Strategy("scratch", costs=_MOVED))
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Memory to stay under.
-
-    Attributes:
-        bytes: How much.
-        is_firm: Whether the caller named it. A tile that the caller named may exceed a budget that
-            was only read off the machine, never one that was asked for.
-    """
-
-    bytes: int
-    is_firm: bool
-
-    def __str__(self) -> str:
-        return f"{format_bytes(self.bytes)} {'asked for' if self.is_firm else 'to be had'}"
 
 
 @dataclass(frozen=True, slots=True)

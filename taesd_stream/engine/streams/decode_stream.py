@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
-from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_array, to_bytes
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.frame_windows import Window, check_enough
@@ -34,20 +34,29 @@ class DecodeStream:
 
     Made by ``AutoEncoder.open_stream``. The frames of all pushes and of ``flush``, one after the
     other, are those of ``stream`` and of ``decode``, however the latents are spread over pushes.
+
+    A context manager, for those who want what tiles remember to go when they are done: the end of
+    the block closes the stream, and what was not flushed is dropped.
+
+    Args:
+        coder: The decoder.
+        spec: The model in figures.
+        window: Which latents come, and which frames of theirs are wanted.
+        plan_for: How latents of a size are cut; asked when the first one comes.
+        on_tile: Told after each tile how much is done, and of how much.
     """
 
     def __init__(
         self,
         coder: Coder,
         spec: ModelSpec,
-        options: TileOptions,
         window: Window,
+        plan_for: Callable[[Size], TilePlan],
         *,
-        ahead: int = 1,
         on_tile: OnTile | None = None,
     ) -> None:
-        self._coder, self._spec, self._options = coder, spec, options
-        self._window, self._ahead, self._on_tile = window, ahead, on_tile
+        self._coder, self._spec, self._window = coder, spec, window
+        self._plan_for, self._on_tile = plan_for, on_tile
         self._total = window.total
         self._arrived = self._done = 0
         self._waiting = Spool()
@@ -84,6 +93,17 @@ class DecodeStream:
                 as were promised.
         """
         return [to_array(image) for image in self.finish()]
+
+    def close(self) -> None:
+        """Let go of all that is held; no latent can be pushed afterwards."""
+        self._closed, self._run = True, None
+        self._waiting = Spool()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def save(self) -> StreamState:
         """All that is needed to go on later, or elsewhere: ``open_stream(state=...)``.
@@ -164,18 +184,18 @@ class DecodeStream:
         timing, total = self._spec.timing, self._total
         usable = timing.usable(total)
         if usable < total and self._window.latents.stop >= usable:
+            name, rest, chunk = self._spec.name, timing.rest, timing.chunk
             _log.warning(
-                "the last %d of %d latents make no frame: %s makes frames of %d latents, and of"
-                " every %d more",
-                total - usable, total, self._spec.name, timing.rest, timing.chunk,
-            )  # fmt: skip
+                f"the last {total - usable} of {total} latents make no frame: {name} makes frames"
+                f" of {rest} latents, and of every {chunk} more"
+            )
 
     def _number(self, count: int) -> int:
         """The number in its video of the latent that came after ``count`` others."""
         return self._window.latents.start + count * self._window.latents.step
 
     def _begin(self, plane: Size) -> Run:
-        plan = self._coder.plan(plane, self._window.workload(self._ahead), self._options)
+        plan = self._plan_for(plane)
         whole = plan.state is not None and plan.state.segment is None
         begin = self._coder.once if whole else self._coder.continued
         self._plane, self._run = plane, begin(plan, plane)
@@ -183,7 +203,7 @@ class DecodeStream:
 
     def _ready(self) -> int:
         """How many of the latents that came can be decoded."""
-        if not self._coder.network.stateful:
+        if not self._coder.remembers:
             return self._arrived
         first = self._window.latents.start
         return self._spec.timing.ready(first + self._arrived, self._total) - first

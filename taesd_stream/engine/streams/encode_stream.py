@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Self
 
 import numpy as np
 import torch
@@ -25,7 +26,14 @@ __all__ = ["EncodeStream"]
 class EncodeStream:
     """A video being encoded: ``push`` frames, and get the latents that they complete.
 
-    Made by ``AutoEncoder.open_encode_stream``.
+    Made by ``AutoEncoder.open_encode_stream``. A context manager, as ``DecodeStream``.
+
+    Args:
+        coder: The encoder.
+        spec: The model in figures.
+        options: How the work is cut into tiles.
+        count: How many frames will come, for the reader of the plan; None if nobody knows.
+        on_tile: Told after each tile how much is done, and of how much.
     """
 
     def __init__(
@@ -33,12 +41,13 @@ class EncodeStream:
         coder: Coder,
         spec: ModelSpec,
         options: TileOptions,
-        workload: Workload,
-        on_tile: OnTile | None,
+        *,
+        count: int | None = None,
+        on_tile: OnTile | None = None,
     ) -> None:
         self._coder, self._spec, self._options = coder, spec, options
         self._timing = spec.encode_timing
-        self._workload, self._on_tile = workload, on_tile
+        self._count, self._on_tile = count, on_tile
         self._seen = 0
         self._last: Frame | None = None
         self._run: Run | None = None
@@ -46,6 +55,28 @@ class EncodeStream:
         self._held: deque[Tensor] = deque()
         self._closed = False
         self._is_whole = True
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How frames are cut; None before their size is known."""
+        return self._plan
+
+    def plan_for(self, plane: Size) -> TilePlan:
+        """How frames of a size are cut, made once.
+
+        Raises:
+            InputError: An option makes no sense, or nothing fits the budget.
+        """
+        if self._plan is None:
+            workload = Workload(steps=None, pictures=self._count, ahead=1)
+            self._plan = self._coder.plan(plane, workload, self._options)
+        return self._plan
+
+    def encode(self, frames: Iterable[Frame]) -> Iterator[Tensor]:
+        """Push every frame and flush: the latents, each as soon as it is known."""
+        for frame in frames:
+            yield from self.push(frame)
+        yield from self.flush()
 
     def push(self, frame: Frame) -> list[Tensor]:
         """Take in the next frame.
@@ -64,7 +95,7 @@ class EncodeStream:
         self._check(frame)
         self._last = frame.copy()
         # Until the frame is taken in whole, and for good if that fails.
-        self._is_whole = not self._coder.network.stateful
+        self._is_whole = not self._coder.remembers
         self._held.extend(self._feed(self._last))
         self._is_whole = True
         return self._release(self._timing.tail)
@@ -78,6 +109,17 @@ class EncodeStream:
                 self._held.pop()
         self._closed = True
         return self._release(0)
+
+    def close(self) -> None:
+        """Let go of all that is held; no frame can be pushed afterwards."""
+        self._closed, self._run, self._last = True, None, None
+        self._held.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def save(self) -> StreamState:
         """All that is needed to go on later, or elsewhere: ``open_encode_stream(state=...)``.
@@ -137,9 +179,7 @@ class EncodeStream:
             )
 
     def _begin(self, plane: Size) -> Run:
-        if self._plan is None:
-            self._plan = self._coder.plan(plane, self._workload, self._options)
-        self._run = self._coder.continued(self._plan, plane)
+        self._run = self._coder.continued(self.plan_for(plane), plane)
         return self._run
 
     def _release(self, waiting: int) -> list[Tensor]:

@@ -84,6 +84,22 @@ def count_of(latents: Iterable[Tensor]) -> int | None:
     return len(latents) if isinstance(latents, Sequence) else None
 
 
+def clips_of(latents: Iterable[Tensor]) -> int:
+    """How many videos there are, one after the other."""
+    return latents.clips if isinstance(latents, LatentSource) else 1
+
+
+def frame_numbers(spec: ModelSpec, latents: Iterable[Tensor], frames: slice | None) -> range:
+    """The numbers of the frames ``frames`` of one video, or of several one after the other.
+
+    Raises:
+        InputError: There are none of these frames.
+    """
+    total, clips = count_of(latents), clips_of(latents)
+    made = None if total is None else clips * spec.timing.frames(total // clips)
+    return chosen_frames(made, frames)
+
+
 def windows_of(
     network: Network, spec: ModelSpec, latents: Iterable[Tensor], frames: slice | None
 ) -> list[Window]:
@@ -92,8 +108,7 @@ def windows_of(
     Raises:
         InputError: There are too few latents, or none of these frames.
     """
-    total = count_of(latents)
-    clips = latents.clips if isinstance(latents, LatentSource) else 1
+    total, clips = count_of(latents), clips_of(latents)
     if clips == 1 or total is None or not network.stateful:
         return [window_of(network, spec, total, frames)]
     length = total // clips

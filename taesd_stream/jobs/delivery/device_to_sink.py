@@ -9,11 +9,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from taesd_stream.jobs.delivery.frame_sinks import Sink
 from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
 from taesd_stream.jobs.delivery.transfer import Transfer
 from video import VideoWriter, YuvFormat, YuvFrame, luma_weights
 from video.background import WriteBehind, room_for
+from video.sink import Sink
 
 __all__ = ["Write", "delivery_to", "is_converted_there", "writing_behind"]
 

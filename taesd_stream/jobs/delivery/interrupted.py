@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from taesd_stream.jobs.delivery.frame_sinks import STANDARD_OUTPUT, Sink
+from taesd_stream.jobs.output import STANDARD_OUTPUT
 from taesd_stream.latents.writing.stack_writer import StackWriter
 from video import ImageSequenceWriter
+from video.sink import Sink
 
 __all__ = ["inode_of", "kept_pictures", "what_is_left"]
 

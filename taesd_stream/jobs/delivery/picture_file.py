@@ -1,71 +1,42 @@
-"""One picture larger than memory, from latents to a file: band by band, and to be gone on with."""
+"""A file that the bands of one large picture go to, with a preview and a journal beside it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextlib import closing as close
-from dataclasses import dataclass
-from pathlib import Path
 
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError, Interrupted, OutputError
 from taesd_stream.jobs.delivery.bands import Band, Rows, bands_of, strips
 from taesd_stream.jobs.delivery.preview import Preview
+from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size, format_bytes
 from video.background import WriteBehind
 from video.large import RowFile, RowWriter, needed_bytes, open_rows
 from video.safe_files.part_file import publish
 
-__all__ = ["PictureFile", "write_picture"]
+__all__ = ["needed_bytes_of", "write_bands"]
 
 _ROWS = "rows.npy"
 
 
-@dataclass(frozen=True, slots=True)
-class PictureFile:
-    """Where a picture goes, and how.
+def needed_bytes_of(output: Output, size: Size) -> tuple[int, int]:
+    """How much of the disk a picture of a size, in pixels, takes.
 
-    Attributes:
-        path: .tif .tiff .ome.zarr .zarr .dzi .png or .npy.
-        compression: What the format calls it; None is its default.
-        quality: Of JPEG, 1 to 100; None is 90.
-        overwrite: Whether an existing file may be replaced.
-        preview: A small picture to be kept up to date meanwhile; None is none.
+    Returns:
+        What the output and temporary files take at most; and what the rows that are kept take.
     """
-
-    path: Path
-    compression: str | None = None
-    quality: int | None = None
-    overwrite: bool = False
-    preview: str | os.PathLike[str] | None = None
-
-    @property
-    def is_raw(self) -> bool:
-        """Whether finished rows are kept in just the form that the file has in the end."""
-        return self.path.suffix.lower() == ".npy"
-
-    def needed_bytes(self, size: Size, *, resume: bool) -> tuple[int, int]:
-        """How much of the disk a picture takes.
-
-        Args:
-            size: Of the picture.
-            resume: Whether finished rows are kept, to go on from them.
-
-        Returns:
-            What the output and temporary files take at most; and what the rows that are kept take.
-        """
-        needed = needed_bytes(
-            self.path, width=size.width, height=size.height, compression=self.compression
-        )
-        return needed, 3 * size.area if resume and not self.is_raw else 0
+    needed = needed_bytes(
+        output.path, width=size.width, height=size.height, compression=output.chosen_compression
+    )
+    return needed, 3 * size.area if output.resume and not output.is_raw else 0
 
 
-def write_picture(
+def write_bands(
     picture: PictureRun,
-    file: PictureFile,
+    output: Output,
     journal: Journal | None,
     *,
     on_tile: Callable[[int, int], None],
@@ -86,7 +57,7 @@ def write_picture(
     """
     try:
         with ExitStack() as closing:
-            rows = _Rows(closing, picture, file, journal)
+            rows = _Rows(closing, picture, output, journal)
             rows.replay()
             with (
                 _behind(closing, rows) as writing,
@@ -98,14 +69,12 @@ def write_picture(
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted; {_what_is_kept(picture, journal)}") from error
     except OutputError as error:
-        needed = sum(file.needed_bytes(picture.made, resume=journal is not None))
+        needed = sum(needed_bytes_of(output, picture.made))
         error.add_note(
             f"up to {format_bytes(needed)} of the disk are needed in all;"
             f" {_what_is_kept(picture, journal)}"
         )
         raise
-    if journal is not None:
-        journal.finish()
     return rows.notes
 
 
@@ -126,30 +95,30 @@ class _Rows:
         self,
         closing: ExitStack,
         picture: PictureRun,
-        file: PictureFile,
+        output: Output,
         journal: Journal | None,
     ) -> None:
-        self._file, self._journal = file, journal
+        self._output, self._journal = output, journal
         self._size = size = picture.made
         self._preview: Preview | None = None
         self._kept: RowFile | None = None
         self._writer: RowWriter | None = None
         self.next_band = 0
-        if file.preview is not None:
-            self._preview = Preview(file.preview, width=size.width, height=size.height)
+        if output.preview is not None:
+            self._preview = Preview(output.preview, width=size.width, height=size.height)
         if journal is not None:
             self.next_band = journal.done
             stop = picture.bands[journal.done - 1].stop if journal.done else 0
             self._kept = closing.enter_context(_kept_rows(journal, size, stop))
-        if journal is None or not file.is_raw:
+        if journal is None or not output.is_raw:
             writer = open_rows(
-                file.path,
+                output.name,
                 width=size.width,
                 height=size.height,
-                compression=file.compression,
-                quality=file.quality,
+                compression=output.chosen_compression,
+                quality=output.quality,
                 memory_bytes=picture.waiting.writing_bytes,
-                overwrite=file.overwrite,
+                overwrite=output.overwrite,
                 part_folder=None if journal is None else journal.folder,
             )
             self._writer = closing.enter_context(writer)
@@ -185,7 +154,7 @@ class _Rows:
         if self._kept is None or self._writer is not None:
             return
         self._kept.close()
-        publish(self._kept.path, self._file.path, overwrite=self._file.overwrite)
+        publish(self._kept.path, self._output.path, overwrite=self._output.overwrite)
 
     def _give(self, strip: Rows) -> None:
         if self._writer is not None:

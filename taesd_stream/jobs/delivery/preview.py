@@ -5,41 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from taesd_stream.errors import InputError
 from video import write_image
 from video.images import check_writable
 from video.large.pyramid import Pyramid
 
-__all__ = ["Preview", "check_preview"]
+__all__ = ["Preview"]
 
 _LONGEST = 1024
 _EVERY_SECONDS = 2.0
 _NOT_YET = 32
-
-
-def check_preview(
-    path: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool
-) -> None:
-    """Refuse a preview that cannot be, before anything is loaded.
-
-    Args:
-        out: What it is the preview of.
-        overwrite: Whether it may replace what is there.
-
-    Raises:
-        InputError: It is ``out`` itself, no picture, in a folder that is missing, or there already.
-    """
-    if Path(path).absolute() == Path(out).absolute():
-        raise InputError(
-            f"preview: expected another file than the output, found {os.fspath(path)!r} for both;"
-            " give it a name of its own"
-        )
-    check_writable(path, overwrite=overwrite)
 
 
 class Preview:

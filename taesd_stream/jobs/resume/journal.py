@@ -1,4 +1,4 @@
-"""What a run that was cut short leaves behind, so that another goes on from there."""
+"""The journal of a run: it outlasts what cuts the run short, and another goes on from there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Journal:
 
     Args:
         out: The output.
-        settings: All that what is made depends on, in words: name and value. Another run goes on
+        fingerprint: All that what is made depends on, in words: name and value. Another run goes on
             only if all of them are the same.
 
     Attributes:
@@ -50,22 +50,22 @@ class Journal:
     3
     """
 
-    def __init__(self, out: str | os.PathLike[str], settings: Mapping[str, str]) -> None:
+    def __init__(self, out: str | os.PathLike[str], fingerprint: Mapping[str, str]) -> None:
         self.folder = folder_of(out)
         self.done = 0
-        self._settings = dict(settings)
+        self._fingerprint = dict(fingerprint)
         self._lock = FileLock(self.folder / _LOCK, timeout=0, thread_local=False)
 
     @classmethod
-    def open(cls, out: str | os.PathLike[str], settings: Mapping[str, str]) -> Self:
+    def open(cls, out: str | os.PathLike[str], fingerprint: Mapping[str, str]) -> Self:
         """The journal of an output, gone on with if there is one.
 
         Raises:
-            InputError: There is one of other inputs or settings, one that cannot be read, or one
+            InputError: There is one of another fingerprint, one that cannot be read, or one
                 that another run is at work with.
             OutputError: It cannot be written.
         """
-        journal = cls(out, settings)
+        journal = cls(out, fingerprint)
         path = journal.folder / _NAME
         journal._check_folder(path)
         journal._take_lock()
@@ -81,7 +81,7 @@ class Journal:
 
     @staticmethod
     def recorded(out: str | os.PathLike[str], name: str) -> str | None:
-        """What an unfinished run of an output had for a setting; None if there is none."""
+        """A value of the fingerprint of an unfinished run of an output; None if there is none."""
         try:
             content = json.loads((folder_of(out) / _NAME).read_text(encoding="utf-8"))
             return str(content["settings"][name])
@@ -94,7 +94,7 @@ class Journal:
         Raises:
             OutputError: The disk is full.
         """
-        content = json.dumps({"format": _FORMAT, "done": done, "settings": self._settings})
+        content = json.dumps({"format": _FORMAT, "done": done, "settings": self._fingerprint})
         path = self.folder / _NAME
         part = path.with_suffix(".part")
         try:
@@ -166,12 +166,12 @@ class Journal:
         return done
 
     def _check_same(self, found: Mapping[str, object]) -> None:
-        names = [*self._settings, *(name for name in found if name not in self._settings)]
+        names = [*self._fingerprint, *(name for name in found if name not in self._fingerprint)]
         missing = "not given"
         others = [
-            f"{name} was {found.get(name, missing)}, now {self._settings.get(name, missing)}"
+            f"{name} was {found.get(name, missing)}, now {self._fingerprint.get(name, missing)}"
             for name in names
-            if found.get(name) != self._settings.get(name)
+            if found.get(name) != self._fingerprint.get(name)
         ]
         if others:
             raise InputError(

@@ -1,0 +1,220 @@
+"""The methods of a loaded model that make pictures of latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+
+from taesd_stream.engine.coder import OnTile
+from taesd_stream.engine.loaded_model import LoadedModel, coder_of
+from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.running.planes import LatentPlane
+from taesd_stream.engine.shapes import as_pictures, as_sizes, checked_length
+from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
+from taesd_stream.engine.streams.frame_windows import Window
+from taesd_stream.engine.streams.picture_run import PictureRun
+from taesd_stream.engine.streams.video_run import VideoRun
+from taesd_stream.engine.tensors import decode_tensor
+from taesd_stream.errors import InputError
+from taesd_stream.latents import LatentSource, check_finite
+from taesd_stream.models.stream_state import StreamState
+
+__all__ = ["DecodingModel"]
+
+
+class DecodingModel(LoadedModel):
+    """What ``AutoEncoder`` decodes with; it explains the keywords of tiles."""
+
+    def decode(
+        self,
+        z: Tensor,
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> Tensor:
+        """Pictures from latents.
+
+        Args:
+            z: (N, C, h, w), or (N, T, C, h, w) for video; any float dtype, on any device.
+            on_tile: Told after each tile how many pixels are done, and of how many.
+
+        Returns:
+            (N, 3, H, W) or (N, T, 3, H, W) in [0, 1], on the device of ``z``, in the computing
+            dtype (in float32 with openvino).
+
+        Raises:
+            InputError: Shape, dtype, tile, overlap or memory is wrong.
+            NonFiniteError: A latent holds NaN or infinity.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        checked = as_pictures(z, "latents", self.spec.latent_channels, self.spec.name)
+        decoder = coder_of(self, "decode")
+        for index, latent in enumerate(checked.flatten(0, -4)):
+            check_finite(latent, index)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return decode_tensor(decoder, self.spec, checked, options, on_tile)
+
+    def stream(
+        self,
+        latents: Iterable[Tensor],
+        *,
+        frames: slice | None = None,
+        ahead: int = 1,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> Iterator[Frame]:
+        """Frames from the latents of one video, one by one, each as soon as it is known.
+
+        Args:
+            latents: (C, h, w) tensors, all of one size. A tensor, a list, or what ``open_latents``
+                returned is read where it is needed; an iterator is read to the end of ``frames``.
+            frames: Which frames, such as ``slice(100, 110)``; None is all. Decoding begins only as
+                far back as the model remembers.
+            ahead: The most latents read before the frames of the first of them go out. More than 1
+                is for files: it lets a GPU compute several at a time.
+            on_tile: Told after each tile how many pixels of the frames that are made together are
+                done, and of how many.
+
+        Returns:
+            An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
+            a latent whose size differs from the first one's.
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        decoder = coder_of(self, "decode")
+        run = VideoRun(decoder, self.spec, latents, options, frames=frames, ahead=ahead)
+        return map(to_array, run.tensors(on_tile=on_tile))
+
+    def open_video(
+        self,
+        latents: Iterable[Tensor],
+        *,
+        frames: slice | None = None,
+        ahead: int = 1,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+    ) -> VideoRun:
+        """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
+
+        Args:
+            latents: As ``stream`` takes them.
+            frames: Which frames; None is all.
+            ahead: As of ``stream``.
+
+        Raises:
+            InputError: There are none of these frames, an option is wrong, or nothing fits the
+                budget.
+
+        >>> import torch
+        >>> import taesd_stream as ts
+        >>> run = ts.load("latent2rgb", device="cpu").open_video(torch.zeros(5, 4, 2, 3))
+        >>> run.plan.frames, [frame.shape for frame in run][4]
+        (5, (16, 24, 3))
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        decoder = coder_of(self, "decode")
+        return VideoRun(decoder, self.spec, latents, options, frames=frames, ahead=ahead)
+
+    def open_stream(
+        self,
+        *,
+        length: int | None = None,
+        state: StreamState | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> DecodeStream:
+        """A video to be decoded by ``push``, for callers without an iterator.
+
+        Args:
+            length: How many latents will come in all, where that is known.
+            state: What another stream of this model saved; this one goes on from there.
+            on_tile: As of ``stream``.
+
+        Raises:
+            InputError: The state is another model's, or of a video of another length.
+
+        >>> import torch
+        >>> import taesd_stream as ts
+        >>> with ts.load("latent2rgb", device="cpu").open_stream() as live:
+        ...     [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
+        ([(16, 24, 3)], [])
+        """
+        decoder = coder_of(self, "decode")
+        total = checked_length(length, state)
+        window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        opened = DecodeStream(
+            decoder,
+            self.spec,
+            window,
+            lambda plane: decoder.plan(plane, window.workload(ahead=1), options),
+            on_tile=on_tile,
+        )
+        if state is not None:
+            opened.go_on(state)
+        return opened
+
+    def open_picture(
+        self,
+        latents: LatentSource,
+        index: int = 0,
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+    ) -> PictureRun:
+        """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
+
+        Args:
+            latents: What ``open_latents`` returned for anything but an iterator.
+            index: Which of them.
+
+        Raises:
+            InputError: It is none for this model, an option is wrong, or nothing fits the budget.
+
+        >>> import torch
+        >>> import taesd_stream as ts
+        >>> latents = ts.open_latents(torch.zeros(4, 20, 30))
+        >>> picture = ts.load("latent2rgb", device="cpu").open_picture(latents, tile=(10, 30))
+        >>> [(region.y, tile.shape) for region, tile in picture.tiles()][1]
+        (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return open_picture(self, latents, index, options)
+
+
+def open_picture(
+    model: LoadedModel, latents: LatentSource, index: int, options: TileOptions
+) -> PictureRun:
+    """``DecodingModel.open_picture``, for callers who carry the options.
+
+    Raises:
+        InputError: As there.
+    """
+    decoder, spec = coder_of(model, "decode"), model.spec
+    if decoder.remembers:
+        raise InputError(
+            f"picture: expected a model for pictures, found {spec.name}, which decodes videos;"
+            " stream its frames"
+        )
+    sizes = (latents.channels, latents.height, latents.width)
+    as_sizes(sizes, spec.latent_channels, f"{spec.name} to decode")
+    return PictureRun(decoder, LatentPlane(latents, index), options)

@@ -1,0 +1,171 @@
+"""The methods of a loaded model that make latents of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+
+from taesd_stream.engine.coder import OnTile
+from taesd_stream.engine.loaded_model import LoadedModel, coder_of
+from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
+from taesd_stream.engine.shapes import as_pictures
+from taesd_stream.engine.streams.decode_stream import Frame
+from taesd_stream.engine.streams.encode_stream import EncodeStream
+from taesd_stream.engine.streams.picture_run import PictureRun
+from taesd_stream.engine.tensors import encode_tensor
+from taesd_stream.errors import InputError
+from taesd_stream.latents import check_finite
+from taesd_stream.models.stream_state import StreamState
+from tiling import Size
+
+__all__ = ["EncodingModel", "open_encode_picture", "open_encode_stream"]
+
+
+class EncodingModel(LoadedModel):
+    """What ``AutoEncoder`` encodes with; it explains the keywords of tiles."""
+
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> Tensor:
+        """Latents from pictures.
+
+        Args:
+            x: (N, 3, H, W), or (N, T, 3, H, W) for video, in [0, 1]; any float dtype. Where a side
+                is no multiple of ``spec.spatial_scale``, the last latent stands for fewer pixels.
+            on_tile: Told after each tile how many latents are done, and of how many.
+
+        Returns:
+            (N, C, h, w) or (N, T, C, h, w), in the computing dtype, on the device of ``x``.
+
+        Raises:
+            InputError: Shape, dtype, tile, overlap or memory is wrong.
+            NonFiniteError: A picture holds NaN or infinity.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        checked = as_pictures(x, "images", 3, self.spec.name)
+        encoder = coder_of(self, "encode")
+        for index, image in enumerate(checked.flatten(0, -4)):
+            check_finite(image, index, "image")
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return encode_tensor(encoder, self.spec, checked, options, on_tile)
+
+    def encode_stream(
+        self,
+        frames: Iterable[Frame],
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> Iterator[Tensor]:
+        """Latents from the frames of one video, one by one, each as soon as it is known.
+
+        Args:
+            frames: (H, W, 3) RGB bytes; nothing is read ahead.
+            on_tile: As of ``encode``.
+
+        Returns:
+            An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
+            ``encode`` raises.
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return open_encode_stream(self, options, on_tile=on_tile).encode(frames)
+
+    def open_encode_stream(
+        self,
+        *,
+        state: StreamState | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+        on_tile: OnTile | None = None,
+    ) -> EncodeStream:
+        """A video to be encoded by ``push``, for callers without an iterator.
+
+        Args:
+            state: What another stream of this model saved; this one goes on from there.
+            on_tile: As of ``encode``.
+
+        Raises:
+            InputError: The state is another model's.
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        opened = open_encode_stream(self, options, on_tile=on_tile)
+        if state is not None:
+            opened.go_on(state)
+        return opened
+
+    def open_encode_picture(
+        self,
+        size: Size,
+        read: ReadPixels,
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
+    ) -> PictureRun:
+        """A picture larger than memory, to be encoded in bands.
+
+        Args:
+            size: Height and width in pixels.
+            read: Is given rows and columns, two slices, and returns (h, w, 3) RGB bytes of them.
+
+        Raises:
+            InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
+        """
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return open_encode_picture(self, size, read, options)
+
+
+def open_encode_stream(
+    model: LoadedModel,
+    options: TileOptions,
+    *,
+    size: Size | None = None,
+    count: int | None = None,
+    on_tile: OnTile | None = None,
+) -> EncodeStream:
+    """``EncodingModel.open_encode_stream``, for callers who carry the options.
+
+    Args:
+        size: Of the frames, where it is known: the plan is then there before the first of them.
+        count: How many frames will come, for the reader of the plan; None if nobody knows.
+    """
+    encoder = coder_of(model, "encode")
+    opened = EncodeStream(encoder, model.spec, options, count=count, on_tile=on_tile)
+    if size is not None:
+        opened.plan_for(size)
+    return opened
+
+
+def open_encode_picture(
+    model: LoadedModel, size: Size, read: ReadPixels, options: TileOptions
+) -> PictureRun:
+    """``EncodingModel.open_encode_picture``, for callers who carry the options.
+
+    Raises:
+        InputError: As there.
+    """
+    encoder = coder_of(model, "encode")
+    if encoder.remembers:
+        raise InputError(
+            f"picture: expected a model for pictures, found {model.spec.name}, which encodes"
+            " videos; encode it as a stream of one frame"
+        )
+    return PictureRun(encoder, PixelPlane(size, read), options)

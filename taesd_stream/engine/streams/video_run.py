@@ -1,0 +1,148 @@
+"""A video decoded under one plan: the plan that is shown is the one that is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
+from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of
+from taesd_stream.errors import InputError
+from taesd_stream.latents import LatentSource
+from taesd_stream.models.spec import ModelSpec
+from tiling import Size, TilePlan
+
+__all__ = ["VideoRun"]
+
+
+class VideoRun:
+    """The frames that are wanted of a video, decoded as they are iterated over.
+
+    Made by ``AutoEncoder.open_video``; the sibling of ``PictureRun``. Iteration gives (H, W, 3) RGB
+    bytes, ``tensors`` the same on the computing device. Where latents can be read again, so can
+    frames. Several clips are decoded one after the other, each for itself, all under one plan.
+
+    Args:
+        coder: The decoder.
+        spec: The model in figures.
+        latents: (C, h, w) tensors, all of one size; read where they are needed, or in order.
+        options: How the work is cut into tiles.
+        frames: Which frames; None is all.
+        ahead: The most latents read before the frames of the first of them go out.
+        plan: One that was made already; None makes it.
+
+    Raises:
+        InputError: There are none of these frames, or nothing fits the budget.
+    """
+
+    def __init__(
+        self,
+        coder: Coder,
+        spec: ModelSpec,
+        latents: Iterable[Tensor],
+        options: TileOptions,
+        *,
+        frames: slice | None = None,
+        ahead: int = 1,
+        plan: TilePlan | None = None,
+    ) -> None:
+        self._coder, self._spec, self._latents = coder, spec, latents
+        self._options, self._frames, self._ahead = options, frames, ahead
+        self._windows = windows_of(coder.network, spec, latents, frames)
+        self._plan = plan
+        plane = _plane_of(latents)
+        if plan is None and plane is not None:
+            self._plan_for(plane)
+
+    @property
+    def plan(self) -> TilePlan:
+        """How the work is cut; of latents that an iterator gives, the first is read for it.
+
+        Raises:
+            InputError: There is no latent, or nothing fits the budget.
+        """
+        if self._plan is not None:
+            return self._plan
+        coming = iter(self._latents)
+        first = next(coming, None)
+        if first is None:
+            raise InputError("latents: expected at least one, found none")
+        if coming is self._latents:  # an iterator, which gives it no second time
+            self._latents = chain((first,), coming)
+        return self._plan_for(Size(*first.shape[-2:]))
+
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames are made; None if nobody knows."""
+        counts = [window.frame_count for window in self._windows]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        return map(to_array, self.tensors())
+
+    def tensors(self, *, on_tile: OnTile | None = None) -> Iterator[Tensor]:
+        """The frames as (H, W, 3) tensors of bytes on the computing device.
+
+        On a GPU they come before they are computed: what takes them may launch more work at once.
+
+        Args:
+            on_tile: Told after each tile how many pixels of the frames that are made together are
+                done, and of how many.
+
+        Raises:
+            InputError: A latent has another size than the first, or other channels than the model.
+            NonFiniteError: A latent holds NaN or infinity.
+            OutOfMemoryError: Not even the smallest tile fits.
+        """
+        return chain.from_iterable(self._decode(window, on_tile) for window in self._windows)
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the frames that are made; without end where nobody knows how many."""
+        return frame_numbers(self._spec, self._latents, self._frames)
+
+    def after(self, done: int) -> VideoRun | None:
+        """What is left after the first ``done`` frames, under the same plan; None if nothing is."""
+        left = self.numbers[done:]
+        if not left:
+            return None
+        return VideoRun(
+            self._coder,
+            self._spec,
+            self._latents,
+            self._options,
+            frames=slice(left.start, left.stop, left.step),
+            ahead=self._ahead,
+            plan=replace(self.plan, frames=len(left)),
+        )
+
+    def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
+        opened = DecodeStream(self._coder, self._spec, window, self._plan_for, on_tile=on_tile)
+        with window.read(self._latents, self._ahead) as latents:
+            for latent in latents:
+                yield from opened.take(latent)
+            yield from opened.finish()
+
+    def _plan_for(self, plane: Size) -> TilePlan:
+        """The one plan, made when the size of the latents is first known."""
+        if self._plan is None:
+            longest = max(self._windows, key=lambda window: len(window.latents))
+            made = self._coder.plan(plane, longest.workload(self._ahead), self._options)
+            self._plan = replace(made, frames=self.frame_count)
+        return self._plan
+
+
+def _plane_of(latents: Iterable[Tensor]) -> Size | None:
+    """Height and width of latents, if they can be known without reading any."""
+    if isinstance(latents, LatentSource):
+        return Size(latents.height, latents.width)
+    if isinstance(latents, Tensor) and latents.dim() >= 3:
+        return Size(*latents.shape[-2:])
+    return None

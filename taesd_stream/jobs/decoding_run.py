@@ -1,0 +1,145 @@
+"""The run that an output takes: one picture in bands, or frames one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.budget import read_budget
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.model_decoding import open_picture
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.streams.frame_windows import chosen_frames
+from taesd_stream.engine.streams.picture_run import PictureRun
+from taesd_stream.engine.streams.video_run import VideoRun
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
+from taesd_stream.latents import LatentSource, open_latents
+from tiling import Size
+
+__all__ = ["FrameDecoding", "PictureDecoding", "open_decoding"]
+
+_AHEAD = 64
+"""Latents that may be read from a file before the frames of the first of them are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDecoding:
+    """Frames that are to be decoded into a file.
+
+    Attributes:
+        ae: What decodes them.
+        latents: What they are made of.
+        run: Decodes them, under one plan.
+        output: Where they go.
+    """
+
+    ae: AutoEncoder
+    latents: LatentSource
+    run: VideoRun
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class PictureDecoding:
+    """One picture that is to be decoded into a file, band by band.
+
+    Attributes:
+        ae: What decodes it.
+        latents: What it is made of.
+        index: Which of them.
+        run: Decodes it, under one plan.
+        output: Where it goes.
+    """
+
+    ae: AutoEncoder
+    latents: LatentSource
+    index: int
+    run: PictureRun
+    output: Output
+
+
+def open_decoding(
+    source: LatentSource,
+    ae: AutoEncoder,
+    options: TileOptions,
+    output: Output,
+    frames: slice | None,
+) -> FrameDecoding | PictureDecoding:
+    """Open the run that makes an output, and with it the plan that is carried out.
+
+    Free memory is read here, and once.
+
+    Args:
+        frames: Which frames; None is all.
+
+    Raises:
+        InputError: There are none of these frames, they do not go into such a file, or nothing fits
+            the budget.
+    """
+    options = replace(options, memory=read_budget(options.memory, ae.settings.device))
+    if output.resume:
+        options = with_recorded_tile(options, output.path)
+    if _goes_in_bands(source, ae, options, output, frames):
+        latents, index = _one_of(source, frames, output)
+        run = open_picture(ae, latents, index, options)
+        return PictureDecoding(ae, latents, index, run, output)
+    if output.preview is not None or (output.resume and not output.is_segmentable):
+        option = "resume" if output.preview is None else "preview"
+        raise InputError(
+            f"{option}: expected one picture that is made in bands, found {output.name} of"
+            f" {ae.spec.name}; leave it out"
+        )
+    decoder = coder_of(ae, "decode")
+    video = VideoRun(decoder, ae.spec, source, options, frames=frames, ahead=_AHEAD)
+    return FrameDecoding(ae, source, video, output)
+
+
+def _goes_in_bands(
+    source: LatentSource,
+    ae: AutoEncoder,
+    options: TileOptions,
+    output: Output,
+    frames: slice | None,
+) -> bool:
+    """Whether what is asked for is one picture that is to be made band by band.
+
+    It is for .tif, .ome.zarr and .dzi. Pictures as .png and arrays as .npy are where there is one
+    and it has not enough room in memory as a whole, is to be resumed, or to be previewed.
+    """
+    decoder = coder_of(ae, "decode")
+    if decoder.remembers or not output.kind.holds_rows:
+        return False
+    if output.kind.is_one_picture:
+        return True
+    count = source.frames
+    wanted = 1 if count is None else len(chosen_frames(count, frames))
+    if count is None or wanted != 1 or output.is_for_several:
+        return False
+    whole = decoder.network.out_plane(Size(source.height, source.width))
+    budget = read_budget(options.memory, ae.settings.device)
+    is_large = 3 * options.view(whole).made(whole).area > budget.bytes // 4
+    return output.resume or output.preview is not None or is_large
+
+
+def _one_of(source: LatentSource, frames: slice | None, output: Output) -> tuple[LatentSource, int]:
+    """The one latent that is wanted, in a source whose parts can be read."""
+    if source.frames is not None:
+        chosen = chosen_frames(source.frames, frames)
+        if len(chosen) != 1:
+            raise _several(output, str(len(chosen)))
+        return source, chosen[0]
+    chosen = chosen_frames(None, frames)
+    found = list(islice(source, chosen.start, min(chosen.stop, chosen.start + 2)))
+    if len(found) != 1:
+        raise _several(output, "several" if found else "no")
+    return open_latents(found[0], layout="CHW"), 0
+
+
+def _several(output: Output, count: str) -> InputError:
+    return InputError(
+        f"output: {output.name} is one picture, and there are {count} latents; give --frames N for"
+        " one"
+    )

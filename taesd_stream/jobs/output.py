@@ -1,0 +1,259 @@
+"""The output of a job: where it goes, which kind of file it is, and every option of that kind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NoReturn
+
+from taesd_stream.errors import InputError
+from taesd_stream.jobs import output_kinds as kinds
+from taesd_stream.jobs.resume.journal import folder_of
+from video.codecs import choose_codec
+from video.large.formats import choose_compression, choose_format
+from video.options import VideoOptions
+from video.rates import parse_rate
+from video.safe_files.part_file import check_output
+from video.spec import VideoSpec
+
+__all__ = ["STANDARD_OUTPUT", "Output"]
+
+STANDARD_OUTPUT = "-"
+
+
+_OPTIONS = ("codec", "crf", "lossless", "audio", "compression", "quality", "preview", "resume")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where frames, or one picture, go, and how; options are checked when it is made.
+
+    Attributes:
+        name: A file, a folder, a pattern such as ``frame_%05d.png``, or "-" for standard output.
+        fps: Frames per second, as ``video.parse_rate`` takes it.
+        codec: What ``video.choose_codec`` takes; None is the suffix's.
+        crf: Quality of a video, 0 is best; None is the codec's.
+        lossless: Keep every RGB byte.
+        audio: A file whose sound goes along.
+        compression: Of a picture written by rows, what its format calls it; None is its default.
+        quality: Of JPEG, 1 to 100; None is 90.
+        preview: A small picture of what is done, written again and again.
+        resume: Keep what is finished, and go on from what an earlier run has kept.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        InputError: The name tells no kind of file, or an option makes no sense for its kind.
+
+    >>> Output("a.mp4", compression="jpeg")
+    Traceback (most recent call last):
+    taesd_stream.InputError: compression: expected none for .mp4, which is a video, found 'jpeg'; \
+leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
+    """
+
+    name: str | os.PathLike[str]
+    fps: str | int | float | Fraction = 24
+    codec: str | None = None
+    crf: int | None = None
+    lossless: bool = False
+    audio: str | os.PathLike[str] | None = None
+    compression: str | None = None
+    quality: int | None = None
+    preview: str | os.PathLike[str] | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        rate, kind = parse_rate(self.fps), self.kind
+        for option in _OPTIONS:
+            value = getattr(self, option)
+            if value is not None and value is not False and option not in kind.takes:
+                self._refuse(option, value)
+        if self.resume and self.is_for_several:
+            self._refuse("resume", True)
+        if kind in (kinds.VIDEO, kinds.GIF, kinds.WEBP, kinds.STREAM):
+            for codec in choose_codec(self.suffix, self.codec, lossless=self.lossless):
+                VideoSpec(16, 16, rate, codec, self.crf, self.lossless)
+        _ = self.chosen_compression
+
+    @property
+    def path(self) -> Path:
+        """The name as a path."""
+        return Path(self.name)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second, exactly."""
+        return parse_rate(self.fps)
+
+    @property
+    def suffix(self) -> str:
+        """The name's suffix in small letters; that of Matroska for standard output."""
+        return ".mkv" if self.is_stream else self.path.suffix.lower()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard output."""
+        return os.fspath(self.name) == STANDARD_OUTPUT
+
+    @property
+    def is_for_several(self) -> bool:
+        """Whether it is a folder that exists, or a pattern: frames are files of their own."""
+        return "%" in self.path.name or os.path.isdir(self.name)
+
+    @property
+    def is_segmentable(self) -> bool:
+        """Whether it can be made in segments that are joined at the end."""
+        return self.kind is kinds.VIDEO
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether finished rows are kept in just the form that the file has in the end."""
+        return self.kind is kinds.NPY
+
+    @property
+    def kind(self) -> kinds.OutputKind:
+        """The row of the table that its name stands for.
+
+        Raises:
+            InputError: None does.
+        """
+        name = os.fspath(self.name).lower()
+        if self.is_stream:
+            return kinds.STREAM
+        for kind in (kinds.TIFF, kinds.ZARR, kinds.DEEP_ZOOM):
+            if name.endswith(kind.suffixes):
+                return kind
+        suffix = self.path.suffix.lower()
+        if suffix == ".webp" and "%" in self.path.name:
+            return kinds.WEBP_PICTURES
+        found = next((kind for kind in kinds.KINDS if suffix in kind.suffixes), None)
+        if os.path.isdir(self.name) and found not in (kinds.NPY, kinds.SAFETENSORS):
+            return kinds.FOLDER
+        if not name or (found is None and suffix):
+            raise InputError(
+                f"output: expected a name ending in one of {' '.join(sorted(kinds.SUFFIXES))}, a"
+                f" folder, or - for standard output; found {os.fspath(self.name)!r}"
+            )
+        return found or kinds.FOLDER
+
+    @property
+    def chosen_compression(self) -> str | None:
+        """The compression to write with: a lossless one where that is asked for.
+
+        Raises:
+            InputError: The format has no such compression, or it is not lossless.
+        """
+        if not self.kind.holds_rows:
+            return None
+        row_format = choose_format(self.path)
+        chosen = choose_compression(row_format, self.compression)
+        if not self.lossless or chosen != "jpeg":
+            return self.compression
+        if self.compression is None:
+            return next(each for each in row_format.compressions if each != "jpeg")
+        raise InputError(
+            "lossless: expected a compression that keeps every byte, found jpeg; leave one of them"
+            " out"
+        )
+
+    @property
+    def video_options(self) -> VideoOptions:
+        """What of it concerns a video."""
+        return VideoOptions(
+            self.rate, self.codec, self.crf, self.lossless, self.audio, self.overwrite
+        )
+
+    def check_place(self) -> None:
+        """Refuse a place that nothing can be written to, before anything is loaded.
+
+        What is there already is found out about later where a run may go on with it.
+
+        Raises:
+            InputError: The file exists, its folder does not, or a terminal would get a video.
+            MissingExtraError: The library of its format is not installed.
+        """
+        overwrite = self.overwrite or self.resume
+        if self.is_stream:
+            _check_standard_output()
+        elif self.kind.is_one_picture:
+            from video.large import check_rows
+
+            check_rows(
+                self.name,
+                width=1,
+                height=1,
+                compression=self.chosen_compression,
+                quality=self.quality,
+                overwrite=overwrite,
+            )
+        elif not (self.kind is kinds.FOLDER or self.is_for_several):
+            check_output(self.name, overwrite=overwrite)
+        self._check_preview()
+
+    def check_count(self, frames: int | None) -> None:
+        """Refuse the name of one picture for several frames.
+
+        Raises:
+            InputError: That.
+        """
+        if frames in (None, 1):
+            return
+        if self.kind.is_one_picture:
+            advice = "give --frames N for one"
+        elif self.kind in (kinds.PNG, kinds.JPEG) and not self.is_for_several:
+            advice = (
+                f"write {self.path.stem}_%05d{self.path.suffix} or a folder, or give --frames N for"
+                " one"
+            )
+        else:
+            return
+        raise InputError(
+            f"output: {self.name} is one picture, and there are {frames} frames; {advice}"
+        )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse pictures that the format cannot hold.
+
+        Raises:
+            InputError: It says which formats can.
+        """
+        most = self.kind.largest
+        if most is not None and max(width, height) > most:
+            larger = (each for kind in kinds.KINDS if kind.is_one_picture for each in kind.suffixes)
+            raise InputError(
+                f"output: {self.suffix} holds pictures of up to {most} pixels a side, found"
+                f" {width}x{height}; write {' '.join(larger)} or .png, or give --crop"
+            )
+
+    def _refuse(self, option: str, value: object) -> NoReturn:
+        what = "several pictures" if self.is_for_several else self.kind.what
+        found = "" if value is True else f", found {str(value)!r}"
+        raise InputError(
+            f"{option}: expected none for {self.suffix or self.name}, which is {what}{found}; leave"
+            f" it out, or write {' '.join(kinds.suffixes_that_take(option))}"
+        )
+
+    def _check_preview(self) -> None:
+        if self.preview is None:
+            return
+        from video.images import check_writable
+
+        if Path(self.preview).absolute() == self.path.absolute():
+            raise InputError(
+                f"preview: expected another file than the output, found {os.fspath(self.preview)!r}"
+                " for both; give it a name of its own"
+            )
+        is_going_on = self.resume and folder_of(self.name).is_dir()
+        check_writable(self.preview, overwrite=self.overwrite or is_going_on)
+
+
+def _check_standard_output() -> None:
+    if sys.stdout is None or sys.stdout.isatty():
+        found = "it is closed" if sys.stdout is None else "a terminal, which shows no video"
+        raise InputError(
+            f"output: expected standard output to go to a file or another program, found {found};"
+            " write > out.mkv or | ffplay - after the command"
+        )

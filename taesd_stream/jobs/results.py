@@ -1,0 +1,122 @@
+"""Results of jobs: what a decode, or an encode, into a file has made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from tiling import TilePlan, plural
+from video.codecs import CONTAINERS
+
+__all__ = ["Encoded", "Rendered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A file, or files, that ``render`` made.
+
+    Attributes:
+        path: The file, folder or pattern that was asked for.
+        frames: How many were written.
+        width: Of a frame, in pixels.
+        height: Of a frame, in pixels.
+        rate: Frames per second; None for a picture that was made in bands.
+        seconds: How long it took, from the first latent to the finished file; 0 where it was
+            complete already.
+        peak_bytes: The most memory this process has held: on the GPU if it computed there.
+        plan: How each picture was cut.
+        notes: For the reader, such as a size that was padded.
+    """
+
+    path: Path
+    frames: int
+    width: int
+    height: int
+    rate: Fraction | None
+    seconds: float
+    peak_bytes: int
+    plan: TilePlan
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = "1 picture" if self.rate is None else plural(self.frames, "frame")
+        if self.rate is not None and self._has_times:
+            what += f" at {self.rate} fps"
+        if not self.seconds:
+            return f"{self.path} is complete already: {what}, {self.width}x{self.height}"
+        speed = f"{self.frames / self.seconds:.2f} frames/s"
+        if self.rate is None:
+            speed = f"{self.width * self.height / 1e6 / self.seconds:.2f} megapixels/s"
+        return f"{self.path}: {what}, {self.width}x{self.height}, {self.seconds:.1f} s, {speed}"
+
+    @property
+    def _has_times(self) -> bool:
+        return self.path == Path("-") or self.path.suffix.lower() in CONTAINERS
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain values; the rate is a fraction in text."""
+        return {
+            "files": [os.fspath(self.path)],
+            "frames": self.frames,
+            "width": self.width,
+            "height": self.height,
+            "rate": None if self.rate is None else str(self.rate),
+            **_cost(self),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A file, or files, that ``encode_file`` made.
+
+    Attributes:
+        path: The file that was asked for.
+        frames: How many pictures were encoded.
+        latents: How many latents the file holds.
+        channels: Of a latent.
+        height: Of a latent.
+        width: Of a latent.
+        seconds: How long it took.
+        peak_bytes: The most memory this process has held: on the GPU if it computed there.
+        plan: How each picture was cut.
+        notes: For the reader, such as values that were clipped.
+    """
+
+    path: Path
+    frames: int
+    latents: int
+    channels: int
+    height: int
+    width: int
+    seconds: float
+    peak_bytes: int
+    plan: TilePlan
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"{plural(self.latents, 'latent')} of {self.channels} channels"
+        source = "" if self.frames == self.latents else f", of {plural(self.frames, 'frame')}"
+        return f"{self.path}: {what}, {self.width}x{self.height}{source}, {self.seconds:.1f} s"
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain values."""
+        return {
+            "files": [os.fspath(self.path)],
+            "frames": self.frames,
+            "latents": self.latents,
+            "channels": self.channels,
+            "height": self.height,
+            "width": self.width,
+            **_cost(self),
+        }
+
+
+def _cost(done: Rendered | Encoded) -> dict[str, object]:
+    return {
+        "seconds": done.seconds,
+        "peak_bytes": done.peak_bytes,
+        "plan": done.plan.to_json(),
+        "notes": list(done.notes),
+    }

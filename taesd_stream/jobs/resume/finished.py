@@ -1,0 +1,61 @@
+"""Outputs that runs have finished, remembered so that a repeated command has nothing to do.
+
+A file for each is kept in the cache folder: the fingerprint of the run, and the size and the time
+of what it made. Where the folder cannot be written, nothing is remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from taesd_stream.errors import OutputExistsError
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.resume.journal import folder_of
+from taesd_stream.models.weights.official import cache_folder
+
+__all__ = ["is_finished", "remember_finished"]
+
+
+def remember_finished(out: Path, fingerprint: Mapping[str, str]) -> None:
+    """Note that a run has finished what is there."""
+    record = _record(out)
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(_stamp(out, fingerprint), encoding="utf-8")
+
+
+def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
+    """Whether the output is there, complete, and made by the same run.
+
+    Raises:
+        OutputExistsError: Another file is there, and may not be replaced.
+    """
+    if output.overwrite or not output.path.exists():
+        return False
+    try:
+        same = _record(output.path).read_text(encoding="utf-8") == _stamp(output.path, fingerprint)
+    except OSError:
+        same = False
+    if not same:
+        raise OutputExistsError(
+            f"'{output.path}' exists already, and no run of this command is known to have made it;"
+            " give another name, or --overwrite it (overwrite=True in Python)"
+        )
+    shutil.rmtree(folder_of(output.path), ignore_errors=True)  # of a run killed at its very end
+    return True
+
+
+def _record(out: Path) -> Path:
+    name = hashlib.blake2b(str(out.resolve()).encode(), digest_size=16).hexdigest()
+    return cache_folder() / "finished" / f"{name}.json"
+
+
+def _stamp(out: Path, fingerprint: Mapping[str, str]) -> str:
+    found = out.stat()
+    content = {"bytes": found.st_size, "nanoseconds": found.st_mtime_ns, **fingerprint}
+    return json.dumps(content, sort_keys=True)
