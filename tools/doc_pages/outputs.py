@@ -1,8 +1,9 @@
-"""The tables of outputs, from the tables of codecs and formats."""
+"""The tables of outputs, from the tables of kinds, codecs and formats."""
 
 from __future__ import annotations
 
 from doc_pages.markdown import code_list, table
+from taesd_stream.jobs import output_kinds as kinds
 from video import CODECS
 from video.large.formats import FORMATS
 
@@ -16,16 +17,10 @@ _LARGE_PICTURES = {
     "NumPy": "uint8 (1, H, W, 3)",
 }
 
-_VIDEO = ("--fps", "--codec", "--crf", "--lossless", "--audio")
-_IN_BANDS = ("--compression", "--preview", "--resume")
-_OPTIONS = {
-    "`.mp4` `.mov` `.mkv` `.webm`": (*_VIDEO, "--resume"),
-    "`-`": _VIDEO,
-    "`.gif`": ("--fps",),
-    "`.webp`": ("--fps", "--crf", "--lossless"),
-    "`.tif` `.ome.zarr` `.dzi`": ("--compression", "--quality", "--preview", "--resume"),
-    "`.png` `.npy` of one picture": _IN_BANDS,
-    "`.jpg`, numbered pictures, a folder, `.safetensors`": (),
+_WITHOUT_SUFFIX = {
+    kinds.STREAM: "`-`",
+    kinds.FOLDER: "a folder",
+    kinds.WEBP_PICTURES: "numbered `.webp`",
 }
 
 
@@ -60,4 +55,14 @@ def compressions() -> str:
 
 def options_of_outputs() -> str:
     """Which options each kind of output takes."""
-    return table(["OUT", "takes"], ((what, code_list(takes)) for what, takes in _OPTIONS.items()))
+    return table(
+        ["OUT", "is", "takes"],
+        (
+            [
+                _WITHOUT_SUFFIX.get(kind) or code_list(kind.suffixes),
+                kind.what,
+                code_list(f"--{option}" for option in kind.takes),
+            ]
+            for kind in (*kinds.KINDS, *_WITHOUT_SUFFIX)
+        ),
+    )

@@ -116,8 +116,8 @@ STEPS = (
     Step(
         "jobs/decoding.py",
         (
-            "render opens the latents, loads the model that fits them,",
-            "and checks the output.",
+            "render checks the output, opens the latents, and loads the",
+            "model that fits them.",
         ),
         _latents,
     ),
@@ -138,10 +138,10 @@ STEPS = (
         _shrinking,
     ),
     Step(
-        "engine/autoencoder.py",
+        "engine/streams/video_run.py",
         (
-            "Puts tiles together: frames, one by one as soon as they are",
-            "known, or bands of a large picture.",
+            "Puts tiles together: frames, one by one, as soon as they are",
+            "known (picture_run.py beside it: bands of a large picture).",
         ),
         _band,
     ),
