@@ -9,9 +9,26 @@ torch.Size([1, 3, 48, 72])
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taesd_stream.errors import (
+
+def _check_own_packages() -> None:
+    """Refuse a ``video.py`` or ``tiling.py`` of the user's, which would be imported for ours."""
+    for name in ("tiling", "video"):
+        found = find_spec(name)
+        origin = None if found is None else found.origin
+        if origin is None or Path(origin).parent.parent != Path(__file__).parent.parent:
+            raise ImportError(
+                f"taesd_stream: expected its own package {name!r}, found {origin or 'none'}, which"
+                " hides it; rename that file or folder"
+            )
+
+
+_check_own_packages()
+
+from taesd_stream.errors import (  # noqa: E402 (which imports video)
     CheckpointError,
     DownloadError,
     InputError,

@@ -419,3 +419,17 @@ print(*sorted({{"torch", "numpy", "av", "cv2"}} & sys.modules.keys()), file=sys.
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stderr.split() == []
+
+
+@pytest.mark.parametrize("name", ["tiling.py", "video.py", "video/__init__.py"])
+def test_a_module_of_the_users_that_hides_ours_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine = 1")
+    (tmp_path / "script.py").write_text("import taesd_stream")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: taesd_stream: expected its own package")
+    assert last.endswith(f"found {tmp_path / name}, which hides it; rename that file or folder")

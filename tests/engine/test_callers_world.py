@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import taesd_stream as ts
+from taesd_stream.engine.loaded_model import coder_of
 
 from .conftest import Models, _generator, _manifest
 

@@ -1,0 +1,219 @@
+"""Groups of arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+
+from taesd_stream.cli.values import crop, fps, frames, overlap, tile
+from taesd_stream.jobs.output_kinds import compressions, suffixes_that_take
+
+__all__ = [
+    "add_engine",
+    "add_file",
+    "add_frames",
+    "add_json",
+    "add_latents",
+    "add_model",
+    "add_output",
+    "add_picture",
+    "add_reduced",
+    "add_view",
+    "add_wrap",
+]
+
+
+def add_latents(parser: argparse.ArgumentParser) -> None:
+    """Latents, and how they are stored."""
+    parser.add_argument(
+        "input",
+        metavar="IN",
+        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
+        " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input",
+    )
+    parser.add_argument(
+        "--layout", metavar="AXES", help="the stored axes, such as NCTHW, where they cannot be told"
+    )
+    parser.add_argument("--key", metavar="NAME", help="which array of a file with several")
+
+
+def add_model(
+    parser: argparse.ArgumentParser, default: str = "the official one for the latents' channels"
+) -> None:
+    """Which model."""
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="a name out of `taesd-video models`, a file or folder of weights, or owner/name on the"
+        f" Hugging Face hub; default: {default}",
+    )
+    parser.add_argument(
+        "--variant",
+        metavar="V",
+        help="the model's name, where a checkpoint's shapes fit several; without --model, the"
+        " official model of that name",
+    )
+
+
+def add_reduced(parser: argparse.ArgumentParser) -> None:
+    """Cheaper frames, for previews."""
+    parser.add_argument(
+        "--no-time-upscale",
+        dest="time_upscale",
+        action="store_false",
+        help="a cheap preview: one frame per latent (TAEHV and its kin)",
+    )
+    parser.add_argument(
+        "--no-space-upscale",
+        dest="space_upscale",
+        action="store_false",
+        help="a cheaper one: small frames, a pixel or a few per latent (TAEHV and its kin)",
+    )
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """Which frames."""
+    parser.add_argument(
+        "--frames",
+        metavar="A:B",
+        type=frames,
+        help="frames from A up to, not including, B; default: all",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Tiles, memory, and what computes."""
+    group = parser.add_argument_group("tiles and memory")
+    group.add_argument(
+        "--tile",
+        metavar="T",
+        type=tile,
+        default="auto",
+        help="latents per side of a tile: N, WIDTHxHEIGHT, none (undivided) or auto (the quickest"
+        " that fits the memory); default: auto",
+    )
+    group.add_argument(
+        "--overlap",
+        metavar="N",
+        type=overlap,
+        default="exact",
+        help="exact, or latents over which tiles are blended; default: exact",
+    )
+    group.add_argument(
+        "--memory",
+        metavar="SIZE",
+        default="auto",
+        help="such as 2GiB; default: half of what is free",
+    )
+    group.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, cuda:1, mps, auto")
+    group.add_argument(
+        "--dtype",
+        metavar="T",
+        default="auto",
+        help="float32, float16, bfloat16, int8 (with openvino); default: float32 on a CPU, float16"
+        " on a GPU",
+    )
+    group.add_argument(
+        "--backend",
+        metavar="B",
+        default="auto",
+        help="torch, openvino, or auto (openvino on a CPU, where it is installed and can compute"
+        " this); default: auto",
+    )
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """A part of the picture, and its borders."""
+    group = parser.add_argument_group("which part, and its borders")
+    group.add_argument(
+        "--crop",
+        metavar="X,Y,W,H",
+        type=crop,
+        help="only this part of every picture: left, top, width and height in pixels",
+    )
+    add_wrap(group)
+
+
+def add_wrap(group: argparse._ActionsContainer) -> None:
+    """Axes along which pictures go around."""
+    group.add_argument(
+        "--wrap",
+        metavar="AXES",
+        choices=("x", "y", "xy"),
+        help="x, y or xy: the picture goes around along these axes, as 360-degree panoramas (x) and"
+        " seamless textures (xy) do",
+    )
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """Options of one large picture, as the table of outputs has them."""
+    group = parser.add_argument_group("one large picture")
+    group.add_argument(
+        "--compression",
+        metavar="C",
+        help=f"{_compressions()}; default: the first of these",
+    )
+    group.add_argument(
+        "--quality", metavar="N", type=int, help=f"of jpeg, 1 to 100{_in('quality')}; default: 90"
+    )
+    group.add_argument(
+        "--preview",
+        metavar="FILE",
+        help="a small .png, .jpg or .webp of what is done, written again every two seconds",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what is finished in OUT.resume until all of it is; after a crash, a power"
+        f" failure or ctrl-C the same command goes on from there{_in('resume')}",
+    )
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """Options of a video, as the table of outputs has them."""
+    group = parser.add_argument_group("the video")
+    group.add_argument(
+        "--fps",
+        metavar="R",
+        type=fps,
+        default="24",
+        help="such as 24, 23.976, 24000/1001; default: 24",
+    )
+    group.add_argument(
+        "--codec",
+        metavar="C",
+        help="h264 h265 vp9 av1 prores ffv1 gif webp, an encoder's own name such as h264_nvenc, or"
+        f" h264_hw for whichever hardware there is{_in('codec')}; default: by OUT's suffix",
+    )
+    group.add_argument(
+        "--crf",
+        metavar="N",
+        type=int,
+        help=f"quality: 0 is best{_in('crf')}; default: the codec's",
+    )
+    group.add_argument(
+        "--lossless", action="store_true", help=f"keep every RGB byte{_in('lossless')}"
+    )
+    group.add_argument(
+        "--audio", metavar="FILE", help=f"a file whose sound goes along{_in('audio')}"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """What is told, and what may be replaced."""
+    parser.add_argument("--overwrite", "-y", action="store_true", help="replace OUT if it exists")
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """One JSON object in place of words."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _in(option: str) -> str:
+    """The kinds of files that take an option, for its help."""
+    return f"; in {' '.join(suffixes_that_take(option))}"
+
+
+def _compressions() -> str:
+    listed = (f"{' or '.join(names)} in {suffix}" for suffix, names in compressions().items())
+    return "; ".join(listed)
