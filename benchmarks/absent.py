@@ -1,4 +1,4 @@
-"""What a contender says when it cannot take part, and how to get it."""
+"""The error of a contender that cannot take part, which says how to get it."""
 
 from __future__ import annotations
 

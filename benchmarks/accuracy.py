@@ -1,4 +1,4 @@
-"""How far one picture is from another."""
+"""The difference of one picture from another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result was measured on, and what else was going on there."""
+"""The machine that a result was measured on, and what else was going on there."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def this_machine(arguments: Sequence[str]) -> Machine:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

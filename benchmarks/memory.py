@@ -1,4 +1,4 @@
-"""What a process holds: resident now, and at most since it was last asked to forget."""
+"""Memory of a process: resident now, and at most since it was last asked to forget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory now."""
+    """Bytes that this process holds in memory now."""
     return int(psutil.Process().memory_info().rss)
 
 
@@ -39,5 +39,5 @@ def peak_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """What other processes could still take without swapping."""
+    """Bytes that other processes could still take without swapping."""
     return int(psutil.virtual_memory().available)

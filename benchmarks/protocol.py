@@ -1,4 +1,4 @@
-"""What a runner and its workers tell each other: one line of JSON at a time."""
+"""Messages between a runner and its workers: one line of JSON at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Gone", "Job", "Ready", "Turn", "reply_from_json", "to_line"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is for.
+    """The job of one worker.
 
     Attributes:
         kind: Which kind of job, a key of ``jobs.KINDS``.

@@ -1,4 +1,4 @@
-"""What a run found out, as rows of plain values that become JSON, a table and a plot."""
+"""Results of a run, as rows of plain values that become JSON, a table and a plot."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Contender(Protocol):
 
 @dataclass(slots=True)
 class Measured:
-    """What a contender did.
+    """The outcome of one contender.
 
     Attributes:
         name: Who.

@@ -18,7 +18,7 @@ def median_seconds(seconds: Sequence[float]) -> float | None:
 
 
 def median_ratio(reference: Sequence[float], seconds: Sequence[float]) -> float | None:
-    """How many times as fast as the reference: the median of each round's ratio of times.
+    """Speed as a multiple of the reference's: the median of each round's ratio of times.
 
     The two lists are the rounds of one run, in order. A round that was slow for both counts as any
     other. None where either has no times.

@@ -73,7 +73,7 @@ def reads(chain: Sequence[Footprint], out: Interval) -> Interval:
 
 
 def scale(chain: Sequence[Footprint]) -> tuple[int, int]:
-    """How many output elements (first) stand for how many input elements (second).
+    """The scale: so many output elements (first) stand for so many input elements (second).
 
     >>> scale([Footprint(upscale=2)] * 3)
     (8, 1)

@@ -25,7 +25,7 @@ class Interval:
 
     @property
     def size(self) -> int:
-        """How many integers it holds."""
+        """The number of integers in it."""
         return self.stop - self.start
 
     def shift(self, by: int) -> Interval:
@@ -58,7 +58,7 @@ class Interval:
         return Interval(start, max(start, min(self.stop, high)))
 
     def overlap(self, other: Interval) -> Interval:
-        """What both hold; empty if nothing.
+        """The integers in both; empty if there are none.
 
         >>> Interval(0, 5).overlap(Interval(3, 9))
         Interval(start=3, stop=5)
@@ -153,11 +153,11 @@ class Region:
         return Region(self.y.divide(factor), self.x.divide(factor))
 
     def overlap(self, other: Region) -> Region:
-        """What both hold; of no area if nothing."""
+        """The rectangle that is in both; of no area if there is none."""
         return Region(self.y.overlap(other.y), self.x.overlap(other.x))
 
     def without(self, other: Region) -> tuple[Region, ...]:
-        """What ``other`` does not hold of it, in up to four rectangles.
+        """The part of it that is not in ``other``, in up to four rectangles.
 
         >>> left = Region.whole(Size(4, 6)).without(Region.whole(Size(4, 2)))
         >>> [part.shape for part in left]

@@ -23,7 +23,7 @@ __all__ = [
 
 T = TypeVar("T")
 StorageKind: TypeAlias = Literal["device", "host", "scratch"]
-"""Where a state lies: on the device, in the host's memory, or in a file."""
+"""The place of a state: on the device, in the host's memory, or in a file."""
 
 
 @dataclass(frozen=True, slots=True)

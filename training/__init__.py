@@ -1,1 +1,1 @@
-"""How nano, the decoder inside the package, was made: pictures, teacher, training, figures."""
+"""The making of nano, the decoder inside the package: pictures, teacher, training, figures."""

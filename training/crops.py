@@ -40,7 +40,7 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """Where crops come from.
+    """Crops of pictures, taken at random.
 
     A crop depends on the seed and its number alone, so a run that goes on sees what it would have.
 

@@ -1,4 +1,4 @@
-"""How near a decoder's pictures come to those that were encoded."""
+"""Figures of how near a decoder's pictures come to those that were encoded."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def samples(encode: Coder) -> list[Example]:
 
 
 def score(example: Example, decode: Coder) -> Score:
-    """How near the decode of an example's latents comes to it."""
+    """Compare the decode of an example's latents with the example."""
     from skimage.metrics import structural_similarity
 
     made, true = np.clip(decode(example.latents), 0, 1)[0], example.picture[0]
@@ -89,7 +89,7 @@ def score(example: Example, decode: Coder) -> Score:
 
 
 def fidelity(example: Example, encode: Coder) -> float:
-    """How near an encoder's latents come to the teacher's: signal to noise in decibels."""
+    """Compare an encoder's latents with the teacher's: signal to noise in decibels."""
     noise = np.mean((encode(example.picture).astype(np.float64) - example.latents) ** 2)
     return float(10 * np.log10(example.latents.var() / max(noise, 1e-12)))
 

@@ -19,7 +19,7 @@ __all__ = ["forward"]
 
 
 def forward(network: Network, tensor: Tensor) -> Tensor:
-    """What a network of convolutions makes of (N, C, h, w).
+    """Run a network of convolutions on (N, C, h, w).
 
     Raises:
         TypeError: It has a layer that is none of those trained here.

@@ -1,4 +1,4 @@
-"""What the two halves of nano learn: each from what, towards what, and how that is measured."""
+"""The tasks of the two halves of nano: the input, the target, and the measure of success."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ __all__ = ["Recipe", "Trainer"]
 _log = logging.getLogger("training")
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]
-"""What the network reads and what it shall make of it, for a step."""
+"""The input of the network and the target of its output, for a step."""
 
 
 @dataclass(frozen=True, slots=True)

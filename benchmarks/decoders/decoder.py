@@ -1,4 +1,4 @@
-"""What all contenders look like to whoever takes their time."""
+"""The interface of all contenders, as seen by whoever takes their time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Decoder:
     black: float = 0.0
 
     def pictures(self, made: Tensor) -> Tensor:
-        """What ``decode`` gave as float32 in [0, 1] on the CPU; not timed."""
+        """The output of ``decode`` as float32 in [0, 1] on the CPU; not timed."""
         values = made.to("cpu", torch.float32)
         return ((values - self.black) / (1 - self.black)).clamp(0, 1)
 

@@ -53,7 +53,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         crop: Crop = None,
         wrap: Wrap = None,
     ) -> TilePlan:
-        """What ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
+        """Plan what ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
 
         Args:
             shape: (N, C, h, w) or (N, T, C, h, w) of latents, or of images to encode; or (C, h, w)

@@ -103,7 +103,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What the control group of a container still allows; a very large number without one."""
+    """Bytes that the control group of a container still allows; 2**62 without one."""
     for limit_name, used_name in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -172,7 +172,7 @@ def release(device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _malloc_trim() -> Callable[[int], int] | None:
-    """What hands the pages back that glibc's heap keeps between blocks; None without glibc."""
+    """glibc's function that hands back pages kept between blocks of its heap; None without it."""
     if sys.platform != "linux":
         return None
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -56,7 +56,7 @@ class Coder:
         self._planner = Planner(model, network, settings)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
-        """How pictures, or a video, of one size will be cut.
+        """Plan how pictures, or a video, of one size will be cut.
 
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
@@ -70,7 +70,7 @@ class Coder:
         return self._sparing.plan(plane, workload, options, budget)
 
     def executor(self, plan: TilePlan) -> Executor:
-        """What carries out a plan of this coder's."""
+        """The executor of a plan that this coder made."""
         planner, backend = self._planner, self._backend
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, EagerBackend()
@@ -83,7 +83,7 @@ class Coder:
 
     @property
     def rounding(self) -> str:
-        """What tells how it rounds to 8 bits from other ways; "none" where it does not."""
+        """A digest of the rounding to 8 bits, one for each way; "none" where nothing is rounded."""
         return self._backend.rounding
 
     def digest(self) -> str:
@@ -104,7 +104,7 @@ class Coder:
 
 
 def cut_short() -> InputError:
-    """What to say where a video would go on after a step that did not come to its end."""
+    """The error of going on with a video after a step that did not come to its end."""
     return InputError(
         "stream: expected the steps before to be complete, found that an error or an interrupt cut"
         " them short; open another stream, from a saved state if there is one"
@@ -172,7 +172,7 @@ class Run:
         self._is_whole = True
 
     def remembered(self) -> dict[str, Tensor]:
-        """What the network's layers remember of the whole plane, by their names.
+        """The states of the network's layers for the whole plane, by the layers' names.
 
         Raises:
             InputError: The plan blends patches, each of which remembers for itself.

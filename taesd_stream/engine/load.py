@@ -205,7 +205,7 @@ def _assemble(
 
 
 def _sparing(settings: Settings, backend: str) -> Settings | None:
-    """What to turn to where memory is too small for a backend that nobody asked for by name.
+    """Settings that need less memory, for where the backend was not asked for by name.
 
     OpenVINO keeps weights for every kind of tile; PyTorch does with a third, in no less precision.
     """

@@ -25,7 +25,7 @@ __all__ = ["DecodingModel"]
 
 
 class DecodingModel(LoadedModel):
-    """What ``AutoEncoder`` decodes with; it explains the keywords of tiles."""
+    """The decoding half of ``AutoEncoder``, which explains the keywords of tiles."""
 
     def decode(
         self,

@@ -24,7 +24,7 @@ __all__ = ["EncodingModel", "open_encode_picture", "open_encode_stream"]
 
 
 class EncodingModel(LoadedModel):
-    """What ``AutoEncoder`` encodes with; it explains the keywords of tiles."""
+    """The encoding half of ``AutoEncoder``, which explains the keywords of tiles."""
 
     def encode(
         self,

@@ -23,7 +23,7 @@ Wrap: TypeAlias = Literal["x", "y", "xy"] | None
 
 @dataclass(frozen=True, slots=True)
 class TileOptions:
-    """How a decode or an encode is cut into tiles, and which part of it is made.
+    """Options of a decode or an encode: its tiles, its budget, and which part of it is made.
 
     Attributes:
         tile: "auto", None (undivided), or latents per side of a tile as N or (height, width).
@@ -65,7 +65,7 @@ class TileOptions:
         return Size(min(sides[0], latents.height), min(sides[1], latents.width))
 
     def view(self, made: Size) -> View:
-        """Which part of an output plane is wanted, and where it goes around.
+        """The part of an output plane that is wanted, and where the plane goes around.
 
         Raises:
             InputError: There is no such part, or no such border.
@@ -85,7 +85,7 @@ class TileOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is loaded: the keywords of ``taesd_stream.load``, which explains them."""
+    """Options of loading: the keywords of ``taesd_stream.load``, which explains them."""
 
     variant: str | None = None
     device: str | torch.device = "auto"

@@ -29,7 +29,7 @@ _BY_BACKEND = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a model computes.
+    """The device, dtype and backend that a model computes with.
 
     Attributes:
         device: Where.
@@ -43,7 +43,7 @@ class Settings:
 
     @property
     def tensor_dtype(self) -> torch.dtype:
-        """What tiles are kept in between runs of layers, and results come in."""
+        """The dtype of tiles between runs of layers, and of results."""
         return self.dtype if self.backend == "torch" else torch.float32
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What callers hand to a model, checked and brought to one shape."""
+"""Checks of the tensors that callers hand to a model, which bring them to one shape."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def as_sizes(shape: Iterable[int], channels: int, who: str) -> tuple[int, ...]:
 
 
 def checked_length(length: int | None, state: StreamState | None) -> int | None:
-    """How many latents a stream will be given in all; None if nobody knows."""
+    """The number of latents that a stream will be given in all; None if nobody knows."""
     before = state.total if state is not None else None
     if length is None:
         return before

@@ -1,4 +1,4 @@
-"""What the executor asks of a backend."""
+"""The protocols of backends and of their kernels, as the executor uses them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _MOST_SIDE = 40
 
 
 def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) -> Recipe:
-    """How the last and costliest pass of a decoder is computed in 8 bits; others are not.
+    """Find the recipe for the last and costliest pass of a decoder; others are not in 8 bits.
 
     Args:
         decoder: In float32, on the CPU.
@@ -106,7 +106,7 @@ def _found(body: Chain, read: Sequence[Tensor], channels: int) -> Recipe:
 
 
 def _recipe_in(model: Any) -> Recipe:
-    """What NNCF put into a model whose nodes bear the names of our layers."""
+    """The recipe that NNCF put into a model whose nodes bear the names of our layers."""
     convs: dict[str, QuantizedConv] = {}
     ranges: dict[str, tuple[float, float]] = {}
     for node in model.get_ordered_ops():

@@ -48,7 +48,7 @@ class QuantizedConv:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a run of layers is computed in 8 bits, by the names that nodes are given here.
+    """A run of layers in 8 bits: weights and ranges by the names that nodes are given here.
 
     Attributes:
         convs: Every convolution that is computed so.
@@ -59,7 +59,7 @@ class Recipe:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """What tells it from another."""
+        """A digest of all its weights and ranges."""
         found = hashlib.blake2b(repr(sorted(self.ranges.items())).encode(), digest_size=8)
         for name, conv in sorted(self.convs.items()):
             found.update(name.encode())
@@ -249,7 +249,7 @@ def _weight(conv: Conv, quantized: QuantizedConv | None) -> ov.Node:
 
 
 def _crop(node: ov.Output, rows: Span, columns: Span, factor: int = 1) -> ov.Output:
-    """What the spans want, out of ``factor`` times what they have."""
+    """Cut what the spans want out of ``factor`` times what they have."""
     whole = rows.have.scale(factor), columns.have.scale(factor)
     if whole == (rows.want, columns.want):
         return node

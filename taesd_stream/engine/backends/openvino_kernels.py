@@ -29,7 +29,7 @@ _Place: TypeAlias = tuple[int | None, int | None, int, int, int]
 
 
 def _place(span: Span, up: int) -> _Place:
-    """What tells a task from others along an axis: its size, and where borders are, if any are.
+    """The key of a task along an axis: its size, and where borders are, if any are.
 
     A tile that does not begin at the border reads no zeros there, wherever it begins.
 
@@ -122,7 +122,7 @@ class _Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """What is compiled: a pass and how its layers are rounded."""
+    """A pass to be compiled, and how its layers are rounded."""
 
     each: Pass
     recipe: Recipe

@@ -142,7 +142,7 @@ class CostModel:
         return begun + figures.work + figures.written * self._slowdown(figures)
 
     def _slowdown(self, figures: PassFigures) -> float:
-        """What an element of large tensors costs more than one of small ones, in multiply-adds."""
+        """Extra cost of an element of large tensors over one of small ones, in multiply-adds."""
         if self._settings.device.type != "cpu" or self._settings.backend != "torch":
             return 0.0
         live_bytes = figures.live * self._item_bytes

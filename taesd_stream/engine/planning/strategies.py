@@ -36,7 +36,7 @@ _MOVED = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How steps come and how what they make goes out.
+    """The way in which steps come and their output goes out.
 
     Attributes:
         steps: Time steps, or pictures, that will come; None if nobody knows.
@@ -117,7 +117,7 @@ class Candidate:
         return self.strategy is THROUGH_SCRATCH
 
     def bands(self, cost: TiledCost) -> BandPlan | None:
-        """Where rows of finished tiles wait; None if a picture goes out as a whole.
+        """The place where finished bands wait; None if a picture goes out as a whole.
 
         One is being made, one waits, and one is being written. They wait in a file where that would
         be more than a third of the budget.

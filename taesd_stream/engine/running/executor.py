@@ -188,7 +188,7 @@ class Executor:
         return filled, moments
 
     def _room(self, frames: int, channels: int, size: Size) -> WritablePlane:
-        """Where a pass writes what the next one reads."""
+        """A plane for the output of a pass, which the next one reads."""
         dtype, device = self._settings.tensor_dtype, self._settings.device
         if self._plan.scratch:
             return ScratchPlane(frames, channels, size, dtype, device)
@@ -222,7 +222,7 @@ class Executor:
         pool: NormalisedPool | None,
         sweep: Sweep | None,
     ) -> Tensor:
-        """What a pass makes for one tile."""
+        """Compute the output of a pass for one tile."""
         region, grid = block.region, stage.canvas.grid
         if self._backend.evens_tiles:
             region = grid.evened(region.divide(grid.cell)).scale(grid.cell)

@@ -136,7 +136,7 @@ class ScratchPlane:
             self._file.write(place, row.view(torch.uint8).numpy().data)
 
     def _places(self, block: Block) -> Iterator[int]:
-        """Where in the file each row of a block begins."""
+        """The places in the file, in bytes, at which the rows of a block begin."""
         pixel = self._channels * self._dtype.itemsize
         frames, y, x = block.slices
         for frame in range(frames.start, frames.stop):

@@ -61,7 +61,7 @@ class Stages:
         self._kernels: dict[tuple[int, Size], Kernel] = {}
 
     def canvases(self, plane: Size) -> list[Canvas]:
-        """What every pass is run over."""
+        """The canvas that every pass is run over."""
         tile, continued = self._plan.tile, self._plan.grid.continued
         return self._network.canvases(plane, tile, self._plan.view, continued=continued)
 
@@ -102,7 +102,7 @@ class Stages:
         return self._kernels[index, plane]
 
     def _tasks(self, each: Pass, pieces: Cover, cell: int, size: int) -> Iterator[Span]:
-        """What tiles ask for along an axis."""
+        """The spans that tiles ask for along an axis."""
         for piece in pieces:
             evened = pieces.evened(piece) if self._backend.evens_tiles else piece
             yield each.body.span(evened.scale(cell), size)

@@ -39,7 +39,7 @@ class _Entry:
 
 
 class TileStates:
-    """What all tiles of one video remember.
+    """The states of all tiles of one video.
 
     Args:
         each: The pass that the tiles are of.
@@ -68,7 +68,7 @@ class TileStates:
         self._in_use: tuple[Region, LayerStates] | None = None
 
     def recall(self, tile: Region, at: int) -> LayerStates:
-        """What a tile of the output remembers after ``at`` time steps."""
+        """The state of a tile of the output after ``at`` time steps."""
         self._make_room(unless=tile)
         entry = self._entries.get(tile)
         if entry is not None and entry.at == at:
@@ -87,7 +87,7 @@ class TileStates:
         self._in_use = (tile, kept)
 
     def whole(self) -> dict[nn.Module, Tensor]:
-        """What is remembered of the whole plane, in the host's memory."""
+        """The state of the whole plane, in the host's memory."""
         whole = Region.whole(self._each.out_plane(self._plane))
         together = self._put_together(whole, self.at)
         return {layer: kept.to("cpu", copy=True) for layer, kept in together.items()}

@@ -66,7 +66,7 @@ class DecodeStream:
 
     @property
     def plan(self) -> TilePlan | None:
-        """How pictures are cut; None before the first latent."""
+        """The plan that is carried out; None before the first latent."""
         return self._run.plan if self._run is not None else None
 
     def push(self, latent: Tensor) -> list[Frame]:
@@ -202,7 +202,7 @@ class DecodeStream:
         return self._run
 
     def _ready(self) -> int:
-        """How many of the latents that came can be decoded."""
+        """Count those of the latents that came that can be decoded."""
         if not self._coder.remembers:
             return self._arrived
         first = self._window.latents.start
@@ -251,7 +251,7 @@ class DecodeStream:
             yield frame if exact else to_bytes(frame)
 
     def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
-        """Where frames are put together: on the device, if that keeps within the budget."""
+        """The device to put frames together on: the model's, if that keeps within the budget."""
         fits = plan.peak_bytes + frames_bytes <= plan.budget_bytes
         return self._coder.settings.device if fits else torch.device("cpu")
 

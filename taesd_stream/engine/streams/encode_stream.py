@@ -58,11 +58,11 @@ class EncodeStream:
 
     @property
     def plan(self) -> TilePlan | None:
-        """How frames are cut; None before their size is known."""
+        """The plan that is carried out; None before the size of frames is known."""
         return self._plan
 
     def plan_for(self, plane: Size) -> TilePlan:
-        """How frames of a size are cut, made once.
+        """The plan for frames of a size, made once.
 
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.

@@ -1,4 +1,4 @@
-"""Which latents the frames that are wanted of a video need."""
+"""Windows: the frames that are wanted of a video, and the latents they need."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Window:
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames are wanted; None if nobody knows."""
+        """The number of frames that are wanted; None if nobody knows."""
         return None if self.frames.stop >= sys.maxsize else len(self.frames)
 
     def workload(self, ahead: int) -> Workload:
-        """How its latents come, if up to ``ahead`` of them may be read before a frame goes out."""
+        """The workload if up to ``ahead`` of its latents may be read before a frame goes out."""
         steps = None if self.latents.stop >= sys.maxsize else len(self.latents)
         return Workload(steps=steps, pictures=self.frame_count, ahead=ahead)
 
@@ -76,7 +76,7 @@ class Window:
 
 
 def count_of(latents: Iterable[Tensor]) -> int | None:
-    """How many latents there are, if that can be known without reading them."""
+    """Count the latents, if that can be done without reading them; else None."""
     if isinstance(latents, LatentSource):
         return latents.frames
     if isinstance(latents, Tensor):
@@ -85,7 +85,7 @@ def count_of(latents: Iterable[Tensor]) -> int | None:
 
 
 def clips_of(latents: Iterable[Tensor]) -> int:
-    """How many videos there are, one after the other."""
+    """Count the videos, which come one after the other."""
     return latents.clips if isinstance(latents, LatentSource) else 1
 
 

@@ -17,7 +17,7 @@ __all__ = ["PictureRun"]
 
 
 _WORKLOAD = Workload(steps=1, pictures=1, ahead=None, bands=True)
-"""How one picture goes that is made band by band."""
+"""The workload of one picture that is made band by band."""
 
 
 class PictureRun:

@@ -62,7 +62,7 @@ class VideoRun:
 
     @property
     def plan(self) -> TilePlan:
-        """How the work is cut; of latents that an iterator gives, the first is read for it.
+        """The plan that is carried out; of an iterator's latents, the first is read for it.
 
         Raises:
             InputError: There is no latent, or nothing fits the budget.
@@ -79,7 +79,7 @@ class VideoRun:
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames are made; None if nobody knows."""
+        """The number of frames that are made; None if nobody knows."""
         counts = [window.frame_count for window in self._windows]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
@@ -109,7 +109,7 @@ class VideoRun:
         return frame_numbers(self._spec, self._latents, self._frames)
 
     def after(self, done: int) -> VideoRun | None:
-        """What is left after the first ``done`` frames, under the same plan; None if nothing is."""
+        """The run of what is left after ``done`` frames, under the same plan, or None."""
         left = self.numbers[done:]
         if not left:
             return None
