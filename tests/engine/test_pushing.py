@@ -109,3 +109,18 @@ def test_frames_to_encode_are_of_one_size_and_come_before_the_flush(model: Model
     with pytest.raises(ts.InputError, match="expected none after the stream was flushed"):
         opened.push(np.zeros((16, 24, 3), np.uint8))
     assert opened.flush() == []
+
+
+def test_a_stream_lets_go_of_what_it_holds_at_the_end_of_a_block(model: Models) -> None:
+    ae = model("taehv")
+    latents = torch.zeros(2, 16, 2, 3)
+    with ae.open_stream() as live:
+        frames = live.push(latents[0])
+    assert len(frames) == 1
+    with pytest.raises(ts.InputError, match="flushed"):
+        live.push(latents[1])
+    with ae.open_encode_stream() as encoding:
+        encoding.push(frames[0])
+    assert encoding.flush() == []
+    with pytest.raises(ts.InputError, match="after the stream was flushed"):
+        encoding.push(frames[0])
