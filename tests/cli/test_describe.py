@@ -178,11 +178,11 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def _video_table() -> dict[str, list[str]]:
-    """The README's rows of video models, by name."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    section = readme.partition("## Video models")[2].partition("\n## ")[0]
+    """The documentation's rows of video models, by name."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    section = page.partition("## For videos")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
-    return {name: cells[1:] for cells in rows[2:] for name in cells[0].split(", ")}
+    return {name: cells[1:] for cells in rows[2:] for name in [cells[0].strip("`")]}
 
 
 def _frames(formula: str, latents: int) -> int:
@@ -195,7 +195,7 @@ def _frames(formula: str, latents: int) -> int:
     return int(factor or 1) * latents - int(less.strip("- ") or 0)
 
 
-def test_the_readme_has_the_figures_of_video_models() -> None:
+def test_the_documentation_has_the_figures_of_video_models() -> None:
     table = _video_table()
     rows = {row["model"]: row for row in model_rows()}
     assert set(table) == {name for name, row in rows.items() if row["back"] > 0}

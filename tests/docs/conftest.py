@@ -30,7 +30,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _official_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Weights of the official shapes, in a cache that is taken for whole."""
     with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine import coder
+from taesd_stream.engine import budget
 from tests.convolution import counted_work
 
 Models = Callable[..., ts.AutoEncoder]
@@ -238,7 +238,7 @@ def test_clips_of_one_shape_are_planned_once(
         asked.append(device)
         return 1 << 30
 
-    monkeypatch.setattr(coder, "default_budget", free)
+    monkeypatch.setattr(budget, "default_budget", free)
     clips = torch.randn(3, 5, ae.spec.latent_channels, 2, 3)
     together = ae.decode(clips)
     assert len(asked) == 1
