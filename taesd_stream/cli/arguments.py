@@ -23,7 +23,7 @@ __all__ = [
 
 
 def add_latents(parser: argparse.ArgumentParser) -> None:
-    """Latents, and how they are stored."""
+    """Add the latents, and how they are stored."""
     parser.add_argument(
         "input",
         metavar="IN",
@@ -39,7 +39,7 @@ def add_latents(parser: argparse.ArgumentParser) -> None:
 def add_model(
     parser: argparse.ArgumentParser, default: str = "the official one for the latents' channels"
 ) -> None:
-    """Which model."""
+    """Add the model and its variant."""
     parser.add_argument(
         "--model",
         metavar="NAME|PATH",
@@ -55,7 +55,7 @@ def add_model(
 
 
 def add_reduced(parser: argparse.ArgumentParser) -> None:
-    """Cheaper frames, for previews."""
+    """Add the options for cheaper frames, as previews take them."""
     parser.add_argument(
         "--no-time-upscale",
         dest="time_upscale",
@@ -71,7 +71,7 @@ def add_reduced(parser: argparse.ArgumentParser) -> None:
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:
-    """Which frames."""
+    """Add the range of frames."""
     parser.add_argument(
         "--frames",
         metavar="A:B",
@@ -81,7 +81,7 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Tiles, memory, and what computes."""
+    """Add tiles, memory, and what computes."""
     group = parser.add_argument_group("tiles and memory")
     group.add_argument(
         "--tile",
@@ -122,7 +122,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_view(parser: argparse.ArgumentParser) -> None:
-    """A part of the picture, and its borders."""
+    """Add the part of the picture that is wanted, and its borders."""
     group = parser.add_argument_group("which part, and its borders")
     group.add_argument(
         "--crop",
@@ -134,7 +134,7 @@ def add_view(parser: argparse.ArgumentParser) -> None:
 
 
 def add_wrap(group: argparse._ActionsContainer) -> None:
-    """Axes along which pictures go around."""
+    """Add the axes along which pictures go around."""
     group.add_argument(
         "--wrap",
         metavar="AXES",
@@ -145,7 +145,7 @@ def add_wrap(group: argparse._ActionsContainer) -> None:
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
-    """Options of one large picture, as the table of outputs has them."""
+    """Add the options of one large picture, as the table of outputs has them."""
     group = parser.add_argument_group("one large picture")
     group.add_argument(
         "--compression",
@@ -169,7 +169,7 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    """Options of a video, as the table of outputs has them."""
+    """Add the options of a video, as the table of outputs has them."""
     group = parser.add_argument_group("the video")
     group.add_argument(
         "--fps",
@@ -199,13 +199,13 @@ def add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """What is told, and what may be replaced."""
+    """Add whether the output may be replaced, and the form of what is printed."""
     parser.add_argument("--overwrite", "-y", action="store_true", help="replace OUT if it exists")
     add_json(parser)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """One JSON object in place of words."""
+    """Add the choice of one JSON object in place of words."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

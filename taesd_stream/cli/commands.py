@@ -1,4 +1,4 @@
-"""What each command does: arguments to a call of the library, and its result in words.
+"""The commands: each turns arguments into a call of the library, and its result into words.
 
 Importing this imports torch; the parser does without.
 """
@@ -31,7 +31,7 @@ _PICTURE = ("compression", "quality", "preview", "resume")
 
 
 def decode(arguments: Namespace) -> None:
-    """Latents to a file."""
+    """Decode latents into a file."""
     done = render(
         arguments.input,
         arguments.output,
@@ -45,7 +45,7 @@ def decode(arguments: Namespace) -> None:
 
 
 def encode(arguments: Namespace) -> None:
-    """A video or pictures to a file of latents."""
+    """Encode a video or pictures into a file of latents."""
     done = encode_file(
         arguments.input,
         arguments.output,
@@ -57,7 +57,7 @@ def encode(arguments: Namespace) -> None:
 
 
 def demo(arguments: Namespace) -> None:
-    """The sample inside the package to a file."""
+    """Decode the sample inside the package into a file."""
     done = render(
         sample_path(),
         arguments.output,
@@ -69,7 +69,7 @@ def demo(arguments: Namespace) -> None:
 
 
 def plan(arguments: Namespace) -> None:
-    """What decode would do."""
+    """Print the plan of what decode would do."""
     made = plan_for(
         arguments.input,
         arguments.output,
@@ -79,12 +79,12 @@ def plan(arguments: Namespace) -> None:
 
 
 def info(arguments: Namespace) -> None:
-    """What a file is."""
+    """Describe a file."""
     _say(arguments, *describe_file(Path(arguments.input)))
 
 
 def models(arguments: Namespace) -> None:
-    """The table of models."""
+    """Print the table of models."""
     rows = model_rows()
     columns = list(rows[0])
     widths = {c: max(len(c), *(len(str(row[c])) for row in rows)) for c in columns}

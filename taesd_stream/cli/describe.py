@@ -1,4 +1,4 @@
-"""What files and models are, in words and as plain values."""
+"""Descriptions of files and models, in words and as plain values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_ro
 
 
 def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
-    """What a file holds, in words and as plain values: latents or a checkpoint.
+    """Describe a file of latents or a checkpoint, in words and as plain values.
 
     Raises:
         InputError: Neither that can be told.
@@ -45,7 +45,7 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
-    """What latents are in a file; every reading of them where neither axes nor numbers tell which.
+    """Describe the latents in a file: every reading, where neither axes nor numbers tell which.
 
     Raises:
         LatentsError: None that can be told.
@@ -87,7 +87,7 @@ def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, An
 
 
 def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
-    """What model a checkpoint is.
+    """Describe the model that a checkpoint holds.
 
     Raises:
         CheckpointError: None that is known.

@@ -1,4 +1,4 @@
-"""Where a command begins and ends: arguments in, an exit status out."""
+"""The entry point of the command: arguments in, an exit status out."""
 
 from __future__ import annotations
 

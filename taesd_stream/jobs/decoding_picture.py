@@ -78,7 +78,7 @@ def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
 
 
 def _finished_rows(decoding: PictureDecoding, journal: Journal) -> int:
-    """How many rows an earlier run has finished."""
+    """Count the rows that an earlier run has finished."""
     bands = decoding.run.bands
     if not journal.done:
         return 0

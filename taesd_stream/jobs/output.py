@@ -29,7 +29,7 @@ _OPTIONS = ("codec", "crf", "lossless", "audio", "compression", "quality", "prev
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where frames, or one picture, go, and how; options are checked when it is made.
+    """The place that frames, or one picture, go to, and all options; checked when it is made.
 
     Attributes:
         name: A file, a folder, a pattern such as ``frame_%05d.png``, or "-" for standard output.
@@ -161,7 +161,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
 
     @property
     def video_options(self) -> VideoOptions:
-        """What of it concerns a video."""
+        """The options that concern a video."""
         return VideoOptions(
             self.rate, self.codec, self.crf, self.lossless, self.audio, self.overwrite
         )

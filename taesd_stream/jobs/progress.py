@@ -16,7 +16,7 @@ __all__ = ["FrameProgress", "PictureProgress", "Reporting"]
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """How a job tells how it goes.
+    """The ways in which a job tells how it goes.
 
     Attributes:
         progress: Show a bar on standard error, if that is a terminal.
@@ -35,7 +35,7 @@ class _Bar:
 
     @property
     def shown(self) -> float:
-        """What the bar says is done."""
+        """The amount that the bar says is done."""
         return float(self._bar.n)
 
     def __enter__(self) -> Self:

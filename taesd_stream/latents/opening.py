@@ -29,7 +29,7 @@ Latents: TypeAlias = (
     | Iterable[torch.Tensor]
     | LatentSource
 )
-"""What can be opened as latents."""
+"""Everything that can be opened as latents."""
 
 
 def open_latents(

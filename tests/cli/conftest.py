@@ -18,7 +18,7 @@ from taesd_stream.models import variant_named
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command said, and how it ended."""
+    """The words that a command printed, and its exit status."""
 
     status: int
     out: str

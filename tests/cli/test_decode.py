@@ -26,7 +26,7 @@ MODEL = ("--model", "latent2rgb")
 
 @pytest.fixture
 def frames(clip: torch.Tensor) -> np.ndarray:
-    """What the clip decodes to: (10, 48, 64, 3) bytes."""
+    """The frames that the clip decodes to: (10, 48, 64, 3) bytes."""
     return np.stack(list(ts.load("latent2rgb", device="cpu").stream(clip)))
 
 

@@ -186,7 +186,7 @@ def _video_table() -> dict[str, list[str]]:
 
 
 def _frames(formula: str, latents: int) -> int:
-    """What "4 T - 3 if T is odd, else 4 T" is for so many latents."""
+    """The value of "4 T - 3 if T is odd, else 4 T" for so many latents."""
     odd, _, even = formula.replace(" if T is odd", "").partition(", else ")
     chosen = even if even and latents % 2 == 0 else odd
     if "k" in chosen:

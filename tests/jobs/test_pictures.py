@@ -132,7 +132,7 @@ def test_a_crop_of_a_picture_that_goes_around(name: str, latents: Tensor, tmp_pa
 
 
 class StopError(Exception):
-    """What ends a run in the middle."""
+    """An error that ends a run in the middle."""
 
 
 def stop_after(bands: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -50,7 +50,7 @@ def video_model() -> AutoEncoder:
 
 
 class StopError(Exception):
-    """What ends a run in the middle."""
+    """An error that ends a run in the middle."""
 
 
 def stop_after(frames: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

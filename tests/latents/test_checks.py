@@ -1,4 +1,4 @@
-"""What is refused before it is computed with."""
+"""Refusals before anything is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file is what, folders, patterns and standard input."""
+"""Files told by their bytes, folders, patterns and standard input."""
 
 from __future__ import annotations
 

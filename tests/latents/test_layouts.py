@@ -1,4 +1,4 @@
-"""Which axis is which."""
+"""Layouts told by the shape, or stated by the user."""
 
 from __future__ import annotations
 

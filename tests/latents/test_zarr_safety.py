@@ -149,7 +149,7 @@ def _never(*_args, **_options):
 
 
 class _Payload:
-    """What runs code where it is unpickled."""
+    """An object that runs code where it is unpickled."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

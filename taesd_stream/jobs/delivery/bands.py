@@ -85,7 +85,7 @@ def bands_of(
 
 
 def _room(picture: PictureRun, number: int) -> WritablePlane:
-    """Where the tiles of a band are put together: in memory, if the plan has room for it."""
+    """A plane to put a band's tiles together on: in memory, if the plan has room for it."""
     size = Size(picture.bands[number].size, picture.made.width)
     if picture.waiting.in_file:
         return ScratchPlane(1, 3, size, torch.uint8, torch.device("cpu"))

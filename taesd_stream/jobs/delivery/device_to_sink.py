@@ -1,4 +1,4 @@
-"""How frames get from the device that computes them to the sink that writes them."""
+"""The way of frames from the device that computes them to the sink that writes them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_converted_there(device: torch.device) -> bool:
 
 
 def delivery_to(sink: Sink, device: torch.device) -> Callable[[Tensor], Write]:
-    """What to do with each frame, (H, W, 3) bytes on ``device``: start its copy, write it later."""
+    """A function that starts to copy a frame, (H, W, 3) bytes on ``device``, to write it later."""
     if isinstance(sink, VideoWriter) and sink.yuv_format is not None and is_converted_there(device):
         return _planes_to(sink, sink.yuv_format)
 

@@ -51,7 +51,7 @@ class _OnePicture:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader should know."""
+        """Remarks for the reader."""
         return self._writer.notes
 
     def write(self, frame: Frame) -> None:

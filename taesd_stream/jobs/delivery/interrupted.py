@@ -1,4 +1,4 @@
-"""What an interrupt leaves of an output, in words."""
+"""Words for the part of an output that an interrupt leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def inode_of(out: str | os.PathLike[str]) -> int | None:
 
 
 def kept_pictures(sink: object) -> str | None:
-    """What numbered pictures are there, in words; None for other sinks, or if there are none.
+    """The numbered pictures that are there, in words; None for other sinks, or if there are none.
 
     They are complete, each, and stay whatever happens to those after them.
     """
@@ -42,7 +42,7 @@ def what_is_left(
     *,
     what: str = "frames",
 ) -> str:
-    """What there is of ``out`` after an interrupt, in words.
+    """The part of ``out`` that is there after an interrupt, in words.
 
     Args:
         sink: The writer, after its block; None if it was not opened.

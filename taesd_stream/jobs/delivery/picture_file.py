@@ -23,7 +23,7 @@ _ROWS = "rows.npy"
 
 
 def needed_bytes_of(output: Output, size: Size) -> tuple[int, int]:
-    """How much of the disk a picture of a size, in pixels, takes.
+    """Tell how much of the disk a picture of a size, in pixels, takes.
 
     Returns:
         What the output and temporary files take at most; and what the rows that are kept take.
@@ -125,7 +125,7 @@ class _Rows:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the writer has to say."""
+        """Remarks of the writer."""
         return self._writer.notes if self._writer is not None else ()
 
     def replay(self) -> None:

@@ -181,7 +181,7 @@ class Journal:
 
 
 def folder_of(out: str | os.PathLike[str]) -> Path:
-    """Where a journal of an output is.
+    """The folder of an output's journal.
 
     >>> folder_of("pictures/a.tif").name
     'a.tif.resume'

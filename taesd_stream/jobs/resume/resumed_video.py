@@ -53,7 +53,7 @@ class ResumedVideo:
         return cls(journal, run.after(journal.done * each), len(run.numbers), each)
 
     def open_sink(self, output: Output, size: Size) -> SegmentedWriter:
-        """What takes the frames that are left.
+        """The sink of the frames that are left.
 
         Raises:
             InputError: An option does not fit the kind of file.
@@ -73,7 +73,7 @@ class ResumedVideo:
 
     @property
     def kept(self) -> str:
-        """What there is, in words."""
+        """The frames that are kept, in words."""
         frames = min(self.total, self.journal.done * self.segment_frames)
         return (
             f"{frames} frames are kept in {self.journal.folder}; give the same command once more,"

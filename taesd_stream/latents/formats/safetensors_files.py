@@ -29,7 +29,7 @@ SAFETENSORS_DTYPES: Final = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-"""What the format calls the dtypes that latents can have."""
+"""The dtypes that latents can have, by the format's names for them."""
 
 _LENGTH: Final = struct.Struct("<Q")
 
