@@ -36,6 +36,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "tiling",
             "torch",
             "tqdm",
+            "video.errors",
             "video.safe_files",
         }
     ),

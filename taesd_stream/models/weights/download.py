@@ -1,36 +1,30 @@
-"""Download one file over HTTP: resumable, verified, and never half-done under its final name."""
+"""Download one file over HTTP: verified, and never half-done under its final name."""
 
 from __future__ import annotations
 
 import http.client
 import logging
-import os
-import re
-import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
+from filelock import FileLock
 from tqdm import tqdm
 
-from taesd_stream.errors import DownloadError
+from taesd_stream.errors import DownloadError, InputError
+from video.safe_files.part_file import PartFile
 
 __all__ = ["UnreachableError", "download"]
 
 _LOGGER: Final = logging.getLogger("taesd_stream")
 _CHUNK_BYTES: Final = 2**16
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _WORTH_RETRYING: Final = (408, 425, 429)
-_RANGE_NOT_SATISFIABLE: Final = 416
-_PARTIAL_CONTENT: Final = 206
 _FIRST_SERVER_ERROR: Final = 500
 
 
@@ -45,7 +39,6 @@ class _BrokenTransferError(Exception):
 @dataclass(frozen=True)
 class _Job:
     url: str
-    part: Path
     max_bytes: int
     progress: bool | None
     timeout_seconds: float
@@ -64,8 +57,8 @@ def download(
 ) -> None:
     """Download ``url`` to ``target``, replacing what was there once the new file is verified.
 
-    Until then bytes go to ``target`` + ".part", from which a later call resumes, also after an
-    interrupt. If another process is writing there, this one uses a part file of its own.
+    Until then bytes go to a part file beside it, which is removed if they do not arrive. Of several
+    processes that ask for the same target one downloads, and the others wait for it.
 
     Args:
         url: http or https.
@@ -94,35 +87,57 @@ found 'file'; give a local path where a path is asked for
             f"{url}: expected an http or https address, found {scheme!r}; "
             "give a local path where a path is asked for"
         )
+    job = _Job(url, max_bytes, progress, timeout_seconds)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _claimed_part(target) as part:
-            job = _Job(url, part, max_bytes, progress, timeout_seconds)
-            was_begun = _length(part) > 0
-            _transfer(job, attempts, backoff_seconds)
-            problem = verify(part)
-            if problem and was_begun:
-                _LOGGER.warning("%s: the resumed file is wrong (%s), starting over", url, problem)
-                os.truncate(part, 0)
-                _transfer(job, attempts, backoff_seconds)
-                problem = verify(part)
-            if problem:
-                part.unlink()
-                raise DownloadError(
-                    f"{url}: {problem}; what arrived is not what was published, and was removed"
-                )
-            os.replace(part, target)
-    except OSError as error:
+        with _locked(target):
+            if not target.is_file() or verify(target):  # else another process was faster
+                with _part_of(target) as part:
+                    _transfer(job, part.path, attempts, backoff_seconds)
+                    _check(job, verify(part.path))
+                    part.publish(overwrite=True)
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DownloadError(
-            f"{target}: expected to write the download here, found {error.strerror or error}; "
+            f"{target}: expected to write the download here, found {reason}; "
             "make room or choose another folder"
         ) from error
 
 
-def _transfer(job: _Job, attempts: int, backoff_seconds: float) -> None:
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Let one process at a time download to ``target``."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    # On a file system without locks several may download: each has a part file of its own.
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[PartFile]:
+    part = PartFile(target)
+    try:
+        yield part
+    finally:
+        part.discard()
+
+
+def _check(job: _Job, problem: str | None) -> None:
+    if problem:
+        raise DownloadError(
+            f"{job.url}: {problem}; what arrived is not what was published, and was removed"
+        )
+
+
+def _transfer(job: _Job, part: Path, attempts: int, backoff_seconds: float) -> None:
     for attempt in range(1, attempts + 1):
         try:
-            _attempt(job, is_first=attempt == 1)
+            with _response(job, is_first=attempt == 1) as response:
+                _receive(response, job, part)
             return
         except _BrokenTransferError as error:
             if attempt == attempts:
@@ -134,19 +149,19 @@ def _transfer(job: _Job, attempts: int, backoff_seconds: float) -> None:
         time.sleep(backoff_seconds * 2 ** (attempt - 1))
 
 
-def _attempt(job: _Job, *, is_first: bool) -> None:
-    """Bring the part file to its full length, from where it ends, or raise."""
-    have_bytes = _length(job.part)
+def _response(job: _Job, *, is_first: bool) -> http.client.HTTPResponse:
     headers = {"User-Agent": "taesd-stream", "Accept-Encoding": "identity"}
-    if have_bytes:
-        headers["Range"] = f"bytes={have_bytes}-"
     request = urllib.request.Request(job.url, headers=headers)
     try:
-        response = _opener().open(request, timeout=job.timeout_seconds)
+        response: http.client.HTTPResponse = _opener().open(request, timeout=job.timeout_seconds)
     except urllib.error.HTTPError as error:
-        with error:
-            _handle_status(job, error.code, error.headers, have_bytes)
-        return
+        error.close()
+        if error.code >= _FIRST_SERVER_ERROR or error.code in _WORTH_RETRYING:
+            raise _BrokenTransferError(f"HTTP status {error.code}") from error
+        raise DownloadError(
+            f"{job.url}: expected the file, found HTTP status {error.code}; "
+            "check the name or the mirror"
+        ) from error
     except urllib.error.URLError as error:
         if is_first:
             raise UnreachableError(
@@ -156,47 +171,16 @@ def _attempt(job: _Job, *, is_first: bool) -> None:
         raise _BrokenTransferError(f"no connection ({error.reason})") from error
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenTransferError(f"a broken connection ({error!r})") from error
-    with response:
-        start = _start_of(response, job, have_bytes)
-        _receive(response, job, start)
+    return response
 
 
-def _handle_status(job: _Job, status: int, headers: Message, have_bytes: int) -> None:
-    """Return if the error means that the part is whole already; raise otherwise."""
-    if status == _RANGE_NOT_SATISFIABLE and have_bytes:
-        if headers.get("Content-Range", "").strip() == f"bytes */{have_bytes}":
-            return
-        os.truncate(job.part, 0)
-        raise _BrokenTransferError("HTTP status 416 (the part kept does not fit)")
-    if status >= _FIRST_SERVER_ERROR or status in _WORTH_RETRYING:
-        raise _BrokenTransferError(f"HTTP status {status}")
-    raise DownloadError(
-        f"{job.url}: expected the file, found HTTP status {status}; check the name or the mirror"
-    )
-
-
-def _start_of(response: http.client.HTTPResponse, job: _Job, have_bytes: int) -> int:
-    """The offset in the file of the first byte of this response."""
-    if response.status != _PARTIAL_CONTENT:
-        return 0
-    stated = response.headers.get("Content-Range", "")
-    found = _CONTENT_RANGE.fullmatch(stated.strip())
-    if found is None or int(found[1]) != have_bytes:
-        os.truncate(job.part, 0)
-        raise _BrokenTransferError(f"Content-Range {stated!r} for bytes from {have_bytes}")
-    return have_bytes
-
-
-def _receive(response: http.client.HTTPResponse, job: _Job, start: int) -> None:
-    total = None if response.length is None else start + response.length
-    if total is not None and total > job.max_bytes:
-        raise DownloadError(_too_long(job, total))
-    position = start
+def _receive(response: http.client.HTTPResponse, job: _Job, part: Path) -> None:
+    total = response.length
+    position = 0
     with (
-        job.part.open("ab" if start else "wb") as part,
+        part.open("wb") as file,
         tqdm(
             total=total,
-            initial=start,
             desc=job.url.rpartition("/")[2],
             unit="B",
             unit_scale=True,
@@ -204,35 +188,30 @@ def _receive(response: http.client.HTTPResponse, job: _Job, start: int) -> None:
             disable=None if job.progress is None else not job.progress,
         ) as bar,
     ):
+        _check_length(job, total or 0)
         for chunk in _chunks(response):
             position += len(chunk)
-            if position > job.max_bytes:
-                break
-            part.write(chunk)
+            _check_length(job, position)
+            file.write(chunk)
             bar.update(len(chunk))
-    if position > job.max_bytes:
-        os.truncate(job.part, 0)
-        raise DownloadError(_too_long(job, position))
     if total is not None and position != total:
         raise _BrokenTransferError(f"a connection cut at {position} of {total} bytes")
 
 
+def _check_length(job: _Job, found_bytes: int) -> None:
+    if found_bytes > job.max_bytes:
+        raise DownloadError(
+            f"{job.url}: expected at most {job.max_bytes} bytes, found at least {found_bytes}; "
+            "check the address"
+        )
+
+
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = response.read(_CHUNK_BYTES)
-        except (OSError, http.client.HTTPException) as error:
-            raise _BrokenTransferError(f"a broken connection ({error!r})") from error
-        if not chunk:
-            return
-        yield chunk
-
-
-def _too_long(job: _Job, found_bytes: int) -> str:
-    return (
-        f"{job.url}: expected at most {job.max_bytes} bytes, found at least {found_bytes}; "
-        "check the address"
-    )
+    try:
+        while chunk := response.read(_CHUNK_BYTES):
+            yield chunk
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenTransferError(f"a broken connection ({error!r})") from error
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -249,50 +228,3 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler())
     return opener
-
-
-def _length(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-@contextmanager
-def _claimed_part(target: Path) -> Iterator[Path]:
-    """A part file that no other process writes: the resumable one, or else one for this call."""
-    resumable = target.with_name(f"{target.name}.part")
-    lock = _lock(resumable)
-    if lock is None:
-        own = target.with_name(f"{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
-        try:
-            yield own
-        finally:
-            own.unlink(missing_ok=True)
-        return
-    with lock:
-        try:
-            yield resumable
-        finally:
-            if _is_same_file(lock, resumable) and _length(resumable) == 0:
-                resumable.unlink()
-
-
-def _lock(part: Path) -> IO[bytes] | None:
-    """Open and lock a part file; None where another holds it or where there are no such locks."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    while True:
-        stream = part.open("ab")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            stream.close()
-            return None
-        # Its last holder may have renamed it to the final name before this lock was granted.
-        if _is_same_file(stream, part):
-            return stream
-        stream.close()
-
-
-def _is_same_file(stream: IO[bytes], path: Path) -> bool:
-    return path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat())

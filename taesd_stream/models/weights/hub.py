@@ -14,6 +14,7 @@ from taesd_stream.models.weights.weight_files import (
     MAX_CHECKPOINT_BYTES,
     WEIGHT_SUFFIXES,
 )
+from video.errors import first_line
 
 __all__ = ["fetch_from_hub", "is_hub_name"]
 
@@ -74,7 +75,7 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
         raise _refused(name, revision, error, errors) from error
     except Exception as error:
         raise DownloadError(
-            f"{name}: expected {', '.join(wanted)} from the hub, found {_first_line(error)}; "
+            f"{name}: expected {', '.join(wanted)} from the hub, found {first_line(error)}; "
             "try again, the files that arrived are kept"
         ) from error
 
@@ -127,7 +128,7 @@ def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) ->
     except (errors.LocalEntryNotFoundError, ValueError) as error:
         raise ModelNotFoundError(
             f"{name}: expected a repository online or its cached copy, found neither "
-            f"({_first_line(unreachable)}); connect once, or give the path of a local checkpoint"
+            f"({first_line(unreachable)}); connect once, or give the path of a local checkpoint"
         ) from error
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     if not _choose_files(present):
@@ -159,7 +160,3 @@ def _refused(
         f"{name}: expected a hub repository, found none that is public or yours; "
         "check the name, or log in to the hub"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from taesd_stream.errors import CheckpointError
+from video.errors import first_line
 
 __all__ = ["DIFFUSERS_WEIGHTS", "MAX_CHECKPOINT_BYTES", "WEIGHT_SUFFIXES", "read_weight_file"]
 
@@ -115,7 +116,7 @@ def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, 
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: expected a whole safetensors file, found a broken one "
-            f"({_first_line(error)}); fetch it again"
+            f"({first_line(error)}); fetch it again"
         ) from error
 
 
@@ -125,7 +126,7 @@ def _read_torch_archive(path: Path) -> Mapping[str, object]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"one that asks for {wanted[1]}" if wanted else f"another ({_first_line(error)})"
+        what = f"one that asks for {wanted[1]}" if wanted else f"another ({first_line(error)})"
         raise CheckpointError(
             f"{path}: expected a pickle of tensors only, found {what}, and it was not run; "
             "save the model's state_dict() instead"
@@ -133,7 +134,7 @@ def _read_torch_archive(path: Path) -> Mapping[str, object]:
     except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError, IndexError) as error:
         raise CheckpointError(
             f"{path}: expected a whole torch.save archive, found a broken one "
-            f"({_first_line(error)}); fetch it again"
+            f"({first_line(error)}); fetch it again"
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: {_describe_content(content)}")
@@ -148,7 +149,7 @@ def _check_archive_sizes(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(
             f"{path}: expected a whole torch.save archive, found a broken one "
-            f"({_first_line(error)}); fetch it again"
+            f"({first_line(error)}); fetch it again"
         ) from error
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         first = repr(entries[0].filename) if entries else "nothing"
@@ -183,7 +184,3 @@ def _describe_content(content: object) -> str:
         f"expected a checkpoint's named tensors, found a {type(content).__name__}; "
         "save the model's state_dict()"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
