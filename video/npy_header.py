@@ -83,11 +83,10 @@ def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, length: int | No
     >>> len(npy_header((3, 4), np.dtype("u1"))), len(npy_header((3, 4), np.dtype("u1"), length=256))
     (128, 256)
     """
-    header = io.BytesIO()
     fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    if length is not None:
+        start = NPY_MAGIC + bytes([1, 0]) + (length - 10).to_bytes(2, "little")
+        return (start + repr(fields).encode()).ljust(length - 1) + b"\n"
+    header = io.BytesIO()
     npy_format.write_array_header_1_0(header, fields)
-    made = header.getvalue()
-    if length is None:
-        return made
-    before = NPY_MAGIC + bytes([1, 0]) + (length - 10).to_bytes(2, "little")
-    return before + made[10:].rstrip().ljust(length - 11) + b"\n"
+    return header.getvalue()
