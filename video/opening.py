@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from video.codecs import CONTAINERS
 from video.errors import InputError
-from video.options import VideoKeywords, VideoOptions
+from video.options import VideoOptions
+from video.rates import parse_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
     from os import PathLike
-    from types import TracebackType
 
     from video.sequence import ImageSequenceWriter
     from video.video_reader import Frame
     from video.video_writer import VideoWriter
 
-__all__ = ["FrameReader", "open_reader", "open_writer"]
+__all__ = ["FrameReader", "open_reader", "open_writer", "open_writer_with"]
 
 
 class FrameReader(Protocol):
@@ -42,12 +42,7 @@ class FrameReader(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 def open_writer(
@@ -55,12 +50,17 @@ def open_writer(
     *,
     width: int,
     height: int,
-    **keywords: Unpack[VideoKeywords],
+    rate: str | int | float | Fraction = 24,
+    codec: str | None = None,
+    crf: int | None = None,
+    lossless: bool = False,
+    audio: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
 ) -> VideoWriter | ImageSequenceWriter:
     """Open what ``path`` asks for: a video by its suffix, numbered pictures, or a still.
 
-    ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``;
-    the rate is 24 if left out.
+    ``.webp`` is an animation, unless its name holds ``%d``. Keywords as for ``VideoWriter``.
 
     Raises:
         InputError: also for a codec, a crf or audio with pictures, which have none.
@@ -74,12 +74,18 @@ def open_writer(
         ...     [file.name for file in writer.path.iterdir()]
         ['00000.png']
     """
-    keywords.setdefault("rate", 24)
-    options = VideoOptions.of(**keywords)
+    options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
+    return open_writer_with(path, width=width, height=height, options=options)
+
+
+def open_writer_with(
+    path: str | PathLike[str] | BinaryIO, *, width: int, height: int, options: VideoOptions
+) -> VideoWriter | ImageSequenceWriter:
+    """Open what ``path`` asks for, as ``open_writer`` does, with options at hand already."""
     if not isinstance(path, str | os.PathLike) or _is_video(path):
         from video.video_writer import VideoWriter
 
-        return VideoWriter(path, width=width, height=height, options=options)
+        return VideoWriter.with_options(path, width=width, height=height, options=options)
     from video.sequence import ImageSequenceWriter
 
     for name in ("codec", "crf", "audio"):

@@ -5,24 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
-from typing import Any, Self, TypedDict, Unpack
 
 from video.errors import InputError
-from video.rates import parse_rate
 
-__all__ = ["VideoKeywords", "VideoOptions"]
-
-
-class VideoKeywords(TypedDict, total=False):
-    """The keywords of ``VideoWriter``, as ``VideoOptions`` documents them; ``rate`` is required."""
-
-    rate: str | int | float | Fraction
-    codec: str | None
-    crf: int | None
-    lossless: bool
-    audio: str | PathLike[str] | None
-    overwrite: bool
-    threads: int | None
+__all__ = ["VideoOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +25,9 @@ class VideoOptions:
         threads: for the encoder; None is as many as it likes.
 
     Raises:
-        InputError: for a rate or a number of threads that makes no sense.
+        InputError: for a number of threads that makes no sense.
 
-    >>> VideoOptions.of(rate="24000/1001", crf=20).rate
+    >>> VideoOptions(Fraction(24000, 1001), crf=20).rate
     Fraction(24000, 1001)
     """
 
@@ -56,11 +42,3 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"expected at least 1 thread; found {self.threads!r}")
-
-    @classmethod
-    def of(cls, **keywords: Unpack[VideoKeywords]) -> Self:
-        """Options of keywords, whose rate is taken as ``parse_rate`` does."""
-        if "rate" not in keywords:
-            raise TypeError("missing the keyword argument 'rate', frames per second")
-        parsed: Any = {**keywords, "rate": parse_rate(keywords["rate"])}
-        return cls(**parsed)

@@ -23,7 +23,6 @@ from video.video_writer import VideoWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
@@ -86,13 +85,14 @@ class SegmentedWriter:
 
     Example:
         >>> import tempfile
+        >>> from fractions import Fraction
         >>> import numpy as np
         >>> with tempfile.TemporaryDirectory() as name:
         ...     folder = Path(name, "segments")
         ...     folder.mkdir()
         ...     with SegmentedWriter(
         ...         Path(name, "a.mkv"), Segments(folder, 2, on_segment=print),
-        ...         width=16, height=16, options=VideoOptions.of(rate=24),
+        ...         width=16, height=16, options=VideoOptions(Fraction(24)),
         ...     ) as writer:
         ...         for _ in range(3):
         ...             writer.write(np.zeros((16, 16, 3), np.uint8))
@@ -136,7 +136,9 @@ class SegmentedWriter:
     def _open_segment(self) -> VideoWriter:
         width, height = self._size
         file = self._file(self._number)
-        return VideoWriter(file, width=width, height=height, options=self._segment_options)
+        return VideoWriter.with_options(
+            file, width=width, height=height, options=self._segment_options
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -262,16 +264,11 @@ class SegmentedWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
         if self._closed:
             return
         self._closed = True
-        if kind is not None:
+        if error is not None:
             self._drop_segment()
             return
         if not self.frames_written:

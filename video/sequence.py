@@ -19,7 +19,6 @@ from video.video_reader import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -155,15 +154,10 @@ class ImageSequenceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
         if self._closed:
             return
-        if kind is None or (issubclass(kind, KeyboardInterrupt) and self._still is not None):
+        if error is None or (isinstance(error, KeyboardInterrupt) and self._still is not None):
             self.close()
             return
         self._closed = True
@@ -221,5 +215,5 @@ class ImageSequenceReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

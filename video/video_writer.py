@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import pick_encoder
 from video.errors import InputError, OutputError, OutputExistsError
 from video.muxing import Muxer, media_faults
-from video.options import VideoKeywords, VideoOptions
+from video.options import VideoOptions
+from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
 from video.spec import VideoSpec
@@ -21,8 +23,8 @@ from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from fractions import Fraction
     from os import PathLike
-    from types import TracebackType
 
     import av
     import numpy as np
@@ -50,10 +52,13 @@ class VideoWriter:
             file object: these get Matroska that needs no seeking, and stay open.
         width, height: pixels of every frame. What a codec wants even is padded by repeating the
             last row or column; ``notes`` tells, and the file's comment holds the true size.
-        options: how it is written; None is what ``keywords`` tell.
-        keywords: ``rate``, frames per second as ``parse_rate`` takes it, and any of ``codec``,
-            ``crf``, ``lossless``, ``audio``, ``overwrite`` and ``threads``, as ``VideoOptions``
-            has them.
+        rate: frames per second, as ``parse_rate`` takes it.
+        codec: a name out of ``CODECS``, or ``h264_hw`` and the like; None is the suffix's default.
+        crf: 0 is best; None is the codec's default.
+        lossless: every RGB byte is kept.
+        audio: a file whose first audio stream goes along, cut at the end of the video.
+        overwrite: whether a file of that name may be replaced.
+        threads: for the encoder; None is as many as it likes.
 
     Raises:
         InputError: for arguments that are wrong, before anything is created; for frames that
@@ -77,10 +82,15 @@ class VideoWriter:
         *,
         width: int,
         height: int,
-        options: VideoOptions | None = None,
-        **keywords: Unpack[VideoKeywords],
+        rate: str | int | float | Fraction,
+        codec: str | None = None,
+        crf: int | None = None,
+        lossless: bool = False,
+        audio: str | PathLike[str] | None = None,
+        overwrite: bool = False,
+        threads: int | None = None,
     ) -> None:
-        options = options or VideoOptions.of(**keywords)
+        options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
         self._overwrite = options.overwrite
         self.path, self._stream = _path_and_stream(path)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
@@ -102,6 +112,18 @@ class VideoWriter:
         except BaseException:
             self._abort()
             raise
+
+    @classmethod
+    def with_options(
+        cls,
+        path: str | PathLike[str] | BinaryIO,
+        *,
+        width: int,
+        height: int,
+        options: VideoOptions,
+    ) -> Self:
+        """Open a writer whose options are at hand already."""
+        return cls(path, width=width, height=height, **dataclasses.asdict(options))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -253,17 +275,12 @@ class VideoWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
         if self._closed:
             return
-        if kind is None:
+        if error is None:
             self.close()
-        elif issubclass(kind, KeyboardInterrupt) and self.frames_written > 0:
+        elif isinstance(error, KeyboardInterrupt) and self.frames_written > 0:
             self._finish()
             self._keep()
         else:

@@ -27,6 +27,7 @@ from video import (
     VideoWriter,
 )
 from video.encoding import StreamEncoder
+from video.rates import parse_rate
 
 # x265 reads memory never set where a picture does not fill its blocks of 64 pixels: at 96x64 it
 # made two different files of the same frames, 5 and 7 times out of 12.
@@ -70,7 +71,7 @@ def segmented(
 ) -> SegmentedWriter:
     """A writer of frames of a width and height."""
     segments = Segments(folder, segment_frames, first_segment, on_segment)
-    wanted = VideoOptions.of(**{"rate": 24, **options})
+    wanted = VideoOptions(parse_rate(options.pop("rate", 24)), **options)
     return SegmentedWriter(path, segments, width=size[0], height=size[1], options=wanted)
 
 
@@ -417,6 +418,7 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[bytes]
 
 NOISE = """
     import os, resource, signal, sys
+    from fractions import Fraction
     from pathlib import Path
     import numpy as np
     from video import OutputError, SegmentedWriter, Segments, VideoOptions
@@ -429,7 +431,7 @@ NOISE = """
     first = int(sys.argv[2])
     writer = SegmentedWriter(
         path, Segments(folder, 8, first, lambda frames: print(frames, flush=True)),
-        width=128, height=128, options=VideoOptions.of(rate=24),
+        width=128, height=128, options=VideoOptions(Fraction(24)),
     )
 """
 FULL = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -17,8 +16,8 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from taesd_stream.latents.writing.stack_writer import StackWriter
 from tiling import Size
-from video import open_writer
 from video.large import RowWriter, open_rows
+from video.opening import open_writer_with
 from video.sink import Sink
 
 __all__ = ["Frame", "open_sink"]
@@ -63,12 +62,7 @@ class _OnePicture:
         self._writer.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
         self._writer.__exit__(kind, error, traceback)
         self.kept_part = self._writer.kept_part
 
@@ -94,14 +88,6 @@ def open_sink(output: Output, size: Size) -> Sink:
     if output.suffix in ARRAY_SUFFIXES:
         return _ImageStack(output.name, overwrite=output.overwrite)
     output.check_size(size.width, size.height)
-    return open_writer(
-        output.name,
-        width=size.width,
-        height=size.height,
-        rate=output.rate,
-        codec=output.codec,
-        crf=output.crf,
-        lossless=output.lossless,
-        audio=output.audio,
-        overwrite=output.overwrite,
+    return open_writer_with(
+        output.name, width=size.width, height=size.height, options=output.video_options
     )

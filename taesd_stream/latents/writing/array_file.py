@@ -8,7 +8,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final, Self
 
 import numpy as np
@@ -81,23 +80,18 @@ class ArrayFile(ABC):
         self._file = self._part.path.open("r+b")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
         part, self._part = self._part, None
         if part is None:
             return
-        is_interrupt = kind is not None and issubclass(kind, KeyboardInterrupt)
+        is_interrupt = isinstance(error, KeyboardInterrupt)
         try:
-            if kind is None or (is_interrupt and self.frames_written > 0):
+            if error is None or (is_interrupt and self.frames_written > 0):
                 self._finish()
                 with self._open_file() as file:
                     file.close()
                 self.kept_part = part.path
-            if kind is None:
+            if error is None:
                 part.publish(overwrite=self._overwrite)
                 self.kept_part = None
         finally:
