@@ -22,6 +22,8 @@ _FORMAT = "taesd-stream state 1"
 _PENDING = "pending."
 _STATES = "memory."
 _MOST = 2**31
+_NUMBERS = ("model", "action", "height", "width", "done", "total")
+_BROKEN = (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +104,7 @@ class StreamState:
             return state
         except InputError:
             raise
-        except (
-            OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError
-        ) as error:  # fmt: skip
+        except _BROKEN as error:
             raise InputError(f"state: {path} cannot be read ({error}); save it again") from error
 
     def _check_whole(self) -> None:
@@ -149,6 +149,3 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-_NUMBERS = ("model", "action", "height", "width", "done", "total")

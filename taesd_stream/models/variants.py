@@ -97,26 +97,14 @@ class Variant:
 
 
 def _taesd(name: str, latents_of: str, channels: int, *, pool: bool = False) -> Variant:
-    return Variant(
-        name=name,
-        latents_of=latents_of,
-        latent_channels=channels,
-        spatial_scale=8,
-        decoder=partial(taesd_decoder, channels, pool=pool),
-        encoder=partial(taesd_encoder, channels, pool=pool),
-    )
+    decoder = partial(taesd_decoder, channels, pool=pool)
+    encoder = partial(taesd_encoder, channels, pool=pool)
+    return Variant(name, latents_of, channels, 8, decoder, encoder)
 
 
 def _latent2rgb(name: str, latents_of: str, linear_map: linear_maps.LinearMap) -> Variant:
-    return Variant(
-        name=name,
-        latents_of=latents_of,
-        latent_channels=len(linear_map.factors),
-        spatial_scale=8,
-        decoder=partial(latent2rgb_decoder, linear_map),
-        encoder=None,
-        weights="none",
-    )
+    decoder = partial(latent2rgb_decoder, linear_map)
+    return Variant(name, latents_of, len(linear_map.factors), 8, decoder, None, weights="none")
 
 
 def _taehv(
@@ -127,27 +115,20 @@ def _taehv(
     patch: int = 1,
     growth: tuple[int, ...] = (1, 2, 2),
     pooling: tuple[int, ...] = (2, 2, 1),
-    timing: DecodeTiming | None = None,
-    encode_timing: EncodeTiming | None = None,
-    better: bool = False,
+    decoder: Callable[..., Network] = taehv_decoder,
 ) -> Variant:
-    """TAEHV and its kin; ``better`` is the ``_super`` decoder."""
-    each = prod(growth)
-    decoder = (
-        partial(taehv_super_decoder, channels, growth=growth, patch=patch)
-        if better
-        else partial(taehv_decoder, channels, growth=growth, patch=patch)
-    )
+    """TAEHV and its kin."""
+    frames = prod(growth)
     return Variant(
         name=name,
         latents_of=latents_of,
         latent_channels=channels,
         spatial_scale=8 * patch,
-        decoder=decoder,
+        decoder=partial(decoder, channels, growth=growth, patch=patch),
         encoder=partial(taehv_encoder, channels, pooling=pooling, patch=patch),
-        timing=timing or DecodeTiming(growth=each, lead=each - 1),
-        encode_timing=encode_timing or EncodeTiming(shrink=prod(pooling)),
-        leaves_out=("time",) if better else ("time", "space"),
+        timing=DecodeTiming(growth=frames, lead=frames - 1),
+        encode_timing=EncodeTiming(shrink=prod(pooling)),
+        leaves_out=("time", "space") if decoder is taehv_decoder else ("time",),
     )
 
 
@@ -176,18 +157,18 @@ VARIANTS: tuple[Variant, ...] = (
     _taehv("taehv", "Hunyuan Video", 16),
     _taehv("taew2_1", "Wan 2.1, Wan 2.2 14B, Qwen Image", 16),
     _taehv("taeos1_3", "Open-Sora 1.3", 16),
-    _taehv("taecvx", "CogVideoX", 16, timing=DecodeTiming(growth=4, lead=3, only_if_odd=True)),
+    replace(
+        _taehv("taecvx", "CogVideoX", 16),
+        timing=DecodeTiming(growth=4, lead=3, only_if_odd=True),
+    ),
     _taehv("taew2_2", "Wan 2.2 5B", 48, patch=2),
-    _taehv("taew2_2_super", "Wan 2.2 5B", 48, patch=2, better=True),
+    _taehv("taew2_2_super", "Wan 2.2 5B", 48, patch=2, decoder=taehv_super_decoder),
     _taehv("taehv1_5", "Hunyuan Video 1.5", 32, patch=2),
-    _taehv("taehv1_5_super", "Hunyuan Video 1.5", 32, patch=2, better=True),
+    _taehv("taehv1_5_super", "Hunyuan Video 1.5", 32, patch=2, decoder=taehv_super_decoder),
     _taehv("taeltx_2", "LTX-2", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
     _taehv("taeltx2_3", "LTX-2.3, LTX-2.5", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
-    _taehv(
-        "taeh3",
-        "MiniMax H3",
-        24,
-        patch=2,
+    replace(
+        _taehv("taeh3", "MiniMax H3", 24, patch=2),
         timing=DecodeTiming(growth=4, lead=3, chunk=5, rest=2),
         encode_timing=EncodeTiming(shrink=4, group=17, zeros=3, tail=3),
     ),

@@ -54,10 +54,8 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     if len(fitting) > 1:
         names = " and ".join(each.name for each in fitting)
         why = f"because of its name {hint!r}" if hinted else "the first of them"
-        _log.info(
-            "%s: the shapes are those of %s; taken for %s, %s",
-            checkpoint.origin, names, chosen.name, why,
-        )  # fmt: skip
+        said = "%s: the shapes are those of %s; taken for %s, %s"
+        _log.info(said, checkpoint.origin, names, chosen.name, why)
     return chosen
 
 
@@ -75,17 +73,18 @@ def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
 
 def build(variant: Variant, checkpoint: Checkpoint) -> tuple[Network | None, Network | None]:
     """Encoder and decoder with the checkpoint's weights; None for a half that it lacks."""
-    halves = []
-    for make, state in (
-        (variant.encoder, checkpoint.encoder),
-        (variant.decoder, checkpoint.decoder),
-    ):
-        network = None
-        if make is not None and state is not None:
-            network = empty_network(make)
-            network.load_state_dict(network.fit(state), assign=True)
-        halves.append(network)
-    return halves[0], halves[1]
+    encoder = _loaded(variant.encoder, checkpoint.encoder)
+    return encoder, _loaded(variant.decoder, checkpoint.decoder)
+
+
+def _loaded(
+    make: Callable[[], Network] | None, state: Mapping[str, Tensor] | None
+) -> Network | None:
+    if make is None or state is None:
+        return None
+    network = empty_network(make)
+    network.load_state_dict(network.fit(state), assign=True)
+    return network
 
 
 def empty_network(make: Callable[[], Network]) -> Network:
