@@ -116,6 +116,7 @@ class Run:
 
     Attributes:
         plan: How they are cut.
+        plane: Height and width of what they are made of.
         made: The plane that is made: what the network makes of its input, or part of it.
         bands: The rows that each row of tiles completes, from top to bottom.
     """
@@ -123,7 +124,7 @@ class Run:
     def __init__(self, coder: Coder, plan: TilePlan, plane: Size, *, goes_on: bool) -> None:
         self.plan = plan
         self.made = plan.view.made(coder.network.out_plane(plane))
-        self._plane = plane
+        self.plane = plane
         self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
         self._names: dict[nn.Module, str] = {
@@ -171,6 +172,19 @@ class Run:
                 on_tile(done, total)
         self._is_whole = True
 
+    def parts(
+        self, source: Tensor, on_tile: OnTile | None
+    ) -> Iterator[tuple[int, tuple[slice, slice], Tensor]]:
+        """The ``tiles``, step by step.
+
+        Yields:
+            The number of the step, the rows and columns of the part, and the part, (C, h, w).
+        """
+        for block, tile in self.tiles(source, on_tile):
+            steps, *place = block.slices
+            for step, part in zip(range(steps.start, steps.stop), tile, strict=True):
+                yield step, (place[0], place[1]), part
+
     def remembered(self) -> dict[str, Tensor]:
         """The states of the network's layers for the whole plane, by the layers' names.
 
@@ -193,7 +207,7 @@ class Run:
         if states is None:
             return
         kept: dict[nn.Module, Tensor] = {}
-        for want in self._network.passes[0].state_regions(Region.whole(self.made), self._plane):
+        for want in self._network.passes[0].state_regions(Region.whole(self.made), self.plane):
             tensor = remembered.get(self._names[want.layer])
             shape = want.shape
             if (

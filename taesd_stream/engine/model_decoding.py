@@ -16,7 +16,7 @@ from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
-from taesd_stream.engine.tensors import decode_tensor
+from taesd_stream.engine.tensors import TensorRun
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.stream_state import StreamState
@@ -58,7 +58,7 @@ class DecodingModel(LoadedModel):
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return decode_tensor(decoder, self.spec, checked, options, on_tile)
+        return TensorRun(decoder, self.spec, options, on_tile).decode(checked)
 
     def stream(
         self,

@@ -14,7 +14,7 @@ from taesd_stream.engine.shapes import as_pictures
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.picture_run import PictureRun
-from taesd_stream.engine.tensors import encode_tensor
+from taesd_stream.engine.tensors import TensorRun
 from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
 from taesd_stream.models.stream_state import StreamState
@@ -57,7 +57,7 @@ class EncodingModel(LoadedModel):
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return encode_tensor(encoder, self.spec, checked, options, on_tile)
+        return TensorRun(encoder, self.spec, options, on_tile).encode(checked)
 
     def encode_stream(
         self,

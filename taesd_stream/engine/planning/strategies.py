@@ -48,7 +48,7 @@ class Workload:
 
     steps: int | None
     pictures: int | None
-    ahead: int | None
+    ahead: int | None = None
     bands: bool = False
 
     @property

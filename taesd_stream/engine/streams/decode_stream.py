@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.pixels import to_array, to_bytes
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.frame_windows import Window, check_enough
+from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.engine.streams.waiting_latents import Spool
 from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
@@ -29,7 +29,7 @@ _log = logging.getLogger("taesd_stream")
 Frame = npt.NDArray[np.uint8]
 
 
-class DecodeStream:
+class DecodeStream(VideoStream):
     """A video being decoded: ``push`` latents, and get the frames that they complete.
 
     Made by ``AutoEncoder.open_stream``. The frames of all pushes and of ``flush``, one after the
@@ -46,6 +46,9 @@ class DecodeStream:
         on_tile: Told after each tile how much is done, and of how much.
     """
 
+    _action = "decode"
+    _pushed = "latent"
+
     def __init__(
         self,
         coder: Coder,
@@ -55,14 +58,11 @@ class DecodeStream:
         *,
         on_tile: OnTile | None = None,
     ) -> None:
-        self._coder, self._spec, self._window = coder, spec, window
-        self._plan_for, self._on_tile = plan_for, on_tile
+        super().__init__(coder, spec, on_tile)
+        self._window, self._plan_for = window, plan_for
         self._total = window.total
         self._arrived = self._done = 0
         self._waiting = Spool()
-        self._plane: Size | None = None
-        self._run: Run | None = None
-        self._closed = False
 
     @property
     def plan(self) -> TilePlan | None:
@@ -96,14 +96,8 @@ class DecodeStream:
 
     def close(self) -> None:
         """Let go of all that is held; no latent can be pushed afterwards."""
-        self._closed, self._run = True, None
+        super().close()
         self._waiting = Spool()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def save(self) -> StreamState:
         """All that is needed to go on later, or elsewhere: ``open_stream(state=...)``.
@@ -111,20 +105,9 @@ class DecodeStream:
         Raises:
             InputError: No latent has come yet, or tiles are blended.
         """
-        if self._run is None or self._plane is None or self._closed:
-            found = "one that was flushed" if self._closed else "no latent yet"
-            raise InputError(f"state: expected a stream that has begun, found {found}")
         waiting = self._waiting.all()
-        return StreamState(
-            model=self._spec.label,
-            action="decode",
-            height=self._plane.height,
-            width=self._plane.width,
-            done=self._done,
-            total=self._total,
-            states=self._run.remembered(),
-            pending={} if waiting is None else {"latents": waiting},
-        )
+        pending = {} if waiting is None else {"latents": waiting}
+        return self._saved(done=self._done, total=self._total, pending=pending)
 
     def go_on(self, state: StreamState) -> None:
         """Take over what another stream of this model saved.
@@ -132,8 +115,7 @@ class DecodeStream:
         Raises:
             InputError: It is another model's.
         """
-        state.check(self._spec.label, "decode")
-        self._begin(Size(state.height, state.width)).go_on(state.states, state.done)
+        self._take_over(state, state.done)
         self._arrived = self._done = state.done
         for latent in state.pending.get("latents", ()):
             as_one_picture(latent, self._arrived, self._spec)
@@ -153,13 +135,13 @@ class DecodeStream:
                 " open another stream"
             )
         plane = Size(*one.shape[2:])
-        if self._plane not in (None, plane):
+        if self._run is not None and self._run.plane != plane:
             raise InputError(
-                f"latent {name} is {plane}, but the stream began with {self._plane};"
+                f"latent {name} is {plane}, but the stream began with {self._run.plane};"
                 " all latents of a video must have one size"
             )
         check_finite(one[0], name)
-        if self._plane is None:
+        if self._run is None:
             self._begin(plane)
         self._waiting.put(one[0])
         self._arrived += 1
@@ -198,7 +180,7 @@ class DecodeStream:
         plan = self._plan_for(plane)
         whole = plan.state is not None and plan.state.segment is None
         begin = self._coder.once if whole else self._coder.continued
-        self._plane, self._run = plane, begin(plan, plane)
+        self._run = begin(plan, plane)
         return self._run
 
     def _ready(self) -> int:
@@ -237,15 +219,13 @@ class DecodeStream:
         dtype = torch.uint8 if exact else torch.float32
         device = self._room(run.plan, len(wanted) * 3 * made.area * dtype.itemsize)
         frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
-        for block, tile in run.tiles(latents, self._on_tile):
-            steps, y, x = block.slices
-            for index, pixels in zip(range(steps.start, steps.stop), tile, strict=True):
-                if index not in frames:
-                    continue
-                if exact:
-                    frames[index][y, x] = to_bytes(pixels)
-                else:
-                    frames[index][:, y, x] += pixels.to(frames[index])
+        for index, (y, x), pixels in run.parts(latents, self._on_tile):
+            if index not in frames:
+                continue
+            if exact:
+                frames[index][y, x] = to_bytes(pixels)
+            else:
+                frames[index][:, y, x] += pixels.to(frames[index])
         for index in wanted:
             frame = frames.pop(index)
             yield frame if exact else to_bytes(frame)

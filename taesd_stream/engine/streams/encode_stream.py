@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.decode_stream import Frame
+from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
@@ -23,7 +23,7 @@ from tiling import Size, TilePlan
 __all__ = ["EncodeStream"]
 
 
-class EncodeStream:
+class EncodeStream(VideoStream):
     """A video being encoded: ``push`` frames, and get the latents that they complete.
 
     Made by ``AutoEncoder.open_encode_stream``. A context manager, as ``DecodeStream``.
@@ -36,6 +36,9 @@ class EncodeStream:
         on_tile: Told after each tile how much is done, and of how much.
     """
 
+    _action = "encode"
+    _pushed = "frame"
+
     def __init__(
         self,
         coder: Coder,
@@ -45,15 +48,13 @@ class EncodeStream:
         count: int | None = None,
         on_tile: OnTile | None = None,
     ) -> None:
-        self._coder, self._spec, self._options = coder, spec, options
+        super().__init__(coder, spec, on_tile)
+        self._options, self._count = options, count
         self._timing = spec.encode_timing
-        self._count, self._on_tile = count, on_tile
         self._seen = 0
         self._last: Frame | None = None
-        self._run: Run | None = None
         self._plan: TilePlan | None = None
         self._held: deque[Tensor] = deque()
-        self._closed = False
         self._is_whole = True
 
     @property
@@ -112,14 +113,9 @@ class EncodeStream:
 
     def close(self) -> None:
         """Let go of all that is held; no frame can be pushed afterwards."""
-        self._closed, self._run, self._last = True, None, None
+        super().close()
+        self._last = None
         self._held.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def save(self) -> StreamState:
         """All that is needed to go on later, or elsewhere: ``open_encode_stream(state=...)``.
@@ -127,22 +123,10 @@ class EncodeStream:
         Raises:
             InputError: No frame has come yet, or tiles are blended.
         """
-        if self._run is None or self._last is None or self._closed:
-            found = "one that was flushed" if self._closed else "no frame yet"
-            raise InputError(f"state: expected a stream that has begun, found {found}")
-        pending = {"frame": torch.from_numpy(self._last)}
+        pending = {} if self._last is None else {"frame": torch.from_numpy(self._last)}
         if self._held:
             pending["latents"] = torch.stack(list(self._held))
-        return StreamState(
-            model=self._spec.label,
-            action="encode",
-            height=self._last.shape[0],
-            width=self._last.shape[1],
-            done=self._seen,
-            total=None,
-            states=self._run.remembered(),
-            pending=pending,
-        )
+        return self._saved(done=self._seen, pending=pending)
 
     def go_on(self, state: StreamState) -> None:
         """Take over what another stream of this model saved.
@@ -150,13 +134,12 @@ class EncodeStream:
         Raises:
             InputError: It is another model's.
         """
-        state.check(self._spec.label, "encode")
+        group = self._timing.group
+        steps = state.done if group is None else (state.done - 1) % group + 1
+        self._take_over(state, steps + self._timing.zeros)
         self._seen = state.done
         self._last = state.pending["frame"].numpy()
         self._held.extend(state.pending.get("latents", ()))
-        group = self._timing.group
-        steps = self._seen if group is None else (self._seen - 1) % group + 1
-        self._begin(Size(state.height, state.width)).go_on(state.states, steps + self._timing.zeros)
 
     def _check(self, frame: Frame) -> None:
         if self._closed:
@@ -200,11 +183,9 @@ class EncodeStream:
 
     def _encode(self, run: Run, pictures: Tensor) -> Iterator[Tensor]:
         made: dict[int, Tensor] = {}
-        for block, tile in run.tiles(pictures, self._on_tile):
-            steps, y, x = block.slices
-            for index, part in zip(range(steps.start, steps.stop), tile.cpu(), strict=True):
-                if index not in made:
-                    shape = (part.shape[0], run.made.height, run.made.width)
-                    made[index] = torch.zeros(shape, dtype=part.dtype, device="cpu")
-                made[index][:, y, x] += part.to(made[index])
+        for index, (y, x), part in run.parts(pictures, self._on_tile):
+            if index not in made:
+                shape = (part.shape[0], run.made.height, run.made.width)
+                made[index] = torch.zeros(shape, dtype=part.dtype, device="cpu")
+            made[index][:, y, x] += part.to(made[index])
         yield from (made[index] for index in sorted(made))
