@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
+from taesd_stream.engine.scratch_tensor import ScratchTensor
 from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import StorageKind
 from video.safe_files.scratch import ScratchFile
@@ -49,26 +48,14 @@ class ScratchStorage:
         self._file = ScratchFile()
 
     def put(self, kept: LayerStates) -> Callable[[], LayerStates]:
-        records = {layer: _Record(self._file, tensor) for layer, tensor in kept.items()}
-        return lambda: {layer: record.read(self._device) for layer, record in records.items()}
-
-
-class _Record:
-    """One tensor's place in a scratch file, which is free again when this is gone."""
-
-    def __init__(self, file: ScratchFile, tensor: Tensor) -> None:
-        self._file, self._dtype = file, tensor.dtype
-        # The memory format that it has, so that it comes back as it was.
-        rows = tensor.permute(0, 2, 3, 1)
-        self._rows_shape = rows.shape
-        plain = rows.flatten().to("cpu").view(torch.uint8)
-        self._place = file.add(plain.numpy().data)
-        weakref.finalize(self, file.free, self._place, plain.numel()).atexit = False
-
-    def read(self, device: torch.device) -> Tensor:
-        rows = torch.empty(self._rows_shape, dtype=self._dtype)
-        self._file.read_into(self._place, rows.flatten().view(torch.uint8).numpy().data)
-        return rows.permute(0, 3, 1, 2).to(device)
+        # In the memory format that is computed in, so that they come back as they were.
+        there = {
+            layer: ScratchTensor(self._file, tensor.permute(0, 2, 3, 1))
+            for layer, tensor in kept.items()
+        }
+        return lambda: {
+            layer: rows.read(self._device).permute(0, 3, 1, 2) for layer, rows in there.items()
+        }
 
 
 def storage_on(name: StorageKind, device: torch.device) -> StateStorage:
