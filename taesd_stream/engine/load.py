@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.autoencoder import AutoEncoder
+from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import ModelOptions
@@ -122,8 +123,14 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
             network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             network.fold()
+    if settings.backend != "openvino":
+        return _assemble(found, halves, settings, options)
     latents = _calibration(found, options.calibration) if settings.dtype == torch.int8 else ()
-    return _assemble(found, halves, settings, latents, _sparing(settings, options.backend))
+    backends = [
+        None if half is None else openvino_backend(settings, half, latents if is_decoder else ())
+        for half, is_decoder in zip(halves, (False, True), strict=True)
+    ]
+    return _assemble(found, halves, settings, options, backends)
 
 
 def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
@@ -170,13 +177,7 @@ def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) ->
     found = options.reduced(variant_named(name))
     encoder = empty_network(found.encoder) if found.encoder else None
     halves = encoder, empty_network(found.decoder)
-    settings = _settings_for(found, halves, options)
-    spare = _sparing(settings, options.backend)
-    coders = [
-        None if half is None else Coder(found.name, half, settings, sparing=spare)
-        for half in halves
-    ]
-    return AutoEncoder(spec_of(found, *halves), settings, *coders)
+    return _assemble(found, halves, _settings_for(found, halves, options), options)
 
 
 def _settings_for(variant: Variant, halves: Halves, options: ModelOptions) -> Settings:
@@ -189,19 +190,15 @@ def _assemble(
     variant: Variant,
     halves: Halves,
     settings: Settings,
-    latents: Sequence[Tensor],
-    sparing: Settings | None,
+    options: ModelOptions,
+    backends: Sequence[Backend | None] = (None, None),
 ) -> AutoEncoder:
-    encoder, decoder = halves
-    coders: list[Coder | None] = []
-    for network in halves:
-        backend = None
-        if network is not None and settings.backend == "openvino":
-            backend = openvino_backend(settings, network, latents if network is decoder else ())
-        coders.append(
-            None if network is None else Coder(variant.name, network, settings, backend, sparing)
-        )
-    return AutoEncoder(spec_of(variant, encoder, decoder), settings, *coders)
+    sparing = _sparing(settings, options.backend)
+    coders = [
+        None if network is None else Coder(variant.name, network, settings, backend, sparing)
+        for network, backend in zip(halves, backends, strict=True)
+    ]
+    return AutoEncoder(spec_of(variant, *halves), settings, *coders)
 
 
 def _sparing(settings: Settings, backend: str) -> Settings | None:

@@ -12,15 +12,8 @@ from taesd_stream.errors import InputError, MissingExtraError
 __all__ = ["BACKENDS", "Settings", "is_int8", "resolve_settings"]
 
 BACKENDS = ("torch", "openvino")
-_DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "int8": torch.int8,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
+_SHORT_NAMES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _BY_BACKEND = {
     "torch": (torch.float32, torch.float16, torch.bfloat16),
     "openvino": (torch.float32, torch.bfloat16, torch.int8),
@@ -152,8 +145,9 @@ def _resolve_device(device: str | torch.device) -> torch.device:
 def _resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16
-    chosen = _DTYPES.get(dtype.lower()) if isinstance(dtype, str) else dtype
-    if chosen is None or chosen not in _DTYPES.values():
+    by_name = _SHORT_NAMES | {_name(each): each for each in _DTYPES}
+    chosen = by_name.get(dtype.lower()) if isinstance(dtype, str) else dtype
+    if chosen not in _DTYPES:
         raise InputError(
             f"dtype: expected auto, float32, float16, bfloat16 or int8, found {str(dtype)!r}"
         )

@@ -70,9 +70,7 @@ class Recipe:
 
 def graph_of(body: Chain, task: Task, batch: int, channels: int, recipe: Recipe) -> ov.Model:
     """A model of one input, what a tile reads, and one output, what is wanted of it."""
-    rows, columns = task
-    shape = [batch, channels, rows.have.size, columns.have.size]
-    return _model(body, task, shape, recipe)
+    return _model(body, task, [batch, channels, *(span.have.size for span in task)], recipe)
 
 
 def switch_of(
@@ -119,12 +117,12 @@ def _choice(models: Sequence[ov.Model], first: int, shape: list[int]) -> ov.Mode
 
 
 def _model(body: Chain, task: Task, shape: list[int], recipe: Recipe) -> ov.Model:
-    rows, columns = task
     tile = ops.parameter(shape, np.float32, name=INPUT)
     node = tile.output(0)
-    if shape[2:] != [rows.have.size, columns.have.size]:
-        node = _slice(node, slice(0, rows.have.size), slice(0, columns.have.size))
-    made = _Emitter(recipe).emit(body, _ranged(recipe, INPUT, node), rows, columns, "")
+    given = [span.have.size for span in task]
+    if shape[2:] != given:
+        node = _slice(node, slice(0, given[0]), slice(0, given[1]))
+    made = _Emitter(recipe).emit(body, _ranged(recipe, INPUT, node), task, "")
     return ov.Model([made], [tile], "tile")
 
 
@@ -150,40 +148,37 @@ class _Emitter:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
 
-    def emit(
-        self, layer: Layer, node: ov.Output, rows: Span, columns: Span, name: str
-    ) -> ov.Output:
+    def emit(self, layer: Layer, node: ov.Output, task: Task, name: str) -> ov.Output:
         """The output of a layer for a node that is its input."""
         match layer:
             case Chain():
-                for index, (each, y, x) in enumerate(layer.tasks(rows, columns)):
-                    node = self.emit(each, node, y, x, f"{name}.{index}" if name else str(index))
+                for index, (each, y, x) in enumerate(layer.tasks(*task)):
+                    node = self.emit(each, node, (y, x), f"{name}.{index}" if name else str(index))
                 return node
             case Residual():
-                return self._residual(layer, node, rows, columns, name)
+                return self._residual(layer, node, task, name)
             case Conv():
-                return self._conv(layer, node, rows, columns, name)
+                return self._conv(layer, node, task, name)
             case EnlargingConv():
-                return self._enlarging(layer, node, rows, columns, name)
+                return self._enlarging(layer, node, task, name)
             case ReLU():
                 return self._named(ops.relu(node), name)
             case SoftClamp():
                 third = ops.divide(node, ops.constant(np.float32(3)))
                 return self._named(ops.multiply(ops.tanh(third), ops.constant(np.float32(3))), name)
             case Upsample():
-                large = self._repeat(node, layer.factor, rows, columns, name)
-                return _crop(large, rows, columns, layer.factor)
+                return _crop(self._repeat(node, layer.factor, task, name), task, layer.factor)
             case PixelShuffle():
                 large = self._named(ops.depth_to_space(node, "depth_first", layer.factor), name)
-                return _crop(large, rows, columns, layer.factor)
+                return _crop(large, task, layer.factor)
         raise TypeError(f"no graph for a layer of kind {type(layer).__name__}")
 
     def _named(self, node: ov.Node, name: str) -> ov.Output:
         node.set_friendly_name(name)
         return _ranged(self._recipe, name, node.output(0))
 
-    def _conv(self, conv: Conv, node: ov.Output, rows: Span, columns: Span, name: str) -> ov.Output:
-        (above, below), (left, right) = conv.zeros(rows), conv.zeros(columns)
+    def _conv(self, conv: Conv, node: ov.Output, task: Task, name: str) -> ov.Output:
+        (above, below), (left, right) = map(conv.zeros, task)
         quantized = self._recipe.convs.get(name)
         made = ops.convolution(
             node,
@@ -201,23 +196,16 @@ class _Emitter:
         made.set_friendly_name(name)
         return self._named(ops.add(made, ops.constant(bias)), f"{name}+bias")
 
-    def _enlarging(
-        self, layer: EnlargingConv, node: ov.Output, rows: Span, columns: Span, name: str
-    ) -> ov.Output:
+    def _enlarging(self, layer: EnlargingConv, node: ov.Output, task: Task, name: str) -> ov.Output:
         """The two layers one after the other: here that is quicker than four small windows."""
-        conv = layer.conv
-        large_size = rows.size * 2, columns.size * 2
-        y, x = conv.span(rows.want, large_size[0]), conv.span(columns.want, large_size[1])
-        large = self._repeat(node, 2, rows, columns, f"{name}+enlarged")
-        part = _crop(
-            large, Span(rows.have, y.have, rows.size), Span(columns.have, x.have, columns.size), 2
-        )
-        return self._conv(conv, part, y, x, name)
+        y, x = (layer.conv.span(span.want, span.size * 2) for span in task)
+        large = self._repeat(node, 2, task, f"{name}+enlarged")
+        rows, columns = task
+        read = Span(rows.have, y.have, rows.size), Span(columns.have, x.have, columns.size)
+        return self._conv(layer.conv, _crop(large, read, 2), (y, x), name)
 
-    def _repeat(
-        self, node: ov.Output, factor: int, rows: Span, columns: Span, name: str
-    ) -> ov.Output:
-        sizes = np.array([rows.have.size * factor, columns.have.size * factor], np.int64)
+    def _repeat(self, node: ov.Output, factor: int, task: Task, name: str) -> ov.Output:
+        sizes = np.array([span.have.size * factor for span in task], np.int64)
         large = ops.interpolate(
             node,
             ops.constant(sizes),
@@ -229,14 +217,12 @@ class _Emitter:
         )
         return self._named(large, name)
 
-    def _residual(
-        self, block: Residual, node: ov.Output, rows: Span, columns: Span, name: str
-    ) -> ov.Output:
-        around = _crop(node, rows, columns)
+    def _residual(self, block: Residual, node: ov.Output, task: Task, name: str) -> ov.Output:
+        around = _crop(node, task)
         if block.skip is not None:
-            y, x = (Span(span.want, span.want, span.size) for span in (rows, columns))
-            around = self._conv(block.skip, around, y, x, f"{name}.skip")
-        inside = self.emit(block.conv, node, rows, columns, f"{name}.conv")
+            y, x = (Span(span.want, span.want, span.size) for span in task)
+            around = self._conv(block.skip, around, (y, x), f"{name}.skip")
+        inside = self.emit(block.conv, node, task, f"{name}.conv")
         both = self._named(ops.add(inside, around), f"{name}+sum")
         return self._named(ops.relu(both), name)
 
@@ -248,8 +234,9 @@ def _weight(conv: Conv, quantized: QuantizedConv | None) -> ov.Node:
     return ops.multiply(integers, ops.constant(quantized.scale))
 
 
-def _crop(node: ov.Output, rows: Span, columns: Span, factor: int = 1) -> ov.Output:
+def _crop(node: ov.Output, task: Task, factor: int = 1) -> ov.Output:
     """Cut what the spans want out of ``factor`` times what they have."""
+    rows, columns = task
     whole = rows.have.scale(factor), columns.have.scale(factor)
     if whole == (rows.want, columns.want):
         return node

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -100,8 +101,8 @@ class OpenVinoBackend:
         kept = self._kept.get(each)
         if kept is None or kept.expected != expected:
             self._kept.pop(each, None)  # before there is another
-            layers = _Layers(each, self._recipes.get(each.body, Recipe()))
-            self._kept[each] = _Kernel(self._core, self._options, layers, *expected)
+            recipe = self._recipes.get(each.body, Recipe())
+            self._kept[each] = _Kernel(self._core, self._options, each, recipe, expected)
         return self._kept[each]
 
 
@@ -120,14 +121,6 @@ class _Compiled:
     shape: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Layers:
-    """A pass to be compiled, and how its layers are rounded."""
-
-    each: Pass
-    recipe: Recipe
-
-
 class _Kernel:
     """The layers of a pass, compiled for the kinds of tiles of a grid, and for others as needed."""
 
@@ -135,14 +128,13 @@ class _Kernel:
         self,
         core: ov.Core,
         options: Mapping[str, object],
-        layers: _Layers,
-        rows: tuple[Span, ...],
-        columns: tuple[Span, ...],
+        each: Pass,
+        recipe: Recipe,
+        expected: tuple[tuple[Span, ...], tuple[Span, ...]],
     ) -> None:
         self._core, self._options = core, options
-        self._each, self._recipe = layers.each, layers.recipe
-        self.expected = rows, columns
-        self._up = self._each.body.out_size(1)
+        self._each, self._recipe, self.expected = each, recipe, expected
+        self._up = each.body.out_size(1)
         self._compiled: dict[int, list[_Compiled]] = {}
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
@@ -155,7 +147,7 @@ class _Kernel:
             compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
             inputs = [_filled(tile, compiled.shape)]
             if len(compiled.indices) > 1:
-                inputs.insert(0, _number(compiled.indices[kind]))
+                inputs.insert(0, np.array(compiled.indices[kind], np.int32))
             request = compiled.request
             request.set_output_tensor(0, ov.Tensor(made.numpy(), shared_memory=True))
             request.infer(dict(enumerate(inputs)), share_inputs=True)
@@ -167,8 +159,7 @@ class _Kernel:
 
     def _compiled_for(self, batch: int, kind: tuple[_Place, _Place], task: Task) -> _Compiled:
         if batch not in self._compiled:
-            rows, columns = self.expected
-            tasks = {self._kind((y, x)): (y, x) for y in rows for x in columns}
+            tasks = {self._kind(expected): expected for expected in product(*self.expected)}
             tasks.setdefault(kind, task)
             self._compiled[batch] = [self._compile(batch, tasks)]
         for compiled in self._compiled[batch]:
@@ -192,7 +183,3 @@ def _filled(tile: Tensor, shape: tuple[int, int, int, int]) -> np.ndarray:
     given = np.zeros(shape, np.float32)
     given[:, :, : tile.shape[2], : tile.shape[3]] = tile.numpy()
     return given
-
-
-def _number(index: int) -> np.ndarray:
-    return np.array(index, np.int32)

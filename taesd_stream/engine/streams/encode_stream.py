@@ -146,15 +146,11 @@ class EncodeStream(VideoStream):
             raise InputError("frame: expected none after the stream was flushed; open another")
         if not self._is_whole:
             raise cut_short()
-        if not isinstance(frame, np.ndarray):
-            raise InputError(
-                f"frame {self._seen}: expected (H, W, 3) bytes, found {type(frame).__name__}"
-            )
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-            raise InputError(
-                f"frame {self._seen}: expected (H, W, 3) bytes, found {frame.shape} of"
-                f" {frame.dtype}"
-            )
+        is_array = isinstance(frame, np.ndarray)
+        is_rgb = is_array and frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8
+        if not is_rgb or not frame.size:
+            found = f"{frame.shape} of {frame.dtype}" if is_array else type(frame).__name__
+            raise InputError(f"frame {self._seen}: expected (H, W, 3) bytes, found {found}")
         if self._last is not None and frame.shape != self._last.shape:
             raise InputError(
                 f"frame {self._seen} is {Size(*frame.shape[:2])}, but the stream began with"
