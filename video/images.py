@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from video.errors import InputError
+from video.image_names import WRITABLE_SUFFIXES
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "WRITABLE_SUFFIXES",
     "check_writable",
     "decode_image",
     "read_image",
@@ -26,7 +26,6 @@ __all__ = [
     "write_image",
 ]
 
-WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _WEBP_LOSSLESS = 101
 _WEBP_QUALITY = 95
 _JPEG_QUALITY = 95

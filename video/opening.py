@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from video.codecs import CONTAINERS
 from video.errors import InputError
+from video.image_names import READABLE_SUFFIXES
 from video.options import VideoOptions
 from video.rates import parse_rate
 
@@ -122,7 +123,6 @@ def open_reader(
     Raises:
         InputError: if there is nothing to read.
     """
-    from video.safe_files.numbering import READABLE_SUFFIXES
     from video.sequence import ImageSequenceReader
 
     source = Path(path)

@@ -10,10 +10,10 @@ import numpy as np
 
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
+from video.image_names import parse_target, sequence_files
 from video.images import read_image, write_image
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.numbering import parse_target, sequence_files
 from video.video_reader import Frame
 
 if TYPE_CHECKING:

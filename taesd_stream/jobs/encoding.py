@@ -27,11 +27,11 @@ from taesd_stream.jobs.model_for_latents import Model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Encoded
 from taesd_stream.latents import LatentWriter, save_latents
-from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead, room_for
+from video.safe_files.numbering import NumberedFiles, is_pattern
 from video.safe_files.part_file import check_output
 
 __all__ = ["encode_file"]
@@ -242,7 +242,8 @@ def _write_pictures(
     except KeyboardInterrupt as error:
         left = "nothing is left behind"
         if written and is_pattern(out):
-            first, last = numbered(out, 0), numbered(out, written - 1)
+            files = NumberedFiles.of(out)
+            first, last = files.file(0), files.file(written - 1)
             left = f"{written} finished pictures are kept, {first} to {last}"
         raise Interrupted(f"interrupted; {left}") from error
     clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"

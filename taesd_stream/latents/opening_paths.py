@@ -21,11 +21,11 @@ from taesd_stream.latents.formats.torch_files import open_legacy_torch, open_tor
 from taesd_stream.latents.formats.zarr_folders import open_zarr
 from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS
 from taesd_stream.latents.joined_source import join
-from taesd_stream.latents.numbering import files_of_pattern, is_pattern, natural_order
 from taesd_stream.latents.raw_store import FileBytes
 from taesd_stream.latents.read_options import ReadOptions
 from video.errors import first_line
 from video.large.zarr_arrays import is_zarr
+from video.safe_files.numbering import NumberedFiles, is_pattern, natural_order
 from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSourc
         if target.is_dir() and not is_zarr(target):
             return _open_sequence(text, _files_of_folder(target), options)
         if is_pattern(target) and not target.exists():
-            return _open_sequence(text, files_of_pattern(target), options)
+            return _open_sequence(text, _files_of_pattern(target), options)
         return _open_one(target, options)
     except OSError as error:
         reason = error.strerror or first_line(error)
@@ -157,6 +157,27 @@ def _files_of_folder(folder: Path) -> list[Path]:
             f"{folder}: expected a folder of latents of one kind, found {found}: {_kinds()}"
         )
     return sorted(entries, key=natural_order)
+
+
+def _files_of_pattern(pattern: Path) -> list[Path]:
+    """The files that fit, by number; a gap is an error, for it is a frame that is lost."""
+    files = NumberedFiles.of(pattern)
+    if not files.folder.is_dir():
+        raise LatentsError(
+            f"{pattern}: expected numbered files, found no folder {files.folder}: check the path"
+        )
+    numbers = [number for number, file in files.existing() if file == files.file(number)]
+    if not numbers:
+        raise LatentsError(
+            f"{pattern}: expected files such as {files.file(0).name}, found none: check the pattern"
+        )
+    for expected, number in enumerate(numbers, start=numbers[0]):
+        if number != expected:
+            raise LatentsError(
+                f"{pattern}: expected consecutive numbers, found {files.file(number).name} "
+                f"and no {files.file(expected).name}: add it, or read the whole folder"
+            )
+    return [files.file(number) for number in numbers]
 
 
 def _spooled_input() -> FileBytes:

@@ -1,113 +1,79 @@
-"""Names of numbered pictures: a folder, a pattern such as ``frame_%05d.png``, or a single still."""
+"""Files with a number in their names: patterns such as ``frame_%05d.png``, and natural order."""
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final, Self
 
 from video.errors import InputError
-from video.images import WRITABLE_SUFFIXES
 
-if TYPE_CHECKING:
-    from os import PathLike
+__all__ = ["NUMBER", "NumberedFiles", "is_pattern", "natural_order"]
 
-__all__ = ["READABLE_SUFFIXES", "ImageTarget", "parse_target", "sequence_files"]
+NUMBER: Final = re.compile(r"%(0\d{1,2})?d")
+"""The place of the number: ``%d``, or ``%05d`` and the like."""
 
-READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".bmp", ".tif", ".tiff")
-_FOLDER_NAME = "%05d.png"
-_FIELD = re.compile(r"%(0\d{1,2})?d")
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path's last part holds ``%d``, or ``%05d`` and the like, for a number.
+
+    >>> is_pattern(Path("out/%05d.png")), is_pattern(Path("100%.png"))
+    (True, False)
+    """
+    return NUMBER.search(path.name) is not None
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts ``f2`` before ``f10``: runs of digits count as numbers."""
+    pieces = re.split(r"(\d+)", path.name)
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTarget:
-    """Where pictures go: ``folder`` and a ``name`` with one number in it, or none for a still."""
+class NumberedFiles:
+    """Files of a folder whose names differ in a number.
+
+    Attributes:
+        folder: where they are, or will be.
+        before, after: what surrounds the number in a name.
+        digits: of the number at least, filled up with zeros.
+
+    >>> NumberedFiles.of(Path("out/100%_%03d.png")).file(7).name
+    '100%_007.png'
+    """
 
     folder: Path
-    name: str
-    is_still: bool
+    before: str
+    digits: int
+    after: str
 
-    def file(self, index: int) -> Path:
-        return self.folder / (self.name if self.is_still else _number_into(self.name, index))
+    @classmethod
+    def of(cls, pattern: Path, *, percent: str = "%") -> Self:
+        """The files that a pattern means, in which ``percent`` stands for a percent sign.
 
-    def existing(self) -> list[Path]:
-        """Files that bear a name of ours already, in the order of their numbers."""
-        if self.is_still:
-            return [self.file(0)] if self.file(0).exists() else []
-        return _numbered_files(self.folder, self.name)
+        Raises:
+            InputError: the pattern has no place for a number, or more than one.
+        """
+        name = pattern.name
+        places = list(NUMBER.finditer(name))
+        if len(places) != 1:
+            raise InputError(
+                f"expected one number such as %05d in the name {name!r}, found {len(places)}: "
+                "leave one"
+            )
+        around = (name[: places[0].start()], name[places[0].end() :])
+        before, after = (part.replace(percent, "%") for part in around)
+        return cls(pattern.parent, before, int(places[0][1] or 0), after)
 
+    def file(self, number: int) -> Path:
+        """The file of a number."""
+        return self.folder / f"{self.before}{number:0{self.digits}d}{self.after}"
 
-def _number_into(name: str, index: int) -> str:
-    match = _FIELD.search(name)
-    if match is None:
-        raise InputError(f"expected %d or %05d in '{name}'")
-    width = int(match[1] or 0)
-    return f"{name[: match.start()]}{index:0{width}d}{name[match.end() :]}".replace("%%", "%")
-
-
-def parse_target(target: str | PathLike[str]) -> ImageTarget:
-    path = Path(target)
-    if "%" in str(path.parent):
-        raise InputError(f"expected the number in the file's name, not its folder: '{path}'")
-    if path.is_dir() or not path.suffix or str(target).endswith(("/", os.sep)):
-        _check_pattern(path.name, fields=0)
-        return ImageTarget(path, _FOLDER_NAME, is_still=False)
-    if path.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise InputError(
-            f"expected pictures whose names end in {', '.join(WRITABLE_SUFFIXES)}; found '{path}'"
-        )
-    is_still = "%" not in path.name
-    if not is_still:
-        _check_pattern(path.name, fields=1)
-    return ImageTarget(path.parent, path.name, is_still)
-
-
-def _check_pattern(name: str, *, fields: int) -> None:
-    rest, found = _FIELD.subn("", name.replace("%%", ""))
-    if found != fields or "%" in rest:
-        raise InputError(
-            f"expected {'one %d or %05d and no other' if fields else 'no'} % in '{name}'"
-        )
-
-
-def sequence_files(source: str | PathLike[str]) -> list[Path]:
-    """The pictures of a folder, a pattern (``%d``) or a single file, in the order of their numbers.
-
-    Raises:
-        InputError: if there are none.
-    """
-    path = Path(source)
-    if path.is_dir():
-        files = [entry for entry in path.iterdir() if entry.suffix.lower() in READABLE_SUFFIXES]
-        files = sorted((file for file in files if file.is_file()), key=_natural_key)
-    elif "%" in path.name and not path.is_file():
-        _check_pattern(path.name, fields=1)
-        files = _numbered_files(path.parent, path.name)
-    else:
-        files = [path] if path.is_file() else []
-    if not files:
-        raise InputError(
-            f"expected pictures ({', '.join(READABLE_SUFFIXES)}) at '{path}'; found none"
-        )
-    return files
-
-
-def _numbered_files(folder: Path, pattern: str) -> list[Path]:
-    match = _FIELD.search(pattern)
-    if match is None or not folder.is_dir():
-        return []
-    before, after = (part.replace("%%", "%") for part in _FIELD.split(pattern, maxsplit=1)[::2])
-    name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
-    numbered = [
-        (int(found[1]), entry)
-        for entry in folder.iterdir()
-        if (found := name.fullmatch(entry.name))
-    ]
-    return [entry for _, entry in sorted(numbered)]
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    def existing(self) -> list[tuple[int, Path]]:
+        """Numbers and files that are there, in order, however many digits each has."""
+        if not self.folder.is_dir():
+            return []
+        fitting = re.compile(rf"{re.escape(self.before)}(\d+){re.escape(self.after)}")
+        found = ((fitting.fullmatch(entry.name), entry) for entry in self.folder.iterdir())
+        return sorted((int(match[1]), entry) for match, entry in found if match)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from taesd_stream.errors import InputError
 from taesd_stream.latents.formats.png_files import write_png
-from taesd_stream.latents.numbering import is_pattern, numbered
 from taesd_stream.latents.opening import open_latents
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.writing.latent_writer import LatentWriter
+from video.safe_files.numbering import NumberedFiles, is_pattern
 
 if TYPE_CHECKING:
     import torch
@@ -90,11 +90,12 @@ def _save_pngs(target: Path, source: LatentSource, *, overwrite: bool) -> Saved:
                 f"expected one latent for {target}, found more: put %05d in the name for a sequence"
             )
         return Saved(target, 1, write_png(target, first, 0, overwrite=overwrite))
+    files = NumberedFiles.of(target)
     written: list[Path] = []
     clipped = 0
     try:
         for index, latent in enumerate(source):
-            file = numbered(target, index)
+            file = files.file(index)
             clipped += write_png(file, latent, index, overwrite=overwrite)
             written.append(file)
     except Exception:
