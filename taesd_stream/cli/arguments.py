@@ -8,15 +8,15 @@ from taesd_stream.cli.values import crop, fps, frames, overlap, tile
 from taesd_stream.jobs.output_kinds import compressions, suffixes_that_take
 
 __all__ = [
+    "add_decoding",
     "add_engine",
     "add_file",
     "add_frames",
     "add_json",
     "add_latents",
     "add_model",
-    "add_output",
+    "add_overwrite",
     "add_picture",
-    "add_reduced",
     "add_view",
     "add_wrap",
 ]
@@ -54,7 +54,15 @@ def add_model(
     )
 
 
-def add_reduced(parser: argparse.ArgumentParser) -> None:
+def add_decoding(parser: argparse.ArgumentParser) -> None:
+    """Add the model, the frames that are wanted, and how they are computed."""
+    add_model(parser)
+    _add_reduced(parser)
+    add_frames(parser)
+    add_engine(parser)
+
+
+def _add_reduced(parser: argparse.ArgumentParser) -> None:
     """Add the options for cheaper frames, as previews take them."""
     parser.add_argument(
         "--no-time-upscale",
@@ -198,10 +206,9 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add whether the output may be replaced, and the form of what is printed."""
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add whether the output may be replaced."""
     parser.add_argument("--overwrite", "-y", action="store_true", help="replace OUT if it exists")
-    add_json(parser)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -22,59 +22,28 @@ from tiling import TilePlan
 
 __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
 
-_ENGINE = ("tile", "overlap", "memory", "device", "dtype", "backend")
-_LATENTS = ("model", "variant", "layout", "key", "frames")
-_REDUCED = ("time_upscale", "space_upscale")
-_VIEW = ("crop", "wrap")
-_FILE = ("fps", "codec", "crf", "lossless", "audio", "overwrite")
-_PICTURE = ("compression", "quality", "preview", "resume")
+_NO_KEYWORDS = ("command", "input", "output", "json")
+"""Arguments that are not passed on as keywords: those of the command line, and positional ones."""
 
 
 def decode(arguments: Namespace) -> None:
     """Decode latents into a file."""
-    done = render(
-        arguments.input,
-        arguments.output,
-        progress=not arguments.json,
-        on_plan=_teller(arguments),
-        **_pick(
-            arguments, *_LATENTS, "calibration", *_REDUCED, *_ENGINE, *_VIEW, *_FILE, *_PICTURE
-        ),
-    )
-    _report(arguments, done)
+    _make(render, arguments.input, arguments)
 
 
 def encode(arguments: Namespace) -> None:
     """Encode a video or pictures into a file of latents."""
-    done = encode_file(
-        arguments.input,
-        arguments.output,
-        progress=not arguments.json,
-        on_plan=_teller(arguments),
-        **_pick(arguments, "model", "variant", "frames", "overwrite", "wrap", *_ENGINE),
-    )
-    _report(arguments, done)
+    _make(encode_file, arguments.input, arguments)
 
 
 def demo(arguments: Namespace) -> None:
     """Decode the sample inside the package into a file."""
-    done = render(
-        sample_path(),
-        arguments.output,
-        progress=not arguments.json,
-        on_plan=_teller(arguments),
-        **_pick(arguments, "model", *_ENGINE, *_FILE),
-    )
-    _report(arguments, done)
+    _make(render, sample_path(), arguments)
 
 
 def plan(arguments: Namespace) -> None:
     """Print the plan of what decode would do."""
-    made = plan_for(
-        arguments.input,
-        arguments.output,
-        **_pick(arguments, *_LATENTS, *_REDUCED, *_ENGINE, *_VIEW),
-    )
+    made = plan_for(arguments.input, arguments.output, **_keywords(arguments))
     _say(arguments, str(made), made.to_json())
 
 
@@ -94,23 +63,24 @@ def models(arguments: Namespace) -> None:
     _say(arguments, "\n".join(lines), {"models": rows})
 
 
-def _pick(arguments: Namespace, *names: str) -> dict[str, Any]:
-    return {name: getattr(arguments, name) for name in names}
+def _make(job: Callable[..., Rendered | Encoded], source: str | Path, arguments: Namespace) -> None:
+    """Make a file, and print the plan, the remarks and the result."""
 
-
-def _teller(arguments: Namespace) -> Callable[[TilePlan], None]:
     def tell(made: TilePlan) -> None:
         if not arguments.json:
             print(made, file=sys.stderr, flush=True)
 
-    return tell
-
-
-def _report(arguments: Namespace, done: Rendered | Encoded) -> None:
+    shown = not arguments.json
+    done = job(source, arguments.output, progress=shown, on_plan=tell, **_keywords(arguments))
     if not arguments.json:
         for note in done.notes:
             print(f"taesd-video: {note}", file=sys.stderr)
     _say(arguments, str(done), done.to_json(), quiet_stdout=arguments.output == "-")
+
+
+def _keywords(arguments: Namespace) -> dict[str, Any]:
+    """The options of a command: each is called as the library's keyword is."""
+    return {name: value for name, value in vars(arguments).items() if name not in _NO_KEYWORDS}
 
 
 def _say(

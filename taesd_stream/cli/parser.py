@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 from taesd_stream.cli import arguments
 
@@ -33,13 +34,13 @@ def make_parser() -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
-    made = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    _decode(made.add_parser("decode", help="latents to a video, pictures, or an array"))
-    _encode(made.add_parser("encode", help="a video or pictures to latents"))
-    _plan(made.add_parser("plan", help="what decode would do: tiles, recompute, memory"))
-    _info(made.add_parser("info", help="what a file of latents or a checkpoint is"))
-    _models(made.add_parser("models", help="the models, and which are cached"))
-    _demo(made.add_parser("demo", help="decode the sample inside the package; needs no network"))
+    made = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    for name, (said, fill) in _COMMANDS.items():
+        command = made.add_parser(name, help=said)
+        fill(command)
+        arguments.add_json(command)
     return parser
 
 
@@ -53,10 +54,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         " name holds %%d or is a folder); .npy .safetensors; one picture of any size as .tif,"
         " .ome.zarr, .dzi, .png or .npy; - for Matroska on standard output",
     )
-    arguments.add_model(parser)
-    arguments.add_reduced(parser)
-    arguments.add_frames(parser)
-    arguments.add_engine(parser)
+    arguments.add_decoding(parser)
     parser.add_argument(
         "--calibration",
         metavar="FILE",
@@ -66,8 +64,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     arguments.add_view(parser)
     arguments.add_file(parser)
     arguments.add_picture(parser)
-    arguments.add_output(parser)
-    parser.set_defaults(command="decode")
+    arguments.add_overwrite(parser)
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
@@ -87,8 +84,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     arguments.add_frames(parser)
     arguments.add_wrap(parser)
     arguments.add_engine(parser)
-    arguments.add_output(parser)
-    parser.set_defaults(command="encode")
+    arguments.add_overwrite(parser)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -101,20 +97,13 @@ def _plan(parser: argparse.ArgumentParser) -> None:
         help="what decode would write: one large picture, such as a .tif, is planned in bands;"
         " default: a video",
     )
-    arguments.add_model(parser)
-    arguments.add_reduced(parser)
-    arguments.add_frames(parser)
-    arguments.add_engine(parser)
+    arguments.add_decoding(parser)
     arguments.add_view(parser)
-    arguments.add_json(parser)
-    parser.set_defaults(command="plan")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what a file of latents or a checkpoint is."
     parser.add_argument("input", metavar="FILE", help="latents, or weights, or a folder of either")
-    arguments.add_json(parser)
-    parser.set_defaults(command="info")
 
 
 def _models(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +112,6 @@ def _models(parser: argparse.ArgumentParser) -> None:
         " latent becomes; back, how many earlier latents a frame depends on; first, how many the"
         " first frame needs; weights that are online are downloaded when first used."
     )
-    arguments.add_json(parser)
-    parser.set_defaults(command="models")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +120,18 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="nano", help="default: %(default)s")
     arguments.add_file(parser)
     arguments.add_engine(parser)
-    arguments.add_output(parser)
-    parser.set_defaults(command="demo", variant=None)
+    arguments.add_overwrite(parser)
+
+
+_COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
+    "decode": ("latents to a video, pictures, or an array", _decode),
+    "encode": ("a video or pictures to latents", _encode),
+    "plan": ("what decode would do: tiles, recompute, memory", _plan),
+    "info": ("what a file of latents or a checkpoint is", _info),
+    "models": ("the models, and which are cached", _models),
+    "demo": ("decode the sample inside the package; needs no network", _demo),
+}
+"""The help of each command, and what adds its arguments; in the order of the help."""
 
 
 def _version() -> str:
