@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
-from taesd_stream.engine.budget import peak_bytes
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.jobs.decoding_run import FrameDecoding
@@ -17,10 +17,9 @@ from taesd_stream.jobs.delivery.device_to_sink import Write, delivery_to, writin
 from taesd_stream.jobs.delivery.frame_sinks import open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what_is_left
 from taesd_stream.jobs.progress import FrameProgress, Reporting
-from taesd_stream.jobs.results import Rendered
+from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, remember_finished
 from taesd_stream.jobs.resume.resumed_video import ResumedVideo, fingerprint_of_video
-from tiling import Size, TilePlan
 from video.background import WriteBehind
 from video.sink import Sink
 
@@ -38,40 +37,20 @@ def write_frames(decoding: FrameDecoding, reporting: Reporting) -> Rendered:
     run, output = decoding.run, decoding.output
     output.check_count(run.plan.frames)
     start = time.perf_counter()
+    result = partial(rendered, decoding.ae, output)
     if not output.resume:
         sink = _Delivery(decoding, run, reporting).carry_out()
-        return _rendered(decoding, run.plan, sink.frames_written, start, sink.notes)
+        return result(run.plan, start, frames=sink.frames_written, notes=sink.notes)
     fingerprint = fingerprint_of_video(decoding)
     if is_finished(output, fingerprint):
-        return _rendered(decoding, run.plan, len(run.numbers), None, ())
+        return result(run.plan, None, frames=len(run.numbers))
     resumed = ResumedVideo.open(decoding, fingerprint)
     plan = run.plan if resumed.left is None else resumed.left.plan
     with resumed.journal:
         sink = _Delivery(decoding, resumed.left, reporting, resumed).carry_out()
         remember_finished(output.path, fingerprint)
         resumed.journal.finish()
-        return _rendered(decoding, plan, resumed.total, start, sink.notes)
-
-
-def _rendered(
-    decoding: FrameDecoding,
-    plan: TilePlan,
-    frames: int,
-    start: float | None,
-    notes: tuple[str, ...],
-) -> Rendered:
-    """The result; ``start`` is None where nothing was left to do."""
-    return Rendered(
-        path=decoding.output.path,
-        frames=frames,
-        width=plan.pixels.width,
-        height=plan.pixels.height,
-        rate=decoding.output.rate,
-        seconds=0.0 if start is None else time.perf_counter() - start,
-        peak_bytes=peak_bytes(decoding.ae.settings.device),
-        plan=plan,
-        notes=notes,
-    )
+        return result(plan, start, frames=resumed.total, notes=sink.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +69,16 @@ class _Delivery:
 
     def carry_out(self) -> Sink:
         """Write every frame while the next is made; if that ends early, say what is left."""
-        out, size = self.decoding.output.name, self.decoding.run.plan.pixels
+        output, size = self.decoding.output, self.decoding.run.plan.pixels
+        out = output.name
         device = self.decoding.ae.settings.device
         sink: Sink | None = None
         writing: WriteBehind[Write, None] | None = None
         inode_before = inode_of(out)
         try:
             with ExitStack() as closing_sink:
-                sink = closing_sink.enter_context(self._open_sink(size))
+                opener = open_sink if self.resumed is None else self.resumed.open_sink
+                sink = closing_sink.enter_context(opener(output, size))
                 deliver = delivery_to(sink, device)
                 with (
                     writing_behind(closing_sink, frame_bytes=3 * size.area) as writing,
@@ -118,11 +99,6 @@ class _Delivery:
                 error.add_note(kept)
             raise
         return sink
-
-    def _open_sink(self, size: Size) -> Sink:
-        if self.resumed is None:
-            return open_sink(self.decoding.output, size)
-        return self.resumed.open_sink(self.decoding.output, size)
 
     def _frames(self, check: Callable[[], None]) -> Generator[Tensor]:
         """The frames, (H, W, 3) bytes on the device that computes them.

@@ -7,12 +7,11 @@ import shutil
 import time
 from contextlib import nullcontext
 
-from taesd_stream.engine.budget import peak_bytes
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.decoding_run import PictureDecoding
-from taesd_stream.jobs.delivery.picture_file import needed_bytes_of, write_bands
+from taesd_stream.jobs.delivery.picture_file import needed_bytes_of, rows_done, write_bands
 from taesd_stream.jobs.progress import PictureProgress, Reporting
-from taesd_stream.jobs.results import Rendered
+from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of
 from taesd_stream.jobs.resume.finished import is_finished, remember_finished
 from taesd_stream.jobs.resume.journal import Journal
@@ -34,36 +33,20 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     picture, output = decoding.run, decoding.output
     fingerprint = _fingerprint(decoding) if output.resume else None
     if fingerprint is not None and is_finished(output, fingerprint):
-        return _rendered(decoding, None, ())
+        return rendered(decoding.ae, output, picture.plan, None)
     _check_room(decoding)
     reporting.on_plan(picture.plan)
     start = time.perf_counter()
     journal = None if fingerprint is None else Journal.open(output.path, fingerprint)
     with nullcontext() if journal is None else journal:
-        done = 0 if journal is None else _finished_rows(decoding, journal)
-        size = picture.made
-        shown = reporting.progress
-        with PictureProgress(size.area, shown=shown, done=done * size.width) as bar:
+        done = _finished_rows(decoding, journal) * picture.made.width
+        area = picture.made.area
+        with PictureProgress(area, shown=reporting.progress, done=done) as bar:
             notes = write_bands(picture, output, journal, on_tile=bar.part)
         if journal is not None and fingerprint is not None:
             remember_finished(output.path, fingerprint)
             journal.finish()
-    return _rendered(decoding, start, notes)
-
-
-def _rendered(decoding: PictureDecoding, start: float | None, notes: tuple[str, ...]) -> Rendered:
-    """The result; ``start`` is None where nothing was left to do."""
-    return Rendered(
-        path=decoding.output.path,
-        frames=1,
-        width=decoding.run.made.width,
-        height=decoding.run.made.height,
-        rate=None,
-        seconds=0.0 if start is None else time.perf_counter() - start,
-        peak_bytes=peak_bytes(decoding.ae.settings.device),
-        plan=decoding.run.plan,
-        notes=notes,
-    )
+    return rendered(decoding.ae, output, picture.plan, start, notes=notes)
 
 
 def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
@@ -77,18 +60,17 @@ def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
     )
 
 
-def _finished_rows(decoding: PictureDecoding, journal: Journal) -> int:
+def _finished_rows(decoding: PictureDecoding, journal: Journal | None) -> int:
     """Count the rows that an earlier run has finished."""
     bands = decoding.run.bands
-    if not journal.done:
-        return 0
-    if journal.done > len(bands):
+    if journal is not None and journal.done > len(bands):
         raise InputError(
             f"resume: expected at most {len(bands)} bands in {journal.folder}, found"
             f" {journal.done}; remove it to begin anew"
         )
-    rows = bands[journal.done - 1].stop
-    _log.info("going on after row %d of %d", rows, decoding.run.made.height)
+    rows = rows_done(decoding.run, journal)
+    if rows:
+        _log.info("going on after row %d of %d", rows, decoding.run.made.height)
     return rows
 
 

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.engine.budget import peak_bytes
-from taesd_stream.engine.load import load_with
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.streams.encode_stream import EncodeStream
@@ -23,9 +21,9 @@ from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.delivery.frame_sinks import Frame
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
 from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_regions
-from taesd_stream.jobs.model_for_latents import Model
+from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
-from taesd_stream.jobs.results import Encoded
+from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from tiling import Size, TilePlan, plural
@@ -83,7 +81,8 @@ def encode_file(
     """
     _check_name(os.fspath(out), overwrite=overwrite)
     source, target = Path(images), Path(out)
-    ae = _loaded(model, ModelOptions(variant, device, dtype, backend))
+    wanted = (variant or "taesd") if model is None else model
+    ae = load_model(wanted, ModelOptions(variant, device, dtype, backend))
     _check_channels(target, ae)
     options = TileOptions(tile, overlap, memory, wrap=wrap)
     reporting = Reporting(progress, on_plan)
@@ -98,24 +97,15 @@ def encode_file(
         write = _write_stack if is_stack else _write_pictures
         with closing(job.latents()) as latents:
             written, notes = write(target, latents, overwrite)
-    return Encoded(
-        path=target,
+    return encoded(
+        ae,
+        target,
+        job.plan,
+        start,
         frames=job.encoded,
         latents=written,
-        channels=ae.spec.latent_channels,
-        height=job.plan.latents.height,
-        width=job.plan.latents.width,
-        seconds=time.perf_counter() - start,
-        peak_bytes=peak_bytes(ae.settings.device),
-        plan=job.plan,
         notes=(*notes, *_lost_frames(ae, job.encoded, written)),
     )
-
-
-def _loaded(model: Model | None, options: ModelOptions) -> AutoEncoder:
-    if isinstance(model, AutoEncoder):
-        return model
-    return load_with((options.variant or "taesd") if model is None else model, options)
 
 
 class _FrameEncoding:

@@ -7,12 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.engine.budget import peak_bytes
 from taesd_stream.engine.model_encoding import open_encode_picture
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.errors import Interrupted
 from taesd_stream.jobs.progress import PictureProgress, Reporting
-from taesd_stream.jobs.results import Encoded
+from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
 from video.large import open_regions
@@ -55,8 +54,8 @@ def encode_picture(
         picture = open_encode_picture(ae, plane, reader.read, options)
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
-        made, channels = picture.made, ae.spec.latent_channels
-        shape = (channels, made.height, made.width)
+        made = picture.made
+        shape = (ae.spec.latent_channels, made.height, made.width)
         try:
             with (
                 PictureProgress(plane.area, shown=reporting.progress) as bar,
@@ -70,15 +69,4 @@ def encode_picture(
                     writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted; nothing is left behind") from error
-    return Encoded(
-        path=out,
-        frames=1,
-        latents=1,
-        channels=channels,
-        height=made.height,
-        width=made.width,
-        seconds=time.perf_counter() - start,
-        peak_bytes=peak_bytes(ae.settings.device),
-        plan=picture.plan,
-        notes=(),
-    )
+    return encoded(ae, out, picture.plan, start)

@@ -20,7 +20,7 @@ from taesd_stream.latents.iterator_source import IteratorSource
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import VARIANTS, variants_for
 
-__all__ = ["Model", "default_model", "open_with_model"]
+__all__ = ["Model", "default_model", "load_model", "open_with_model"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -86,14 +86,14 @@ def open_with_model(
             )
             if not isinstance(source, IteratorSource):
                 options = replace(options, calibration=source)
-            ae = _loaded(model or default_model(source.channels), options, planning)
+            ae = load_model(model or default_model(source.channels), options, planning=planning)
         elif model is not None:
-            ae = _loaded(model, options, planning)
+            ae = load_model(model, options, planning=planning)
             channels = ae.spec.latent_channels
             source = open_latents(latents, layout=layout, key=key, channels=channels)
         else:
             source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
-            ae = _loaded(default_model(source.channels), options, planning)
+            ae = load_model(default_model(source.channels), options, planning=planning)
         on_failure.pop_all()
     if model is None:
         _log.info(
@@ -106,16 +106,19 @@ def _channels_of(model: Model | None, options: ModelOptions) -> int | None:
     """The channels of the latents of a model that will be calibrated on them; None if any."""
     if model is None:
         return None
-    if isinstance(model, AutoEncoder):
-        return model.spec.latent_channels
     plain = replace(options, dtype="float32", backend="torch")
-    known = (
-        load_with(model, plain) if isinstance(model, Mapping | nn.Module) else outline(model, plain)
-    )
-    return known.spec.latent_channels
+    return load_model(model, plain, planning=True).spec.latent_channels
 
 
-def _loaded(model: Model, options: ModelOptions, planning: bool) -> AutoEncoder:
+def load_model(model: Model, options: ModelOptions, *, planning: bool = False) -> AutoEncoder:
+    """Load a model that may be loaded already.
+
+    Args:
+        planning: As for ``open_with_model``.
+
+    Raises:
+        InputError: There is no such model.
+    """
     if isinstance(model, AutoEncoder):
         return model
     if planning and not isinstance(model, Mapping | nn.Module):

@@ -29,8 +29,17 @@ class Reporting:
 class _Bar:
     """A bar on standard error, if that is a terminal; for use as a context manager."""
 
-    def __init__(self, bar: tqdm[NoReturn]) -> None:
-        self._bar = bar
+    def __init__(
+        self, total: float | None, *, unit: str, shown: bool, done: float = 0, form: str | None
+    ) -> None:
+        self._bar: tqdm[NoReturn] = tqdm(
+            total=total,
+            initial=done,
+            unit=unit,
+            disable=None if shown else True,
+            dynamic_ncols=True,
+            bar_format=form,
+        )
 
     @property
     def shown(self) -> float:
@@ -61,13 +70,10 @@ class FrameProgress(_Bar):
         self._finished = self._begun_at = 0
         self._part_done = 0
         super().__init__(
-            tqdm(
-                total=1.0 if self._counts_pixels else frames,
-                disable=None if shown else True,
-                unit="frame",
-                dynamic_ncols=True,
-                bar_format="{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None,
-            )
+            1.0 if self._counts_pixels else frames,
+            unit="frame",
+            shown=shown,
+            form="{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None,
         )
 
     def part(self, done: int, total: int) -> None:
@@ -102,19 +108,11 @@ class PictureProgress(_Bar):
     """
 
     def __init__(self, pixels: int, *, shown: bool, done: int = 0) -> None:
-        super().__init__(
-            tqdm(
-                total=pixels / 1e6,
-                initial=done / 1e6,
-                disable=None if shown else True,
-                unit="megapixel",
-                dynamic_ncols=True,
-                bar_format=(
-                    "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
-                    " [{elapsed}<{remaining}, {rate_fmt}]"
-                ),
-            )
+        form = (
+            "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
+            " [{elapsed}<{remaining}, {rate_fmt}]"
         )
+        super().__init__(pixels / 1e6, unit="megapixel", shown=shown, done=done / 1e6, form=form)
 
     def part(self, done: int, total: int) -> None:
         """So many pixels are done; for ``on_tile``."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.budget import peak_bytes
+from taesd_stream.jobs.output import Output
 from tiling import TilePlan, plural
 from video.codecs import CONTAINERS
 
-__all__ = ["Encoded", "Rendered"]
+__all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +124,55 @@ def _cost(done: Rendered | Encoded) -> dict[str, object]:
         "plan": done.plan.to_json(),
         "notes": list(done.notes),
     }
+
+
+def rendered(
+    ae: AutoEncoder,
+    output: Output,
+    plan: TilePlan,
+    start: float | None,
+    *,
+    frames: int = 1,
+    notes: tuple[str, ...] = (),
+) -> Rendered:
+    """The result of a decode that ends now.
+
+    Args:
+        start: When it began, by ``time.perf_counter``; None where nothing was left to do.
+    """
+    return Rendered(
+        path=output.path,
+        frames=frames,
+        width=plan.pixels.width,
+        height=plan.pixels.height,
+        rate=output.rate if plan.bands is None else None,
+        seconds=0.0 if start is None else time.perf_counter() - start,
+        peak_bytes=peak_bytes(ae.settings.device),
+        plan=plan,
+        notes=notes,
+    )
+
+
+def encoded(
+    ae: AutoEncoder,
+    out: Path,
+    plan: TilePlan,
+    start: float,
+    *,
+    frames: int = 1,
+    latents: int = 1,
+    notes: tuple[str, ...] = (),
+) -> Encoded:
+    """The result of an encode that ends now; arguments as for ``rendered``."""
+    return Encoded(
+        path=out,
+        frames=frames,
+        latents=latents,
+        channels=ae.spec.latent_channels,
+        height=plan.latents.height,
+        width=plan.latents.width,
+        seconds=time.perf_counter() - start,
+        peak_bytes=peak_bytes(ae.settings.device),
+        plan=plan,
+        notes=notes,
+    )

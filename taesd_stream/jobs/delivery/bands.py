@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from einops import rearrange
-from torch import Tensor
 
 from taesd_stream.engine.pixels import to_bytes
 from taesd_stream.engine.running.planes import ScratchPlane, TensorPlane, WritablePlane
@@ -69,19 +68,18 @@ def bands_of(
 
     if first == len(picture.bands):
         return
-    width = picture.made.width
-    number, left = first, picture.bands[first].size * width
-    plane = _room(picture, number)
+    width, number = picture.made.width, first
+    plane: WritablePlane | None = None
     for region, tile in picture.tiles(first_band=first, on_tile=after_tile):
         band = picture.bands[number]
-        _put(plane, region.shift(-band.start, 0), tile)
+        if plane is None:
+            plane, left = _room(picture, number), band.size * width
+        pixels = rearrange(to_bytes(tile), "h w c -> 1 c h w")
+        plane.write(Block(_ONE, region.shift(-band.start, 0)), pixels)
         left -= region.area
         if not left:
             yield Band(number, band.size, width, plane)
-            number += 1
-            if number < len(picture.bands):
-                left = picture.bands[number].size * width
-                plane = _room(picture, number)
+            plane, number = None, number + 1
 
 
 def _room(picture: PictureRun, number: int) -> WritablePlane:
@@ -96,11 +94,6 @@ def _room(picture: PictureRun, number: int) -> WritablePlane:
         memory_format=torch.channels_last,
     )
     return TensorPlane(empty)
-
-
-def _put(plane: WritablePlane, region: Region, tile: Tensor) -> None:
-    pixels = rearrange(to_bytes(tile), "h w c -> 1 c h w")
-    plane.write(Block(_ONE, region), pixels)
 
 
 def strips(rows: int, width: int) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,7 @@ from video.background import WriteBehind
 from video.large import RowFile, RowWriter, needed_bytes, open_rows
 from video.safe_files.part_file import publish
 
-__all__ = ["needed_bytes_of", "write_bands"]
+__all__ = ["needed_bytes_of", "rows_done", "write_bands"]
 
 _ROWS = "rows.npy"
 
@@ -32,6 +32,11 @@ def needed_bytes_of(output: Output, size: Size) -> tuple[int, int]:
         output.path, width=size.width, height=size.height, compression=output.chosen_compression
     )
     return needed, 3 * size.area if output.resume and not output.is_raw else 0
+
+
+def rows_done(picture: PictureRun, journal: Journal | None) -> int:
+    """Count the rows of a picture that are finished, as its journal tells; 0 if it has none."""
+    return picture.bands[journal.done - 1].stop if journal is not None and journal.done else 0
 
 
 def write_bands(
@@ -81,10 +86,9 @@ def write_bands(
 def _what_is_kept(picture: PictureRun, journal: Journal | None) -> str:
     if journal is None:
         return "nothing is left behind (with --resume, finished rows are kept)"
-    rows = picture.bands[journal.done - 1].stop if journal.done else 0
     return (
-        f"{rows} of {picture.made.height} rows are kept in {journal.folder}; give the same command"
-        " once more, with --resume, to go on"
+        f"{rows_done(picture, journal)} of {picture.made.height} rows are kept in {journal.folder};"
+        " give the same command once more, with --resume, to go on"
     )
 
 
@@ -108,8 +112,8 @@ class _Rows:
             self._preview = Preview(output.preview, width=size.width, height=size.height)
         if journal is not None:
             self.next_band = journal.done
-            stop = picture.bands[journal.done - 1].stop if journal.done else 0
-            self._kept = closing.enter_context(_kept_rows(journal, size, stop))
+            rows = rows_done(picture, journal)
+            self._kept = closing.enter_context(_kept_rows(journal, size, rows))
         if journal is None or not output.is_raw:
             writer = open_rows(
                 output.name,
