@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_writable",
     "decode_image",
+    "jpeg_parameters",
     "read_image",
     "to_uint8",
     "write_image",
@@ -155,6 +156,12 @@ def write_image(
     return target
 
 
+def jpeg_parameters(quality: int) -> list[int]:
+    """OpenCV's parameters of a JPEG, of a quality from 1 to 100 and with chroma of full size."""
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
+
+
 def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArray[np.uint8]:
     suffix = target.suffix.lower()
     is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
@@ -169,11 +176,7 @@ def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArr
         raise InputError(f"JPEG {what}; found '{target.name}': write .png instead")
     parameters: list[int] = []
     if is_jpeg:
-        parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        parameters += [
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-        ]
+        parameters = jpeg_parameters(_JPEG_QUALITY)
     elif suffix == ".webp":
         quality = _WEBP_LOSSLESS if lossless else _WEBP_QUALITY
         parameters = [cv2.IMWRITE_WEBP_QUALITY, quality]

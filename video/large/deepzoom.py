@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import cv2
-import numpy as np
 
 from video.errors import OutputError
+from video.images import jpeg_parameters
 from video.large.folders import tile_folder
-from video.large.pyramid import Pyramid
-from video.large.tile_rows import TileRow, TileRows
+from video.large.pyramid import level_sizes
+from video.large.tile_levels import TileLevels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from video.large.formats import RowPicture
@@ -45,65 +43,30 @@ class DeepZoomEncoder:
     """
 
     def __init__(self, path: Path, picture: RowPicture) -> None:
-        self._path = path
-        self._suffix = ".jpg" if picture.compression == "jpeg" else ".png"
-        self._parameters: list[int] = []
-        if picture.compression == "jpeg":
-            self._parameters = [cv2.IMWRITE_JPEG_QUALITY, picture.quality or _JPEG_QUALITY]
-            self._parameters += [
-                cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-                cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-            ]
-        self._block_bytes = picture.memory_bytes // 8
-        self._pyramid = Pyramid(picture.width, picture.height, least=1, consume=self._take)
-        self._levels: list[TileRows] = []
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="video-large-tile")
-        try:
-            self._open(picture.memory_bytes)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _open(self, memory_bytes: int) -> None:
-        sizes = self._pyramid.sizes
-        for level, (wide, high) in enumerate(sizes):
-            folder = tile_folder(self._path) / str(len(sizes) - 1 - level)
+        self._path, self._picture = path, picture
+        is_jpeg = picture.compression == "jpeg"
+        self._suffix = ".jpg" if is_jpeg else ".png"
+        self._parameters = jpeg_parameters(picture.quality or _JPEG_QUALITY) if is_jpeg else []
+        levels = len(level_sizes(picture.width, picture.height, least=1))
+        self._folders = [tile_folder(path) / str(number) for number in reversed(range(levels))]
+        for folder in self._folders:
             folder.mkdir(parents=True)
-            rows = TileRows(
-                wide,
-                high,
-                tile_height=TILE,
-                memory_bytes=memory_bytes // 4 >> level,
-                folder=self._path.parent,
-                consume=partial(self._store, folder),
-            )
-            self._levels.append(rows)
+        self._levels = TileLevels(
+            picture, side=TILE, least=1, folder=path.parent, store=self._write_tile
+        )
 
     def add(self, rows: NDArray[np.uint8]) -> None:
-        self._pyramid.write(rows)
+        self._levels.add(rows)
 
-    def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
-        self._levels[level].write(rows)
-
-    def _store(self, folder: Path, row: TileRow) -> None:
-        for left, block in row.blocks(TILE, self._block_bytes):
-            tiles = [
-                (folder / f"{(left + offset) // TILE}_{row.index}{self._suffix}", offset)
-                for offset in range(0, block.shape[1], TILE)
-            ]
-            # Waits for all of them, since the next rows take the place of these.
-            list(self._pool.map(partial(self._write_tile, block), tiles))
-
-    def _write_tile(self, block: NDArray[np.uint8], tile: tuple[Path, int]) -> None:
-        path, offset = tile
-        pixels = cv2.cvtColor(block[:, offset : offset + TILE], cv2.COLOR_RGB2BGR)
+    def _write_tile(self, level: int, row: int, column: int, tile: NDArray[np.uint8]) -> None:
+        path = self._folders[level] / f"{column}_{row}{self._suffix}"
+        pixels = cv2.cvtColor(tile, cv2.COLOR_RGB2BGR)
         encoded, data = cv2.imencode(self._suffix, pixels, self._parameters)
         if not encoded:
             raise OutputError(f"cannot encode '{path}' as {self._suffix}")
         path.write_bytes(data.tobytes())
 
     def finish(self) -> None:
-        width, height = self._pyramid.sizes[0]
         image = ElementTree.Element(
             "Image",
             xmlns=NAMESPACE,
@@ -111,12 +74,11 @@ class DeepZoomEncoder:
             Overlap=str(_OVERLAP),
             TileSize=str(TILE),
         )
-        ElementTree.SubElement(image, "Size", Width=str(width), Height=str(height))
+        size = {"Width": str(self._picture.width), "Height": str(self._picture.height)}
+        ElementTree.SubElement(image, "Size", size)
         self._path.write_bytes(
             ElementTree.tostring(image, encoding="utf-8", xml_declaration=True) + b"\n"
         )
 
     def stop(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        for rows in self._levels:
-            rows.close()
+        self._levels.stop()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from video.large.libraries import load_library
-from video.large.pyramid import Pyramid, level_sizes
+from video.large.pyramid import level_sizes
 from video.large.row_buffer import CHANNELS
-from video.large.tile_rows import TileRow, TileRows
+from video.large.tile_levels import TileLevels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,66 +82,40 @@ class OmeZarrEncoder:
 
     def __init__(self, path: Path, picture: RowPicture) -> None:
         zarr = load_library("zarr", ".ome.zarr")
-        self._block_bytes = picture.memory_bytes // 8
-        self._levels: list[TileRows] = []
         sizes = level_sizes(picture.width, picture.height, least=LEAST_SIDE)
-        self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
+        group = zarr.create_group(
+            store=str(path),
+            zarr_format=3,
+            attributes={"ome": ome_attributes(picture.name, len(sizes))},
+        )
+        self._arrays = [
+            group.create_array(
+                name=str(level),
+                shape=(CHANNELS, height, width),
+                chunks=(CHANNELS, CHUNK, CHUNK),
+                dtype="uint8",
+                compressors=zarr.codecs.ZstdCodec() if picture.compression == "zstd" else None,
+                dimension_names=_AXES,
+            )
+            for level, (width, height) in enumerate(sizes)
+        ]
         # Zarr could write many chunks at once by itself; but when one fails, it goes on with the
         # others unseen, in a folder that we are about to remove.
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="video-large-chunk")
-        try:
-            group = zarr.create_group(
-                store=str(path),
-                zarr_format=3,
-                attributes={"ome": ome_attributes(picture.name, len(sizes))},
-            )
-            for level, (wide, high) in enumerate(sizes):
-                array = group.create_array(
-                    name=str(level),
-                    shape=(CHANNELS, high, wide),
-                    chunks=(CHANNELS, CHUNK, CHUNK),
-                    dtype="uint8",
-                    compressors=zarr.codecs.ZstdCodec() if picture.compression == "zstd" else None,
-                    dimension_names=_AXES,
-                )
-                rows = TileRows(
-                    wide,
-                    high,
-                    tile_height=CHUNK,
-                    memory_bytes=picture.memory_bytes // 4 >> level,
-                    folder=path.parent,
-                    consume=partial(self._store, array),
-                )
-                self._levels.append(rows)
-        except BaseException:
-            self.stop()
-            raise
+        self._levels = TileLevels(
+            picture, side=CHUNK, least=LEAST_SIDE, folder=path.parent, store=self._write_chunk
+        )
 
     def add(self, rows: NDArray[np.uint8]) -> None:
-        self._pyramid.write(rows)
+        self._levels.add(rows)
 
-    def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
-        self._levels[level].write(rows)
-
-    def _store(self, array: Any, row: TileRow) -> None:
-        top = row.index * CHUNK
-        for left, block in row.blocks(CHUNK, self._block_bytes):
-            offsets = range(0, block.shape[1], CHUNK)
-            chunks = [(left + offset, block[:, offset : offset + CHUNK]) for offset in offsets]
-            # Waits for all of them, since the next rows take the place of these.
-            list(self._pool.map(partial(_write_chunk, array, top), chunks))
+    def _write_chunk(self, level: int, row: int, column: int, chunk: NDArray[np.uint8]) -> None:
+        top, left = row * CHUNK, column * CHUNK
+        height, width = chunk.shape[:2]
+        planes = np.ascontiguousarray(chunk.transpose(2, 0, 1))
+        self._arrays[level][:, top : top + height, left : left + width] = planes
 
     def finish(self) -> None:
         """Every chunk was written when its last row came."""
 
     def stop(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        for rows in self._levels:
-            rows.close()
-
-
-def _write_chunk(array: Any, top: int, chunk: tuple[int, NDArray[np.uint8]]) -> None:
-    left, pixels = chunk
-    height, width = pixels.shape[:2]
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    array[:, top : top + height, left : left + width] = planes
+        self._levels.stop()
