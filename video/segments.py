@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import av
 
@@ -18,6 +18,7 @@ from video.packets import Segment, check_alike, read_segment
 from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import check_output, explain_os_error
+from video.sink import FrameSink
 from video.video_writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Segments:
             raise InputError(f"expected a folder for segments; found none at {self.folder}")
 
 
-class SegmentedWriter:
+class SegmentedWriter(FrameSink):
     """A context manager that takes frames like ``VideoWriter`` and keeps what is finished.
 
     Segments are complete videos in a folder: ``00000.mp4``, ``00001.mp4`` and so on, each of
@@ -109,15 +110,13 @@ class SegmentedWriter:
         height: int,
         options: VideoOptions,
     ) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self._suffix = self.path.suffix.lower()
         self._segments, self._number = segments, segments.first
         self._size, self._options = (width, height), options
         # The audio goes into the joined video. The first segment settles h264_hw and the like,
         # so that all are alike.
         self._segment_options = replace(options, audio=None, overwrite=True)
-        self.kept_part: Path | None = None
-        self._closed = False
         self._check_arguments()
         self._like = self._last_of_earlier_run()
         self._frames_kept = self._count_earlier()
@@ -126,7 +125,7 @@ class SegmentedWriter:
         segment = self._open_segment()
         self._segment: VideoWriter | None = segment
         self._segment_options = replace(self._segment_options, codec=segment.spec.codec.name)
-        self._notes = segment.notes
+        self._notes += segment.notes
         try:
             self._check_goes_on(segment)
         except BaseException:
@@ -139,11 +138,6 @@ class SegmentedWriter:
         return VideoWriter.with_options(
             file, width=width, height=height, options=self._segment_options
         )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Remarks for whoever asked for the video, a line each."""
-        return self._notes
 
     def _file(self, number: int) -> Path:
         return self._segments.folder / f"{number:05d}{self._suffix}"
@@ -209,8 +203,7 @@ class SegmentedWriter:
                 run was its last.
             OutputError: if it cannot be written.
         """
-        if self._closed:
-            raise InputError(f"'{self.path}' is closed; no frame can follow")
+        self._check_open()
         if self._frames_kept != self._number * self._segments.frames:
             raise InputError(
                 f"expected {self._segments.frames} frames in every segment but the last; another"
@@ -261,19 +254,14 @@ class SegmentedWriter:
             overwrite=self._options.overwrite,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
-        if self._closed:
-            return
+    def _leave(self, error: BaseException | None) -> None:
         self._closed = True
         if error is not None:
             self._drop_segment()
             return
         if not self.frames_written:
             self._drop_segment()
-            raise InputError(f"expected at least one frame for '{self.path}'; found none")
+            raise self._no_frames()
         if self._segment is not None and self._segment.frames_written:
             with deferred_interrupt():
                 self._finish_segment(self._segment)

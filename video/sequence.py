@@ -14,6 +14,7 @@ from video.image_names import parse_target, sequence_files
 from video.images import read_image, write_image
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
+from video.sink import FrameSink
 from video.video_reader import Frame
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageSequenceReader", "ImageSequenceWriter", "read_sequence"]
 
 
-class ImageSequenceWriter:
+class ImageSequenceWriter(FrameSink):
     """Frames into numbered pictures, or one frame into a still: the protocol of ``VideoWriter``.
 
     ``target`` is a folder (made if missing; frames are ``00000.png`` and so on), a path whose file
@@ -57,18 +58,14 @@ class ImageSequenceWriter:
         overwrite: bool = False,
         lossless: bool = False,
     ) -> None:
-        self.path = Path(target)
+        super().__init__(target)
         self.size = self.coded_size = (width, height)
-        self.frames_written = 0
         self.files: list[Path] = []
-        self.kept_part: Path | None = None
         self.part_path: Path | None = None
         self._target = parse_target(target)
         self._overwrite = overwrite
         self._lossless = lossless
         self._still: NDArray[np.uint8] | None = None
-        self._closed = False
-        self._notes: list[str] = []
         if min(width, height) < 1:
             raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
         if lossless and self._target.name.lower().endswith((".jpg", ".jpeg")):
@@ -96,11 +93,6 @@ class ImageSequenceWriter:
             raise InputError(f"cannot make the folder '{folder}': {error.strerror}") from error
         return True
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What whoever asked for the pictures should be told, a line each."""
-        return tuple(self._notes)
-
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame: uint8, (height, width, 3), RGB.
 
@@ -108,8 +100,7 @@ class ImageSequenceWriter:
             InputError: if its shape or dtype is another, or no frame may follow.
             OutputError: if it cannot be written.
         """
-        if self._closed:
-            raise InputError(f"'{self.path}' is closed; no frame can follow")
+        self._check_open()
         width, height = self.size
         image = check_image(frame, width=width, height=height)
         if self._target.is_still:
@@ -140,7 +131,7 @@ class ImageSequenceWriter:
         self._closed = True
         if self.frames_written == 0:
             self._remove_empty_folder()
-            raise InputError(f"expected at least one frame for '{self.path}'; found none")
+            raise self._no_frames()
         if self._still is not None:
             self._write_file(self._still)
         left_over = self._stale - len(self.files)
@@ -151,12 +142,7 @@ class ImageSequenceWriter:
         if self._made_folder and not any(self._target.folder.iterdir()):
             self._target.folder.rmdir()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
-        if self._closed:
-            return
+    def _leave(self, error: BaseException | None) -> None:
         if error is None or (isinstance(error, KeyboardInterrupt) and self._still is not None):
             self.close()
             return

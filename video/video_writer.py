@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import pick_encoder
-from video.errors import InputError, OutputError, OutputExistsError
+from video.errors import OutputError, OutputExistsError
 from video.muxing import Muxer, media_faults
 from video.options import VideoOptions
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
+from video.sink import FrameSink
 from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
@@ -37,7 +38,7 @@ __all__ = ["VideoWriter"]
 _STREAM_SUFFIX = ".mkv"
 
 
-class VideoWriter:
+class VideoWriter(FrameSink):
     """A context manager: open, write frames, close.
 
     While frames are written, the file is ``part_path`` (``out.part.mp4`` beside ``out.mp4``). It
@@ -92,7 +93,8 @@ class VideoWriter:
     ) -> None:
         options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
         self._overwrite = options.overwrite
-        self.path, self._stream = _path_and_stream(path)
+        name, self._stream = _path_and_stream(path)
+        super().__init__(name)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
         specs = [
             VideoSpec(width, height, options.rate, row, options.crf, options.lossless)
@@ -101,11 +103,8 @@ class VideoWriter:
         if self._stream is None:
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
-        self.frames_written = 0
-        self.kept_part: Path | None = None
-        self._closed = False
         self._part: PartFile | None = None
-        self._notes = [*self._limits(CONTAINERS[suffix])]
+        self._notes += self._limits(CONTAINERS[suffix])
         self._muxer = Muxer(self.spec, self._encoder, CONTAINERS[suffix], options.audio)
         try:
             self._open(options.threads)
@@ -150,11 +149,6 @@ class VideoWriter:
         """Where the unfinished file is; None for a stream, and once there is no such file."""
         return self._part.path if self._part else None
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Remarks for whoever asked for the video, a line each."""
-        return tuple(self._notes)
-
     def _limits(self, container_format: str) -> Iterator[str]:
         """Tell, a line each, in what the file will not be as it was asked for."""
         if self.coded_size != self.size:
@@ -198,8 +192,7 @@ class VideoWriter:
 
     def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
         """Write what ``encode`` makes of the next frame's number."""
-        if self._closed:
-            raise InputError(f"'{self.path}' is closed; no frame can follow")
+        self._check_open()
         with deferred_interrupt(), self._faults():
             self._muxer.add(encode(self.frames_written), frames=self.frames_written + 1)
             self.frames_written += 1
@@ -216,7 +209,7 @@ class VideoWriter:
             return
         if self.frames_written == 0:
             self._abort()
-            raise InputError(f"expected at least one frame for '{self.path}'; found none")
+            raise self._no_frames()
         with deferred_interrupt():
             self._finish()
             self._publish()
@@ -272,12 +265,7 @@ class VideoWriter:
     def _faults(self) -> contextlib.AbstractContextManager[None]:
         return media_faults(self.path, f"writing '{self.path}' with {self._encoder.name}")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
-        if self._closed:
-            return
+    def _leave(self, error: BaseException | None) -> None:
         if error is None:
             self.close()
         elif isinstance(error, KeyboardInterrupt) and self.frames_written > 0:
