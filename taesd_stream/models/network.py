@@ -27,6 +27,7 @@ class Network(nn.Module):
         channels: Channels that it reads.
 
     Attributes:
+        passes: The runs over the plane, in order.
         stateful: The layers that keep a state from time step to time step, by their numbers.
     """
 
@@ -35,25 +36,20 @@ class Network(nn.Module):
         self.channels = channels
         for number, layer in layers.items():
             self.add_module(str(number), layer)
-        self._passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
+        self.passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
         self.stateful = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
-        if self.stateful and len(self._passes) > 1:
+        if self.stateful and len(self.passes) > 1:
             raise TypeError("layers with a state and global branches do not go together")
-
-    @property
-    def passes(self) -> tuple[Pass, ...]:
-        """The runs over the plane, in order."""
-        return self._passes
 
     @property
     def out_channels(self) -> int:
         """Channels that it writes."""
-        return self._passes[-1].out_channels
+        return self.passes[-1].out_channels
 
     @property
     def footprints(self) -> tuple[Footprint, ...]:
         """The footprints of all bounded layers, in order."""
-        return tuple(f for each in self._passes for f in each.body.footprints())
+        return tuple(f for each in self.passes for f in each.body.footprints())
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -67,7 +63,7 @@ class Network(nn.Module):
 
     @property
     def _times(self) -> tuple[Footprint, ...]:
-        return tuple(f for each in self._passes for f in each.body.times())
+        return tuple(f for each in self.passes for f in each.body.times())
 
     def reads_steps(self, made: Interval) -> Interval:
         """The input steps that output steps are made of, borders not considered."""
@@ -76,7 +72,7 @@ class Network(nn.Module):
     @property
     def halo(self) -> int | None:
         """Latents that a tile needs around it; None where no finite halo is exact."""
-        if len(self._passes) > 1:
+        if len(self.passes) > 1:
             return None
         _, down = self.scale
         return -(-halo(self.footprints) // down)
@@ -88,18 +84,18 @@ class Network(nn.Module):
     def canvases(
         self, plane: Size, tile: Size, view: View = WHOLE, *, continued: bool = False
     ) -> list[Canvas]:
-        """What every pass is run over, in tiles of at most ``tile`` latents.
+        """The canvas that every pass is run over, in tiles of at most ``tile`` latents.
 
         Args:
             view: Which part of the output is wanted, and where the plane goes around.
             continued: Whether every tile of a row goes on where the one to its left ended.
         """
         latents = self.latent_plane(plane)
-        return canvases(self._passes, plane, latents, tile, view, continued=continued)
+        return canvases(self.passes, plane, latents, tile, view, continued=continued)
 
     def out_plane(self, plane: Size) -> Size:
         """The plane that it makes of ``plane``."""
-        for each in self._passes:
+        for each in self.passes:
             plane = each.out_plane(plane)
         return plane
 
@@ -119,7 +115,7 @@ class Network(nn.Module):
 
     def fold(self) -> None:
         """Prepare loaded weights, once for all: they must not change afterwards."""
-        for each in self._passes:
+        for each in self.passes:
             for layer in each.body.layers:
                 layer.fold()
 

@@ -1,4 +1,4 @@
-"""What a caller may want to know of a loaded model."""
+"""The figures of a loaded model."""
 
 from __future__ import annotations
 

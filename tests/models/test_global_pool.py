@@ -85,7 +85,7 @@ def test_moments_are_sums_of_products_however_wide_the_tile() -> None:
 
 def test_figures() -> None:
     pool = GlobalPool(64)
-    assert pool.work() == 2 * 64 * 256 + 64 * 64
+    assert pool.work().multiplied == 2 * 64 * 256 + 64 * 64
     assert pool.peak(10) == 10 * (3 * 64 + 256)
     assert list(pool.state_dict()) == ["0.weight", "1.weight", "1.bias", "3.weight"]
 

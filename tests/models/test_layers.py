@@ -145,7 +145,8 @@ def test_work_is_what_the_convolutions_multiply(name: str, data: st.DataObject) 
     with counted_work() as counted:
         layer(torch.zeros(1, 4, span.have.size, span.have.size), span, span, TileState())
     extents = list(layer.extents(span))
-    work = sum(d * e * e for d, e in zip(layer.densities(4), extents, strict=True))
+    parts = zip(layer.work(4), extents, strict=True)
+    work = sum(part.multiplied * extent**2 for part, extent in parts)
     assert work == counted.done
 
 

@@ -55,7 +55,7 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
     for each, grid in zip(network.passes, grids, strict=True):
         made = each.out_plane(plane)
         work = peak = left = 0
-        densities = list(each.body.densities(each.channels))
+        densities = [part.multiplied for part in each.body.work(each.channels)]
         for region in grid:
             clipped = region.clip(made)
             rows = each.body.span(clipped.y, plane.height)
@@ -65,7 +65,7 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
             peak = max(peak, each.body.peak(rows, columns, each.channels))
             if each.pool is not None:
                 area = rows.have.size * columns.given.size
-                work += each.pool.work() * area
+                work += each.pool.work().multiplied * area
                 peak = max(peak, each.pool.peak(area))
             left = max(left, each.body.left(rows, columns, each.channels))
         figures = each.figures(plane, grid)
@@ -97,7 +97,7 @@ def test_figures_of_a_video_network_are_those_of_its_tiles_one_by_one(
     for region in grid:
         rows, columns = only.spans(region, plane)
         extents = zip(only.body.extents(rows), only.body.extents(columns), strict=True)
-        densities = only.body.densities(only.channels)
+        densities = [part.multiplied for part in only.body.work(only.channels)]
         work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
         peak = max(peak, only.body.peak(rows, columns, only.channels))
         kept.append(sum(each.elements for each in only.state_regions(region, plane)))
@@ -121,7 +121,4 @@ def test_what_layers_write_is_counted() -> None:
 @pytest.mark.parametrize("network", [taesdv_decoder(4), taehv_decoder(16), taehv_super_decoder(48)])
 def test_every_part_that_multiplies_writes(network: Network) -> None:
     (only,) = network.passes
-    densities = list(only.body.densities(only.channels))
-    written = list(only.body.writes(only.channels))
-    assert len(written) == len(densities)
-    assert all(0 < each <= density for each, density in zip(written, densities, strict=True))
+    assert all(0 < part.written <= part.multiplied for part in only.body.work(only.channels))

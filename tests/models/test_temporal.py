@@ -292,7 +292,8 @@ def test_work_is_what_the_convolutions_multiply(
     with counted_work() as counted:
         layer(video, span, span, TileState(together=together))
     extents = list(layer.extents(span))
-    work = sum(d * e * e for d, e in zip(layer.densities(CHANNELS), extents, strict=True))
+    parts = zip(layer.work(CHANNELS), extents, strict=True)
+    work = sum(part.multiplied * extent**2 for part, extent in parts)
     assert 6 * work == counted.done
 
 

@@ -1,4 +1,4 @@
-"""What a pass is run over: the part of its output that is wanted, and what its input goes on with.
+"""Canvases: planes that passes are run over, with the surroundings of those that go around.
 
 Where a picture goes around, the layers see a larger plane: on either side lie as many elements from
 the opposite one as they read past the border. What they make of the true plane's elements is then

@@ -1,4 +1,4 @@
-"""What the layers of a tile leave for the tile to its right.
+"""Columns that the layers of a tile leave for the tile to its right.
 
 The tiles of a row are computed from left to right. Where a layer reads farther than it writes, the
 tile to the right reads some of the same columns again. They are kept, two columns of most layers'
@@ -21,7 +21,7 @@ class Carry:
         self._columns: dict[nn.Module, Tensor] = {}
 
     def take(self, layer: nn.Module) -> Tensor | None:
-        """What was left to a layer, which may ask once; None where nothing was."""
+        """Give a layer the columns that were left to it, once; None where there are none."""
         return self._columns.pop(layer, None)
 
     def leave(self, layer: nn.Module, columns: Tensor) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.models.layers.carry import Carry, joined
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.state_region import StateRegion
 from taesd_stream.models.layers.tile_state import TileState
@@ -25,29 +25,28 @@ _Task: TypeAlias = tuple[Layer, Span, Span]
 
 
 class Chain(Layer):
-    """Layers one after the other, numbered as ``nn.Sequential`` numbers them."""
+    """Layers one after the other, numbered as ``nn.Sequential`` numbers them.
+
+    Attributes:
+        layers: The layers, in order.
+    """
 
     is_made_of_others = True
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
-        self._layers = tuple(layers)
+        self.layers = tuple(layers)
         for index, layer in enumerate(layers):
             self.add_module(str(index), layer)
         self._spans = lru_cache(maxsize=1024)(self._find_spans)
 
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers, in order."""
-        return self._layers
-
     def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
         sizes = [size]
-        for layer in self._layers[:-1]:
+        for layer in self.layers[:-1]:
             sizes.append(layer.out_size(sizes[-1]))
         spans: list[Span] = []
-        for layer, layer_size in zip(reversed(self._layers), reversed(sizes), strict=True):
+        for layer, layer_size in zip(reversed(self.layers), reversed(sizes), strict=True):
             spans.append(layer.span(want, layer_size, continued=continued))
             want = spans[-1].given
         return tuple(reversed(spans))
@@ -56,8 +55,8 @@ class Chain(Layer):
         return self._run(tensor, self.tasks(rows, columns), state)
 
     def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
-        """What each layer has to do for one tile."""
-        return tuple(zip(self._layers, self._each(rows), self._each(columns), strict=True))
+        """The task of each layer for one tile."""
+        return tuple(zip(self.layers, self._each(rows), self._each(columns), strict=True))
 
     def _each(self, span: Span) -> tuple[Span, ...]:
         return self._spans(span.want, span.size, span.carried > 0)
@@ -68,7 +67,8 @@ class Chain(Layer):
             if tensor.shape[0] == 0:  # a layer waits for more time steps
                 break
             if not x.want.size:  # all of it was made for tiles to the left
-                tensor = _no_columns(tensor, layer.out_channels(tensor.shape[1]), y)
+                steps, channels = tensor.shape[:2]
+                tensor = tensor.new_empty((steps, layer.out_channels(channels), y.want.size, 0))
                 continue
             if state.carry is not None and not layer.is_made_of_others:
                 tensor = _completed(tensor, layer, x, state.carry)
@@ -87,48 +87,37 @@ class Chain(Layer):
             channels = layer.out_channels(channels)
 
     def reads(self, want: Interval, size: int) -> Interval:
-        return self._spans(want, size, False)[0].have if self._layers else want
+        return self._spans(want, size, False)[0].have if self.layers else want
 
     def out_size(self, size: int) -> int:
-        for layer in self._layers:
+        for layer in self.layers:
             size = layer.out_size(size)
         return size
 
     def footprints(self) -> Iterator[Footprint]:
-        for layer in self._layers:
+        for layer in self.layers:
             yield from layer.footprints()
 
     def times(self) -> Iterator[Footprint]:
-        """What its layers read along time, in order."""
-        for layer in self._layers:
+        """The footprints of its layers along time, in order."""
+        for layer in self.layers:
             yield layer.time
 
     def out_channels(self, channels: int) -> int:
-        for layer in self._layers:
+        for layer in self.layers:
             channels = layer.out_channels(channels)
         return channels
 
-    def _rates(self) -> Iterator[Fraction]:
-        """Time steps that reach each layer per step that reaches the first."""
-        rate = Fraction(1)
-        for layer in self._layers:
-            yield rate
+    def work(self, channels: int) -> Iterator[Work]:
+        rate = Fraction(1)  # time steps that reach the layer per step that reaches the first
+        for layer in self.layers:
+            for part in layer.work(channels):
+                yield Work(part.multiplied * rate, part.written * rate)
+            channels = layer.out_channels(channels)
             rate *= Fraction(layer.time.upscale, layer.time.stride)
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        for layer, rate in zip(self._layers, self._rates(), strict=True):
-            for density in layer.densities(channels):
-                yield density * rate
-            channels = layer.out_channels(channels)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        for layer, rate in zip(self._layers, self._rates(), strict=True):
-            for written in layer.writes(channels):
-                yield written * rate
-            channels = layer.out_channels(channels)
-
     def extents(self, span: Span) -> Iterator[int]:
-        for layer, layer_span in zip(self._layers, self._each(span), strict=True):
+        for layer, layer_span in zip(self.layers, self._each(span), strict=True):
             yield from layer.extents(layer_span)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
@@ -163,10 +152,6 @@ class Chain(Layer):
             total += layer.left(y, x, channels)
             channels = layer.out_channels(channels)
         return total
-
-
-def _no_columns(tensor: Tensor, channels: int, rows: Span) -> Tensor:
-    return tensor.new_empty((tensor.shape[0], channels, rows.want.size, 0))
 
 
 def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
 
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.convolve import convolve
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
@@ -98,11 +97,8 @@ class Conv(Layer):
     def out_channels(self, channels: int) -> int:
         return self._channels_out
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield self.weight.numel()
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield self.out_channels(channels)
+    def work(self, channels: int) -> Iterator[Work]:
+        yield Work(self.weight.numel(), self.out_channels(channels))
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.convolve import convolve
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.layers.upsampling import Upsample
@@ -65,11 +65,8 @@ class EnlargingConv(Layer):
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield Fraction(self.conv.weight.numel() * 4, 9)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield self.out_channels(channels)
+    def work(self, channels: int) -> Iterator[Work]:
+        yield Work(Fraction(self.conv.weight.numel() * 4, 9), self.out_channels(channels))
 
     def extents(self, span: Span) -> Iterator[int]:
         yield 2 * _windows(span.want).size
@@ -124,7 +121,7 @@ def _windows(want: Interval) -> Interval:
 
 
 def _padded(tensor: Tensor, high: Interval, wide: Interval, rows: Span, columns: Span) -> Tensor:
-    """What the windows read, with zeros where that lies past the plane."""
+    """The elements that the windows read, with zeros where that lies past the plane."""
     above, below = rows.have.start - high.start, high.stop + 1 - rows.have.stop
     left, right = columns.have.start - wide.start, wide.stop + 1 - columns.have.stop
     return F.pad(tensor, (left, right, above, below)) if above or below or left or right else tensor

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.convolve import convolve
+from taesd_stream.models.layers.layer import Work
 from tiling import Interval
 
 __all__ = ["GlobalPool", "Moments", "NormalisedPool"]
@@ -85,9 +86,9 @@ class GlobalPool(nn.Module):
         folded = (gain[:, :, None] * weight)[..., None, None]
         return NormalisedPool(folded.to(expand), offset.to(expand), self.get_parameter("3.weight"))
 
-    def work(self) -> int:
-        """Multiply-adds per pixel, the statistics included."""
-        return 2 * self.channels * self.inner + self.channels**2
+    def work(self) -> Work:
+        """The work per pixel, the statistics included."""
+        return Work(2 * self.channels * self.inner + self.channels**2, self.channels)
 
     def peak(self, area: int) -> int:
         """The most elements held at once for ``area`` pixels, input and output included."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -23,7 +24,19 @@ from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import POINTWISE, Footprint, Interval
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "Work"]
+
+
+class Work(NamedTuple):
+    """The work of a part that multiplies, per output element and input step.
+
+    Attributes:
+        multiplied: Multiply-adds.
+        written: Channels that it writes.
+    """
+
+    multiplied: Fraction | int
+    written: Fraction | int
 
 
 class Layer(nn.Module):
@@ -85,12 +98,8 @@ class Layer(nn.Module):
         """Channels of the output for an input of ``channels``."""
         return channels
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        """Multiply-adds per output element and input step of each part that multiplies."""
-        yield from ()
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        """Channels that the same parts write per output element and input step, in that order."""
+    def work(self, channels: int) -> Iterator[Work]:
+        """The work of each part that multiplies."""
         yield from ()
 
     def extents(self, span: Span) -> Iterator[int]:

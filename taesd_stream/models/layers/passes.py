@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import product
 
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.layer import Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.state_region import StateRegion
 from tiling import Cover, Grid, Region, Size, halo, scale
@@ -19,7 +19,7 @@ __all__ = ["Pass", "PassFigures"]
 
 @dataclass(frozen=True, slots=True)
 class PassFigures:
-    """What a pass costs, per input step.
+    """The cost of a pass, per input step.
 
     Attributes:
         work: Multiply-adds of all its tiles.
@@ -49,7 +49,7 @@ class Pass:
     Attributes:
         pool: A global branch that opens the pass; it waits for the statistics that the pass before
             it gathered. None in the first pass.
-        body: What follows, with a bounded footprint.
+        body: The layers that follow, with a bounded footprint.
         channels: Channels that the pass reads.
     """
 
@@ -82,17 +82,17 @@ class Pass:
         return self.body.state_regions(*self.spans(tile, plane), self.channels)
 
     def figures(self, plane: Size, grid: Grid) -> PassFigures:
-        """What a grid over the output plane costs."""
+        """The cost of a grid over the output plane."""
         rows, columns = self._kinds(plane, grid)
         high, wide = self._extents(rows), self._extents(columns)
-        made = _total(high, rows), _total(wide, columns)
+        made = list(zip(_total(high, rows), _total(wide, columns), self._work(), strict=True))
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
         pairs = {*product(rows, self._widest(wide)), *product(self._widest(high), columns)}
         kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
         return PassFigures(
-            work=self._work(*made),
-            written=self._written(*made),
+            work=int(sum(part.multiplied * y * x for y, x, part in made)),
+            written=int(sum(part.written * y * x for y, x, part in made)),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
             live=max(self._tile_peak(y, x) for y, x in pairs),
@@ -138,17 +138,10 @@ class Pass:
                 each.append(span.given.size)
         return extents
 
-    def _work(self, high: list[int], wide: list[int]) -> int:
-        densities = list(self.body.densities(self.channels))
-        if self.pool is not None:
-            densities.append(self.pool.work())
-        return _product(densities, high, wide)
-
-    def _written(self, high: list[int], wide: list[int]) -> int:
-        channels = list(self.body.writes(self.channels))
-        if self.pool is not None:
-            channels.append(self.channels)
-        return _product(channels, high, wide)
+    def _work(self) -> list[Work]:
+        """The work of each part that multiplies."""
+        work = list(self.body.work(self.channels))
+        return work if self.pool is None else [*work, self.pool.work()]
 
     def _kept(self, rows: Span, columns: Span) -> int:
         return sum(kept.elements for kept in self.body.state_regions(rows, columns, self.channels))
@@ -170,11 +163,6 @@ class Pass:
             max(extents, key=lambda span: sum(extents[span])),
             max(extents, key=lambda span: self._tile_peak(span, span)),
         }
-
-
-def _product(each: list[Fraction | int], high: list[int], wide: list[int]) -> int:
-    """What every part does per element, times the elements that it makes."""
-    return int(sum(d * y * x for d, y, x in zip(each, high, wide, strict=True)))
 
 
 def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]:

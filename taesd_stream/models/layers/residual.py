@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from taesd_stream.models.layers.carry import Carry, joined
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.global_pool import GlobalPool
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint, Interval
@@ -52,7 +51,7 @@ class Residual(Layer):
     def _around(
         self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
     ) -> tuple[Tensor, ...]:
-        """What goes around the body, from left to right, as views."""
+        """The columns that go around the body, from left to right, as views."""
         new = tensor[:, :, rows.want.within(rows.have)]
         if carry is None:
             return (new[..., columns.want.within(columns.have)],)
@@ -82,15 +81,10 @@ class Residual(Layer):
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.densities(channels)
+    def work(self, channels: int) -> Iterator[Work]:
+        yield from self.conv.work(channels)
         if self.skip is not None:
-            yield from self.skip.densities(channels)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.writes(channels)
-        if self.skip is not None:
-            yield from self.skip.writes(channels)
+            yield from self.skip.work(channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)

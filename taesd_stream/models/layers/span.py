@@ -16,8 +16,8 @@ class Span:
     """A layer's task along one axis, in elements of the layer's own scale.
 
     Attributes:
-        have: Exactly what ``want`` is made of.
-        want: What the output shall cover.
+        have: The part that ``want`` is made of, exactly.
+        want: The part that the output shall cover.
         size: Length of the whole input axis.
         carried: How much of the beginning of ``have`` the tile before has left; the rest is given.
     """
@@ -29,7 +29,7 @@ class Span:
 
     @property
     def given(self) -> Interval:
-        """What the input covers."""
+        """The part of the axis that the input covers."""
         return Interval(self.have.start + self.carried, self.have.stop)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span, wanted_part
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint, Interval
@@ -62,11 +62,8 @@ class MemBlock(Layer):
     def footprints(self) -> Iterator[Footprint]:
         yield from self.conv.footprints()
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.densities(2 * channels)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield from self.conv.writes(2 * channels)
+    def work(self, channels: int) -> Iterator[Work]:
+        yield from self.conv.work(2 * channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)
@@ -107,12 +104,11 @@ class TimePool(Layer):
         made: Tensor = self.conv(grouped, rows, columns, state)
         return made
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
+    def work(self, channels: int) -> Iterator[Work]:
         # Per input step, and it runs for one in ``stride``.
-        yield Fraction(self.conv.weight.numel(), self.time.stride)
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield Fraction(self.conv.weight.shape[0], self.time.stride)
+        runs = Fraction(1, self.time.stride)
+        for part in self.conv.work(channels):
+            yield Work(part.multiplied * runs, part.written * runs)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size
@@ -141,11 +137,8 @@ class TimeGrow(Layer):
         apart = grown.reshape(steps, channels, *grown.shape[2:])
         return apart.contiguous(memory_format=torch.channels_last)
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield self.conv.weight.numel()
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield self.conv.weight.shape[0]
+    def work(self, channels: int) -> Iterator[Work]:
+        yield from self.conv.work(channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.want.size

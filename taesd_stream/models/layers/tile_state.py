@@ -42,7 +42,7 @@ class TileState:
         self.carry = carry
 
     def recall(self, layer: nn.Module) -> Tensor | None:
-        """What a layer kept; None at the beginning of a video."""
+        """The steps that a layer kept; None at the beginning of a video."""
         return self.kept.get(layer)
 
     def keep(self, layer: nn.Module, steps: Tensor) -> None:

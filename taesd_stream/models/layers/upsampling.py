@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span, wanted_part
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
@@ -48,11 +47,8 @@ class SmoothUpsample(Layer):
         large = F.interpolate(tensor, scale_factor=self.factor, mode="bicubic", align_corners=False)
         return wanted_part(large, rows, columns, self.factor)
 
-    def densities(self, channels: int) -> Iterator[Fraction | int]:
-        yield 16 * channels
-
-    def writes(self, channels: int) -> Iterator[Fraction | int]:
-        yield channels
+    def work(self, channels: int) -> Iterator[Work]:
+        yield Work(16 * channels, channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield span.have.size * self.factor
