@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weights.state_dict import Halves, split_state_dict
+from taesd_stream.models.weights.state_dict import Role, split_state_dict
 
 StateDict = dict[str, torch.Tensor]
+ROLES: tuple[Role, ...] = ("encoder", "decoder")
 
 
 def tiny(role: str, channels: int = 4) -> StateDict:
@@ -37,12 +38,6 @@ def combined(prefixes: tuple[str, str] = ("encoder.", "decoder.")) -> StateDict:
         for prefix in prefixes
         for key, tensor in tiny("encoder" if "encoder" in prefix else "decoder").items()
     }
-
-
-def half(halves: Halves, role: str) -> StateDict:
-    found = halves.encoder if role == "encoder" else halves.decoder
-    assert found is not None
-    return found
 
 
 def assert_same(found: StateDict | None, expected: StateDict) -> None:
@@ -76,15 +71,15 @@ def test_prefixes_and_wrappers(before: str, prefixes: tuple[str, str], wrapped: 
     if wrapped:
         given = {"state_dict": given, "epoch": 3}
     halves = split_state_dict(given, "here")
-    for role, prefix in zip(("encoder", "decoder"), prefixes, strict=True):
+    for role, prefix in zip(ROLES, prefixes, strict=True):
         expected = {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
-        assert_same(half(halves, role), expected)
+        assert_same(halves[role], expected)
 
 
 def test_comfyui_scalars_are_no_layers() -> None:
     scalars = {"vae_scale": torch.tensor(0.18215), "vae_shift": torch.tensor([0.0])}
     halves = split_state_dict(combined(("taesd_encoder.", "taesd_decoder.")) | scalars, "here")
-    assert set(half(halves, "decoder")) == set(tiny("decoder"))
+    assert set(halves["decoder"]) == set(tiny("decoder"))
 
 
 VARIANTS = (
@@ -99,8 +94,8 @@ def test_every_variant_passes_through_unharmed(manifest: dict[str, Any], name: s
     halves = split_state_dict(state, "here")
     found = {
         f"{role}.{key}": list(tensor.shape)
-        for role in ("encoder", "decoder")
-        for key, tensor in half(halves, role).items()
+        for role in ROLES
+        for key, tensor in halves[role].items()
     }
     assert found == manifest[name]["shapes"]
 
@@ -108,16 +103,16 @@ def test_every_variant_passes_through_unharmed(manifest: dict[str, Any], name: s
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("role", ["encoder", "decoder"])
 def test_every_variant_is_told_apart_without_prefixes(
-    manifest: dict[str, Any], name: str, role: str
+    manifest: dict[str, Any], name: str, role: Role
 ) -> None:
     shapes = manifest[name]["shapes"].items()
     bare = {k.removeprefix(f"{role}."): torch.zeros(s) for k, s in shapes if k.startswith(role)}
-    assert set(half(split_state_dict(bare, "here"), role)) == set(bare)
+    assert set(split_state_dict(bare, "here")[role]) == set(bare)
 
 
 def test_a_parameter_becomes_a_plain_tensor() -> None:
     given = {key: torch.nn.Parameter(tensor) for key, tensor in tiny("decoder").items()}
-    found = half(split_state_dict(given, "here"), "decoder")
+    found = split_state_dict(given, "here")["decoder"]
     assert not any(t.requires_grad or isinstance(t, torch.nn.Parameter) for t in found.values())
 
 
@@ -161,8 +156,8 @@ def test_numbers_of_diffusers_modules_become_official(
     halves = split_state_dict(state, "here")
     found = {
         f"{role}.{key}": list(tensor.shape)
-        for role in ("encoder", "decoder")
-        for key, tensor in half(halves, role).items()
+        for role in ROLES
+        for key, tensor in halves[role].items()
     }
     assert found == manifest[name]["shapes"]
 

@@ -14,7 +14,7 @@ from typing import Final
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weights.state_dict import Role, split_state_dict
+from taesd_stream.models.weights.state_dict import Halves, Role, split_state_dict
 from taesd_stream.models.weights.weight_files import (
     DIFFUSERS_WEIGHTS,
     WEIGHT_SUFFIXES,
@@ -76,7 +76,7 @@ def read_checkpoint(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
     if isinstance(source, Mapping):
         origin = "the given state dict"
         halves = split_state_dict(source, origin)
-        return Checkpoint(halves.encoder, halves.decoder, origin, stem_hint=None)
+        return Checkpoint(halves.get("encoder"), halves.get("decoder"), origin, stem_hint=None)
     path = Path(source)
     try:
         is_folder = path.is_dir()
@@ -89,19 +89,16 @@ def _read_file(path: Path) -> Checkpoint:
     is_diffusers = path.stem.startswith(_DIFFUSERS_STEM)
     if is_diffusers:
         _check_diffusers_config(path.parent / _DIFFUSERS_CONFIG)
-    halves = split_state_dict(read_weight_file(path), str(path))
+    origin = str(path)
+    halves = split_state_dict(read_weight_file(path), origin)
+    if len(halves) == 1:
+        (role,) = halves
+        sibling = _find_sibling(path, role)
+        if sibling is not None:
+            halves |= _read_sibling(sibling, _OTHER_ROLE[role])
+            origin = f"{path} and {sibling.name}"
     hint = _folder_hint(path.parent) if is_diffusers else path.stem
-    role = halves.only_role
-    sibling = _find_sibling(path, role) if role else None
-    if role is None or sibling is None:
-        return Checkpoint(halves.encoder, halves.decoder, str(path), hint)
-    other = _read_sibling(sibling, _OTHER_ROLE[role])
-    return Checkpoint(
-        encoder=halves.encoder if role == "encoder" else other,
-        decoder=halves.decoder if role == "decoder" else other,
-        origin=f"{path} and {sibling.name}",
-        stem_hint=hint,
-    )
+    return Checkpoint(halves.get("encoder"), halves.get("decoder"), origin, hint)
 
 
 def _find_sibling(path: Path, role: Role) -> Path | None:
@@ -113,15 +110,14 @@ def _find_sibling(path: Path, role: Role) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _read_sibling(sibling: Path, role: Role) -> dict[str, Tensor]:
+def _read_sibling(sibling: Path, role: Role) -> Halves:
     halves = split_state_dict(read_weight_file(sibling), str(sibling))
-    half = halves.encoder if role == "encoder" else halves.decoder
-    if half is None:
+    if role not in halves:
         raise CheckpointError(
             f"{sibling}: expected the {role} that its name promises, found only the "
             f"{_OTHER_ROLE[role]}; rename it or move it away"
         )
-    return half
+    return {role: halves[role]}
 
 
 def _read_folder(folder: Path) -> Checkpoint:

@@ -135,7 +135,9 @@ def git_blob_id(path: Path) -> str:
 def cache_folder() -> Path:
     """The folder of downloaded weights: $TAESD_STREAM_CACHE, or the user's cache folder."""
     override = os.environ.get(CACHE_VARIABLE)
-    return Path(override).expanduser() if override else _default_cache_folder()
+    if override:
+        return Path(override).expanduser()
+    return platformdirs.user_cache_path("taesd-stream")
 
 
 def cached(name: str) -> list[Path] | None:
@@ -200,10 +202,6 @@ def _is_whole(file: OfficialFile) -> bool:
     return path.is_file() and file.problem_with(path) is None
 
 
-def _default_cache_folder() -> Path:
-    return platformdirs.user_cache_path("taesd-stream")
-
-
 @functools.cache
 def _table() -> Mapping[str, tuple[OfficialFile, ...]]:
     text = resources.files(__package__).joinpath("official.json").read_text(encoding="utf-8")
@@ -211,12 +209,7 @@ def _table() -> Mapping[str, tuple[OfficialFile, ...]]:
     return {
         variant: tuple(
             OfficialFile(
-                variant=variant,
-                role=role,
-                repository=entry["repository"],
-                commit=entry["commit"],
-                path=entry["files"][role]["path"],
-                git_blob=entry["files"][role]["git_blob"],
+                variant, role, entry["repository"], entry["commit"], **entry["files"][role]
             )
             for role in roles
             if role in entry["files"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import torch
@@ -22,6 +21,8 @@ from taesd_stream.models.weights.weight_files import MAX_CHECKPOINT_BYTES
 __all__ = ["Halves", "Role", "split_state_dict"]
 
 Role: TypeAlias = Literal["encoder", "decoder"]
+Halves: TypeAlias = dict[Role, dict[str, Tensor]]
+"""The state dicts, officially numbered, of the halves that there are."""
 
 _WRAPPER_KEY: Final = "state_dict"
 # Left in front of every name by DataParallel and by torch.compile.
@@ -45,21 +46,6 @@ _FLOAT_DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.floa
 _IMAGE_CHANNELS: Final = (3, 12, 48)
 
 
-@dataclass(frozen=True, eq=False)
-class Halves:
-    """The encoder's and the decoder's state dict, officially numbered; None where absent."""
-
-    encoder: dict[str, Tensor] | None
-    decoder: dict[str, Tensor] | None
-
-    @property
-    def only_role(self) -> Role | None:
-        """The role of the one half there is; None where both are there."""
-        if self.encoder is not None and self.decoder is not None:
-            return None
-        return "encoder" if self.encoder is not None else "decoder"
-
-
 def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
     """Split a state dict of any known naming into officially numbered halves.
 
@@ -76,12 +62,12 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
         CheckpointError: a name fits no such network; a value is no finite floating-point tensor;
             there is nothing; or it cannot be told which half this is.
 
-    >>> half = split_state_dict({"decoder.layers.0.weight": torch.zeros(64, 4, 3, 3)}, "example")
-    >>> half.encoder, list(half.decoder or {})
-    (None, ['1.weight'])
+    >>> halves = split_state_dict({"decoder.layers.0.weight": torch.zeros(64, 4, 3, 3)}, "example")
+    >>> {role: list(half) for role, half in halves.items()}
+    {'decoder': ['1.weight']}
     """
     tensors = _checked_tensors(_unwrap(raw, origin), origin)
-    named: dict[Role, dict[str, Tensor]] = {"encoder": {}, "decoder": {}}
+    named: Halves = {"encoder": {}, "decoder": {}}
     bare: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         prefix = next((prefix for prefix in _ROLE_PREFIXES if key.startswith(prefix)), "")
@@ -95,12 +81,8 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
         raise _unknown_name(next(iter(bare)), origin)
     if bare:
         numbered = _numbered(bare, "", 0, origin)
-        named[_role_by_shapes(numbered, origin)] = numbered
-        return Halves(encoder=named["encoder"] or None, decoder=named["decoder"] or None)
-    return Halves(
-        encoder=_official_numbers(named["encoder"], "encoder", origin) or None,
-        decoder=_official_numbers(named["decoder"], "decoder", origin) or None,
-    )
+        return {_role_by_shapes(numbered, origin): numbered}
+    return {role: _official_numbers(half, role, origin) for role, half in named.items() if half}
 
 
 def _unwrap(raw: Mapping[str, object], origin: str) -> Mapping[str, object]:

@@ -114,10 +114,7 @@ def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, 
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: expected a whole safetensors file, found a broken one "
-            f"({first_line(error)}); fetch it again"
-        ) from error
+        raise _broken(path, "safetensors file", error) from error
 
 
 def _read_torch_archive(path: Path) -> Mapping[str, object]:
@@ -132,10 +129,7 @@ def _read_torch_archive(path: Path) -> Mapping[str, object]:
             "save the model's state_dict() instead"
         ) from error
     except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError, IndexError) as error:
-        raise CheckpointError(
-            f"{path}: expected a whole torch.save archive, found a broken one "
-            f"({first_line(error)}); fetch it again"
-        ) from error
+        raise _broken(path, "torch.save archive", error) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: {_describe_content(content)}")
     return content
@@ -147,10 +141,7 @@ def _check_archive_sizes(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CheckpointError(
-            f"{path}: expected a whole torch.save archive, found a broken one "
-            f"({first_line(error)}); fetch it again"
-        ) from error
+        raise _broken(path, "torch.save archive", error) from error
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         first = repr(entries[0].filename) if entries else "nothing"
         raise CheckpointError(
@@ -183,4 +174,10 @@ def _describe_content(content: object) -> str:
     return (
         f"expected a checkpoint's named tensors, found a {type(content).__name__}; "
         "save the model's state_dict()"
+    )
+
+
+def _broken(path: Path, kind: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: expected a whole {kind}, found a broken one ({first_line(error)}); fetch it again"
     )
