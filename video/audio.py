@@ -52,7 +52,7 @@ class _Feed(Protocol):
     """A way of making packets of the output out of the source."""
 
     def pieces(self) -> Iterator[_Piece]:
-        """What the source holds, in order, read as it is asked for."""
+        """The sound of the source, in order, read as it is asked for."""
         ...
 
     def packets(self, piece: _Piece, stop_seconds: Fraction | None) -> list[av.Packet[Any]]:

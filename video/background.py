@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Generic, Self, TypeVar
 
+from video.closing import Closing
+
 __all__ = ["AbandonedError", "ReadAhead", "WriteBehind", "room_for"]
 
 T = TypeVar("T")
@@ -23,7 +25,7 @@ R = TypeVar("R")
 
 
 def room_for(item_bytes: int, *, most_items: int, most_bytes: int) -> int:
-    """How many items of so many bytes a queue may hold: at least one, whatever its size.
+    """The number of items of so many bytes that a queue may hold: at least one, whatever its size.
 
     >>> room_for(100, most_items=4, most_bytes=250), room_for(1000, most_items=4, most_bytes=250)
     (2, 1)
@@ -35,7 +37,7 @@ class AbandonedError(Exception):
     """Tells a function in the background that the caller gave up on account of an error."""
 
 
-class ReadAhead(Generic[T]):
+class ReadAhead(Closing, Generic[T]):
     """The items of an iterator, made in a background thread before they are asked for.
 
     An iterator. At most ``most`` items wait, and one more is being made. What making them raises is
@@ -69,12 +71,6 @@ class ReadAhead(Generic[T]):
         """Stop, and wait until the item that is being made is done with; others are dropped."""
         self._unreachable()
         self._worker.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _put_all(items: Iterable[T], channel: _Channel[T]) -> None:
@@ -131,7 +127,7 @@ class WriteBehind(Generic[T, R]):
 
     @property
     def result(self) -> R:
-        """What the function returned; to be asked for after the block."""
+        """The function's result; to be asked for after the block."""
         return self._worker.result
 
     def put(self, item: T) -> None:

@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How ``crf`` (0 best, ``maximum`` worst) becomes an encoder's own options."""
+    """A scale of quality: ``crf`` (0 best, ``maximum`` worst) as an encoder's own options."""
 
     options: tuple[str, ...]
     default: int
@@ -71,7 +71,7 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """What a codec's name means: the first of ``encoders`` that opens on this machine is used."""
+    """A codec by name: the first of ``encoders`` that opens on this machine is used."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -179,7 +179,7 @@ def _codecs() -> dict[str, Codec]:
 
 
 CODECS: Mapping[str, Codec] = MappingProxyType(_codecs())
-"""Codec name -> what it means."""
+"""Codec name -> codec."""
 
 GENERIC_HARDWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ __all__ = ["VideoOptions"]
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
-    """How a video is written.
+    """Options of a video that is written.
 
     Attributes:
         rate: frames per second.

@@ -1,4 +1,4 @@
-"""What a finished video says about itself before it is joined to others: read, never decoded."""
+"""Traits and packets of a finished video that is to be joined to others: read, never decoded."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def numbered_packets(
 
 
 def true_size_comment(source: InputContainer) -> str:
-    """What ``VideoWriter`` wrote about a size that it padded; empty if it did not."""
+    """The note of ``VideoWriter`` on a size that it padded; empty if it did not."""
     return source.metadata.get("comment") or source.metadata.get("COMMENT") or ""
 
 

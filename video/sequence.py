@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from video.closing import Closing
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
 from video.image_names import parse_target, sequence_files
@@ -174,7 +175,7 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
         yield image
 
 
-class ImageSequenceReader:
+class ImageSequenceReader(Closing):
     """Pictures as the frames of a video at ``rate``: the protocol of ``VideoReader``.
 
     Raises:
@@ -197,9 +198,3 @@ class ImageSequenceReader:
 
     def close(self) -> None:
         """Nothing is open between two pictures."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -1,4 +1,4 @@
-"""What a video is to be: size, rate, codec, quality and colour tags, checked before work starts."""
+"""Specs of videos to be: size, rate, codec, quality and colour tags, checked before work starts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_SIDE = 16384
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """What the file says about its colours, in the code points of ITU-T H.273.
+    """Tags by which a file tells its colours, in the code points of ITU-T H.273.
 
     ``full_range`` false means limited range: 16 to 235 for luma, 16 to 240 for chroma, of 255.
     """
@@ -50,7 +50,7 @@ class ColorTags:
 
 
 BT709 = ColorTags()
-"""What high-definition video is, and players assume."""
+"""The colours of high-definition video, which players assume."""
 
 RGB = ColorTags(matrix=0, full_range=True)
 """No matrix at all: the samples are the R, G and B of BT.709 primaries."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
+from video.closing import Closing
 from video.color import frame_to_rgb
 from video.demux import open_input
 from video.errors import InputError
@@ -38,7 +39,7 @@ class Frame:
     index: int
 
 
-class VideoReader:
+class VideoReader(Closing):
     """The frames of a video file, in order; a context manager and an iterable, to go through once.
 
     Reads .mp4, .mov, .mkv, .webm, .gif, .webp and more; holds a few frames at a time. Colours are
@@ -166,12 +167,6 @@ class VideoReader:
         if self._container is not None:
             self._container.close()
             self._container = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _true_size(comment: str) -> tuple[int, int] | None:

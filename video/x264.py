@@ -1,4 +1,4 @@
-"""What x264 has to be told so that the same frames make the same file."""
+"""Options of x264 by which the same frames make the same file."""
 
 from __future__ import annotations
 

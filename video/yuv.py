@@ -42,7 +42,7 @@ def luma_weights(matrix: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class YuvFormat:
-    """What planes an encoder takes.
+    """The planes that an encoder takes.
 
     ``width`` and ``height`` are those of the luma plane: where the codec wants even sizes, larger
     than the frame's, whose last row and column are to be repeated. Chroma is half as large both

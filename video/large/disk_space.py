@@ -1,4 +1,4 @@
-"""How much of the disk a picture will take, before any of it is there."""
+"""Estimates of the disk space that a picture will take, before any of it is there."""
 
 from __future__ import annotations
 

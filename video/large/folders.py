@@ -1,4 +1,4 @@
-"""Zarr groups and folders of Deep Zoom tiles: how they are known, and what of them is replaced."""
+"""Zarr groups and folders of Deep Zoom tiles: recognised, made, and replaced by their own kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which formats there are, what each can hold, and where it may be put."""
+"""The formats of large pictures: what each can hold, and where it may be put."""
 
 from __future__ import annotations
 

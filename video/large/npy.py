@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from video.closing import Closing
 from video.errors import InputError
-from video.large.row_buffer import CHANNELS, read_rows, write_rows
+from video.large.row_buffer import CHANNELS, check_strip, read_rows, write_rows
 from video.npy_header import npy_header, read_npy_header
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["NpyEncoder", "RowFile"]
 
 
-class RowFile:
+class RowFile(Closing):
     """A .npy file of shape (1, height, width, 3), uint8, that is filled from the top.
 
     Its header speaks of all rows from the start, so it can be loaded once ``rows`` is ``height``;
@@ -105,15 +106,7 @@ class RowFile:
             InputError: if shape or dtype is another, or they are more than fit the height.
             OSError: if they cannot be written; ``rows`` is then what it was.
         """
-        if rows.shape[1:] != (self.width, CHANNELS) or rows.dtype != np.uint8:
-            raise InputError(
-                f"expected rows of shape (n, {self.width}, 3) and dtype uint8;"
-                f" found shape {rows.shape} and dtype {rows.dtype}"
-            )
-        if self._rows + len(rows) > self.height:
-            raise InputError(
-                f"expected {self.height} rows for '{self.path}'; found {self._rows + len(rows)}"
-            )
+        check_strip(rows, width=self.width, height=self.height, before=self._rows, path=self.path)
         write_rows(self._file, self._start + self._rows * self._row_bytes, rows)
         self._rows += len(rows)
 
@@ -151,12 +144,6 @@ class RowFile:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class NpyEncoder:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from video.closing import Closing
 from video.errors import InputError, TaesdStreamError, first_line
 from video.large.raw_pixels import RawLayout, RawPixels, npy_layout
 from video.large.reading_tiff import open_tiff
@@ -40,7 +41,7 @@ class _Pixels(Protocol):
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]: ...
 
 
-class RegionReader:
+class RegionReader(Closing):
     """A picture of which regions can be read; made by ``open_regions``.
 
     A context manager, for one thread at a time.
@@ -86,12 +87,6 @@ class RegionReader:
         """Let go of the file and of what is kept of it; a second call does nothing."""
         self._pixels = None
         self._closing.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -> RegionReader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from video.errors import InputError
 from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
@@ -16,9 +17,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHANNELS", "RowBuffer", "read_rows", "write_rows"]
+__all__ = ["CHANNELS", "RowBuffer", "check_strip", "read_rows", "write_rows"]
 
 CHANNELS = 3
+
+
+def check_strip(rows: object, *, width: int, height: int, before: int, path: Path) -> None:
+    """Refuse what cannot follow ``before`` rows of a picture: not uint8 (n, width, 3), or too many.
+
+    Raises:
+        InputError: if it is so.
+    """
+    if not isinstance(rows, np.ndarray):
+        raise InputError(
+            f"expected a numpy array (n, {width}, 3) of uint8; found {type(rows).__name__}"
+        )
+    if rows.ndim != 3 or rows.shape[1:] != (width, CHANNELS) or rows.dtype != np.uint8:
+        raise InputError(
+            f"expected rows of shape (n, {width}, 3) and dtype uint8;"
+            f" found shape {rows.shape} and dtype {rows.dtype}"
+        )
+    if before + len(rows) > height:
+        raise InputError(f"expected {height} rows for '{path}'; found {before + len(rows)}")
 
 
 def write_rows(file: FileIO, offset: int, rows: NDArray[np.uint8]) -> None:

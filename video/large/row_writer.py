@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
-from video.large.row_buffer import CHANNELS
+from video.large.row_buffer import CHANNELS, check_strip
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import explain_os_error
 
@@ -117,7 +117,10 @@ class RowWriter:
         """
         if self._closed or self._encoder is None:
             raise InputError(f"'{self.path}' is closed; no row can follow")
-        self._check(rows)
+        width, height = self.size
+        check_strip(rows, width=width, height=height, before=self.rows_written, path=self.path)
+        if not len(rows):
+            raise InputError(f"expected rows for '{self.path}'; found shape {rows.shape}")
         try:
             with self._faults():
                 for start in range(0, len(rows), self._strip_rows):
@@ -127,23 +130,6 @@ class RowWriter:
             self._abort()
             raise
         self.rows_written += len(rows)
-
-    def _check(self, rows: object) -> None:
-        width, height = self.size
-        if not isinstance(rows, np.ndarray):
-            raise InputError(
-                f"expected a numpy array (n, {width}, 3) of uint8; found {type(rows).__name__}"
-            )
-        fits = rows.ndim == 3 and rows.shape[1:] == (width, CHANNELS) and len(rows) > 0
-        if not fits or rows.dtype != np.uint8:
-            raise InputError(
-                f"expected rows of shape (n, {width}, 3) and dtype uint8;"
-                f" found shape {rows.shape} and dtype {rows.dtype}"
-            )
-        if self.rows_written + len(rows) > height:
-            raise InputError(
-                f"expected {height} rows for '{self.path}'; found {self.rows_written + len(rows)}"
-            )
 
     def close(self) -> None:
         """Complete the output and give it its name; a second call does nothing.

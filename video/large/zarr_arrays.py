@@ -47,7 +47,7 @@ _SAFE_CODECS: Final = {
 """Codecs that make numbers of bytes and do nothing else: others run pickles, or are plug-ins."""
 
 _INDEX_ENTRY_BYTES: Final = 16
-"""What a shard's index takes for each of its parts; it is read as a whole."""
+"""Bytes of a shard's index for each of its parts; it is read as a whole."""
 
 
 def is_zarr(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a power failure leaves: files whose bytes, and whose names, are on the disk."""
+"""Durability: files whose bytes and names are on the disk outlast a power failure."""
 
 from __future__ import annotations
 
