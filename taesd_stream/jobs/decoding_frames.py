@@ -13,9 +13,10 @@ from torch import Tensor
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.jobs.decoding_run import FrameDecoding
-from taesd_stream.jobs.delivery.device_to_sink import Write, delivery_to, writing_behind
+from taesd_stream.jobs.delivery.device_to_sink import Write, delivery_to, write_all
 from taesd_stream.jobs.delivery.frame_sinks import open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what_is_left
+from taesd_stream.jobs.delivery.waiting import frames_that_wait, writing_behind
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, remember_finished
@@ -74,14 +75,14 @@ class _Delivery:
         device = self.decoding.ae.settings.device
         sink: Sink | None = None
         writing: WriteBehind[Write, None] | None = None
-        inode_before = inode_of(out)
+        inode_before, waiting = inode_of(out), frames_that_wait(size)
         try:
             with ExitStack() as closing_sink:
                 opener = open_sink if self.resumed is None else self.resumed.open_sink
                 sink = closing_sink.enter_context(opener(output, size))
                 deliver = delivery_to(sink, device)
                 with (
-                    writing_behind(closing_sink, frame_bytes=3 * size.area) as writing,
+                    writing_behind(closing_sink, write_all, most=waiting) as writing,
                     closing(self._frames(writing.check)) as frames,
                 ):
                     for frame in frames:

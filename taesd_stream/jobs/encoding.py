@@ -20,6 +20,7 @@ from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.delivery.frame_sinks import Frame
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
+from taesd_stream.jobs.delivery.waiting import frames_that_wait
 from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_regions
 from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
@@ -28,17 +29,13 @@ from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
-from video.background import ReadAhead, room_for
+from video.background import ReadAhead
 from video.safe_files.numbering import NumberedFiles, is_pattern
 from video.safe_files.part_file import check_output
 
 __all__ = ["encode_file"]
 
 _PICTURE = ".png"
-
-# Frames that are read while others are encoded.
-_MOST_WAITING = 4
-_MOST_WAITING_BYTES = 64 << 20
 
 
 def encode_file(
@@ -138,14 +135,11 @@ class _FrameEncoding:
     def latents(self) -> Generator[Tensor]:
         """The latents, each as soon as it is known."""
         self._reporting.on_plan(self.plan)
-        waiting = room_for(
-            3 * self._reader.height * self._reader.width,
-            most_items=_MOST_WAITING,
-            most_bytes=_MOST_WAITING_BYTES,
-        )
+        reader = self._reader
+        waiting = frames_that_wait(Size(reader.height, reader.width))
         with (
             FrameProgress(self.count, shown=self._reporting.progress) as self._bar,
-            ReadAhead(_frames(self._reader, self._chosen), most=waiting) as ahead,
+            ReadAhead(_frames(reader, self._chosen), most=waiting) as ahead,
         ):
             yield from self._stream.encode(self._counted(ahead, self._bar))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import TypeAlias
 
 import torch
@@ -12,14 +11,9 @@ from torch import Tensor
 from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
 from taesd_stream.jobs.delivery.transfer import Transfer
 from video import VideoWriter, YuvFormat, YuvFrame, luma_weights
-from video.background import WriteBehind, room_for
 from video.sink import Sink
 
-__all__ = ["Write", "delivery_to", "is_converted_there", "writing_behind"]
-
-# A writer that is slower than the decoder for a moment catches up on these.
-_MOST_WAITING = 4
-_MOST_WAITING_BYTES = 64 << 20
+__all__ = ["Write", "delivery_to", "is_converted_there", "write_all"]
 
 Write: TypeAlias = Callable[[], None]
 """Waits for a frame's bytes and writes them."""
@@ -66,23 +60,7 @@ def _planes_to(writer: VideoWriter, wanted: YuvFormat) -> Callable[[Tensor], Wri
     return deliver
 
 
-def writing_behind(closing: ExitStack, *, frame_bytes: int) -> WriteBehind[Write, None]:
-    """A thread that writes frames while the next ones are computed.
-
-    That needs no fewer threads for either: on two cores, with as many for PyTorch and as many as it
-    likes for x264, 16 frames of 512x512 in one run took 1.00 (bfloat16) and 1.02 (float32) times
-    as long as decoding and encoding one after the other, each measured alone; PyTorch cut to one
-    thread took 1.47 times as long.
-
-    Args:
-        closing: What closes the sink. The thread takes it over, since a sink must not be closed by
-            one thread while it is written to by another.
-    """
-
-    def write(frames: Iterator[Write]) -> None:
-        with closing.pop_all():
-            for each in frames:
-                each()
-
-    room = room_for(frame_bytes, most_items=_MOST_WAITING, most_bytes=_MOST_WAITING_BYTES)
-    return WriteBehind(write, most=room)
+def write_all(frames: Iterator[Write]) -> None:
+    """Write frames in their order, each when its bytes have come."""
+    for each in frames:
+        each()

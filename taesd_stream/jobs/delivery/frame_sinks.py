@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +22,7 @@ from video.large import RowWriter, open_rows
 from video.opening import open_writer_with
 from video.sink import Sink
 
-__all__ = ["Frame", "open_sink"]
+__all__ = ["Frame", "open_sink", "row_opener"]
 
 Frame = npt.NDArray[np.uint8]
 
@@ -73,21 +75,24 @@ def open_sink(output: Output, size: Size) -> Sink:
     Raises:
         InputError: Frames of that size, or the options, do not fit the kind of file.
     """
-    kind = output.kind
-    if kind.is_one_picture:
-        return _OnePicture(
-            open_rows(
-                output.name,
-                width=size.width,
-                height=size.height,
-                compression=output.chosen_compression,
-                quality=output.quality,
-                overwrite=output.overwrite,
-            )
-        )
+    if output.kind.is_one_picture:
+        return _OnePicture(row_opener(output, size)())
     if output.suffix in ARRAY_SUFFIXES:
         return _ImageStack(output.name, overwrite=output.overwrite)
     output.check_size(size.width, size.height)
     return open_writer_with(
         output.name, width=size.width, height=size.height, options=output.video_options
+    )
+
+
+def row_opener(output: Output, size: Size) -> Callable[..., RowWriter]:
+    """``open_rows`` with what an output and a size in pixels say of a picture."""
+    return partial(
+        open_rows,
+        output.name,
+        width=size.width,
+        height=size.height,
+        compression=output.chosen_compression,
+        quality=output.quality,
+        overwrite=output.overwrite,
     )

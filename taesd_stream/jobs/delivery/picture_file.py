@@ -9,12 +9,13 @@ from contextlib import closing as close
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError, Interrupted, OutputError
 from taesd_stream.jobs.delivery.bands import Band, Rows, bands_of, strips
+from taesd_stream.jobs.delivery.frame_sinks import row_opener
 from taesd_stream.jobs.delivery.preview import Preview
+from taesd_stream.jobs.delivery.waiting import writing_behind
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size, format_bytes
-from video.background import WriteBehind
-from video.large import RowFile, RowWriter, needed_bytes, open_rows
+from video.large import RowFile, RowWriter, needed_bytes
 from video.safe_files.part_file import publish
 
 __all__ = ["needed_bytes_of", "rows_done", "write_bands"]
@@ -65,7 +66,7 @@ def write_bands(
             rows = _Rows(closing, picture, output, journal)
             rows.replay()
             with (
-                _behind(closing, rows) as writing,
+                writing_behind(closing, rows.take, most=1) as writing,
                 close(bands_of(picture, rows.next_band, writing.check, on_tile)) as bands,
             ):
                 for band in bands:
@@ -115,14 +116,8 @@ class _Rows:
             rows = rows_done(picture, journal)
             self._kept = closing.enter_context(_kept_rows(journal, size, rows))
         if journal is None or not output.is_raw:
-            writer = open_rows(
-                output.name,
-                width=size.width,
-                height=size.height,
-                compression=output.chosen_compression,
-                quality=output.quality,
+            writer = row_opener(output, size)(
                 memory_bytes=picture.waiting.writing_bytes,
-                overwrite=output.overwrite,
                 part_folder=None if journal is None else journal.folder,
             )
             self._writer = closing.enter_context(writer)
@@ -188,16 +183,3 @@ def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
         ) from error
     kept.truncate_to(rows)
     return kept
-
-
-def _behind(closing: ExitStack, rows: _Rows) -> WriteBehind[Band, None]:
-    """A thread that writes bands while the next one is computed.
-
-    It takes over ``closing``: a writer must not be closed by one thread while another writes to it.
-    """
-
-    def write(bands: Iterator[Band]) -> None:
-        with closing.pop_all():
-            rows.take(bands)
-
-    return WriteBehind(write, most=1)

@@ -45,10 +45,7 @@ def open_torch_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
         with contextlib.suppress(_NoOffsetError):
             store = partial(_store_in_file, file_bytes)
             return open_content(content, options, name=name, kind=kind, tensor_store=store)
-    content = _load(file_bytes, map_location="cpu", mmap=True)
-    return open_content(
-        content, options, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
-    )
+    return _open_loaded(file_bytes, options, kind=kind, mmap=True)
 
 
 def open_legacy_torch(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
@@ -61,11 +58,16 @@ def open_legacy_torch(file_bytes: FileBytes, options: ReadOptions) -> StoredSour
     require_memory(
         file_bytes.size, f"{name} is in torch's old format, which is read whole: its latents"
     )
-    content = _load(file_bytes, map_location="cpu", mmap=False)
-    kind = "an old torch file, read whole"
-    return open_content(
-        content, options, name=name, kind=kind, tensor_store=partial(_store_loaded, file_bytes)
-    )
+    return _open_loaded(file_bytes, options, kind="an old torch file, read whole", mmap=False)
+
+
+def _open_loaded(
+    file_bytes: FileBytes, options: ReadOptions, *, kind: str, mmap: bool
+) -> StoredSource:
+    """A source for tensors that torch loads, or maps."""
+    content = _load(file_bytes, map_location="cpu", mmap=mmap)
+    store = partial(_store_loaded, file_bytes)
+    return open_content(content, options, name=file_bytes.name, kind=kind, tensor_store=store)
 
 
 def _load(file_bytes: FileBytes, *, map_location: str, mmap: bool) -> object:
