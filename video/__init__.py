@@ -8,9 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from video.codecs import CODECS, CONTAINERS, Codec, choose_codec
 from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 from video.rates import parse_rate
-from video.spec import CODECS, CONTAINERS, Codec, ColorTags, VideoSpec, choose_codec
+from video.spec import ColorTags, VideoSpec
 
 if TYPE_CHECKING:
     from video.images import read_image, write_image

@@ -143,9 +143,12 @@ _QP_TO_LAMBDA = 118
 _VIDEOTOOLBOX = Quality(("global_quality",), 35, 99, base=100 * _QP_TO_LAMBDA, scale=-_QP_TO_LAMBDA)
 
 
+_SOFTWARE_OF = {"h264": "h264", "hevc": "h265", "av1": "av1"}
+
+
 def _hardware(family: str, kind: str) -> Codec:
     """The codec of one hardware encoder, named as FFmpeg names it: ``h264_nvenc`` and the like."""
-    software = {"h264": "h264", "hevc": "h265", "av1": "av1"}[family]
+    software = _SOFTWARE_OF[family]
     suffixes = (*_MOVIES, ".webm") if family == "av1" else _MOVIES
     pixel_format, options, quality, device = {
         "nvenc": ("yuv420p", (("rc", "vbr"),), Quality(("cq",), 20, 51), None),
@@ -183,9 +186,8 @@ CODECS: Mapping[str, Codec] = MappingProxyType(_codecs())
 
 GENERIC_HARDWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "h264_hw": tuple(f"h264_{kind}" for kind in _KINDS["h264"]),
-        "h265_hw": tuple(f"hevc_{kind}" for kind in _KINDS["hevc"]),
-        "av1_hw": tuple(f"av1_{kind}" for kind in _KINDS["av1"]),
+        f"{_SOFTWARE_OF[family]}_hw": tuple(f"{family}_{kind}" for kind in kinds)
+        for family, kinds in _KINDS.items()
     }
 )
 """A generic name -> the hardware codecs it tries, in order."""

@@ -20,7 +20,7 @@ from video.yuv import YuvFormat, YuvFrame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_image", "frame_to_rgb", "pad_to", "planes_to_frame", "rgb_to_frame"]
+__all__ = ["check_image", "frame_to_rgb", "pad_to", "planes_to_frame", "rgb_to_frame", "set_tags"]
 
 # swscale's flags: bicubic, full chroma in and out, accurate rounding. Given as numbers, since not
 # every PyAV accepts the names combined.
@@ -98,7 +98,7 @@ def rgb_to_frame(
     else:
         for index, samples in enumerate(chroma, start=1):
             _plane(frame, index, dtype)[:] = samples
-    _tag(frame, tags)
+    set_tags(frame, tags)
     return frame
 
 
@@ -118,16 +118,16 @@ def planes_to_frame(planes: YuvFrame, layout: YuvFormat) -> av.VideoFrame:
     frame = av.VideoFrame(layout.width, layout.height, layout.pixel_format)
     for index, samples in enumerate(planes.planes):
         _plane(frame, index, samples.dtype)[:] = samples
-    _tag(frame, layout.tags)
+    set_tags(frame, layout.tags)
     return frame
 
 
-def _tag(frame: av.VideoFrame, tags: ColorTags) -> None:
-    frame.colorspace = tags.matrix
-    frame.color_range = tags.range_code
-    # ProRes takes these two from each picture.
-    frame.color_primaries = tags.primaries
-    frame.color_trc = tags.transfer
+def set_tags(target: av.VideoFrame | av.VideoCodecContext, tags: ColorTags) -> None:
+    """Tell the colours of an encoder's stream, or of a frame: ProRes takes some from each."""
+    target.colorspace = tags.matrix
+    target.color_range = tags.range_code
+    target.color_primaries = tags.primaries
+    target.color_trc = tags.transfer
 
 
 def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:

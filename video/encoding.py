@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 from av.codec.hwaccel import HWAccel
 
-from video.color import pad_to, planes_to_frame, rgb_to_frame
+from video.color import pad_to, planes_to_frame, rgb_to_frame, set_tags
 from video.errors import InputError
 from video.yuv import YUV_PIXEL_FORMATS, YuvFormat
 
@@ -91,11 +91,7 @@ def _configure(context: av.VideoCodecContext, spec: VideoSpec, encoder: Encoder)
     context.pix_fmt = encoder.pixel_format
     context.framerate = spec.rate
     context.time_base = _time_base(spec, encoder)
-    tags = spec.color_tags(encoder)
-    context.colorspace = tags.matrix
-    context.color_primaries = tags.primaries
-    context.color_trc = tags.transfer
-    context.color_range = tags.range_code
+    set_tags(context, spec.color_tags(encoder))
 
 
 def _time_base(spec: VideoSpec, encoder: Encoder) -> Fraction:

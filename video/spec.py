@@ -5,27 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from video.codecs import CODECS, CONTAINERS, Codec, Encoder, Quality, choose_codec
+from video.codecs import CODECS, Codec, Encoder
 from video.errors import InputError
-from video.rates import parse_rate
 from video.x264 import x264_options
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-__all__ = [
-    "BT709",
-    "CODECS",
-    "CONTAINERS",
-    "RGB",
-    "Codec",
-    "ColorTags",
-    "Encoder",
-    "Quality",
-    "VideoSpec",
-    "choose_codec",
-    "parse_rate",
-]
+__all__ = ["BT709", "RGB", "ColorTags", "VideoSpec"]
 
 MAX_SIDE = 16384
 """Pixels; the longest side that the codecs here have profiles for."""
@@ -67,7 +54,8 @@ class VideoSpec:
         InputError: where the values make no sense, or not together.
 
     Example:
-        >>> spec = VideoSpec(33, 17, parse_rate(24), CODECS["h264"], crf=20)
+        >>> from fractions import Fraction
+        >>> spec = VideoSpec(33, 17, Fraction(24), CODECS["h264"], crf=20)
         >>> spec.coded_size(spec.encoders[0])
         (34, 18)
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from video.errors import InputError
-from video.safe_files.scratch import ScratchFile
+from video.safe_files.scratch import ScratchFile, read_all, write_all
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -43,10 +43,7 @@ def check_strip(rows: object, *, width: int, height: int, before: int, path: Pat
 
 def write_rows(file: FileIO, offset: int, rows: NDArray[np.uint8]) -> None:
     """Write every byte of ``rows`` at ``offset`` of an unbuffered file."""
-    file.seek(offset)
-    left = np.ascontiguousarray(rows).reshape(-1).data
-    while left:
-        left = left[file.write(left) :]
+    write_all(file, offset, np.ascontiguousarray(rows).reshape(-1).data)
 
 
 def read_rows(
@@ -69,13 +66,8 @@ def read_rows(
 
 
 def _fill(file: FileIO, offset: int, flat: NDArray[np.uint8]) -> None:
-    file.seek(offset)
-    left = flat.data
-    while left:
-        count = file.readinto(left)
-        if not count:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        left = left[count:]
+    if read_all(file, offset, flat.data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 class RowBuffer:

@@ -20,9 +20,24 @@ if TYPE_CHECKING:
 
     Data: TypeAlias = bytes | bytearray | memoryview
 
-__all__ = ["ScratchFile"]
+__all__ = ["ScratchFile", "read_all", "write_all"]
 
 _PREFIX = "taesd-stream-"
+
+
+def write_all(file: FileIO, place: int, data: memoryview) -> None:
+    """Write every byte of ``data`` at byte ``place`` of an unbuffered file."""
+    file.seek(place)
+    while data:
+        data = data[file.write(data) :]
+
+
+def read_all(file: FileIO, place: int, buffer: memoryview) -> int:
+    """Fill ``buffer`` from byte ``place`` on; returns how many bytes the file is too short."""
+    file.seek(place)
+    while buffer and (count := file.readinto(buffer)):
+        buffer = buffer[count:]
+    return len(buffer)
 
 
 class ScratchFile:
@@ -86,9 +101,7 @@ class ScratchFile:
         left = _as_bytes(data)
         end = place + len(left)
         try:
-            self._file.seek(place)
-            while left:
-                left = left[self._file.write(left) :]
+            write_all(self._file, place, left)
         except OSError as error:
             self._needed_bytes = max(self._needed_bytes or 0, end)
             raise self._no_room(error) from error
@@ -107,16 +120,12 @@ class ScratchFile:
 
     def read_into(self, place: int, buffer: bytearray | memoryview) -> None:
         """Fill ``buffer``, which is contiguous, with what lies at byte ``place``."""
-        left = _as_bytes(buffer)
-        self._file.seek(place)
-        while left:
-            count = self._file.readinto(left)
-            if not count:
-                raise OutputError(
-                    f"scratch: expected {len(left)} more bytes in a temporary file, found its end"
-                    " (another program has cut it): start again"
-                )
-            left = left[count:]
+        missing = read_all(self._file, place, _as_bytes(buffer))
+        if missing:
+            raise OutputError(
+                f"scratch: expected {missing} more bytes in a temporary file, found its end"
+                " (another program has cut it): start again"
+            )
 
     def close(self) -> None:
         """Give the file back; a second call does nothing."""
