@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import TypeAlias
 
 import torch
@@ -94,14 +95,6 @@ class Coder:
             digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def once(self, plan: TilePlan, plane: Size) -> Run:
-        """Pictures, or one whole video, in a single call of ``tiles``."""
-        return Run(self, plan, plane, goes_on=False)
-
-    def continued(self, plan: TilePlan, plane: Size) -> Run:
-        """One video in as many calls of ``tiles`` as it takes."""
-        return Run(self, plan, plane, goes_on=True)
-
 
 def cut_short() -> InputError:
     """The error of going on with a video after a step that did not come to its end."""
@@ -113,6 +106,13 @@ def cut_short() -> InputError:
 
 class Run:
     """Pictures, or one video, computed under one plan.
+
+    Args:
+        coder: The encoder or the decoder.
+        plan: One of its plans.
+        plane: Height and width of what is computed.
+        goes_on: Whether one video comes in as many calls of ``tiles`` as it takes; else pictures,
+            or one whole video, come in a single call.
 
     Attributes:
         plan: How they are cut.
@@ -133,11 +133,8 @@ class Run:
         self._executor = coder.executor(plan)
         self.bands = self._executor.bands(plane)
         _, down = coder.network.scale
-        self._states: list[TileStates | None] = []
-        for y in plan.patches[0]:
-            for x in plan.patches[1]:
-                crop = Region(y, x).scale(down).clip(plane).shape
-                self._states.append(self._executor.states(crop) if goes_on else None)
+        crops = (Region(y, x).scale(down).clip(plane).shape for y, x in product(*plan.patches))
+        self._states = [self._executor.states(crop) if goes_on else None for crop in crops]
 
     def tiles(
         self, source: Tensor | Plane, on_tile: OnTile | None, *, first_band: int = 0
@@ -162,7 +159,7 @@ class Run:
         if self.plan.overlap == "exact":
             tiles = self._executor.run(plane, self._states[0], first_band=first_band)
         else:
-            area = sum(y.size * x.size for y in self.plan.patches[0] for x in self.plan.patches[1])
+            area = sum(y.size * x.size for y, x in product(*self.plan.patches))
             total = total * area // self.plan.latents.area
             tiles = blended_tiles(self._executor, self.plan, plane, self.made, self._states)
         for block, tile in tiles:
@@ -209,12 +206,9 @@ class Run:
         kept: dict[nn.Module, Tensor] = {}
         for want in self._network.passes[0].state_regions(Region.whole(self.made), self.plane):
             tensor = remembered.get(self._names[want.layer])
-            shape = want.shape
-            if (
-                tensor is not None
-                and tuple(tensor.shape[1:]) == shape
-                and 0 < tensor.shape[0] <= want.layer.kept_steps
-            ):
+            if tensor is None or tuple(tensor.shape[1:]) != want.shape:
+                continue
+            if 0 < tensor.shape[0] <= want.layer.kept_steps:
                 kept[want.layer] = tensor.to(self._settings.tensor_dtype)
         _, down = self._network.rate
         # Of a decoder every layer remembers something after one step, of an encoder not yet.

@@ -20,6 +20,7 @@ from taesd_stream.engine.tensors import TensorRun
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.stream_state import StreamState
+from tiling import Size, TilePlan
 
 __all__ = ["DecodingModel"]
 
@@ -155,17 +156,14 @@ class DecodingModel(LoadedModel):
         ...     [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
         ([(16, 24, 3)], [])
         """
-        decoder = coder_of(self, "decode")
+        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        opened = DecodeStream(
-            decoder,
-            self.spec,
-            window,
-            lambda plane: decoder.plan(plane, window.workload(ahead=1), options),
-            on_tile=on_tile,
-        )
+
+        def plan_for(plane: Size) -> TilePlan:
+            return decoder.plan(plane, window.workload(ahead=1), options)
+
+        opened = DecodeStream(decoder, self.spec, window, plan_for, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened

@@ -52,12 +52,8 @@ class TileOptions:
         if tile is None:
             return latents
         sides = (tile, tile) if isinstance(tile, int) else tile
-        if (
-            isinstance(tile, bool)
-            or not isinstance(sides, tuple)
-            or len(sides) != 2
-            or not all(isinstance(side, int) and side > 0 for side in sides)
-        ):
+        is_pair = not isinstance(tile, bool) and isinstance(sides, tuple) and len(sides) == 2
+        if not is_pair or not all(isinstance(side, int) and side > 0 for side in sides):
             raise InputError(
                 "tile: expected auto, None, or latents from 1 up as N or (height, width),"
                 f" found {tile!r}"
@@ -104,24 +100,14 @@ class ModelOptions:
         return variant.reduced(time_upscale=self.time_upscale, space_upscale=self.space_upscale)
 
 
-def _region(crop: tuple[int, int, int, int], made: Size) -> Region:
-    x, y, width, height = _numbers(crop)
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > made.width
-        or y + height > made.height
-    ):
+def _region(crop: object, made: Size) -> Region:
+    parts = crop if isinstance(crop, tuple | list) else ()
+    if len(parts) != 4 or not all(type(part) is int for part in parts):
+        raise InputError(f"crop: expected x, y, width and height in pixels, found {crop!r}")
+    x, y, width, height = parts
+    if not (0 <= x < x + width <= made.width and 0 <= y < y + height <= made.height):
         raise InputError(
             f"crop: expected a part of a picture of {made} pixels, found {width}x{height} at"
             f" {x},{y}"
         )
     return Region(Interval(y, y + height), Interval(x, x + width))
-
-
-def _numbers(crop: object) -> tuple[int, int, int, int]:
-    parts = crop if isinstance(crop, tuple | list) else ()
-    if len(parts) != 4 or not all(type(part) is int for part in parts):
-        raise InputError(f"crop: expected x, y, width and height in pixels, found {crop!r}")
-    x, y, width, height = parts
-    return x, y, width, height

@@ -23,10 +23,8 @@ _AUTOCAST_DEVICES = ("cpu", "cuda", "mps")
 @contextmanager
 def loading() -> Iterator[None]:
     """Inside it weights are made that can be used in every mode."""
-    with ExitStack() as modes:
-        # A tensor made in inference mode could never leave it.
-        modes.enter_context(torch.inference_mode(False))
-        modes.enter_context(torch.no_grad())
+    # A tensor made in inference mode could never leave it.
+    with torch.inference_mode(False), torch.no_grad(), ExitStack() as modes:
         _enter_plain(modes)
         yield
 
@@ -34,8 +32,7 @@ def loading() -> Iterator[None]:
 @contextmanager
 def computing(settings: Settings) -> Iterator[None]:
     """Inside it layers compute in the dtype of their settings; not to be yielded out of."""
-    with ExitStack() as modes:
-        modes.enter_context(torch.inference_mode())
+    with torch.inference_mode(), ExitStack() as modes:
         _enter_plain(modes)
         if settings.device.type == "cuda" and settings.dtype == torch.float32:
             # No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23.

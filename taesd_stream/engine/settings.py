@@ -121,19 +121,18 @@ def _resolve_device(device: str | torch.device) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    unknown = InputError(f"device: expected auto, cpu, cuda, cuda:N or mps, found {device!r}")
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise InputError(
-            f"device: expected auto, cpu, cuda, cuda:N or mps, found {device!r}"
-        ) from error
+        raise unknown from error
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }.get(chosen.type)
     if there is None:
-        raise InputError(f"device: expected auto, cpu, cuda, cuda:N or mps, found {device!r}")
+        raise unknown
     if not there:
         raise InputError(
             f"device: {device} is not available to this PyTorch ({torch.__version__});"

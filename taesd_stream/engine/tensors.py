@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.frame_windows import check_enough
@@ -136,7 +136,7 @@ class TensorRun:
             place: Tells where each output step goes, if anywhere.
         """
         coder = self._coder
-        run = coder.once(plan, Size(*source.shape[2:]))
+        run = Run(coder, plan, Size(*source.shape[2:]), goes_on=False)
         out = torch.zeros(
             (steps, coder.network.out_channels, run.made.height, run.made.width),
             dtype=coder.settings.tensor_dtype,

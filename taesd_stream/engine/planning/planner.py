@@ -24,6 +24,7 @@ from taesd_stream.models.network import Network
 from tiling import (
     WHOLE,
     Interval,
+    Region,
     Size,
     StatePlan,
     TilePlan,
@@ -149,11 +150,11 @@ class Planner:
             )
             for strategy in possible
         ]
-        found: list[tuple[float, TiledCost, Candidate]] = []
-        for candidate in candidates:
-            cost = self._best_cost(tile, candidate)
-            if cost is not None:
-                found.append((cost.relative_seconds * candidate.strategy.costs, cost, candidate))
+        found = [
+            (cost.relative_seconds * candidate.strategy.costs, cost, candidate)
+            for candidate in candidates
+            if (cost := self._best_cost(tile, candidate)) is not None
+        ]
         if not found:
             self._refuse(tile, candidates)
         quickest = min(seconds for seconds, _, _ in found)
@@ -237,9 +238,7 @@ class Planner:
         _, down = self._network.scale
 
         def read(patch: Size) -> Size:
-            return Size(
-                min(patch.height * down, plane.height), min(patch.width * down, plane.width)
-            )
+            return Region.whole(patch.scale(down)).clip(plane).shape
 
         largest = Size(max(row.size for row in rows), max(column.size for column in columns))
         count = len(rows) * len(columns)

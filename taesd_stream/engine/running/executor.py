@@ -21,12 +21,12 @@ from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
 from taesd_stream.engine.plain_modes import computing
 from taesd_stream.engine.running.planes import (
+    During,
     Plane,
     ScratchPlane,
     TensorPlane,
     WritablePlane,
     as_plane,
-    during,
     read_around,
 )
 from taesd_stream.engine.running.stages import Stage, Stages
@@ -75,14 +75,19 @@ class Executor:
         """Output elements (first) per input elements (second)."""
         return self._network.scale
 
-    def states(self, plane: Size) -> TileStates | None:
-        """The states of a video that begins, kept as planned; None for networks without state."""
+    def states(self, plane: Size, *, ends_at: int | None = None) -> TileStates | None:
+        """The states of a video that begins, kept as planned; None for networks without state.
+
+        Args:
+            ends_at: The time steps of a video that is computed in one run, on the device.
+        """
         if self._plan.state is None:
             return None
         device = self._settings.device
         seen = self._stages.canvases(plane)[0].plane
-        storage = storage_on(self._plan.state.storage, device)
-        return TileStates(self._network.passes[0], seen, storage, device)
+        kind = self._plan.state.storage if ends_at is None else "device"
+        storage = storage_on(kind, device)
+        return TileStates(self._network.passes[0], seen, storage, device, ends_at=ends_at)
 
     def bands(self, plane: Size) -> tuple[Interval, ...]:
         """The rows of the output that each band of tiles completes, from top to bottom."""
@@ -118,13 +123,13 @@ class Executor:
             OutOfMemoryError: Not even a tile of one latent fits.
         """
         plane = as_plane(source)
-        if states is None and self._plan.state is not None:
-            states = self._once(plane.size, plane.frames)
+        if states is None:
+            states = self.states(plane.size, ends_at=plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
         for steps in _chunks(plane.frames, self._turn(plane.frames)):
             try:
-                for block, tile in self._run_chunk(stages, during(plane, steps), first_band):
+                for block, tile in self._run_chunk(stages, During(plane, steps), first_band):
                     if tile.shape[0] == 0:  # a layer waits for more steps
                         continue
                     seen = began + steps.start + block.frames.start
@@ -145,12 +150,6 @@ class Executor:
                 raise
             if states is not None:
                 states.at += steps.size
-
-    def _once(self, plane: Size, steps: int) -> TileStates:
-        """The states of a video that is computed in one run."""
-        seen = self._stages.canvases(plane)[0].plane
-        storage = storage_on("device", self._settings.device)
-        return TileStates(self._network.passes[0], seen, storage, ends_at=steps)
 
     def _turn(self, steps: int) -> int:
         """Steps after which the next tile has its turn."""
@@ -192,14 +191,7 @@ class Executor:
         dtype, device = self._settings.tensor_dtype, self._settings.device
         if self._plan.scratch:
             return ScratchPlane(frames, channels, size, dtype, device)
-        return TensorPlane(
-            torch.empty(
-                (frames, channels, size.height, size.width),
-                dtype=dtype,
-                device=device,
-                memory_format=torch.channels_last,
-            )
-        )
+        return TensorPlane.empty(frames, channels, size, dtype, device)
 
     def _tiles(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0

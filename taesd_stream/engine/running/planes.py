@@ -16,6 +16,7 @@ from tiling import Block, Interval, Region, Size, View, around
 from video.safe_files.scratch import ScratchFile
 
 __all__ = [
+    "During",
     "LatentPlane",
     "PixelPlane",
     "Plane",
@@ -24,7 +25,6 @@ __all__ = [
     "TensorPlane",
     "WritablePlane",
     "as_plane",
-    "during",
     "read_around",
 ]
 
@@ -79,6 +79,15 @@ class TensorPlane:
     @property
     def size(self) -> Size:
         return Size(*self._tensor.shape[2:])
+
+    @classmethod
+    def empty(
+        cls, frames: int, channels: int, size: Size, dtype: torch.dtype, device: torch.device
+    ) -> TensorPlane:
+        """A plane to be written, in the memory format that is computed in."""
+        shape = (frames, channels, size.height, size.width)
+        layout = torch.channels_last
+        return cls(torch.empty(shape, dtype=dtype, device=device, memory_format=layout))
 
     def read(self, block: Block) -> Tensor:
         return self._part(block)
@@ -198,8 +207,13 @@ def _empty(channels: int, block: Block) -> tuple[int, ...]:
     return (block.frames.size, channels, block.region.y.size, block.region.x.size)
 
 
-class _During:
-    """Some frames of a plane, counted from the first of them."""
+class During:
+    """Some frames of a plane, counted from the first of them.
+
+    Args:
+        plane: The plane.
+        frames: Which of its frames.
+    """
 
     def __init__(self, plane: Plane, frames: Interval) -> None:
         self._plane, self._start = plane, frames.start
@@ -212,11 +226,6 @@ class _During:
 def as_plane(source: Tensor | Plane) -> Plane:
     """A tensor, (N, C, h, w), as a plane; a plane as it is."""
     return TensorPlane(source) if isinstance(source, Tensor) else source
-
-
-def during(plane: Plane, frames: Interval) -> Plane:
-    """Some frames of a plane, counted from the first of them."""
-    return _During(plane, frames)
 
 
 def read_around(plane: Plane, block: Block, view: View) -> Tensor:

@@ -179,8 +179,7 @@ class DecodeStream(VideoStream):
     def _begin(self, plane: Size) -> Run:
         plan = self._plan_for(plane)
         whole = plan.state is not None and plan.state.segment is None
-        begin = self._coder.once if whole else self._coder.continued
-        self._run = begin(plan, plane)
+        self._run = Run(self._coder, plan, plane, goes_on=not whole)
         return self._run
 
     def _ready(self) -> int:

@@ -158,7 +158,7 @@ class EncodeStream(VideoStream):
             )
 
     def _begin(self, plane: Size) -> Run:
-        self._run = self._coder.continued(self.plan_for(plane), plane)
+        self._run = Run(self._coder, self.plan_for(plane), plane, goes_on=True)
         return self._run
 
     def _release(self, waiting: int) -> list[Tensor]:

@@ -42,7 +42,7 @@ class PictureRun:
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")
         self.waiting: BandPlan = self.plan.bands
-        self._run: Run = coder.once(self.plan, plane.size)
+        self._run = Run(coder, self.plan, plane.size, goes_on=False)
         self.made: Size = self._run.made
         self.dtype: torch.dtype = coder.settings.tensor_dtype
         self.bands: tuple[Interval, ...] = self._run.bands

@@ -85,15 +85,8 @@ def bands_of(
 def _room(picture: PictureRun, number: int) -> WritablePlane:
     """A plane to put a band's tiles together on: in memory, if the plan has room for it."""
     size = Size(picture.bands[number].size, picture.made.width)
-    if picture.waiting.in_file:
-        return ScratchPlane(1, 3, size, torch.uint8, torch.device("cpu"))
-    empty = torch.empty(
-        (1, 3, size.height, size.width),
-        dtype=torch.uint8,
-        device="cpu",
-        memory_format=torch.channels_last,
-    )
-    return TensorPlane(empty)
+    make = ScratchPlane if picture.waiting.in_file else TensorPlane.empty
+    return make(1, 3, size, torch.uint8, torch.device("cpu"))
 
 
 def strips(rows: int, width: int) -> Iterator[tuple[int, int]]:
