@@ -68,7 +68,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
             raise InputError(f"action: expected decode or encode, found {action!r}")
         coder = coder_of(self, action)
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
-        workload = tensor_workload(self.spec, coder.network, sizes[:-3], action, frames)
+        workload = tensor_workload(coder, sizes[:-3], action, frames)
         return coder.plan(
             Size(*sizes[-2:]), workload, TileOptions(tile, overlap, memory, crop, wrap)
         )

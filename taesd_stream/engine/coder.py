@@ -22,6 +22,7 @@ from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
+from taesd_stream.models.spec import ModelSpec
 from tiling import WHOLE, Block, Region, Size, TilePlan
 
 __all__ = ["Coder", "OnTile", "Run", "cut_short"]
@@ -34,7 +35,7 @@ class Coder:
     """An encoder or a decoder, ready to work.
 
     Args:
-        model: The model's name.
+        spec: The model in figures.
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes.
         backend: Who computes the layers.
@@ -44,17 +45,18 @@ class Coder:
 
     def __init__(
         self,
-        model: str,
+        spec: ModelSpec,
         network: Network,
         settings: Settings,
         backend: Backend | None = None,
         sparing: Settings | None = None,
     ) -> None:
+        self.spec = spec
         self.network = network
         self.settings = settings
         self._backend = backend or EagerBackend()
-        self._sparing = None if sparing is None else Planner(model, network, sparing)
-        self._planner = Planner(model, network, settings)
+        self._sparing = None if sparing is None else Planner(spec.name, network, sparing)
+        self._planner = Planner(spec.name, network, settings)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
         """Plan how pictures, or a video, of one size will be cut.

@@ -193,12 +193,12 @@ def _assemble(
     options: ModelOptions,
     backends: Sequence[Backend | None] = (None, None),
 ) -> AutoEncoder:
-    sparing = _sparing(settings, options.backend)
+    spec, sparing = spec_of(variant, *halves), _sparing(settings, options.backend)
     coders = [
-        None if network is None else Coder(variant.name, network, settings, backend, sparing)
+        None if network is None else Coder(spec, network, settings, backend, sparing)
         for network, backend in zip(halves, backends, strict=True)
     ]
-    return AutoEncoder(spec_of(variant, *halves), settings, *coders)
+    return AutoEncoder(spec, settings, *coders)
 
 
 def _sparing(settings: Settings, backend: str) -> Settings | None:

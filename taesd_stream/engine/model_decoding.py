@@ -59,7 +59,7 @@ class DecodingModel(LoadedModel):
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(decoder, self.spec, options, on_tile).decode(checked)
+        return TensorRun(decoder, options, on_tile).decode(checked)
 
     def stream(
         self,
@@ -92,7 +92,7 @@ class DecodingModel(LoadedModel):
         """
         options = TileOptions(tile, overlap, memory, crop, wrap)
         decoder = coder_of(self, "decode")
-        run = VideoRun(decoder, self.spec, latents, options, frames=frames, ahead=ahead)
+        run = VideoRun(decoder, latents, options, frames=frames, ahead=ahead)
         return map(to_array, run.tensors(on_tile=on_tile))
 
     def open_video(
@@ -126,7 +126,7 @@ class DecodingModel(LoadedModel):
         """
         options = TileOptions(tile, overlap, memory, crop, wrap)
         decoder = coder_of(self, "decode")
-        return VideoRun(decoder, self.spec, latents, options, frames=frames, ahead=ahead)
+        return VideoRun(decoder, latents, options, frames=frames, ahead=ahead)
 
     def open_stream(
         self,
@@ -163,7 +163,7 @@ class DecodingModel(LoadedModel):
         def plan_for(plane: Size) -> TilePlan:
             return decoder.plan(plane, window.workload(ahead=1), options)
 
-        opened = DecodeStream(decoder, self.spec, window, plan_for, on_tile=on_tile)
+        opened = DecodeStream(decoder, window, plan_for, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened

@@ -57,7 +57,7 @@ class EncodingModel(LoadedModel):
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(encoder, self.spec, options, on_tile).encode(checked)
+        return TensorRun(encoder, options, on_tile).encode(checked)
 
     def encode_stream(
         self,
@@ -148,7 +148,7 @@ def open_encode_stream(
         count: How many frames will come, for the reader of the plan; None if nobody knows.
     """
     encoder = coder_of(model, "encode")
-    opened = EncodeStream(encoder, model.spec, options, count=count, on_tile=on_tile)
+    opened = EncodeStream(encoder, options, count=count, on_tile=on_tile)
     if size is not None:
         opened.plan_for(size)
     return opened

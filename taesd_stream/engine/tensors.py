@@ -13,15 +13,13 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.frame_windows import check_enough
 from taesd_stream.errors import InputError
-from taesd_stream.models.network import Network
-from taesd_stream.models.spec import ModelSpec
 from tiling import Size, TilePlan
 
 __all__ = ["TensorRun", "tensor_workload"]
 
 
 def tensor_workload(
-    spec: ModelSpec, network: Network, leading: tuple[int, ...], action: str, frames: int | None
+    coder: Coder, leading: tuple[int, ...], action: str, frames: int | None
 ) -> Workload:
     """The workload of a tensor whose axes before the channels are ``leading``.
 
@@ -39,13 +37,13 @@ def tensor_workload(
             f" {frames}"
         )
     count = prod(leading)
-    if not network.stateful:
+    if not coder.remembers:
         return Workload(count, count)
     clips, steps = leading if len(leading) == 2 else (leading[0], 1)
     if action == "encode":
         return Workload(steps, count)
-    check_enough(spec, steps)
-    return Workload(steps, clips * spec.timing.frames(steps))
+    check_enough(coder.spec, steps)
+    return Workload(steps, clips * coder.spec.timing.frames(steps))
 
 
 class TensorRun:
@@ -53,16 +51,12 @@ class TensorRun:
 
     Args:
         coder: The decoder or the encoder.
-        spec: The model in figures.
         options: How the work is cut into tiles.
         on_tile: Told after each tile how much is done, and of how much.
     """
 
-    def __init__(
-        self, coder: Coder, spec: ModelSpec, options: TileOptions, on_tile: OnTile | None
-    ) -> None:
-        self._coder, self._spec = coder, spec
-        self._options, self._on_tile = options, on_tile
+    def __init__(self, coder: Coder, options: TileOptions, on_tile: OnTile | None) -> None:
+        self._coder, self._options, self._on_tile = coder, options, on_tile
 
     def decode(self, latents: Tensor) -> Tensor:
         """(N, C, h, w) or (N, T, C, h, w) latents to (N, 3, H, W) or (N, T', 3, H, W) in [0, 1].
@@ -78,10 +72,10 @@ class TensorRun:
         Raises:
             InputError: This model makes several latents of one picture, or nothing fits the budget.
         """
-        made_of_one = self._spec.encode_timing.latents(1)
+        made_of_one = self._coder.spec.encode_timing.latents(1)
         if self._coder.remembers and images.dim() == 4 and made_of_one != 1:
             raise InputError(
-                f"images: expected a video, (N, T, 3, H, W), since {self._spec.name} makes"
+                f"images: expected a video, (N, T, 3, H, W), since {self._coder.spec.name} makes"
                 f" {made_of_one} latents of one picture; found {tuple(images.shape)}"
             )
         return self._all(images, "encode", self._encode_clip)
@@ -91,7 +85,7 @@ class TensorRun:
     ) -> Tensor:
         """The output for all pictures, or for all clips, each by ``of_clip``."""
         leading, coder = tuple(source.shape[:-3]), self._coder
-        workload = tensor_workload(self._spec, coder.network, leading, action, None)
+        workload = tensor_workload(coder, leading, action, None)
         plan = coder.plan(Size(*source.shape[-2:]), workload, self._options)
         if not coder.remembers:
             pictures = source.flatten(0, -4)
@@ -105,7 +99,7 @@ class TensorRun:
 
     def _decode_clip(self, plan: TilePlan, latents: Tensor) -> Tensor:
         """(T, C, h, w) latents of one video to its frames, (T', 3, H, W), not clamped."""
-        timing, total = self._spec.timing, latents.shape[0]
+        timing, total = self._coder.spec.timing, latents.shape[0]
         source = latents[: timing.usable(total)]
         return self._compute(
             plan, source, timing.frames(total), place=lambda raw: timing.frame(raw, total)
@@ -113,7 +107,7 @@ class TensorRun:
 
     def _encode_clip(self, plan: TilePlan, frames: Tensor) -> Tensor:
         """(T, 3, H, W) frames of one video to its latents, (T', C, h, w)."""
-        timing = self._spec.encode_timing
+        timing = self._coder.spec.encode_timing
         made = []
         for group in torch.split(frames, timing.group or frames.shape[0]):
             zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)

@@ -93,7 +93,7 @@ def open_decoding(
             f" {ae.spec.name}; leave it out"
         )
     decoder = coder_of(ae, "decode")
-    video = VideoRun(decoder, ae.spec, source, options, frames=frames, ahead=_AHEAD)
+    video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD)
     return FrameDecoding(ae, source, video, output)
 
 

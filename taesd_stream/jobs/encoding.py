@@ -126,7 +126,7 @@ class _FrameEncoding:
         self._chosen = chosen_frames(reader.frame_count, frames)
         self.count = None if reader.frame_count is None else len(self._chosen)
         self._stream = EncodeStream(
-            coder_of(ae, "encode"), ae.spec, options, count=self.count, on_tile=self._on_tile
+            coder_of(ae, "encode"), options, count=self.count, on_tile=self._on_tile
         )
         self.plan = self._stream.plan_for(Size(reader.height, reader.width))
         self._bar: FrameProgress | None = None

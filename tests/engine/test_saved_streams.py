@@ -35,7 +35,7 @@ def latents_for(ae: ts.AutoEncoder, count: int, plane: tuple[int, int] = (2, 3))
 def again(ae: ts.AutoEncoder) -> ts.AutoEncoder:
     """The same model from other objects, as another process would load it."""
     coder = coder_of(ae, "decode")
-    again = Coder(ae.spec.name, deepcopy(coder.network), ae.settings)
+    again = Coder(ae.spec, deepcopy(coder.network), ae.settings)
     return ts.AutoEncoder(ae.spec, ae.settings, None, again)
 
 

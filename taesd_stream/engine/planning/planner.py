@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Literal, NoReturn
 
@@ -26,7 +27,6 @@ from tiling import (
     Interval,
     Region,
     Size,
-    StatePlan,
     TilePlan,
     View,
     choose_tile,
@@ -52,6 +52,7 @@ _UPRIGHT = (2, 4)
 _LARGE_CONTINUED_TILES = (64,)
 _IN_CACHES_BYTES = 60 << 20
 _TINY_TILES = (1, 2, 3, 4, 6)
+_AT_HAND = Strategy("device")
 
 
 class BudgetError(InputError):
@@ -98,15 +99,18 @@ class Planner:
         view = self._checked_view(options, plane, latents)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
+        together = 1 if self.settings.device.type == "cpu" else MOST_STEPS
+        asked = Candidate(
+            self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
+        )
         if overlap == "exact":
-            cost, candidate = self._choose(plane, checked, budget, workload, view=view)
+            cost, candidate = self._choose(asked, checked)
             work = cost.work
         else:
             core = _square(max(64, 4 * overlap), latents) if checked == "auto" else checked
             rows = patches(latents.height, core.height, overlap)
             columns = patches(latents.width, core.width, overlap)
-            cost, candidate, work = self._choose_for_patches(plane, rows, columns, budget, workload)
-        state = candidate.state(cost)
+            cost, candidate, work = self._choose_for_patches(asked, rows, columns)
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
@@ -115,41 +119,28 @@ class Planner:
             pixels=view.made(made) if down == 1 else plane,
             overlap=overlap,
             patches=(rows, columns),
-            batch=self._batch(cost, state, workload, budget) if overlap == "exact" else 1,
+            batch=candidate.batch(cost) if overlap == "exact" else 1,
             passes=cost.passes,
             work=work,
             undivided_work=self._costs(plane, latents, view).work,
             budget_bytes=budget.bytes,
             where=str(self.settings),
-            state=state,
+            state=candidate.state(cost),
             view=view,
             scratch=candidate.through_scratch,
             bands=candidate.bands(cost),
         )
 
     def _choose(
-        self,
-        plane: Size,
-        tile: Size | Literal["auto"],
-        budget: Budget,
-        workload: Workload,
-        *,
-        view: View = WHOLE,
-        patches: int = 1,
+        self, asked: Candidate, tile: Size | Literal["auto"]
     ) -> tuple[TiledCost, Candidate]:
         """The cost asked for, checked, or else the quickest that fits, and how to go about it."""
-        device = self.settings.device
-        possible: tuple[Strategy, ...] = (Strategy("device"),)
+        possible: tuple[Strategy, ...] = (_AT_HAND,)
         if self._network.stateful:
-            possible = strategies(workload, device)
+            possible = strategies(asked.workload, self.settings.device)
         elif len(self._network.passes) > 1:
             possible = (*possible, THROUGH_SCRATCH)
-        candidates = [
-            Candidate(
-                self._network, plane, strategy, workload, budget, view, patches, self._together
-            )
-            for strategy in possible
-        ]
+        candidates = [replace(asked, strategy=strategy) for strategy in possible]
         found = [
             (cost.relative_seconds * candidate.strategy.costs, cost, candidate)
             for candidate in candidates
@@ -227,22 +218,17 @@ class Planner:
                 yield tile
 
     def _choose_for_patches(
-        self,
-        plane: Size,
-        rows: tuple[Interval, ...],
-        columns: tuple[Interval, ...],
-        budget: Budget,
-        workload: Workload,
+        self, asked: Candidate, rows: tuple[Interval, ...], columns: tuple[Interval, ...]
     ) -> tuple[TiledCost, Candidate, int]:
         """The cost of the largest patch, each being a picture of its own, and the work of all."""
         _, down = self._network.scale
 
         def read(patch: Size) -> Size:
-            return Region.whole(patch.scale(down)).clip(plane).shape
+            return Region.whole(patch.scale(down)).clip(asked.plane).shape
 
         largest = Size(max(row.size for row in rows), max(column.size for column in columns))
         count = len(rows) * len(columns)
-        cost, candidate = self._choose(read(largest), "auto", budget, workload, patches=count)
+        cost, candidate = self._choose(replace(asked, plane=read(largest), patches=count), "auto")
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
         grid = cost.grid
         work = sum(
@@ -250,24 +236,6 @@ class Planner:
             for patch, times in shapes.items()
         )
         return cost, candidate, work
-
-    def _batch(
-        self, cost: TiledCost, state: StatePlan | None, workload: Workload, budget: Budget
-    ) -> int:
-        """Steps computed together."""
-        steps = workload.steps if workload.ahead is None else workload.ahead
-        if steps is None:
-            return 1
-        held = state.held_bytes if state is not None else 0
-        affordable = (budget.bytes - held) // max(1, cost.peak_bytes)
-        correct = MOST_ELEMENTS // max(1, cost.most_elements)
-        turn = steps if state is None or state.segment is None else state.segment
-        return max(1, min(turn, affordable, correct, self._together))
-
-    @property
-    def _together(self) -> int:
-        """Many on a GPU, one on a CPU, which gains nothing by more."""
-        return 1 if self.settings.device.type == "cpu" else MOST_STEPS
 
     def _checked_overlap(self, overlap: Overlap) -> Overlap:
         if overlap == "exact":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from taesd_stream.engine.budget import Budget, default_budget
-from taesd_stream.engine.planning.costs import TiledCost
+from taesd_stream.engine.planning.costs import MOST_ELEMENTS, TiledCost
 from taesd_stream.models.network import Network
 from tiling import BandPlan, Size, StatePlan, StorageKind, View
 
@@ -163,6 +163,18 @@ class Candidate:
         elif self.strategy.storage != "device":
             held += cost.tile_bytes
         return StatePlan(self.segment, self.strategy.storage, tiles, held)
+
+    def batch(self, cost: TiledCost) -> int:
+        """Steps computed together."""
+        workload, state = self.workload, self.state(cost)
+        steps = workload.steps if workload.ahead is None else workload.ahead
+        if steps is None:
+            return 1
+        held = state.held_bytes if state is not None else 0
+        affordable = (self.budget.bytes - held) // max(1, cost.peak_bytes)
+        correct = MOST_ELEMENTS // max(1, cost.most_elements)
+        turn = steps if state is None or state.segment is None else state.segment
+        return max(1, min(turn, affordable, correct, self.together))
 
     def peak_bytes(self, cost: TiledCost) -> int:
         """The most that is held at once; more than there can be where the host has no room."""

@@ -18,7 +18,6 @@ from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.engine.streams.waiting_latents import Spool
 from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
-from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
@@ -40,7 +39,6 @@ class DecodeStream(VideoStream):
 
     Args:
         coder: The decoder.
-        spec: The model in figures.
         window: Which latents come, and which frames of theirs are wanted.
         plan_for: How latents of a size are cut; asked when the first one comes.
         on_tile: Told after each tile how much is done, and of how much.
@@ -52,13 +50,12 @@ class DecodeStream(VideoStream):
     def __init__(
         self,
         coder: Coder,
-        spec: ModelSpec,
         window: Window,
         plan_for: Callable[[Size], TilePlan],
         *,
         on_tile: OnTile | None = None,
     ) -> None:
-        super().__init__(coder, spec, on_tile)
+        super().__init__(coder, on_tile)
         self._window, self._plan_for = window, plan_for
         self._total = window.total
         self._arrived = self._done = 0

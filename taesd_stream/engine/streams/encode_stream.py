@@ -16,7 +16,6 @@ from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.errors import InputError
-from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
@@ -30,7 +29,6 @@ class EncodeStream(VideoStream):
 
     Args:
         coder: The encoder.
-        spec: The model in figures.
         options: How the work is cut into tiles.
         count: How many frames will come, for the reader of the plan; None if nobody knows.
         on_tile: Told after each tile how much is done, and of how much.
@@ -42,15 +40,14 @@ class EncodeStream(VideoStream):
     def __init__(
         self,
         coder: Coder,
-        spec: ModelSpec,
         options: TileOptions,
         *,
         count: int | None = None,
         on_tile: OnTile | None = None,
     ) -> None:
-        super().__init__(coder, spec, on_tile)
+        super().__init__(coder, on_tile)
         self._options, self._count = options, count
-        self._timing = spec.encode_timing
+        self._timing = coder.spec.encode_timing
         self._seen = 0
         self._last: Frame | None = None
         self._plan: TilePlan | None = None

@@ -15,7 +15,6 @@ from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
-from taesd_stream.models.spec import ModelSpec
 from tiling import Size, TilePlan
 
 __all__ = ["VideoRun"]
@@ -30,7 +29,6 @@ class VideoRun:
 
     Args:
         coder: The decoder.
-        spec: The model in figures.
         latents: (C, h, w) tensors, all of one size; read where they are needed, or in order.
         options: How the work is cut into tiles.
         frames: Which frames; None is all.
@@ -44,7 +42,6 @@ class VideoRun:
     def __init__(
         self,
         coder: Coder,
-        spec: ModelSpec,
         latents: Iterable[Tensor],
         options: TileOptions,
         *,
@@ -52,9 +49,9 @@ class VideoRun:
         ahead: int = 1,
         plan: TilePlan | None = None,
     ) -> None:
-        self._coder, self._spec, self._latents = coder, spec, latents
+        self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
-        self._windows = windows_of(coder.network, spec, latents, frames)
+        self._windows = windows_of(coder.network, coder.spec, latents, frames)
         self._plan = plan
         plane = _plane_of(latents)
         if plan is None and plane is not None:
@@ -106,7 +103,7 @@ class VideoRun:
     @property
     def numbers(self) -> range:
         """The numbers of the frames that are made; without end where nobody knows how many."""
-        return frame_numbers(self._spec, self._latents, self._frames)
+        return frame_numbers(self._coder.spec, self._latents, self._frames)
 
     def after(self, done: int) -> VideoRun | None:
         """The run of what is left after ``done`` frames, under the same plan, or None."""
@@ -115,7 +112,6 @@ class VideoRun:
             return None
         return VideoRun(
             self._coder,
-            self._spec,
             self._latents,
             self._options,
             frames=slice(left.start, left.stop, left.step),
@@ -124,7 +120,7 @@ class VideoRun:
         )
 
     def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
-        opened = DecodeStream(self._coder, self._spec, window, self._plan_for, on_tile=on_tile)
+        opened = DecodeStream(self._coder, window, self._plan_for, on_tile=on_tile)
         with window.read(self._latents, self._ahead) as latents:
             for latent in latents:
                 yield from opened.take(latent)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.errors import InputError
-from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size
 
@@ -22,15 +21,14 @@ class VideoStream(ABC):
 
     Args:
         coder: The decoder or the encoder.
-        spec: The model in figures.
         on_tile: Told after each tile how much is done, and of how much.
     """
 
     _action: ClassVar[str]
     _pushed: ClassVar[str]
 
-    def __init__(self, coder: Coder, spec: ModelSpec, on_tile: OnTile | None) -> None:
-        self._coder, self._spec, self._on_tile = coder, spec, on_tile
+    def __init__(self, coder: Coder, on_tile: OnTile | None) -> None:
+        self._coder, self._spec, self._on_tile = coder, coder.spec, on_tile
         self._run: Run | None = None
         self._closed = False
 
