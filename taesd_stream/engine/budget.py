@@ -16,16 +16,7 @@ import torch
 from taesd_stream.errors import InputError
 from tiling import format_bytes
 
-__all__ = [
-    "Budget",
-    "default_budget",
-    "free_bytes",
-    "is_out_of_memory",
-    "parse_bytes",
-    "peak_bytes",
-    "read_budget",
-    "release",
-]
+__all__ = ["Budget", "default_budget", "is_out_of_memory", "peak_bytes", "read_budget", "release"]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

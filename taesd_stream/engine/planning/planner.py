@@ -22,17 +22,7 @@ from taesd_stream.engine.planning.strategies import (
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
-from tiling import (
-    WHOLE,
-    Interval,
-    Region,
-    Size,
-    TilePlan,
-    View,
-    choose_tile,
-    format_bytes,
-    patches,
-)
+from tiling import WHOLE, Interval, Region, Size, TilePlan, View, choose_tile, format_bytes, patches
 
 __all__ = ["BudgetError", "Planner"]
 

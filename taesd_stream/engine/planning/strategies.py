@@ -12,14 +12,7 @@ from taesd_stream.engine.planning.costs import MOST_ELEMENTS, TiledCost
 from taesd_stream.models.network import Network
 from tiling import BandPlan, Size, StatePlan, StorageKind, View
 
-__all__ = [
-    "MOST_STEPS",
-    "THROUGH_SCRATCH",
-    "Candidate",
-    "Strategy",
-    "Workload",
-    "strategies",
-]
+__all__ = ["MOST_STEPS", "THROUGH_SCRATCH", "Candidate", "Strategy", "Workload", "strategies"]
 
 MOST_STEPS = 16
 """Steps computed together at most."""

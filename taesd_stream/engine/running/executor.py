@@ -60,11 +60,7 @@ class Executor:
     """
 
     def __init__(
-        self,
-        network: Network,
-        settings: Settings,
-        plan: TilePlan,
-        backend: Backend | None = None,
+        self, network: Network, settings: Settings, plan: TilePlan, backend: Backend | None = None
     ) -> None:
         self._network, self._settings, self._plan = network, settings, plan
         self._backend = backend or EagerBackend()
@@ -99,11 +95,7 @@ class Executor:
         return tuple(each.overlap(y).shift(-y.start) for each in rows)
 
     def run(
-        self,
-        source: Tensor | Plane,
-        states: TileStates | None = None,
-        *,
-        first_band: int = 0,
+        self, source: Tensor | Plane, states: TileStates | None = None, *, first_band: int = 0
     ) -> Iterator[tuple[Block, Tensor]]:
         """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
 
@@ -248,9 +240,7 @@ class Executor:
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
         return read_around(plane, there, self._plan.view).to(
-            self._settings.device,
-            self._settings.tensor_dtype,
-            memory_format=torch.channels_last,
+            self._settings.device, self._settings.tensor_dtype, memory_format=torch.channels_last
         )
 
 
