@@ -37,7 +37,7 @@ def _forward(layer: nn.Module, tensor: Tensor) -> Tensor:
         return F.relu(tensor)
     if isinstance(layer, Upsample):
         return F.interpolate(tensor, scale_factor=layer.factor, mode="nearest")
-    if isinstance(layer, Residual) and layer.skip is None and layer.pool is None:
+    if isinstance(layer, Residual) and layer.pool is None:
         body = tensor
         for each in layer.conv.layers:
             body = _forward(each, body)

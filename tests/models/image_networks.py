@@ -53,7 +53,6 @@ class PlainBlock(nn.Module):
         self.conv = nn.Sequential(
             nn.Conv2d(cin, cout, 3, padding=1), nn.ReLU(), nn.Conv2d(cout, cout, 3, padding=1)
         )
-        self.skip = nn.Identity() if cin == cout else nn.Conv2d(cin, cout, 1, bias=False)
         if part.pool:
             self.pool = nn.Sequential(
                 nn.Conv2d(cin, 4 * cin, 1, bias=False),
@@ -65,7 +64,7 @@ class PlainBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if hasattr(self, "pool"):
             x = x + self.pool(x)
-        return (self.conv(x) + self.skip(x)).relu()
+        return (self.conv(x) + x).relu()
 
 
 def plain_layer(part: Part) -> nn.Module:
@@ -92,8 +91,7 @@ def our_layer(part: Part) -> Layer:
             return Upsample(2)
         case "block":
             convs = [Conv(part.cin, part.cout), ReLU(), Conv(part.cout, part.cout)]
-            skip = None if part.cin == part.cout else Conv(part.cin, part.cout, 1, bias=False)
-            return Residual(Chain(convs), skip, GlobalPool(part.cin) if part.pool else None)
+            return Residual(Chain(convs), GlobalPool(part.cin) if part.pool else None)
     return Conv(part.cin, part.cout, part.kernel, part.stride, bias=part.bias)
 
 
@@ -125,9 +123,7 @@ def architectures(draw: st.DrawFn, direction: Literal["up", "down"]) -> list[Par
         if direction == "down" and pooled:
             parts.append(Part("conv", width, width, stride=2, bias=False))
         for _ in range(draw(st.integers(0, 2))):
-            after = draw(st.sampled_from([width, wider]))
-            parts.append(Part("block", width, after, pool=pooled))
-            width = after
+            parts.append(Part("block", width, width, pool=pooled))
         if direction == "up":
             parts += [Part("up", width, width), Part("conv", width, wider, kernel, bias=False)]
         elif not pooled:

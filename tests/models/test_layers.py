@@ -62,7 +62,6 @@ LAYERS: dict[str, Layer] = {
     "pixel unshuffle 2": PixelUnshuffle(2),
     "pixel unshuffle 3": PixelUnshuffle(3),
     "block": Residual(body(4, 4)),
-    "block with skip": Residual(body(4, 6), skip=conv(4, 6, 1, bias=False)),
     "decoder": Chain([conv(4, 3), ReLU(), Upsample(2), conv(3, 5), Residual(body(5, 5))]),
     "encoder": Chain([conv(4, 3, stride=2), Residual(body(3, 3)), conv(3, 2, stride=2)]),
     "shuffled decoder": Chain([conv(4, 8), PixelShuffle(2), ReLU(), conv(2, 12), PixelShuffle(2)]),
@@ -91,8 +90,7 @@ def plain(layer: Layer, tensor: Tensor) -> Tensor:
             repeated = F.pad(tensor, (0, width, 0, height), mode="replicate")
             return F.pixel_unshuffle(repeated, layer.factor)
         case Residual():
-            around = tensor if layer.skip is None else plain(layer.skip, tensor)
-            return (plain(layer.conv, tensor) + around).relu()
+            return (plain(layer.conv, tensor) + tensor).relu()
         case Chain():
             for child in layer.children():
                 assert isinstance(child, Layer)

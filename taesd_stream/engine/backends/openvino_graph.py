@@ -219,9 +219,6 @@ class _Emitter:
 
     def _residual(self, block: Residual, node: ov.Output, task: Task, name: str) -> ov.Output:
         around = _crop(node, task)
-        if block.skip is not None:
-            y, x = (Span(span.want, span.want, span.size) for span in task)
-            around = self._conv(block.skip, around, (y, x), f"{name}.skip")
         inside = self.emit(block.conv, node, task, f"{name}.conv")
         both = self._named(ops.add(inside, around), f"{name}+sum")
         return self._named(ops.relu(both), name)

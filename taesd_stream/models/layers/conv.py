@@ -72,11 +72,8 @@ class Conv(Layer):
         """Zeros that belong before and after the input."""
         return _zeros(self.footprint, span)
 
-    def _padding(self, span: Span) -> _Padding:
-        return _padding(self.footprint, span)
-
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        high, wide = self._padding(rows), self._padding(columns)
+        high, wide = _padding(self.footprint, rows), _padding(self.footprint, columns)
         if any((*high.copied, *wide.copied)):
             tensor = F.pad(tensor, (*wide.copied, *high.copied))
         made = convolve(
@@ -105,7 +102,7 @@ class Conv(Layer):
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         read = rows.have.size * columns.have.size * channels
-        high, wide = self._padding(rows), self._padding(columns)
+        high, wide = _padding(self.footprint, rows), _padding(self.footprint, columns)
         written = high.made * wide.made * self.out_channels(channels)
         if not any((*high.copied, *wide.copied)):
             return read + written
@@ -113,7 +110,7 @@ class Conv(Layer):
         return read + padded * channels + written
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
-        made = self._padding(rows).made * self._padding(columns).made
+        made = _padding(self.footprint, rows).made * _padding(self.footprint, columns).made
         return (made - rows.want.size * columns.want.size) * self.out_channels(channels)
 
 

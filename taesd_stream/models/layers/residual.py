@@ -8,7 +8,6 @@ from torch import Tensor
 
 from taesd_stream.models.layers.carry import Carry, joined
 from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
@@ -19,23 +18,19 @@ __all__ = ["Residual"]
 
 
 class Residual(Layer):
-    """relu(body(x) + skip(x)).
+    """relu(body(x) + x).
 
     Args:
-        body: Convolutions that keep the plane's size.
-        skip: A 1x1 convolution where the body changes the channels, else None.
+        body: Convolutions that keep the plane's size and channels.
         pool: A global branch that TAEF2's blocks open with. It belongs to the block by its name in
             the checkpoints only; it needs the whole plane, so it is run by the pass, before this.
     """
 
     is_made_of_others = True
 
-    def __init__(
-        self, body: Chain, skip: Conv | None = None, pool: GlobalPool | None = None
-    ) -> None:
+    def __init__(self, body: Chain, pool: GlobalPool | None = None) -> None:
         super().__init__()
         self.conv = body
-        self.skip = skip
         self.pool = pool
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
@@ -44,7 +39,7 @@ class Residual(Layer):
         start = 0
         for piece in pieces:
             stop = start + piece.shape[3]
-            out[..., start:stop].add_(self._skipped(piece, rows, state))
+            out[..., start:stop].add_(piece)
             start = stop
         return out.relu_()
 
@@ -64,14 +59,6 @@ class Residual(Layer):
         carry.leave(self, joined(before[..., size:], new[..., first:]))
         return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
 
-    def _skipped(self, piece: Tensor, rows: Span, state: TileState) -> Tensor:
-        if self.skip is None:
-            return piece
-        whole = Interval(0, piece.shape[3])
-        columns = Span(whole, whole, whole.size)
-        made: Tensor = self.skip(piece, Span(rows.want, rows.want, rows.size), columns, state)
-        return made
-
     def reads(self, want: Interval, size: int) -> Interval:
         return self.conv.reads(want, size)
 
@@ -83,19 +70,12 @@ class Residual(Layer):
 
     def work(self, channels: int) -> Iterator[Work]:
         yield from self.conv.work(channels)
-        if self.skip is not None:
-            yield from self.skip.work(channels)
 
     def extents(self, span: Span) -> Iterator[int]:
         yield from self.conv.extents(span)
-        if self.skip is not None:
-            yield from self.skip.extents(Span(span.want, span.want, span.size))
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        peak = self.conv.peak(rows, columns, channels)
-        if self.skip is None:
-            return peak
-        return peak + rows.want.size * columns.want.size * self.out_channels(channels)
+        return self.conv.peak(rows, columns, channels)
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         return self.conv.surplus(rows, columns, channels)
