@@ -55,11 +55,9 @@ def info(arguments: Namespace) -> None:
 def models(arguments: Namespace) -> None:
     """Print the table of models."""
     rows = model_rows()
-    columns = list(rows[0])
-    widths = {c: max(len(c), *(len(str(row[c])) for row in rows)) for c in columns}
-    lines = ["  ".join(f"{c:<{widths[c]}}" for c in columns).rstrip()]
-    for row in rows:
-        lines.append("  ".join(f"{row[c]!s:<{widths[c]}}" for c in columns).rstrip())
+    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
     _say(arguments, "\n".join(lines), {"models": rows})
 
 

@@ -26,39 +26,42 @@ _AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class FrameDecoding:
-    """Frames that are to be decoded into a file.
+class _Decoding:
+    """Something that is to be decoded into a file.
 
     Attributes:
-        ae: What decodes them.
-        latents: What they are made of.
-        run: Decodes them, under one plan.
-        output: Where they go.
+        ae: The model that decodes it.
+        latents: The source of its latents.
+        output: The place that it goes to, and how.
     """
 
     ae: AutoEncoder
     latents: LatentSource
-    run: VideoRun
     output: Output
 
 
 @dataclass(frozen=True, slots=True)
-class PictureDecoding:
+class FrameDecoding(_Decoding):
+    """Frames that are to be decoded into a file.
+
+    Attributes:
+        run: Decodes them, under one plan.
+    """
+
+    run: VideoRun
+
+
+@dataclass(frozen=True, slots=True)
+class PictureDecoding(_Decoding):
     """One picture that is to be decoded into a file, band by band.
 
     Attributes:
-        ae: What decodes it.
-        latents: What it is made of.
-        index: Which of them.
         run: Decodes it, under one plan.
-        output: Where it goes.
+        index: The number of its latent in the source.
     """
 
-    ae: AutoEncoder
-    latents: LatentSource
-    index: int
     run: PictureRun
-    output: Output
+    index: int
 
 
 def open_decoding(
@@ -85,7 +88,7 @@ def open_decoding(
     if _goes_in_bands(source, ae, options, output, frames):
         latents, index = _one_of(source, frames, output)
         run = open_picture(ae, latents, index, options)
-        return PictureDecoding(ae, latents, index, run, output)
+        return PictureDecoding(ae, latents, output, run, index)
     if output.preview is not None or (output.resume and not output.is_segmentable):
         option = "resume" if output.preview is None else "preview"
         raise InputError(
@@ -94,7 +97,7 @@ def open_decoding(
         )
     decoder = coder_of(ae, "decode")
     video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD)
-    return FrameDecoding(ae, source, video, output)
+    return FrameDecoding(ae, source, output, video)
 
 
 def _goes_in_bands(

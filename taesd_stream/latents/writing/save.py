@@ -66,10 +66,9 @@ def save_latents(
     """
     target = Path(path)
     with contextlib.ExitStack() as stack:
-        if isinstance(latents, LatentSource):
-            source = latents  # the caller's, who may want to read on
-        else:
-            source = stack.enter_context(open_latents(latents))
+        source = open_latents(latents)
+        if source is not latents:  # else it is the caller's, who may want to read on
+            stack.enter_context(source)
         if target.suffix.lower() == ".png":
             if dtype is not None:
                 raise InputError(
