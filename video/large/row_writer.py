@@ -18,22 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from video.large.formats import RowPicture
+    from video.large.formats import RowPicture, UnfinishedOutput
 
-__all__ = ["RowEncoder", "RowWriter", "UnfinishedOutput"]
+__all__ = ["RowEncoder", "RowWriter"]
 
 _STRIP_SHARE = 16
-
-
-class UnfinishedOutput(Protocol):
-    """An unfinished output: ``PartFile`` and its like for folders."""
-
-    @property
-    def path(self) -> Path: ...
-
-    def publish(self, *, overwrite: bool) -> None: ...
-
-    def discard(self) -> None: ...
 
 
 class RowEncoder(Protocol):
