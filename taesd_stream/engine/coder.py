@@ -67,9 +67,9 @@ class Coder:
         budget = read_budget(options.memory, self.settings.device)
         try:
             return self._planner.plan(plane, workload, options, budget)
-        except BudgetError:
+        except BudgetError as error:
             if self._sparing is None:
-                raise
+                raise InputError(str(error)) from error
         return self._sparing.plan(plane, workload, options, budget)
 
     def executor(self, plan: TilePlan) -> Executor:

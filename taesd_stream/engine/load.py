@@ -139,6 +139,11 @@ def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str |
         model = model.state_dict()
     if isinstance(model, Mapping):
         return read_checkpoint(model), variant
+    if not isinstance(model, str | os.PathLike):
+        raise InputError(
+            "model: expected a name, a path, a state dict or a module, found"
+            f" {type(model).__name__}"
+        )
     if Path(model).exists():
         return read_checkpoint(Path(model)), variant
     name = os.fspath(model)

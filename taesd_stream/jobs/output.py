@@ -246,7 +246,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
                 f"preview: expected another file than the output, found {os.fspath(self.preview)!r}"
                 " for both; give it a name of its own"
             )
-        is_going_on = self.resume and folder_of(self.name).is_dir()
+        is_going_on = self.resume and (folder_of(self.name).is_dir() or self.path.exists())
         check_writable(self.preview, overwrite=self.overwrite or is_going_on)
 
 

@@ -136,6 +136,12 @@ def test_a_finished_run_that_is_told_to_resume_says_so(
     assert out.read_bytes() == before
 
 
+def test_a_finished_run_with_a_preview_says_so_too(tmp_path: Path) -> None:
+    options = {"frames": slice(0, 1), "resume": True, "preview": tmp_path / "p.png"}
+    render(tmp_path / "a.tif", [], **options)
+    assert "is complete already" in str(render(tmp_path / "a.tif", [], **options))
+
+
 def test_a_resumed_run_does_not_take_anothers_output_for_its_own(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"another's")
     with pytest.raises(ts.OutputExistsError):

@@ -188,6 +188,8 @@ def chosen_frames(total: int | None, frames: slice | None) -> range:
     range(78, 81)
     """
     wanted = slice(None) if frames is None else frames
+    if not isinstance(wanted, slice):
+        raise InputError(f"frames: expected a slice such as slice(10, 20), found {frames!r}")
     chosen = range(sys.maxsize if total is None else total)[wanted]
     from_end = min(wanted.start or 0, wanted.stop or 0) < 0 or chosen.step < 0
     if total is None and from_end:
