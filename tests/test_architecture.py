@@ -115,9 +115,6 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "taesd_stream.__main__": frozenset({"taesd_stream.cli"}),
 }
 
-# To be taken apart: unfinished pictures are delivered, and resumed videos are.
-ROOMS_STILL_IN_A_CIRCLE = {("taesd_stream.jobs.delivery", "taesd_stream.jobs.resume")}
-
 
 @dataclass(frozen=True)
 class Import:
@@ -224,8 +221,7 @@ def circles(found: Iterable[Import], modules: Mapping[str, Path]) -> Iterator[st
             continue
         by_module.setdefault(each.importer, set()).update({each.target} - {each.importer})
         here, there = (room_of(name, modules) for name in (each.importer, each.target))
-        nested = below(here, there) or below(there, here)
-        if not nested and (here, there) not in ROOMS_STILL_IN_A_CIRCLE:
+        if not below(here, there) and not below(there, here):
             by_room.setdefault(here, set()).add(there)
     for graph in (by_module, by_room):
         try:
