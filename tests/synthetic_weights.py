@@ -9,6 +9,7 @@ arithmetic decides the values, so every platform gets the same float32 bits.
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def synthetic_tensor(key: str, shape: tuple[int, ...], seed: int = 0) -> np.ndar
     return values.astype(np.float32)
 
 
-def synthetic_state_dict(model: dict, seed: int = 0) -> dict[str, np.ndarray]:
+def synthetic_state_dict(model: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
     """All weights of one entry of manifest.json: its official keys and shapes.
 
     The decoder's last convolution (`model["last"]`) is scaled by
