@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -93,6 +94,12 @@ def empty_network(make: Callable[[], Network]) -> Network:
         return make()
 
 
+@lru_cache(maxsize=2 * len(VARIANTS))
+def _outline(make: Callable[[], Network]) -> Network:
+    """An empty network that is only looked at: every checkpoint is held against all of them."""
+    return empty_network(make)
+
+
 def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
     """The first difference between a variant's shapes and the checkpoint's; None if none."""
     for role, make, state in (
@@ -100,7 +107,7 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
         ("encoder", variant.encoder, checkpoint.encoder),
     ):
         if state is not None and make is not None:
-            network = empty_network(make)
+            network = _outline(make)
             difference = _difference(network.shapes(), network.fit(state))
             if difference is not None:
                 return f"its {role}'s {difference}"
