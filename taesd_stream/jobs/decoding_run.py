@@ -84,7 +84,7 @@ def open_decoding(
     """
     options = replace(options, memory=read_budget(options.memory, ae.settings.device))
     if output.resume:
-        options = with_recorded_tile(options, output.path)
+        options = with_recorded_tile(options, output)
     if _goes_in_bands(source, ae, options, output, frames):
         latents, index = _one_of(source, frames, output)
         run = open_picture(ae, latents, index, options)

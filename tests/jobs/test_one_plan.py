@@ -136,6 +136,14 @@ def test_a_finished_run_that_is_told_to_resume_says_so(
     assert out.read_bytes() == before
 
 
+def test_a_finished_run_is_known_whatever_tile_would_be_chosen_now(tmp_path: Path) -> None:
+    options = {"frames": slice(0, 1), "resume": True}
+    made = render(tmp_path / "a.tif", [], tile=4, **options)
+    again = render(tmp_path / "a.tif", [], **options)
+    assert "is complete already" in str(again)
+    assert again.plan.tile == made.plan.tile
+
+
 def test_a_finished_run_with_a_preview_says_so_too(tmp_path: Path) -> None:
     options = {"frames": slice(0, 1), "resume": True, "preview": tmp_path / "p.png"}
     render(tmp_path / "a.tif", [], **options)

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.resume.finished import recorded_when_finished
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan
@@ -20,13 +21,15 @@ from tiling import TilePlan
 __all__ = ["fingerprint_of", "with_recorded_tile"]
 
 
-def with_recorded_tile(options: TileOptions, out: Path) -> TileOptions:
+def with_recorded_tile(options: TileOptions, output: Output) -> TileOptions:
     """The options, with the tile that an unfinished run took: in 16 bits, others round otherwise.
 
     A tile that is asked for stays, and so do patches that are blended, which are cut by another
     rule.
     """
-    width, _, height = (Journal.recorded(out, "tile") or "").partition("x")
+    width, _, height = (
+        Journal.recorded(output.path, "tile") or recorded_when_finished(output, "tile") or ""
+    ).partition("x")
     if options.tile != "auto" or options.overlap != "exact":
         return options
     if not (width.isdecimal() and height.isdecimal()):

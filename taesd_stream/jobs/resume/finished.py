@@ -18,7 +18,7 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.models.weights.official import cache_folder
 
-__all__ = ["is_finished", "remember_finished"]
+__all__ = ["is_finished", "recorded_when_finished", "remember_finished"]
 
 
 def remember_finished(out: Path, fingerprint: Mapping[str, str]) -> None:
@@ -48,6 +48,16 @@ def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
         )
     shutil.rmtree(folder_of(output.path), ignore_errors=True)  # of a run killed at its very end
     return True
+
+
+def recorded_when_finished(output: Output, name: str) -> str | None:
+    """A value of the fingerprint of the run that finished what is there, if it is to stay."""
+    if output.overwrite or not output.path.exists():
+        return None
+    try:
+        return str(json.loads(_record(output.path).read_text(encoding="utf-8"))[name])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _record(out: Path) -> Path:
