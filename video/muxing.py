@@ -10,11 +10,10 @@ import av
 
 from video.audio import AudioTrack
 from video.encoding import StreamEncoder
-from video.errors import OutputError, TaesdStreamError
-from video.safe_files.part_file import explain_os_error
+from video.safe_files.part_file import write_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from os import PathLike
 
     from av.container import OutputContainer
@@ -36,18 +35,9 @@ MUXER_OPTIONS = {
 }
 
 
-@contextlib.contextmanager
-def media_faults(path: Path, work: str) -> Iterator[None]:
+def media_faults(path: Path, work: str) -> contextlib.AbstractContextManager[None]:
     """Turn FFmpeg's errors and the system's into ours, which name ``path`` and the work."""
-    try:
-        yield
-    except TaesdStreamError:
-        raise
-    except OSError as error:
-        raise explain_os_error(path, error) from error
-    except (av.FFmpegError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{work} failed: {reason}") from error
+    return write_faults(path, work, av.FFmpegError)
 
 
 class Muxer:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import pick_encoder
-from video.errors import OutputError, OutputExistsError
 from video.muxing import Muxer, media_faults
 from video.options import VideoOptions
+from video.part_sink import PartSink
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.part_file import PartFile, check_output, explain_os_error
-from video.sink import FrameSink
+from video.safe_files.part_file import PartFile, check_output
 from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
@@ -38,7 +37,7 @@ __all__ = ["VideoWriter"]
 _STREAM_SUFFIX = ".mkv"
 
 
-class VideoWriter(FrameSink):
+class VideoWriter(PartSink):
     """A context manager: open, write frames, close.
 
     While frames are written, the file is ``part_path`` (``out.part.mp4`` beside ``out.mp4``). It
@@ -92,9 +91,8 @@ class VideoWriter(FrameSink):
         threads: int | None = None,
     ) -> None:
         options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
-        self._overwrite = options.overwrite
         name, self._stream = _path_and_stream(path)
-        super().__init__(name)
+        super().__init__(name, overwrite=options.overwrite)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
         specs = [
             VideoSpec(width, height, options.rate, row, options.crf, options.lossless)
@@ -103,7 +101,6 @@ class VideoWriter(FrameSink):
         if self._stream is None:
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
-        self._part: PartFile | None = None
         self._notes += self._limits(CONTAINERS[suffix])
         self._muxer = Muxer(self.spec, self._encoder, CONTAINERS[suffix], options.audio)
         try:
@@ -143,11 +140,6 @@ class VideoWriter(FrameSink):
     def encoder(self) -> str:
         """FFmpeg's name of the encoder at work."""
         return self._encoder.name
-
-    @property
-    def part_path(self) -> Path | None:
-        """Where the unfinished file is; None for a stream, and once there is no such file."""
-        return self._part.path if self._part else None
 
     def _limits(self, container_format: str) -> Iterator[str]:
         """Tell, a line each, in what the file will not be as it was asked for."""
@@ -212,27 +204,12 @@ class VideoWriter(FrameSink):
             raise self._no_frames()
         with deferred_interrupt():
             self._finish()
-            self._publish()
+            self._publish("video", self._holding)
 
     def discard(self) -> None:
         """Give the file up, so that nothing is left of it; once it is closed, do nothing."""
         if not self._closed:
             self._abort()
-
-    def _publish(self) -> None:
-        if self._part is None:
-            return
-        part = self._part
-        try:
-            part.publish(overwrite=self._overwrite)
-        except OutputExistsError:
-            self._keep()
-            raise
-        except OSError as error:
-            self._keep()
-            failure = explain_os_error(self.path, error)
-            raise OutputError(f"{failure}; the video is '{part.path}'") from error
-        self._part = None
 
     def _finish(self) -> None:
         """Write everything that is still inside, and the trailer."""
@@ -247,10 +224,9 @@ class VideoWriter(FrameSink):
         self._closed = True
         self._muxer.release()
 
-    def _keep(self) -> None:
-        if self._part is not None:
-            self.kept_part = self._part.path
-            self._notes.append(f"kept: '{self.kept_part}' ({self.frames_written} frames)")
+    @property
+    def _holding(self) -> str:
+        return f"{self.frames_written} frames"
 
     def _abort(self) -> None:
         """Give everything up: close what is open, and remove the unfinished file."""
@@ -258,9 +234,7 @@ class VideoWriter(FrameSink):
             self._stream.mute()
         self._muxer.abandon()
         self._closed = True
-        if self._part is not None:
-            self._part.discard()
-            self._part = None
+        self._discard()
 
     def _faults(self) -> contextlib.AbstractContextManager[None]:
         return media_faults(self.path, f"writing '{self.path}' with {self._encoder.name}")
@@ -270,7 +244,7 @@ class VideoWriter(FrameSink):
             self.close()
         elif isinstance(error, KeyboardInterrupt) and self.frames_written > 0:
             self._finish()
-            self._keep()
+            self._keep(self._holding)
         else:
             self._abort()
 

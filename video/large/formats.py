@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from video.errors import InputError
 from video.large.folders import TiledPart, check_tiled, check_zarr, is_zarr_group
@@ -14,6 +14,7 @@ from video.safe_files.part_folder import PartFolder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from video.safe_files.part_file import UnfinishedOutput
 
 __all__ = [
     "FORMATS",
@@ -23,17 +24,6 @@ __all__ = [
     "choose_compression",
     "choose_format",
 ]
-
-
-class UnfinishedOutput(Protocol):
-    """An unfinished output: ``PartFile`` and its like for folders."""
-
-    @property
-    def path(self) -> Path: ...
-
-    def publish(self, *, overwrite: bool) -> None: ...
-
-    def discard(self) -> None: ...
 
 
 @dataclass(frozen=True)

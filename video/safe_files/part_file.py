@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from video.errors import InputError, OutputError, OutputExistsError
+from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
 __all__ = [
     "PartFile",
+    "UnfinishedOutput",
     "appeared",
     "check_output",
     "exists_already",
@@ -22,10 +24,22 @@ __all__ = [
     "publish",
     "require_folder",
     "reserve",
+    "write_faults",
 ]
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _MAX_PARTS = 100
+
+
+class UnfinishedOutput(Protocol):
+    """An unfinished output: ``PartFile`` and its like for folders."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def publish(self, *, overwrite: bool) -> None: ...
+
+    def discard(self) -> None: ...
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -39,13 +53,12 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     if not target.name:
         raise InputError(f"expected the name of a file to write; found {str(path)!r}")
     try:
-        is_folder, exists, has_folder = target.is_dir(), target.exists(), target.parent.is_dir()
+        is_folder, exists = target.is_dir(), target.exists()
     except OSError as error:
         raise InputError(f"cannot write '{target}': {error.strerror}") from error
     if is_folder:
         raise InputError(f"expected the name of a file to write; '{target}' is a folder")
-    if not has_folder:
-        raise _no_folder(target)
+    require_folder(target)
     if exists and not overwrite:
         raise exists_already(target)
     return target
@@ -54,13 +67,9 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
 def require_folder(target: Path) -> None:
     """Raise InputError if there is no folder to make ``target`` in."""
     if not target.parent.is_dir():
-        raise _no_folder(target)
-
-
-def _no_folder(target: Path) -> InputError:
-    return InputError(
-        f"cannot write '{target}': there is no folder '{target.parent}'; create it first"
-    )
+        raise InputError(
+            f"cannot write '{target}': there is no folder '{target.parent}'; create it first"
+        )
 
 
 def exists_already(target: Path) -> OutputExistsError:
@@ -80,6 +89,24 @@ def explain_os_error(path: Path | str, error: OSError) -> OutputError:
         )
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return OutputError(f"writing '{path}' failed: {reason}")
+
+
+@contextlib.contextmanager
+def write_faults(path: Path, work: str, *others: type[Exception]) -> Iterator[None]:
+    """Turn the system's errors and a library's, ``others`` among them, into OutputError.
+
+    Messages name ``path``, or the ``work`` that failed, such as "writing 'a.png'".
+    """
+    failures: tuple[type[Exception], ...] = (ValueError, RuntimeError, *others)
+    try:
+        yield
+    except TaesdStreamError:
+        raise
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+    except failures as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{work} failed: {reason}") from error
 
 
 def publish(part: Path, target: Path, *, overwrite: bool) -> None:
@@ -113,16 +140,25 @@ def appeared(target: Path, part: Path) -> OutputExistsError:
 
 
 def reserve(
-    target: Path, name: Callable[[str], Path], create: Callable[[Path], None], *, kind: str
+    target: Path, folder: Path, suffix: str, create: Callable[[Path], None], *, mark: str = "part"
 ) -> Path:
-    """Create the first of ``name("")``, ``name("2")``, ... that is free, to become ``target``.
+    """Create the first of ``x.part.tif``, ``x.part2.tif``, ... that is free, to become ``x.tif``.
+
+    Args:
+        target: the final path; its name ends in ``suffix``, in small letters or in others.
+        folder: where to create it, on the same disk.
+        suffix: what stays at the end of the name.
+        create: creates an empty one, and raises FileExistsError where that is not free.
+        mark: what stands before the number.
 
     Raises:
         InputError: if it cannot be created, or all names are taken.
         OutputError: if there is no room.
     """
-    for number in range(1, _MAX_PARTS + 1):
-        path = name("" if number == 1 else str(number))
+    end = len(target.name) - len(suffix)
+    stem, suffix = target.name[:end], target.name[end:]
+    for number in ("", *range(2, _MAX_PARTS + 1)):
+        path = folder / f"{stem}.{mark}{number}{suffix}"
         try:
             create(path)
         except FileExistsError:
@@ -135,7 +171,7 @@ def reserve(
             ) from error
         return path
     raise InputError(
-        f"'{name('').parent}' holds {_MAX_PARTS} unfinished {kind} of '{target.name}'; remove them"
+        f"'{folder}' holds {_MAX_PARTS} unfinished outputs for '{target.name}'; remove them"
     )
 
 
@@ -165,13 +201,7 @@ class PartFile:
 
     def __init__(self, target: Path, folder: Path | None = None) -> None:
         self.target = target
-        self.path = self._reserve(folder or target.parent)
-
-    def _reserve(self, folder: Path) -> Path:
-        def name(number: str) -> Path:
-            return folder / f"{self.target.stem}.part{number}{self.target.suffix}"
-
-        return reserve(self.target, name, _create_file, kind="files")
+        self.path = reserve(target, folder or target.parent, target.suffix, _create_file)
 
     def publish(self, *, overwrite: bool) -> None:
         """Give the finished file its final name."""

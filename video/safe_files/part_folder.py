@@ -58,15 +58,8 @@ class PartFolder:
         place: Path | None = None,
     ) -> None:
         self.target = target
-        self._stem, self._suffix = target.name[: -len(suffix)], target.name[-len(suffix) :]
-        self._is_ours = is_ours
-        self.path = self._reserve("part", place or target.parent)
-
-    def _reserve(self, mark: str, place: Path) -> Path:
-        def name(number: str) -> Path:
-            return place / f"{self._stem}.{mark}{number}{self._suffix}"
-
-        return reserve(self.target, name, Path.mkdir, kind="folders")
+        self._suffix, self._is_ours = suffix, is_ours
+        self.path = reserve(target, place or target.parent, suffix, Path.mkdir)
 
     def publish(self, *, overwrite: bool) -> None:
         """Give the finished folder its final name; what it replaces is removed after that.
@@ -102,7 +95,7 @@ class PartFolder:
             return None
         if not (overwrite and self._is_ours(self.target)):
             raise appeared(self.target, self.path)
-        old = self._reserve("old", self.target.parent)
+        old = reserve(self.target, self.target.parent, self._suffix, Path.mkdir, mark="old")
         old.rmdir()
         self.target.rename(old)
         return old

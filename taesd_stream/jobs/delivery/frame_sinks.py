@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,33 +40,6 @@ class _ImageStack(StackWriter):
         super().write(rearrange(pixels, "h w c -> c h w") if self._planar else pixels)
 
 
-class _OnePicture:
-    """One frame into a file for pictures of any size."""
-
-    def __init__(self, writer: RowWriter) -> None:
-        self._writer = writer
-        self.frames_written = 0
-        self.kept_part: Path | None = None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Remarks for the reader."""
-        return self._writer.notes
-
-    def write(self, frame: Frame) -> None:
-        """Write the frame, (H, W, 3) bytes; it is the only one."""
-        self._writer.write(frame)
-        self.frames_written += 1
-
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
-        self._writer.__exit__(kind, error, traceback)
-        self.kept_part = self._writer.kept_part
-
-
 def open_sink(output: Output, size: Size) -> Sink:
     """A writer for frames of one size, in pixels; for use as a context manager.
 
@@ -76,7 +47,7 @@ def open_sink(output: Output, size: Size) -> Sink:
         InputError: Frames of that size, or the options, do not fit the kind of file.
     """
     if output.kind.is_one_picture:
-        return _OnePicture(row_opener(output, size)())
+        return row_opener(output, size)()
     if output.suffix in ARRAY_SUFFIXES:
         return _ImageStack(output.name, overwrite=output.overwrite)
     output.check_size(size.width, size.height)
