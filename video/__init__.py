@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from video.codecs import CODECS, CONTAINERS, Codec, choose_codec
 from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
+from video.frame_reader import Frame, FrameReader
+from video.options import VideoOptions
 from video.rates import parse_rate
+from video.sink import Sink
 from video.spec import ColorTags, VideoSpec
 
 if TYPE_CHECKING:
     from video.images import read_image, write_image
     from video.joining import join_segments
-    from video.opening import FrameReader, open_reader, open_writer
-    from video.options import VideoOptions
+    from video.opening import open_reader, open_writer
     from video.segments import SegmentedWriter, Segments
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
-    from video.sink import Sink
-    from video.video_reader import Frame, VideoReader
+    from video.video_reader import VideoReader
     from video.video_writer import VideoWriter
     from video.yuv import YuvFormat, YuvFrame, luma_weights
 
@@ -58,30 +59,20 @@ __all__ = [
     "write_image",
 ]
 
-_MODULE_OF = {
-    "Frame": "video_reader",
-    "FrameReader": "opening",
-    "ImageSequenceReader": "sequence",
-    "ImageSequenceWriter": "sequence",
-    "SegmentedWriter": "segments",
-    "Segments": "segments",
-    "Sink": "sink",
-    "VideoOptions": "options",
-    "VideoReader": "video_reader",
-    "VideoWriter": "video_writer",
-    "YuvFormat": "yuv",
-    "YuvFrame": "yuv",
-    "join_segments": "joining",
-    "luma_weights": "yuv",
-    "open_reader": "opening",
-    "open_writer": "opening",
-    "read_image": "images",
-    "read_sequence": "sequence",
-    "write_image": "images",
+_LAZY = {
+    "images": ("read_image", "write_image"),
+    "joining": ("join_segments",),
+    "opening": ("open_reader", "open_writer"),
+    "segments": ("SegmentedWriter", "Segments"),
+    "sequence": ("ImageSequenceReader", "ImageSequenceWriter", "read_sequence"),
+    "video_reader": ("VideoReader",),
+    "video_writer": ("VideoWriter",),
+    "yuv": ("YuvFormat", "YuvFrame", "luma_weights"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
 
 import av
-import numpy as np
 
+from video.closing import Closing
 from video.demux import open_input
 from video.errors import InputError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.container import InputContainer, OutputContainer
-    from numpy.typing import NDArray
 
 __all__ = ["AudioTrack"]
 
@@ -48,23 +48,7 @@ class _Piece:
     content: av.Packet[av.AudioStream] | av.AudioFrame
 
 
-class _Feed(Protocol):
-    """A way of making packets of the output out of the source."""
-
-    def pieces(self) -> Iterator[_Piece]:
-        """The sound of the source, in order, read as it is asked for."""
-        ...
-
-    def packets(self, piece: _Piece, stop_seconds: Fraction | None) -> list[av.Packet[Any]]:
-        """Packets to write for ``piece``, without what comes after ``stop_seconds``."""
-        ...
-
-    def flush(self) -> list[av.Packet[Any]]:
-        """Packets still held back."""
-        ...
-
-
-class AudioTrack:
+class AudioTrack(Closing):
     """The first audio stream of the file ``source``, to go into a ``container_format``.
 
     Open it before the output is created, ``attach`` it, ``advance`` it as pictures are written,
@@ -90,14 +74,19 @@ class AudioTrack:
 
     def attach(self, container: OutputContainer) -> None:
         """Add the stream to ``container``, before its first packet is written."""
-        stream = self._input.streams.audio[0]
-        copies = stream.codec_context.codec.canonical_name in _COPIES[self._format]
-        self._feed: _Feed = (
-            _Copy(self._input, container)
-            if copies
-            else _Encode(self._input, container, _ENCODERS[self._format])
-        )
-        self._pieces = self._feed.pieces()
+        source = self._input.streams.audio[0]
+        codec = source.codec_context.codec.canonical_name
+        self._is_copied = codec in _COPIES[self._format]
+        if self._is_copied:
+            self._stream = container.add_stream_from_template(source)
+            # AAC begins with a packet before zero that is not for hearing. MP4 says so; Matroska
+            # would put everything else off by as much, the pictures too. Opus has a field for it
+            # in both.
+            takes_early_sound = codec == "opus" or self._format in ("mp4", "mov")
+            self._pieces = _copied(self._input, self._stream, takes_early_sound=takes_early_sound)
+        else:
+            self._stream = _add_encoder(container, _ENCODERS[self._format], source.codec_context)
+            self._pieces = _decoded(self._input, self._stream.codec_context)
         self._next = self._read()
 
     def _read(self) -> _Piece | None:
@@ -111,15 +100,28 @@ class AudioTrack:
     def advance(self, until_seconds: Fraction) -> Iterator[av.Packet[Any]]:
         """Packets of what is over at ``until_seconds``."""
         while self._next is not None and self._next.end_seconds <= until_seconds:
-            yield from self._feed.packets(self._next, None)
+            yield from self._packets(self._next, until_seconds)
             self._next = self._read()
 
     def finish(self, end_seconds: Fraction) -> Iterator[av.Packet[Any]]:
         """The packets that remain up to ``end_seconds``, where the pictures end."""
         while self._next is not None and self._next.start_seconds < end_seconds:
-            yield from self._feed.packets(self._next, end_seconds)
+            yield from self._packets(self._next, end_seconds)
             self._next = self._read()
-        yield from self._feed.flush()
+        if not self._is_copied:
+            yield from self._stream.encode(None)
+
+    def _packets(self, piece: _Piece, stop_seconds: Fraction) -> list[av.Packet[Any]]:
+        """Packets of ``piece``, without what comes after ``stop_seconds`` where it can be cut."""
+        if isinstance(piece.content, av.Packet):
+            return [piece.content]
+        frame = piece.content
+        if piece.end_seconds > stop_seconds:
+            count = int((stop_seconds - piece.start_seconds) * frame.sample_rate)
+            if count == 0:
+                return []
+            frame = _first_samples(frame, count)
+        return list(self._stream.encode(frame))
 
     def close(self) -> None:
         """Close the source."""
@@ -131,104 +133,63 @@ def _origin_seconds(source: InputContainer) -> Fraction:
     return Fraction(source.start_time or 0, av.time_base)
 
 
-class _Copy:
-    """Packets as they are, under new times."""
-
-    def __init__(self, source: InputContainer, container: OutputContainer) -> None:
-        self._source = source
-        stream = source.streams.audio[0]
-        self._stream = container.add_stream_from_template(stream)
-        # AAC begins with a packet before zero that is not for hearing. MP4 says so; Matroska would
-        # put everything else off by as much, the pictures too. Opus has a field for it in both.
-        self._takes_early_sound = (
-            container.format.name in ("mp4", "mov")
-            or stream.codec_context.codec.canonical_name == "opus"
-        )
-
-    def pieces(self) -> Iterator[_Piece]:
-        origin = _origin_seconds(self._source)
-        for packet in self._source.demux(self._source.streams.audio[0]):
-            if packet.pts is None or packet.dts is None:
-                continue
-            offset = round(origin / packet.time_base)
-            packet.pts -= offset
-            packet.dts -= offset
-            if packet.pts < 0 and not self._takes_early_sound:
-                continue
-            start = packet.pts * packet.time_base
-            yield _Piece(start, start + (packet.duration or 0) * packet.time_base, packet)
-
-    def packets(self, piece: _Piece, stop_seconds: Fraction | None) -> list[av.Packet[Any]]:
-        del stop_seconds  # a packet cannot be cut
-        packet = cast("av.Packet[av.AudioStream]", piece.content)
-        packet.stream = self._stream
-        return [packet]
-
-    def flush(self) -> list[av.Packet[Any]]:
-        return []
+def _copied(
+    source: InputContainer, stream: av.AudioStream, *, takes_early_sound: bool
+) -> Iterator[_Piece]:
+    """Packets as they are, for ``stream``, under new times; read as they are asked for."""
+    origin = _origin_seconds(source)
+    for packet in source.demux(source.streams.audio[0]):
+        if packet.pts is None or packet.dts is None:
+            continue
+        offset = round(origin / packet.time_base)
+        packet.pts -= offset
+        packet.dts -= offset
+        if packet.pts < 0 and not takes_early_sound:
+            continue
+        packet.stream = stream
+        start = packet.pts * packet.time_base
+        yield _Piece(start, start + (packet.duration or 0) * packet.time_base, packet)
 
 
-class _Encode:
-    """Decoded, brought to what the encoder takes, and encoded anew; mono stays mono."""
+def _add_encoder(
+    container: OutputContainer, encoder: str, source: av.AudioCodecContext
+) -> av.AudioStream:
+    """A stream that encodes sound such as that of ``source`` anew; mono stays mono."""
+    rate = _OPUS_RATE if encoder == "libopus" else min(source.sample_rate, _MAX_AAC_RATE)
+    stream = cast("av.AudioStream", container.add_stream(encoder, rate=rate))
+    context = stream.codec_context
+    context.layout = "mono" if source.layout.nb_channels == 1 else "stereo"
+    context.bit_rate = _BIT_RATE_PER_CHANNEL * context.layout.nb_channels
+    context.time_base = Fraction(1, rate)
+    context.open()
+    return stream
 
-    def __init__(self, source: InputContainer, container: OutputContainer, encoder: str) -> None:
-        self._source = source
-        context = source.streams.audio[0].codec_context
-        rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate, _MAX_AAC_RATE)
-        layout = "mono" if context.layout.nb_channels == 1 else "stereo"
-        self._stream = cast("av.AudioStream", container.add_stream(encoder, rate=rate))
-        encoding = self._stream.codec_context
-        encoding.layout = layout
-        encoding.bit_rate = _BIT_RATE_PER_CHANNEL * encoding.layout.nb_channels
-        encoding.time_base = Fraction(1, rate)
-        encoding.open()
-        self._rate = rate
-        self._resampler = av.AudioResampler(encoding.format, layout, rate)
 
-    def pieces(self) -> Iterator[_Piece]:
-        origin = _origin_seconds(self._source)
-        position: int | None = None
-        for frame in self._source.decode(audio=0):
-            if position is None:
-                start = Fraction(frame.pts or 0) * (frame.time_base or Fraction(1, self._rate))
-                position = round((start - origin) * self._rate)
-            for piece in self._resampled(frame, position):
-                position += cast("av.AudioFrame", piece.content).samples
-                yield piece
-        if position is not None:
-            yield from self._resampled(None, position)
-
-    def _resampled(self, frame: av.AudioFrame | None, position: int) -> Iterator[_Piece]:
-        for resampled in self._resampler.resample(frame):
+def _decoded(source: InputContainer, encoder: av.AudioCodecContext) -> Iterator[_Piece]:
+    """Frames brought to what ``encoder`` takes, without gaps; decoded as they are asked for."""
+    tick = Fraction(1, encoder.sample_rate)
+    resampler = av.AudioResampler(encoder.format, encoder.layout, encoder.sample_rate)
+    frames = source.decode(audio=0)
+    first = next(frames, None)
+    if first is None:
+        return
+    start_seconds = Fraction(first.pts or 0) * (first.time_base or tick)
+    start = round((start_seconds - _origin_seconds(source)) / tick)
+    for frame in chain((first,), frames, (None,)):
+        for resampled in resampler.resample(frame):
             if resampled is None:
                 return
-            resampled.pts = position
-            resampled.time_base = Fraction(1, self._rate)
-            start = position
-            position += resampled.samples
-            yield _Piece(Fraction(start, self._rate), Fraction(position, self._rate), resampled)
-
-    def packets(self, piece: _Piece, stop_seconds: Fraction | None) -> list[av.Packet[Any]]:
-        frame = cast("av.AudioFrame", piece.content)
-        if stop_seconds is not None and piece.end_seconds > stop_seconds:
-            keep = int((stop_seconds - piece.start_seconds) * self._rate)
-            if keep <= 0:
-                return []
-            frame = _first_samples(frame, keep)
-        return list(self._stream.encode(frame))
-
-    def flush(self) -> list[av.Packet[Any]]:
-        return list(self._stream.encode(None))
+            resampled.pts, resampled.time_base = start, tick
+            end = start + resampled.samples
+            yield _Piece(start * tick, end * tick, resampled)
+            start = end
 
 
 def _first_samples(frame: av.AudioFrame, count: int) -> av.AudioFrame:
     """The first ``count`` samples of ``frame``, at the same time."""
-    array: NDArray[Any] = frame.to_ndarray()
-    width = count if frame.format.is_planar else count * frame.layout.nb_channels
-    cut = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(array[:, :width]), frame.format.name, frame.layout.name
-    )
-    cut.sample_rate = frame.sample_rate
-    cut.pts = frame.pts
-    cut.time_base = frame.time_base
+    start, frame.pts = frame.pts, None
+    samples = av.AudioFifo()
+    samples.write(frame)
+    cut = cast("av.AudioFrame", samples.read(count))
+    cut.pts, cut.time_base = start, frame.time_base
     return cut

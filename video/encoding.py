@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     from av.container import OutputContainer
-    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from video.codecs import Encoder
-    from video.spec import ColorTags, VideoSpec
+    from video.spec import VideoSpec
     from video.yuv import YuvFrame
 
 __all__ = ["StreamEncoder", "pick_encoder"]
@@ -56,24 +55,11 @@ def pick_encoder(specs: Sequence[VideoSpec]) -> tuple[VideoSpec, Encoder]:
 
 
 def _why_not(spec: VideoSpec, encoder: Encoder) -> str | None:
-    """Open ``encoder`` by itself, before there is a file; say why that fails, or None."""
-    if encoder.device is not None:
-        # It takes frames on a device, which only a stream of a container sets up.
-        container = av.open(os.devnull, "w", format="null")
-        try:
-            _add_stream(container, spec, encoder, threads=1).codec_context.open()
-        except (av.FFmpegError, ValueError, TypeError, NotImplementedError) as error:
-            return _reason(error)
-        finally:
-            container.close()
-        return None
+    """Open ``encoder`` in a container that writes nothing; say why that fails, or None."""
     try:
-        context = cast("av.VideoCodecContext", av.CodecContext.create(encoder.name, "w"))
-        _configure(context, spec, encoder)
-        context.options = spec.encoder_options(encoder)
-        with _quiet_svt():
-            context.open()
-    except (av.FFmpegError, ValueError) as error:
+        with av.open(os.devnull, "w", format="null") as container, _quiet_svt():
+            _add_stream(container, spec, encoder, threads=1).codec_context.open()
+    except (av.FFmpegError, ValueError, TypeError, NotImplementedError) as error:
         return _reason(error)
     return None
 
@@ -86,14 +72,6 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _configure(context: av.VideoCodecContext, spec: VideoSpec, encoder: Encoder) -> None:
-    context.width, context.height = spec.coded_size(encoder)
-    context.pix_fmt = encoder.pixel_format
-    context.framerate = spec.rate
-    context.time_base = _time_base(spec, encoder)
-    set_tags(context, spec.color_tags(encoder))
-
-
 def _time_base(spec: VideoSpec, encoder: Encoder) -> Fraction:
     """Seconds per tick of the clock that frames are stamped with."""
     if encoder.ticks_per_second is None:
@@ -103,28 +81,22 @@ def _time_base(spec: VideoSpec, encoder: Encoder) -> Fraction:
 
 def _add_stream(
     container: OutputContainer, spec: VideoSpec, encoder: Encoder, *, threads: int
-) -> VideoStream:
+) -> av.VideoStream:
+    device = HWAccel(encoder.device, allow_software_fallback=False) if encoder.device else None
     options = spec.encoder_options(encoder)
-    if encoder.device is None:
-        stream = container.add_stream(encoder.name, rate=spec.rate, options=options)
-    else:
-        device = HWAccel(device_type=encoder.device, allow_software_fallback=False)
-        stream = container.add_stream(encoder.name, rate=spec.rate, options=options, hwaccel=device)
-    if not isinstance(stream, av.VideoStream):
-        raise InputError(f"expected a video encoder; found {encoder.name!r}")
-    _configure(stream.codec_context, spec, encoder)
+    added = container.add_stream(encoder.name, rate=spec.rate, options=options, hwaccel=device)
+    stream = cast("av.VideoStream", added)
     stream.time_base = _time_base(spec, encoder)
-    stream.codec_context.thread_count = threads
+    context = stream.codec_context
+    context.width, context.height = spec.coded_size(encoder)
+    context.pix_fmt = encoder.pixel_format
+    context.framerate = spec.rate
+    context.time_base = stream.time_base
+    context.thread_count = threads
+    set_tags(context, spec.color_tags(encoder))
     if spec.codec.tag is not None and container.format.name in ("mp4", "mov"):
-        stream.codec_context.codec_tag = spec.codec.tag
+        context.codec_tag = spec.codec.tag
     return stream
-
-
-def _yuv_format(spec: VideoSpec, encoder: Encoder) -> YuvFormat | None:
-    if encoder.pixel_format not in YUV_PIXEL_FORMATS:
-        return None
-    width, height = spec.coded_size(encoder)
-    return YuvFormat(encoder.pixel_format, width, height, spec.color_tags(encoder))
 
 
 class StreamEncoder:
@@ -139,21 +111,22 @@ class StreamEncoder:
     ) -> None:
         self._spec = spec
         self._encoder = encoder
-        self._tags: ColorTags = spec.color_tags(encoder)
+        self._size = spec.coded_size(encoder)
+        self._tags = spec.color_tags(encoder)
         self._time_base = _time_base(spec, encoder)
         self._stream = _add_stream(container, spec, encoder, threads=threads)
-        self.yuv_format = _yuv_format(spec, encoder)
-        self._palettes = (
-            _PaletteFilter(spec.width, spec.height, self._time_base)
-            if encoder.pixel_format == "pal8"
-            else None
-        )
+        self.yuv_format: YuvFormat | None = None
+        self._palettes: _PaletteFilter | None = None
+        if encoder.pixel_format in YUV_PIXEL_FORMATS:
+            self.yuv_format = YuvFormat(encoder.pixel_format, *self._size, self._tags)
+        elif encoder.pixel_format == "pal8":
+            self._palettes = _PaletteFilter(*self._size, self._time_base)
         with _quiet_svt():
             self._stream.codec_context.open()
 
     def encode(self, image: NDArray[np.uint8], index: int) -> list[av.Packet[Any]]:
         """Packets that are ready after frame ``index``, shown at ``index / rate`` seconds."""
-        width, height = self._spec.coded_size(self._encoder)
+        width, height = self._size
         padded = pad_to(image, width=width, height=height)
         pixel_format = "rgb24" if self._palettes else self._encoder.pixel_format
         return self._packets_at(rgb_to_frame(padded, pixel_format, self._tags), index)
@@ -170,20 +143,15 @@ class StreamEncoder:
     def _packets_at(self, frame: av.VideoFrame, index: int) -> list[av.Packet[Any]]:
         frame.pts = round(index / self._spec.rate / self._time_base)
         frame.time_base = self._time_base
-        if self._palettes is None:
-            return self._packets(frame)
-        return [
-            packet for colored in self._palettes.push(frame) for packet in self._packets(colored)
-        ]
+        return self._packets(frame)
 
     def flush(self) -> list[av.Packet[Any]]:
         """The packets still inside; no frame may follow."""
-        late = self._palettes.push(None) if self._palettes else ()
-        packets = [packet for frame in late for packet in self._packets(frame)]
-        return packets + self._packets(None)
+        return self._packets(None)
 
     def _packets(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
-        packets = self._stream.encode(frame)
+        frames = self._palettes.push(frame) if self._palettes else (frame,)
+        packets = [packet for each in frames for packet in self._stream.encode(each)]
         for packet in packets:
             if not packet.duration and packet.time_base == 1 / self._spec.rate:
                 packet.duration = 1
@@ -215,22 +183,22 @@ class _PaletteFilter:
         split = graph.add("split")
         generate = graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
         use = graph.add("paletteuse", "new=1:dither=bayer:bayer_scale=4")
-        sink = graph.add("buffersink")
-        source.link_to(split)
-        split.link_to(generate, 0, 0)
-        split.link_to(use, 1, 0)
+        graph.link_nodes(source, split, use, graph.add("buffersink"))
+        split.link_to(generate, 1, 0)
         generate.link_to(use, 0, 1)
-        use.link_to(sink)
         graph.configure()
         self._graph = graph
 
-    def push(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """Give one frame, or None at the end; yields those that are ready."""
+    def push(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame | None]:
+        """Give one frame, or None at the end; yields those that are ready, then None at the end."""
         self._graph.vpush(frame)
         while True:
             try:
                 yield self._graph.vpull()
-            except (av.BlockingIOError, av.EOFError):
+            except av.BlockingIOError:
+                return
+            except av.EOFError:
+                yield None
                 return
 
 

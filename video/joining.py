@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 
-from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.demux import open_input
 from video.errors import InputError, OutputExistsError
-from video.muxing import MUXER_OPTIONS, media_faults
-from video.packets import (
-    Segment,
-    check_alike,
-    numbered_packets,
-    read_segment,
-    true_size_comment,
-)
+from video.muxing import Muxer, media_faults
+from video.packets import Segment, check_alike, numbered_packets, read_segment
 from video.rates import parse_rate
 from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.part_file import PartFile, check_output
+from video.size_note import read_size_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from fractions import Fraction
     from os import PathLike
 
     from av.container import InputContainer, OutputContainer
@@ -80,20 +74,15 @@ def join_segments(
     known = [read_segment(segment, exact_rate) for segment in segments]
     for each in known[1:]:
         check_alike(known[0], each)
-    container_format = CONTAINERS[target.suffix.lower()]
-    track = None if audio is None else AudioTrack(Path(audio), container_format)
+    part = PartFile(target)
     try:
-        part = PartFile(target)
-        try:
-            with media_faults(target, f"joining segments into '{target}'"):
-                _write(known, part.path, exact_rate, container_format, track)
-                sync_file(part.path)
-                _publish(part, overwrite=overwrite)
-        finally:
-            part.discard()
+        with media_faults(target, f"joining segments into '{target}'"):
+            with Muxer(CONTAINERS[target.suffix.lower()], audio) as muxer:
+                _copy(known, muxer, part.path, exact_rate)
+            sync_file(part.path)
+            _publish(part, overwrite=overwrite)
     finally:
-        if track is not None:
-            track.close()
+        part.discard()
     return target
 
 
@@ -123,50 +112,24 @@ def _publish(part: PartFile, *, overwrite: bool) -> None:
     sync_folder(part.target.parent)
 
 
-def _write(
-    segments: Sequence[Segment],
-    part: Path,
-    rate: Fraction,
-    container_format: str,
-    track: AudioTrack | None,
-) -> None:
-    with av.open(
-        f"file:{part.absolute()}",
-        mode="w",
-        format=container_format,
-        container_options=dict(MUXER_OPTIONS.get(container_format, {})),
-    ) as container:
-        _copy(segments, container, rate, track)
-
-
-def _copy(
-    segments: Sequence[Segment],
-    container: OutputContainer,
-    rate: Fraction,
-    track: AudioTrack | None,
-) -> None:
+def _copy(segments: Sequence[Segment], muxer: Muxer, part: Path, rate: Fraction) -> None:
+    container = muxer.open(part)
     with contextlib.closing(open_input(segments[0].path)) as first:
         stream = _stream_like(first, container, rate)
-    if track is not None:
-        track.attach(container)
+    muxer.attach_audio()
     delay = max(segment.delay for segment in segments)
     before = 0
     for segment in segments:
         with contextlib.closing(open_input(segment.path)) as source:
             packets = numbered_packets(source, segment.path, rate)
-            for order, (packet, number) in enumerate(packets):
+            for order, (packet, number) in enumerate(packets, start=before):
                 packet.time_base = 1 / rate
-                packet.pts, packet.dts = before + number, before + order - delay
+                packet.pts, packet.dts = before + number, order - delay
                 packet.duration = 1
                 packet.stream = stream
-                container.mux(packet)
-                if track is not None:
-                    for sound in track.advance(Fraction(before + order + 1) / rate):
-                        container.mux(sound)
+                muxer.write([packet], (order + 1) / rate)
         before += segment.frames
-    if track is not None:
-        for sound in track.finish(Fraction(before) / rate):
-            container.mux(sound)
+    muxer.finish([], before / rate)
 
 
 def _stream_like(
@@ -174,7 +137,7 @@ def _stream_like(
 ) -> av.VideoStream:
     """The stream that ``VideoWriter`` made in ``source``, with all it says, in ``container``."""
     template = source.streams.video[0]
-    comment = true_size_comment(source)
+    comment = read_size_note(source)
     if comment:
         container.metadata["comment"] = comment
     # Opaque: else FFmpeg is asked for an encoder by the decoder's name, and libdav1d is none.

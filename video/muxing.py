@@ -1,4 +1,4 @@
-"""A container that is being written: frames and sound in, packets to a file or a stream."""
+"""A container that is being written: packets of pictures and of sound, to a file or a stream."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from video.audio import AudioTrack
-from video.encoding import StreamEncoder
+from video.closing import Closing
 from video.safe_files.part_file import write_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from fractions import Fraction
     from os import PathLike
 
     from av.container import OutputContainer
 
-    from video.codecs import Encoder
-    from video.spec import VideoSpec
     from video.unseekable_stream import UnseekableStream
 
-__all__ = ["MUXER_OPTIONS", "Muxer", "media_faults"]
+__all__ = ["Muxer", "media_faults"]
 
-MUXER_OPTIONS = {
+_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
     # Without random numbers, so that the same frames make the same file.
@@ -40,12 +39,13 @@ def media_faults(path: Path, work: str) -> contextlib.AbstractContextManager[Non
     return write_faults(path, work, av.FFmpegError)
 
 
-class Muxer:
-    """An encoder and perhaps an audio track in one container.
+class Muxer(Closing):
+    """A container for one stream of pictures, and the sound that goes along with them.
+
+    ``open`` it, add the stream of pictures to what that returns, ``attach_audio``, ``write`` and
+    ``finish``. Closing one that is not finished leaves a file that is to be removed.
 
     Args:
-        spec: what the video is to be.
-        encoder: the encoder that makes it.
         container_format: FFmpeg's name of the container.
         audio: a file whose first audio stream goes along.
 
@@ -53,57 +53,48 @@ class Muxer:
         InputError: if the audio cannot be read, or does not fit the container.
     """
 
-    def __init__(
-        self,
-        spec: VideoSpec,
-        encoder: Encoder,
-        container_format: str,
-        audio: str | PathLike[str] | None,
-    ) -> None:
-        self._spec, self._encoder, self._format = spec, encoder, container_format
+    def __init__(self, container_format: str, audio: str | PathLike[str] | None) -> None:
+        self._format = container_format
         self._audio = None if audio is None else AudioTrack(Path(audio), container_format)
         self._container: OutputContainer | None = None
 
-    def open(self, target: str | UnseekableStream, *, threads: int | None) -> None:
-        """Begin the container at ``target``; 0 threads, or None, are as many as it likes."""
-        options = dict(MUXER_OPTIONS.get(self._format, {}))
-        container = av.open(target, mode="w", format=self._format, container_options=options)
-        self._container = container
-        width, height = self._spec.width, self._spec.height
-        if self._spec.coded_size(self._encoder) != (width, height):
-            container.metadata["comment"] = f"true size {width}x{height}"
-        self.encoder = StreamEncoder(container, self._spec, self._encoder, threads=threads or 0)
-        if self._audio is not None:
-            self._audio.attach(container)
+    def open(self, target: Path | UnseekableStream) -> OutputContainer:
+        """Begin the container at ``target``."""
+        file = f"file:{target.absolute()}" if isinstance(target, Path) else target
+        options = _OPTIONS[self._format]
+        self._container = av.open(file, "w", format=self._format, container_options=options)
+        return self._container
 
-    def add(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
-        """Write packets, and the sound of the first ``frames`` frames."""
-        self._write(packets)
-        if self._audio is not None:
-            self._write(self._audio.advance(frames / self._spec.rate))
+    def attach_audio(self) -> None:
+        """Add the stream of sound behind that of the pictures, if there is to be one."""
+        if self._audio is not None and self._container is not None:
+            self._audio.attach(self._container)
 
-    def finish(self, *, frames: int) -> None:
-        """Write all that is still inside, and the trailer, of a video of ``frames`` frames."""
-        self._write(self.encoder.flush())
+    def write(self, packets: Iterable[av.Packet[Any]], end_seconds: Fraction) -> None:
+        """Write packets of pictures, and the sound until ``end_seconds``, where these end."""
+        self._mux(packets)
         if self._audio is not None:
-            self._write(self._audio.finish(frames / self._spec.rate))
+            self._mux(self._audio.advance(end_seconds))
+
+    def finish(self, packets: Iterable[av.Packet[Any]], end_seconds: Fraction) -> None:
+        """Write the last packets of a video of ``end_seconds``, its sound, and the trailer."""
+        self._mux(packets)
+        if self._audio is not None:
+            self._mux(self._audio.finish(end_seconds))
         if self._container is not None:
             self._container.close()
+            self._container = None
 
-    def abandon(self) -> None:
-        """Close what is open, of a file that is then removed: what goes wrong is of no interest."""
+    def close(self) -> None:
+        """Let go of the files; what goes wrong with an unfinished one is of no interest."""
         if self._container is not None:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 self._container.close()
-        self.release()
-
-    def release(self) -> None:
-        """Let go of the container, once it is closed, and of the audio's file."""
-        self._container = None
+            self._container = None
         if self._audio is not None:
             self._audio.close()
 
-    def _write(self, packets: Iterable[av.Packet[Any]]) -> None:
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         for packet in packets:
             if self._container is not None:
                 self._container.mux(packet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 from video.codecs import CONTAINERS
 from video.errors import InputError
@@ -13,37 +13,14 @@ from video.options import VideoOptions
 from video.rates import parse_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from fractions import Fraction
     from os import PathLike
 
+    from video.frame_reader import FrameReader
     from video.sequence import ImageSequenceWriter
-    from video.video_reader import Frame
     from video.video_writer import VideoWriter
 
-__all__ = ["FrameReader", "open_reader", "open_writer", "open_writer_with"]
-
-
-class FrameReader(Protocol):
-    """A context manager and an iterable over frames: ``VideoReader`` or ``ImageSequenceReader``.
-
-    Attributes:
-        width, height: pixels of every frame.
-        rate: frames per second.
-        frame_count, duration_seconds: None where the file does not say.
-    """
-
-    path: Path
-    width: int
-    height: int
-    rate: Fraction
-    frame_count: int | None
-    duration_seconds: Fraction | None
-
-    def __iter__(self) -> Iterator[Frame]: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> None: ...
+__all__ = ["open_reader", "open_writer", "open_writer_with"]
 
 
 def open_writer(
@@ -106,11 +83,8 @@ def _is_video(path: str | PathLike[str]) -> bool:
         return True
     target = Path(path)
     suffix = target.suffix.lower()
-    return suffix in CONTAINERS and not target.is_dir() and not _is_pattern(target, suffix)
-
-
-def _is_pattern(target: Path, suffix: str) -> bool:
-    return suffix == ".webp" and "%" in target.name
+    is_pattern = suffix == ".webp" and "%" in target.name
+    return suffix in CONTAINERS and not target.is_dir() and not is_pattern
 
 
 def open_reader(
@@ -124,18 +98,13 @@ def open_reader(
         InputError: if there is nothing to read.
     """
     from video.sequence import ImageSequenceReader
+    from video.webp import is_animated_webp
 
     source = Path(path)
     is_pattern = "%" in source.name and not source.is_file()
-    is_still = source.suffix.lower() in READABLE_SUFFIXES and not _is_animation(source)
+    is_still = source.suffix.lower() in READABLE_SUFFIXES and not is_animated_webp(source)
     if source.is_dir() or is_pattern or is_still:
         return ImageSequenceReader(source, rate)
     from video.video_reader import VideoReader
 
     return VideoReader(source)
-
-
-def _is_animation(source: Path) -> bool:
-    from video.webp import is_animated_webp
-
-    return source.is_file() and is_animated_webp(source)

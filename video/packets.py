@@ -12,6 +12,7 @@ import av
 
 from video.demux import open_input
 from video.errors import InputError
+from video.size_note import read_size_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
 
-__all__ = ["Segment", "check_alike", "numbered_packets", "read_segment", "true_size_comment"]
+__all__ = ["Segment", "check_alike", "numbered_packets", "read_segment"]
 
 # Matroska counts nanoseconds for a frame; 24 and 24000/1001 are ten times as far from each other.
 _RATE_TOLERANCE = Fraction(1, 10_000)
@@ -102,11 +103,6 @@ def numbered_packets(
         raise InputError(f"'{path}' cannot be joined: {error.strerror}; make it anew") from error
 
 
-def true_size_comment(source: InputContainer) -> str:
-    """The note of ``VideoWriter`` on a size that it padded; empty if it did not."""
-    return source.metadata.get("comment") or source.metadata.get("COMMENT") or ""
-
-
 def check_alike(first: Segment, other: Segment) -> None:
     """See that ``other`` can follow ``first``.
 
@@ -141,7 +137,7 @@ def _traits(source: InputContainer, path: Path) -> dict[str, object]:
     return {
         "codec": context.codec.canonical_name,
         "size": f"{stream.width}x{stream.height}",
-        "note of the true size": true_size_comment(source) or "none",
+        "note of the true size": read_size_note(source) or "none",
         "pixel format": context.pix_fmt,
         "profile": stream.profile,
         "colour tags (range, matrix, primaries, transfer)": tuple(int(tag) for tag in tags),

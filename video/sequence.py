@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from video.closing import Closing
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
+from video.frame_reader import Frame, FrameReader
 from video.image_names import parse_target, sequence_files
 from video.images import read_image, write_image
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
 from video.sink import FrameSink
-from video.video_reader import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,7 +174,7 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
         yield image
 
 
-class ImageSequenceReader(Closing):
+class ImageSequenceReader(FrameReader):
     """Pictures as the frames of a video at ``rate``: the protocol of ``VideoReader``.
 
     Raises:
@@ -188,8 +187,8 @@ class ImageSequenceReader(Closing):
         self.path = Path(source)
         self.rate = parse_rate(rate)
         files = sequence_files(source)
-        self.frame_count: int | None = len(files)
-        self.duration_seconds: Fraction | None = len(files) / self.rate
+        self.frame_count = len(files)
+        self.duration_seconds = len(files) / self.rate
         self.height, self.width = read_image(files[0]).shape[:2]
 
     def __iter__(self) -> Iterator[Frame]:

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
-from video.closing import Closing
 from video.color import frame_to_rgb
 from video.demux import open_input
 from video.errors import InputError
+from video.frame_reader import Frame, FrameReader
+from video.size_note import noted_size
+from video.webp import open_webp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
+    from av.container import InputContainer
     from numpy.typing import NDArray
 
     from video.webp import WebpAnimation
 
-__all__ = ["Frame", "VideoReader"]
-
-_TRUE_SIZE = re.compile(r"true size (\d{1,5})x(\d{1,5})")
+__all__ = ["VideoReader"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One picture: uint8 (H, W, 3) RGB, when it is shown, and its number from 0."""
-
-    image: NDArray[np.uint8]
-    pts_seconds: Fraction
-    index: int
-
-
-class VideoReader(Closing):
+class VideoReader(FrameReader):
     """The frames of a video file, in order; a context manager and an iterable, to go through once.
 
     Reads .mp4, .mov, .mkv, .webm, .gif, .webp and more; holds a few frames at a time. Colours are
@@ -64,67 +54,51 @@ class VideoReader(Closing):
         ['0', '1/24']
     """
 
-    width: int
-    height: int
-    rate: Fraction
-    frame_count: int | None
-    duration_seconds: Fraction | None
-
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        self._container: av.container.InputContainer | None = None
-        animation = self._animation()
+        self._container: InputContainer | None = None
+        animation = open_webp(self.path)
         if animation is not None:
-            self._describe_animation(animation)
-            self._frames = _animation_frames(animation)
+            self._frames = self._animation_frames(animation)
             return
         self._container = open_input(self.path)
         try:
-            self._frames = self._describe_video(self._container)
+            self._frames = self._video_frames(self._container)
         except BaseException:
             self.close()
             raise
 
-    def _animation(self) -> WebpAnimation | None:
-        if not self.path.is_file():
-            return None
-        from video.webp import open_webp
-
-        return open_webp(self.path)
-
-    def _describe_animation(self, animation: WebpAnimation) -> None:
+    def _animation_frames(self, animation: WebpAnimation) -> Iterator[Frame]:
         self.width, self.height = animation.width, animation.height
         self.frame_count = len(animation.durations_ms)
         total_ms = sum(animation.durations_ms)
         self.duration_seconds = Fraction(total_ms, 1000)
         self.rate = Fraction(1000 * self.frame_count, total_ms) if total_ms else Fraction(10)
+        starts_ms = accumulate(animation.durations_ms, initial=0)
+        pictures = enumerate(zip(animation.frames(), starts_ms, strict=False))
+        return (Frame(image, Fraction(ms, 1000), index) for index, (image, ms) in pictures)
 
-    def _describe_video(self, container: av.container.InputContainer) -> Iterator[Frame]:
+    def _video_frames(self, container: InputContainer) -> Iterator[Frame]:
         if not container.streams.video:
             raise InputError(f"expected a video in '{self.path}'; found no pictures in it")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        comment = container.metadata.get("comment") or container.metadata.get("COMMENT") or ""
-        self._true_size = _true_size(comment)
-        decoded = self._decode(container, stream)
-        first = next(decoded, None)
-        if first is None:
-            raise InputError(f"expected a video in '{self.path}'; found no frame in it")
-        image = self._image(first)
-        self.height, self.width = image.shape[:2]
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate else Fraction(25)
+        self._true_size = noted_size(container)
+        frames = self._converted(self._decode(container, stream))
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"expected a video in '{self.path}'; found no frame in it")
         self.frame_count = stream.frames or None
         self.duration_seconds = None
         if stream.duration is not None and stream.time_base is not None:
             self.duration_seconds = stream.duration * stream.time_base
         elif container.duration is not None:
             self.duration_seconds = Fraction(container.duration, av.time_base)
-        return self._timed(first, image, decoded)
+        return chain((first,), frames)
 
-    def _decode(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.VideoFrame]:
+    def _decode(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         try:
             yield from container.decode(stream)
         except av.FFmpegError as error:
@@ -132,23 +106,20 @@ class VideoReader(Closing):
                 f"'{self.path}' cannot be decoded: {error.strerror}; is it damaged?"
             ) from error
 
-    def _timed(
-        self, first: av.VideoFrame, image: NDArray[np.uint8], rest: Iterator[av.VideoFrame]
-    ) -> Iterator[Frame]:
-        yield Frame(image, self._pts_seconds(first, 0), 0)
-        for index, frame in enumerate(rest, start=1):
+    def _converted(self, decoded: Iterator[av.VideoFrame]) -> Iterator[Frame]:
+        for index, frame in enumerate(decoded):
             image = self._image(frame)
-            if image.shape[:2] != (self.height, self.width):
+            if index == 0:
+                self.height, self.width = image.shape[:2]
+            elif image.shape[:2] != (self.height, self.width):
                 raise InputError(
                     f"frame {index} of '{self.path}' is {image.shape[1]}x{image.shape[0]};"
                     f" expected {self.width}x{self.height} as before"
                 )
-            yield Frame(image, self._pts_seconds(frame, index), index)
-
-    def _pts_seconds(self, frame: av.VideoFrame, index: int) -> Fraction:
-        if frame.pts is None or frame.time_base is None:
-            return index / self.rate
-        return frame.pts * frame.time_base
+            seconds = index / self.rate
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base
+            yield Frame(image, seconds, index)
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         image = frame_to_rgb(frame)
@@ -167,14 +138,3 @@ class VideoReader(Closing):
         if self._container is not None:
             self._container.close()
             self._container = None
-
-
-def _true_size(comment: str) -> tuple[int, int] | None:
-    match = _TRUE_SIZE.fullmatch(comment)
-    return (int(match[1]), int(match[2])) if match else None
-
-
-def _animation_frames(animation: WebpAnimation) -> Iterator[Frame]:
-    starts_ms = accumulate(animation.durations_ms, initial=0)
-    for index, (image, start_ms) in enumerate(zip(animation.frames(), starts_ms, strict=False)):
-        yield Frame(image, Fraction(start_ms, 1000), index)

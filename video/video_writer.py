@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
-from video.encoding import pick_encoder
+from video.encoding import StreamEncoder, pick_encoder
 from video.muxing import Muxer, media_faults
 from video.options import VideoOptions
 from video.part_sink import PartSink
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output
+from video.size_note import write_size_note
 from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
@@ -102,7 +103,7 @@ class VideoWriter(PartSink):
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
         self._notes += self._limits(CONTAINERS[suffix])
-        self._muxer = Muxer(self.spec, self._encoder, CONTAINERS[suffix], options.audio)
+        self._muxer = Muxer(CONTAINERS[suffix], options.audio)
         try:
             self._open(options.threads)
         except BaseException:
@@ -134,7 +135,7 @@ class VideoWriter(PartSink):
     @property
     def yuv_format(self) -> YuvFormat | None:
         """The planes that ``write_yuv`` takes; None where the encoder takes no such planes."""
-        return self._muxer.encoder.yuv_format
+        return self._encoding.yuv_format
 
     @property
     def encoder(self) -> str:
@@ -153,14 +154,20 @@ class VideoWriter(PartSink):
             yield f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})"
 
     def _open(self, threads: int | None) -> None:
-        target: str | UnseekableStream
+        target: Path | UnseekableStream
         if self._stream is None:
             self._part = PartFile(self.path)
-            target = f"file:{self._part.path.absolute()}"
+            target = self._part.path
         else:
             target = self._stream
         with self._faults():
-            self._muxer.open(target, threads=threads)
+            container = self._muxer.open(target)
+            if self.coded_size != self.size:
+                write_size_note(container, *self.size)
+            self._encoding = StreamEncoder(
+                container, self.spec, self._encoder, threads=threads or 0
+            )
+            self._muxer.attach_audio()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame: uint8, (height, width, 3), RGB.
@@ -170,7 +177,7 @@ class VideoWriter(PartSink):
             OutputError: if it cannot be written.
         """
         image = check_image(frame, width=self.spec.width, height=self.spec.height)
-        self._add(lambda index: self._muxer.encoder.encode(image, index))
+        self._add(lambda index: self._encoding.encode(image, index))
 
     def write_yuv(self, frame: YuvFrame) -> None:
         """Add one frame as planes of ``yuv_format``, converted by its matrix and range.
@@ -180,13 +187,14 @@ class VideoWriter(PartSink):
                 closed.
             OutputError: if it cannot be written.
         """
-        self._add(lambda index: self._muxer.encoder.encode_yuv(frame, index))
+        self._add(lambda index: self._encoding.encode_yuv(frame, index))
 
     def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
         """Write what ``encode`` makes of the next frame's number."""
         self._check_open()
         with deferred_interrupt(), self._faults():
-            self._muxer.add(encode(self.frames_written), frames=self.frames_written + 1)
+            packets = encode(self.frames_written)
+            self._muxer.write(packets, (self.frames_written + 1) / self.spec.rate)
             self.frames_written += 1
 
     def close(self) -> None:
@@ -215,14 +223,15 @@ class VideoWriter(PartSink):
         """Write everything that is still inside, and the trailer."""
         try:
             with self._faults():
-                self._muxer.finish(frames=self.frames_written)
+                packets = self._encoding.flush()
+                self._muxer.finish(packets, self.frames_written / self.spec.rate)
                 if self._stream is not None:
                     self._stream.flush()
         except BaseException:
             self._abort()
             raise
         self._closed = True
-        self._muxer.release()
+        self._muxer.close()
 
     @property
     def _holding(self) -> str:
@@ -232,7 +241,7 @@ class VideoWriter(PartSink):
         """Give everything up: close what is open, and remove the unfinished file."""
         if self._stream is not None:
             self._stream.mute()
-        self._muxer.abandon()
+        self._muxer.close()
         self._closed = True
         self._discard()
 

@@ -45,7 +45,7 @@ class WebpAnimation:
 
 
 def is_animated_webp(path: Path) -> bool:
-    """Whether the file is WebP and has several frames, or one that stays for a time."""
+    """Whether this is a file, of WebP, and has several frames, or one that stays for a time."""
     if not _is_webp(path):
         return False
     with _opened(path) as image:
@@ -53,7 +53,7 @@ def is_animated_webp(path: Path) -> bool:
 
 
 def open_webp(path: Path) -> WebpAnimation | None:
-    """Go through an animation once for its frames' times; None for a still, or no WebP.
+    """Go through an animation once for its frames' times; None for a still, or no WebP file.
 
     Raises:
         InputError: if the file is cut short or inconsistent, or its canvas is too large.
@@ -66,6 +66,8 @@ def open_webp(path: Path) -> WebpAnimation | None:
 
 
 def _is_webp(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         head = file.read(12)
     return head[:4] == b"RIFF" and head[8:] == b"WEBP"

@@ -1,0 +1,50 @@
+"""Frames that are read, and the common part of what reads them: a video, or pictures."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video.closing import Closing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Frame", "FrameReader"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: uint8 (H, W, 3) RGB, when it is shown, and its number from 0."""
+
+    image: NDArray[np.uint8]
+    pts_seconds: Fraction
+    index: int
+
+
+class FrameReader(Closing):
+    """A context manager and an iterable over frames: ``VideoReader`` or ``ImageSequenceReader``.
+
+    Attributes:
+        path: what is read.
+        width, height: pixels of every frame.
+        rate: frames per second.
+        frame_count, duration_seconds: None where the file does not say.
+    """
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    frame_count: int | None
+    duration_seconds: Fraction | None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Iterate over the frames, in order."""
