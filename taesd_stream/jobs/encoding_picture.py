@@ -14,7 +14,7 @@ from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
-from video.large import open_regions
+from video.large.reading import open_regions
 
 __all__ = ["encode_picture", "is_read_in_regions"]
 

@@ -179,7 +179,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         if self.is_stream:
             _check_standard_output()
         elif self.kind.is_one_picture:
-            from video.large import check_rows
+            from video.large.writing import check_rows
 
             check_rows(
                 self.name,

@@ -13,7 +13,7 @@ from torch import Tensor
 import taesd_stream as ts
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from taesd_stream.models import variant_named
-from video.large import open_rows
+from video.large.writing import open_rows
 
 pytest.importorskip("tifffile")
 pytest.importorskip("zarr")

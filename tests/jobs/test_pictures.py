@@ -23,7 +23,7 @@ import taesd_stream as ts
 from taesd_stream.engine.coder import Coder
 from taesd_stream.jobs.delivery import picture_file as pictures
 from taesd_stream.models import variant_named
-from video.large import RowFile
+from video.large.npy import RowFile
 
 pytest.importorskip("tifffile")
 zarr = pytest.importorskip("zarr")

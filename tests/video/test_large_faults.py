@@ -18,9 +18,10 @@ import pytest
 
 from tests.video.test_large_pyramid import noise
 from video import InputError, OutputError, OutputExistsError
-from video.large import RowWriter, open_rows
 from video.large.formats import RowPicture
 from video.large.png import PngEncoder
+from video.large.row_writer import RowWriter
+from video.large.writing import open_rows
 
 pytest.importorskip("tifffile", reason="tifffile writes .tif")
 zarr = pytest.importorskip("zarr", reason="zarr writes .ome.zarr")
@@ -273,7 +274,7 @@ FULL_DISK = """
 import resource, sys
 import numpy as np
 from video import OutputError
-from video.large import open_rows
+from video.large.writing import open_rows
 import {module}
 
 name, compression, memory = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])

@@ -9,12 +9,9 @@ import pytest
 
 from video import InputError, OutputExistsError
 from video.errors import MissingExtraError
-from video.large import (
-    ROW_SUFFIXES,
-    check_rows,
-    needed_bytes,
-    open_rows,
-)
+from video.large.disk_space import needed_bytes
+from video.large.formats import ROW_SUFFIXES
+from video.large.writing import check_rows, open_rows
 
 ZARR_GROUP = '{"zarr_format": 3, "node_type": "group", "attributes": {}}'
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.video.test_large_pyramid import noise
 from video import InputError
-from video.large import RowFile
+from video.large.npy import RowFile
 
 
 def test_a_file_is_taken_up_where_it_was_left(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_file_is_taken_up_where_it_was_left(tmp_path: Path) -> None:
         file.sync()
     with path.open("ab") as torn:
         torn.write(b"half a row")
-    with RowFile.reopen(path, width=5, height=9) as file:
+    with RowFile(path, width=5, height=9) as file:
         assert (file.rows, file.width, file.height, file.path) == (4, 5, 9, path)
         np.testing.assert_array_equal(file.read(1, 4), image[1:4])
         file.truncate_to(3)
@@ -45,7 +45,7 @@ def test_another_array_is_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     before = (tmp_path / "a.npy").read_bytes()
     with pytest.raises(InputError, match=r"expected rows of a uint8 array \(1, 9, 5, 3\)"):
-        RowFile.reopen(tmp_path / "a.npy", width=5, height=9)
+        RowFile(tmp_path / "a.npy", width=5, height=9)
     assert (tmp_path / "a.npy").read_bytes() == before
 
 
@@ -53,7 +53,7 @@ def test_another_array_is_refused(tmp_path: Path, array: np.ndarray) -> None:
 def test_what_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"expected an \.npy header, found a broken one"):
-        RowFile.reopen(tmp_path / "a.npy", width=5, height=9)
+        RowFile(tmp_path / "a.npy", width=5, height=9)
 
 
 def test_wrong_rows_are_refused(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_wrong_rows_are_refused(tmp_path: Path) -> None:
             file.truncate_to(2)
         assert file.rows == 1
     with pytest.raises(FileNotFoundError):
-        RowFile.reopen(tmp_path / "b.npy", width=5, height=2)
+        RowFile(tmp_path / "b.npy", width=5, height=2)

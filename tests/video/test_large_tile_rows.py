@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from tests.video.test_large_pyramid import noise, strips
 from video.large.row_buffer import RowBuffer
-from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
+from video.large.tile_rows import TileRow, TileRows
 
 QUIET = [HealthCheck.function_scoped_fixture]
 
@@ -32,7 +32,7 @@ def test_tiles_join_to_the_picture(
 
     def consume(row: TileRow) -> None:
         indices.append(row.index)
-        for column, tile in row.tiles(side, memory_bytes):
+        for column, tile in chain.from_iterable(row.blocks(side, memory_bytes)):
             top, left = row.index * side, column * side
             assert tile.shape[0] == row.height == min(side, height - top)
             assert tile.shape[1] == min(side, width - left)
@@ -46,7 +46,7 @@ def test_tiles_join_to_the_picture(
         folder=tmp_path,
         consume=consume,
     )
-    assert rows.in_file == (min(side, height) * width * 3 > memory_bytes)
+    assert rows._buffer.in_file == (min(side, height) * width * 3 > memory_bytes)
     for strip in strips(image, cuts):
         rows.write(strip)
     rows.close()
@@ -60,12 +60,18 @@ def test_rows_of_a_whole_picture(tmp_path: Path, memory_bytes: int) -> None:
     buffer = RowBuffer(7, 5, memory_bytes=memory_bytes, folder=tmp_path)
     buffer.write(3, image[3:])
     buffer.write(0, image[:3, ::-1][:, ::-1])
-    row = tile_row(buffer, 1, tile_height=4, height=7)
-    assert (row.index, row.height, row.width) == (1, 3, 5)
-    np.testing.assert_array_equal(row.read(1, 4), image[4:, 1:4])
-    np.testing.assert_array_equal(row.read(0, 5), image[4:])
-    assert [left for left, _ in row.blocks(2, 1 << 20)] == [0]
-    assert [left for left, _ in row.blocks(2, 0)] == [0, 2, 4]
+    first, last = TileRow.all_of(buffer, 4)
+    assert [(row.index, row.height) for row in (first, last)] == [(0, 4), (1, 3)]
+    for row, top in ((first, 0), (last, 4)):
+        for room, blocks in (
+            (1 << 20, [[0, 1, 2]]),
+            (2 * 2 * 4 * 3, [[0, 1], [2]]),
+            (0, [[0], [1], [2]]),
+        ):
+            found = list(row.blocks(2, room))
+            assert [[column for column, _ in tiles] for tiles in found] == blocks
+            pixels = [tile for _, tile in chain.from_iterable(found)]
+            np.testing.assert_array_equal(np.concatenate(pixels, 1), image[top : top + 4])
     assert list(tmp_path.iterdir()) == []
     buffer.close()
     buffer.close()
@@ -77,12 +83,3 @@ def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="expected 6 more bytes in a temporary file"):
         buffer.read(0, 2, left=0, right=2)
     buffer.close()
-
-
-def test_padding_repeats_the_edge() -> None:
-    tile = noise(2, 3)
-    whole: NDArray[np.uint8] = pad_tile(tile, 4)
-    np.testing.assert_array_equal(whole, np.pad(tile, ((0, 2), (0, 1), (0, 0)), mode="edge"))
-    same = pad_tile(whole, 4)
-    assert same is not whole
-    np.testing.assert_array_equal(same, whole)

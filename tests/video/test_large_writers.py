@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.video.test_large_pyramid import noise, strips, whole_pyramid
-from video.large import needed_bytes, open_rows
 from video.large.deepzoom import NAMESPACE
+from video.large.disk_space import needed_bytes
+from video.large.writing import open_rows
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile writes .tif")
 zarr = pytest.importorskip("zarr", reason="zarr writes .ome.zarr")
@@ -58,7 +59,7 @@ def save(
     ) as writer:
         for strip in strips(image, cuts):
             writer.write(strip)
-    assert writer.rows_written == height
+    assert (writer.rows_written, writer.frames_written) == (height, 1)
     assert (writer.part_path, writer.kept_part, writer.notes) == (None, None, ())
     return path
 
@@ -267,3 +268,14 @@ def test_a_wide_picture_waits_in_a_file(
     assert (str(tmp_path) in opened) == (name not in ("a.png", "a.npy"))
     for one, other in zip(read_levels(path), expected_levels(path, image), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_a_tile_of_a_tiff_has_beyond_the_picture_repeats_the_edge(tmp_path: Path) -> None:
+    image = noise(300, 700)
+    with tifffile.TiffFile(smooth(tmp_path / "a.tif", image, compression="none")) as file:
+        page = file.pages[0]
+        file.filehandle.seek(page.dataoffsets[1])
+        stored = np.frombuffer(file.filehandle.read(page.databytecounts[1]), np.uint8)
+    padding = ((0, 512 - 300), (0, 1024 - 700), (0, 0))
+    whole = np.pad(image[:, 512:], padding, mode="edge")
+    np.testing.assert_array_equal(stored.reshape(512, 512, 3), whole)

@@ -11,7 +11,7 @@ from video.errors import OutputError
 from video.images import jpeg_parameters
 from video.large.folders import tile_folder
 from video.large.pyramid import level_sizes
-from video.large.tile_levels import TileLevels
+from video.large.tiled_encoder import TiledEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ _OVERLAP = 0
 _JPEG_QUALITY = 90
 
 
-class DeepZoomEncoder:
+class DeepZoomEncoder(TiledEncoder):
     """Writes the tiles of every level as soon as a row of them is complete, and the XML last.
 
     Level 0 is 1x1 pixel, and the last is the picture; each is half the next, rounded up.
@@ -51,14 +51,9 @@ class DeepZoomEncoder:
         self._folders = [tile_folder(path) / str(number) for number in reversed(range(levels))]
         for folder in self._folders:
             folder.mkdir(parents=True)
-        self._levels = TileLevels(
-            picture, side=TILE, least=1, folder=path.parent, store=self._write_tile
-        )
+        super().__init__(picture, side=TILE, least=1, folder=path.parent)
 
-    def add(self, rows: NDArray[np.uint8]) -> None:
-        self._levels.add(rows)
-
-    def _write_tile(self, level: int, row: int, column: int, tile: NDArray[np.uint8]) -> None:
+    def _store(self, level: int, row: int, column: int, tile: NDArray[np.uint8]) -> None:
         path = self._folders[level] / f"{column}_{row}{self._suffix}"
         pixels = cv2.cvtColor(tile, cv2.COLOR_RGB2BGR)
         encoded, data = cv2.imencode(self._suffix, pixels, self._parameters)
@@ -79,6 +74,3 @@ class DeepZoomEncoder:
         self._path.write_bytes(
             ElementTree.tostring(image, encoding="utf-8", xml_declaration=True) + b"\n"
         )
-
-    def stop(self) -> None:
-        self._levels.stop()

@@ -15,6 +15,7 @@ from video.large.formats import (
     choose_compression,
     choose_format,
 )
+from video.large.pyramid import level_sizes
 from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ def needed_bytes(
 
 
 def _pyramid_bytes(row_format: RowFormat, compression: str, width: int, height: int) -> int:
-    from video.large.pyramid import level_sizes
-
     side, least = _TILES[row_format.name]
     total = _FILE
     for level, (wide, high) in enumerate(level_sizes(width, height, least=least)):

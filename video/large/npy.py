@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,11 +10,11 @@ import numpy as np
 
 from video.closing import Closing
 from video.errors import InputError
-from video.large.row_buffer import CHANNELS, check_strip, read_rows, write_rows
+from video.large.row_buffer import CHANNELS, check_strip, fill_from, read_rows
 from video.npy_header import npy_header, read_npy_header
+from video.safe_files.scratch import write_all
 
 if TYPE_CHECKING:
-    from io import FileIO
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -29,8 +28,17 @@ class RowFile(Closing):
     """A .npy file of shape (1, height, width, 3), uint8, that is filled from the top.
 
     Its header speaks of all rows from the start, so it can be loaded once ``rows`` is ``height``;
-    before, the missing rows are missing from the file. Made by ``create`` or ``reopen``; errors of
-    the system come out as OSError.
+    before, the missing rows are missing from the file. ``create`` starts one, and the constructor
+    takes it up after its last whole row. Errors of the system come out as OSError.
+
+    Attributes:
+        path: of the file.
+        width, height: of the whole picture, in pixels.
+        rows: the number of rows that have been written.
+
+    Raises:
+        InputError: if it is no file of that size.
+        OSError: if it cannot be opened.
 
     Example:
         >>> import tempfile
@@ -38,20 +46,22 @@ class RowFile(Closing):
         ...     with RowFile.create(f"{folder}/a.npy", width=2, height=3) as file:
         ...         file.write(np.ones((2, 2, 3), np.uint8))
         ...         file.sync()
-        ...     with RowFile.reopen(f"{folder}/a.npy", width=2, height=3) as file:
+        ...     with RowFile(f"{folder}/a.npy", width=2, height=3) as file:
         ...         file.rows, int(file.read(1, 2).sum())
         (2, 6)
     """
 
-    def __init__(self, path: Path, file: FileIO, start: int, *, width: int, height: int) -> None:
-        """Take over ``file``, open without a buffer, whose rows begin at byte ``start``."""
-        self.path = path
-        self.width = width
-        self.height = height
-        self._file = file
-        self._start = start
+    def __init__(self, path: str | PathLike[str], *, width: int, height: int) -> None:
+        self.path = Path(path)
+        self.width, self.height = width, height
         self._row_bytes = width * CHANNELS
-        self._rows = 0
+        self._file = self.path.open("r+b", buffering=0)
+        try:
+            self._start = self._end_of_header()
+            self.truncate_to(min(height, self._stored))
+        except BaseException:
+            self._file.close()
+            raise
 
     @classmethod
     def create(cls, path: str | PathLike[str], *, width: int, height: int) -> Self:
@@ -63,41 +73,23 @@ class RowFile(Closing):
         """
         if min(width, height) < 1:
             raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
-        shape = (1, height, width, CHANNELS)
-        with contextlib.ExitStack() as closing:
-            file = closing.enter_context(Path(path).open("w+b", buffering=0))
-            start = file.write(npy_header(shape, np.dtype(np.uint8)))
-            rows = cls(Path(path), file, start, width=width, height=height)
-            closing.pop_all()
-        return rows
+        Path(path).write_bytes(npy_header((1, height, width, CHANNELS), np.dtype(np.uint8)))
+        return cls(path, width=width, height=height)
 
-    @classmethod
-    def reopen(cls, path: str | PathLike[str], *, width: int, height: int) -> Self:
-        """Take up a file that ``create`` started, after its last whole row.
-
-        Raises:
-            InputError: if it is none of that size.
-            OSError: if it cannot be opened.
-        """
-        with contextlib.ExitStack() as closing:
-            file = closing.enter_context(Path(path).open("r+b", buffering=0))
-            header = read_npy_header(file, f"'{path}'")
-            expected = (1, height, width, CHANNELS)
-            if header.shape != expected or header.dtype != np.uint8 or header.is_fortran:
-                raise InputError(
-                    f"expected rows of a uint8 array {expected} in '{path}'; found {header.dtype}"
-                    f" {header.shape}"
-                )
-            rows = cls(Path(path), file, header.length, width=width, height=height)
-            stored = os.fstat(file.fileno()).st_size - rows._start
-            rows.truncate_to(min(height, max(0, stored) // rows._row_bytes))
-            closing.pop_all()
-        return rows
+    def _end_of_header(self) -> int:
+        header = read_npy_header(self._file, f"'{self.path}'")
+        expected = (1, self.height, self.width, CHANNELS)
+        if header.shape != expected or header.dtype != np.uint8 or header.is_fortran:
+            raise InputError(
+                f"expected rows of a uint8 array {expected} in '{self.path}'; found {header.dtype}"
+                f" {header.shape}"
+            )
+        return header.length
 
     @property
-    def rows(self) -> int:
-        """The number of rows that have been written."""
-        return self._rows
+    def _stored(self) -> int:
+        """The number of whole rows in the file."""
+        return (os.fstat(self._file.fileno()).st_size - self._start) // self._row_bytes
 
     def write(self, rows: NDArray[np.uint8]) -> None:
         """Add rows: uint8, (n, width, 3).
@@ -106,9 +98,10 @@ class RowFile(Closing):
             InputError: if shape or dtype is another, or they are more than fit the height.
             OSError: if they cannot be written; ``rows`` is then what it was.
         """
-        check_strip(rows, width=self.width, height=self.height, before=self._rows, path=self.path)
-        write_rows(self._file, self._start + self._rows * self._row_bytes, rows)
-        self._rows += len(rows)
+        check_strip(rows, width=self.width, height=self.height, before=self.rows, path=self.path)
+        place = self._start + self.rows * self._row_bytes
+        write_all(self._file, place, np.ascontiguousarray(rows).reshape(-1).data)
+        self.rows += len(rows)
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Rows ``start`` to ``stop``: (stop - start, width, 3), a copy.
@@ -116,12 +109,12 @@ class RowFile(Closing):
         Raises:
             InputError: if there are no such rows.
         """
-        if not 0 <= start <= stop <= self._rows:
+        if not 0 <= start <= stop <= self.rows:
             raise InputError(
-                f"expected rows within 0 to {self._rows} of '{self.path}'; found {start} to {stop}"
+                f"expected rows within 0 to {self.rows} of '{self.path}'; found {start} to {stop}"
             )
-        offset = self._start + start * self._row_bytes
-        return read_rows(self._file, offset, (stop - start, self.width, CHANNELS))
+        offset, shape = self._start + start * self._row_bytes, (stop - start, self.width, CHANNELS)
+        return read_rows(fill_from(self._file), offset, shape, stride=self._row_bytes)
 
     def sync(self) -> None:
         """Wait until every row written so far would outlast a power failure."""
@@ -133,13 +126,12 @@ class RowFile(Closing):
         Raises:
             InputError: if there are fewer.
         """
-        stored = os.fstat(self._file.fileno()).st_size - self._start
-        if not 0 <= rows * self._row_bytes <= stored:
+        if not 0 <= rows <= self._stored:
             raise InputError(
-                f"expected at least {rows} rows in '{self.path}'; found {stored // self._row_bytes}"
+                f"expected at least {rows} rows in '{self.path}'; found {self._stored}"
             )
         self._file.truncate(self._start + rows * self._row_bytes)
-        self._rows = rows
+        self.rows = rows
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

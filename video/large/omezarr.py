@@ -9,7 +9,7 @@ import numpy as np
 from video.large.libraries import load_library
 from video.large.pyramid import level_sizes
 from video.large.row_buffer import CHANNELS
-from video.large.tile_levels import TileLevels
+from video.large.tiled_encoder import TiledEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def ome_attributes(name: str, levels: int) -> dict[str, Any]:
     }
 
 
-class OmeZarrEncoder:
+class OmeZarrEncoder(TiledEncoder):
     """Writes every level as soon as a row of its chunks is complete.
 
     Args:
@@ -101,21 +101,10 @@ class OmeZarrEncoder:
         ]
         # Zarr could write many chunks at once by itself; but when one fails, it goes on with the
         # others unseen, in a folder that we are about to remove.
-        self._levels = TileLevels(
-            picture, side=CHUNK, least=LEAST_SIDE, folder=path.parent, store=self._write_chunk
-        )
+        super().__init__(picture, side=CHUNK, least=LEAST_SIDE, folder=path.parent)
 
-    def add(self, rows: NDArray[np.uint8]) -> None:
-        self._levels.add(rows)
-
-    def _write_chunk(self, level: int, row: int, column: int, chunk: NDArray[np.uint8]) -> None:
+    def _store(self, level: int, row: int, column: int, chunk: NDArray[np.uint8]) -> None:
         top, left = row * CHUNK, column * CHUNK
         height, width = chunk.shape[:2]
         planes = np.ascontiguousarray(chunk.transpose(2, 0, 1))
         self._arrays[level][:, top : top + height, left : left + width] = planes
-
-    def finish(self) -> None:
-        """Every chunk was written when its last row came."""
-
-    def stop(self) -> None:
-        self._levels.stop()

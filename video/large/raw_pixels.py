@@ -10,7 +10,7 @@ import numpy as np
 
 from video.errors import InputError
 from video.large.pixels import is_picture_type, to_rgb
-from video.large.row_buffer import read_rows
+from video.large.row_buffer import fill_from, read_rows
 from video.npy_header import read_npy_header
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class RawPixels:
 
     def __init__(self, file: FileIO, layout: RawLayout) -> None:
         self.height, self.width, channels = layout.shape
-        self._file, self._layout = file, layout
+        self._fill, self._layout = fill_from(file), layout
         self._pixel_bytes = channels * layout.dtype.itemsize
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         shape = (rows.stop - rows.start, columns.stop - columns.start, self._pixel_bytes)
         place = (rows.start * self.width + columns.start) * self._pixel_bytes
         stride = self.width * self._pixel_bytes
-        found = read_rows(self._file, self._layout.offset + place, shape, stride=stride)
+        found = read_rows(self._fill, self._layout.offset + place, shape, stride=stride)
         return to_rgb(found.view(self._layout.dtype))
 
 

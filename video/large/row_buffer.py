@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from video.closing import Closing
 from video.errors import InputError
-from video.safe_files.scratch import ScratchFile, read_all, write_all
+from video.safe_files.scratch import ScratchFile, read_all
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHANNELS", "RowBuffer", "check_strip", "read_rows", "write_rows"]
+__all__ = ["CHANNELS", "RowBuffer", "check_strip", "fill_from", "read_rows"]
 
 CHANNELS = 3
+
+Fill: TypeAlias = Callable[[int, memoryview], None]
+"""Fills a buffer with the bytes from an offset on."""
 
 
 def check_strip(rows: object, *, width: int, height: int, before: int, path: Path) -> None:
@@ -41,36 +46,30 @@ def check_strip(rows: object, *, width: int, height: int, before: int, path: Pat
         raise InputError(f"expected {height} rows for '{path}'; found {before + len(rows)}")
 
 
-def write_rows(file: FileIO, offset: int, rows: NDArray[np.uint8]) -> None:
-    """Write every byte of ``rows`` at ``offset`` of an unbuffered file."""
-    write_all(file, offset, np.ascontiguousarray(rows).reshape(-1).data)
+def fill_from(file: FileIO) -> Fill:
+    """The reader of an unbuffered file; it raises OSError where the file ends too early."""
+
+    def fill(offset: int, buffer: memoryview) -> None:
+        if read_all(file, offset, buffer):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    return fill
 
 
 def read_rows(
-    file: FileIO, offset: int, shape: tuple[int, int, int], *, stride: int | None = None
+    fill: Fill, offset: int, shape: tuple[int, int, int], *, stride: int
 ) -> NDArray[np.uint8]:
-    """Read an array of ``shape`` whose rows begin at ``offset`` of an unbuffered file.
-
-    They are ``stride`` bytes apart, or else one behind the other.
-
-    Raises:
-        OSError: if the file ends before.
-    """
+    """Read an array of ``shape`` whose first row is at ``offset``, and each ``stride`` bytes on."""
     rows = np.empty(shape, np.uint8)
-    if stride in (None, shape[1] * shape[2]):
-        _fill(file, offset, rows.reshape(-1))
+    if stride == shape[1] * shape[2]:
+        fill(offset, rows.reshape(-1).data)
         return rows
     for index, row in enumerate(rows):
-        _fill(file, offset + index * (stride or 0), row.reshape(-1))
+        fill(offset + index * stride, row.reshape(-1).data)
     return rows
 
 
-def _fill(file: FileIO, offset: int, flat: NDArray[np.uint8]) -> None:
-    if read_all(file, offset, flat.data):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
-class RowBuffer:
+class RowBuffer(Closing):
     """Room for ``capacity`` rows of ``width`` RGB pixels.
 
     In memory if they take no more than ``memory_bytes``; else in a scratch file in ``folder``.
@@ -86,42 +85,38 @@ class RowBuffer:
     def __init__(
         self, capacity: int, width: int, *, memory_bytes: int, folder: Path | None
     ) -> None:
-        self.width = width
-        self._memory: NDArray[np.uint8] | None = None
-        self._file: ScratchFile | None = None
-        needed_bytes = capacity * width * CHANNELS
+        self.capacity, self.width = capacity, width
+        self._row_bytes = width * CHANNELS
+        needed_bytes = capacity * self._row_bytes
+        self._rows: NDArray[np.uint8] | ScratchFile
         if needed_bytes <= memory_bytes:
-            self._memory = np.empty((capacity, width, CHANNELS), np.uint8)
+            self._rows = np.empty((capacity, width, CHANNELS), np.uint8)
         else:
-            self._file = ScratchFile(folder=folder, needed_bytes=needed_bytes)
+            self._rows = ScratchFile(folder=folder, needed_bytes=needed_bytes)
 
     @property
     def in_file(self) -> bool:
         """Whether the rows lie in a file."""
-        return self._file is not None
+        return isinstance(self._rows, ScratchFile)
 
     def write(self, start: int, rows: NDArray[np.uint8]) -> None:
         """Put ``rows``, (n, width, 3), where row ``start`` is."""
-        if self._memory is not None:
-            self._memory[start : start + len(rows)] = rows
-        elif self._file is not None:
-            self._file.write(start * self.width * CHANNELS, np.ascontiguousarray(rows).data)
+        if isinstance(self._rows, ScratchFile):
+            self._rows.write(start * self._row_bytes, np.ascontiguousarray(rows).data)
+        else:
+            self._rows[start : start + len(rows)] = rows
 
     def read(self, start: int, stop: int, *, left: int, right: int) -> NDArray[np.uint8]:
         """Columns left to right of rows start to stop; good until the next write."""
-        if self._memory is not None:
-            return self._memory[start:stop, left:right]
-        shape = (stop - start, right - left, CHANNELS)
-        if self._file is None:
-            return np.empty((0, *shape[1:]), np.uint8)
-        rows = np.empty(shape, np.uint8)
-        for index, piece in enumerate([rows] if right - left == self.width else rows, start=start):
-            self._file.read_into((index * self.width + left) * CHANNELS, piece.data)
-        return rows
+        if not isinstance(self._rows, ScratchFile):
+            return self._rows[start:stop, left:right]
+        offset, shape = start * self._row_bytes + left * CHANNELS, (stop - start, right - left)
+        fill = self._rows.read_into
+        return read_rows(fill, offset, (*shape, CHANNELS), stride=self._row_bytes)
 
     def close(self) -> None:
         """Give the memory or the file back."""
-        self._memory = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if isinstance(self._rows, ScratchFile):
+            self._rows.close()
+        else:
+            self._rows = np.empty((0, self.width, CHANNELS), np.uint8)

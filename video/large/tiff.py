@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from video.background import WriteBehind
 from video.large.libraries import load_library
 from video.large.pyramid import Pyramid
 from video.large.row_buffer import CHANNELS, RowBuffer
-from video.large.tile_rows import TileRow, TileRows, pad_tile, tile_row
+from video.large.tile_rows import TileRow, TileRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,63 +52,55 @@ class TiffEncoder:
         tiles = max(1, picture.memory_bytes // 8 // TILE_BYTES)
         self._options = _options(picture, workers=min(tiles, os.cpu_count() or 1))
         self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
-        self._rows: TileRows | None = None
-        self._levels: list[RowBuffer] = []
         self._filled = [0] * len(self._pyramid.sizes)
-        self._thread: WriteBehind[NDArray[np.uint8] | bytes, None] | None = None
-        try:
-            self._open(path.parent, picture.memory_bytes, depth=min(tiles, 16))
-        except BaseException:
-            self.stop()
-            raise
-
-    def _open(self, folder: Path, memory_bytes: int, *, depth: int) -> None:
-        width, height = self._pyramid.sizes[0]
-        self._rows = TileRows(
-            width,
-            height,
-            tile_height=TILE,
-            memory_bytes=memory_bytes // 2,
-            folder=folder,
-            consume=self._put,
-        )
-        for level, (wide, high) in enumerate(self._pyramid.sizes[1:], start=1):
-            share = memory_bytes // 8 >> level
-            self._levels.append(RowBuffer(high, wide, memory_bytes=share, folder=folder))
-        self._thread = WriteBehind(self._pull, most=depth)
+        with ExitStack() as undoing:
+            self._rows = undoing.enter_context(
+                TileRows(
+                    picture.width,
+                    picture.height,
+                    tile_height=TILE,
+                    memory_bytes=picture.memory_bytes // 2,
+                    folder=path.parent,
+                    consume=self._put,
+                )
+            )
+            self._levels = []
+            for level, (width, height) in enumerate(self._pyramid.sizes[1:], start=1):
+                share = picture.memory_bytes // 8 >> level
+                buffer = RowBuffer(height, width, memory_bytes=share, folder=path.parent)
+                self._levels.append(undoing.enter_context(buffer))
+            self._thread: WriteBehind[NDArray[np.uint8] | bytes, None]
+            self._thread = WriteBehind(self._pull, most=min(tiles, 16))
+            undoing.callback(self._thread.stop)
+            self._undoing = undoing.pop_all()
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._pyramid.write(rows)
 
     def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
-        if level == 0 and self._rows is not None:
+        if level == 0:
             self._rows.write(rows)
         else:
             self._levels[level - 1].write(self._filled[level], rows)
         self._filled[level] += len(rows)
 
     def _put(self, row: TileRow) -> None:
-        if self._thread is None:
-            return
-        for _, tile in row.tiles(TILE, self._block_bytes):
-            whole = pad_tile(tile, TILE)
-            self._thread.put(whole.tobytes() if self._raw else whole)
+        for tiles in row.blocks(TILE, self._block_bytes):
+            for _, tile in tiles:
+                height, width = tile.shape[:2]
+                padding = ((0, TILE - height), (0, TILE - width), (0, 0))
+                whole = np.pad(tile, padding, mode="edge")
+                self._thread.put(whole.tobytes() if self._raw else whole)
 
     def finish(self) -> None:
-        for buffer, (_, height) in zip(self._levels, self._pyramid.sizes[1:], strict=True):
-            for index in range(-(-height // TILE)):
-                self._put(tile_row(buffer, index, tile_height=TILE, height=height))
+        for buffer in self._levels:
+            for row in TileRow.all_of(buffer, TILE):
+                self._put(row)
             buffer.close()
-        if self._thread is not None:
-            self._thread.finish()
+        self._thread.finish()
 
     def stop(self) -> None:
-        if self._thread is not None:
-            self._thread.stop()
-        if self._rows is not None:
-            self._rows.close()
-        for buffer in self._levels:
-            buffer.close()
+        self._undoing.close()
 
     def _pull(self, tiles: Iterator[NDArray[np.uint8] | bytes]) -> None:
         with self._tifffile.TiffWriter(self._path, bigtiff=True) as file:

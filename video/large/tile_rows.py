@@ -2,75 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
+from video.closing import Closing
 from video.large.row_buffer import CHANNELS, RowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["TileRow", "TileRows", "pad_tile", "tile_row"]
+__all__ = ["TileRow", "TileRows"]
 
 
+@dataclass(frozen=True)
 class TileRow:
-    """One row of tiles: ``index`` from the top, and ``height`` pixels, fewer in the last one."""
+    """One row of tiles in a buffer.
 
-    def __init__(self, index: int, buffer: RowBuffer, *, start: int, height: int) -> None:
-        self.index = index
-        self.height = height
-        self.width = buffer.width
-        self._buffer = buffer
-        self._start = start
+    Attributes:
+        index: its number, from the top.
+        height: of its tiles, in pixels; that of the last row may be smaller.
+    """
 
-    def read(self, left: int, right: int) -> NDArray[np.uint8]:
-        """Columns ``left`` to ``right``: (height, right - left, 3), perhaps a view."""
-        stop = self._start + self.height
-        return self._buffer.read(self._start, stop, left=left, right=right)
+    index: int
+    height: int
+    _buffer: RowBuffer
+    _start: int
 
-    def blocks(self, tile_width: int, memory_bytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The row from left to right, as (left, pixels) of as many whole tiles as fit the bytes.
+    @classmethod
+    def all_of(cls, buffer: RowBuffer, tile_height: int) -> Iterator[Self]:
+        """The rows of tiles of a whole picture, for which the buffer has just the room."""
+        for index, start in enumerate(range(0, buffer.capacity, tile_height)):
+            yield cls(index, min(tile_height, buffer.capacity - start), buffer, start)
 
-        At least one tile at a time; the last block ends where the picture does.
+    def blocks(
+        self, tile_width: int, memory_bytes: int
+    ) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
+        """The tiles from left to right, as many together as fit the bytes, but at least one.
+
+        Each is its column, and its pixels (height, width, 3), perhaps a view. The last ends where
+        the picture does.
         """
+        width, stop = self._buffer.width, self._start + self.height
         fitting = memory_bytes // (tile_width * self.height * CHANNELS)
         step = tile_width * max(1, fitting)
-        for left in range(0, self.width, step):
-            yield left, self.read(left, min(left + step, self.width))
-
-    def tiles(self, tile_width: int, memory_bytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The tiles from left to right, as (column, pixels), read by blocks."""
-        for left, block in self.blocks(tile_width, memory_bytes):
-            for offset in range(0, block.shape[1], tile_width):
-                yield (left + offset) // tile_width, block[:, offset : offset + tile_width]
-
-
-def tile_row(buffer: RowBuffer, index: int, *, tile_height: int, height: int) -> TileRow:
-    """Row ``index`` of the tiles of a whole picture of ``height`` rows in ``buffer``."""
-    start = index * tile_height
-    return TileRow(index, buffer, start=start, height=min(tile_height, height - start))
+        for left in range(0, width, step):
+            right = min(left + step, width)
+            block = self._buffer.read(self._start, stop, left=left, right=right)
+            yield [
+                ((left + offset) // tile_width, block[:, offset : offset + tile_width])
+                for offset in range(0, right - left, tile_width)
+            ]
 
 
-def pad_tile(tile: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A copy of ``tile``, grown to side x side by repeating its last row and column.
-
-    Example:
-        >>> pad_tile(np.arange(6, dtype=np.uint8).reshape(1, 2, 3), 3)[..., 0].tolist()
-        [[0, 3, 3], [0, 3, 3], [0, 3, 3]]
-    """
-    height, width = tile.shape[:2]
-    whole = np.empty((side, side, CHANNELS), np.uint8)
-    whole[:height, :width] = tile
-    whole[:height, width:] = tile[:, -1:]
-    whole[height:] = whole[height - 1]
-    return whole
-
-
-class TileRows:
+class TileRows(Closing):
     """Gathers the rows of a picture until a row of tiles is complete, then hands that on.
 
     Args:
@@ -82,13 +70,14 @@ class TileRows:
 
     Example:
         >>> from pathlib import Path
+        >>> import numpy as np
         >>> rows = TileRows(
         ...     9, 5, tile_height=4, memory_bytes=1 << 20, folder=Path(),
-        ...     consume=lambda row: print(row.index, row.height, [x for x, _ in row.tiles(4, 0)]),
+        ...     consume=lambda row: print(row.index, row.height, len(list(row.blocks(4, 0)))),
         ... )
         >>> rows.write(np.zeros((5, 9, 3), np.uint8))
-        0 4 [0, 1, 2]
-        1 1 [0, 1, 2]
+        0 4 3
+        1 1 3
     """
 
     def __init__(
@@ -107,11 +96,6 @@ class TileRows:
         self._rows = 0
         self._buffer = RowBuffer(self._tile_height, width, memory_bytes=memory_bytes, folder=folder)
 
-    @property
-    def in_file(self) -> bool:
-        """Whether the rows are gathered in a file."""
-        return self._buffer.in_file
-
     def write(self, rows: NDArray[np.uint8]) -> None:
         """Add rows: uint8, (n, width, 3)."""
         while len(rows):
@@ -121,7 +105,7 @@ class TileRows:
             self._rows += len(taken)
             stop = start + len(taken)
             if stop == self._tile_height or self._rows == self._height:
-                self._consume(TileRow(index, self._buffer, start=0, height=stop))
+                self._consume(TileRow(index, stop, self._buffer, 0))
             rows = rows[len(taken) :]
 
     def close(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video.large.disk_space import needed_bytes
+from video.large.deepzoom import DeepZoomEncoder
 from video.large.formats import (
     DEEP_ZOOM,
+    NPY,
     PNG,
-    ROW_SUFFIXES,
     TIFF,
     ZARR,
     RowFormat,
@@ -18,13 +18,25 @@ from video.large.formats import (
     choose_format,
 )
 from video.large.libraries import require_library
+from video.large.npy import NpyEncoder
+from video.large.omezarr import OmeZarrEncoder
+from video.large.png import PngEncoder
 from video.large.row_writer import RowEncoder, RowWriter
+from video.large.tiff import TiffEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
-__all__ = ["ROW_SUFFIXES", "RowWriter", "check_rows", "needed_bytes", "open_rows"]
+__all__ = ["check_rows", "open_rows"]
+
+_ENCODERS: Mapping[RowFormat, Callable[[Path, RowPicture], RowEncoder]] = {
+    TIFF: TiffEncoder,
+    ZARR: OmeZarrEncoder,
+    DEEP_ZOOM: DeepZoomEncoder,
+    PNG: PngEncoder,
+    NPY: NpyEncoder,
+}
 
 # OpenCV refuses to read more, and it is not the only one.
 _WIDELY_READ = 1 << 30
@@ -131,7 +143,7 @@ def open_rows(
     _check(picture, overwrite=overwrite)
     return RowWriter(
         picture,
-        _encoder_of(picture.format),
+        _ENCODERS[picture.format],
         overwrite=overwrite,
         part_folder=part_folder,
         notes=_notes(picture),
@@ -146,25 +158,3 @@ def _notes(picture: RowPicture) -> tuple[str, ...]:
             f" {width * height}): .tif, .ome.zarr and .dzi are read piece by piece",
         )
     return ()
-
-
-def _encoder_of(row_format: RowFormat) -> Callable[[Path, RowPicture], RowEncoder]:
-    if row_format is PNG:
-        from video.large.png import PngEncoder
-
-        return PngEncoder
-    if row_format is TIFF:
-        from video.large.tiff import TiffEncoder
-
-        return TiffEncoder
-    if row_format is ZARR:
-        from video.large.omezarr import OmeZarrEncoder
-
-        return OmeZarrEncoder
-    if row_format is DEEP_ZOOM:
-        from video.large.deepzoom import DeepZoomEncoder
-
-        return DeepZoomEncoder
-    from video.large.npy import NpyEncoder
-
-    return NpyEncoder

@@ -16,7 +16,8 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from taesd_stream.latents.writing.stack_writer import StackWriter
 from tiling import Size
-from video.large import RowWriter, open_rows
+from video.large.row_writer import RowWriter
+from video.large.writing import open_rows
 from video.opening import open_writer_with
 from video.sink import Sink
 

@@ -15,7 +15,9 @@ from taesd_stream.jobs.delivery.waiting import writing_behind
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size, format_bytes
-from video.large import RowFile, RowWriter, needed_bytes
+from video.large.disk_space import needed_bytes
+from video.large.npy import RowFile
+from video.large.row_writer import RowWriter
 from video.safe_files.part_file import publish
 
 __all__ = ["needed_bytes_of", "rows_done", "write_bands"]
@@ -175,7 +177,7 @@ def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
     if not journal.done:
         return RowFile.create(path, width=size.width, height=size.height)
     try:
-        kept = RowFile.reopen(path, width=size.width, height=size.height)
+        kept = RowFile(path, width=size.width, height=size.height)
     except OSError as error:
         raise InputError(
             f"resume: expected finished rows in {path}, found none ({error.strerror}); remove"
