@@ -41,7 +41,7 @@ def _manifest() -> dict[str, dict[str, object]]:
     return manifest
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=24)
 def _model(name: str, dtype: str, backend: str) -> ts.AutoEncoder:
     if variant_named(name).built_in:
         return ts.load(name, device="cpu", dtype=dtype, backend=backend)

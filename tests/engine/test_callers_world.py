@@ -81,12 +81,12 @@ def _load(name: str) -> ts.AutoEncoder:
 @cache
 def _latents(channels: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, channels, 4, 5, generator=generator)
+    return torch.randn(2, channels, 2, 3, generator=generator)
 
 
 @cache
 def _frames() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (2, 32, 40, 3), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), np.uint8)
 
 
 def _settings() -> tuple[object, ...]:

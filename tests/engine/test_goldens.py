@@ -57,7 +57,7 @@ def video(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.mark.parametrize("tile", [None, "auto", 3], ids=str)
+@pytest.mark.parametrize("tile", ["auto", 3], ids=str)
 def test_decoding_a_video_equals_the_reference(
     video: str, tile: object, model: Models, golden: Goldens
 ) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import util
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
+from taesd_stream.engine.backends import calibration
 from taesd_stream.engine.backends import openvino as choice
 from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
 from taesd_stream.engine.loaded_model import coder_of
@@ -87,6 +88,15 @@ def test_threads_may_share_a_model(model: Models) -> None:
             assert torch.equal(made, one_by_one)
 
 
+@pytest.fixture(scope="module")
+def calibrated_on_small_parts() -> Iterator[None]:
+    """The latents that are packaged, of which only a small part is watched: that is quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_MOST_SIDE", 10)
+        yield
+
+
+@pytest.mark.usefixtures("calibrated_on_small_parts")
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_lower_precisions_are_near_float32_in_any_tiles(dtype: str, model: Models) -> None:
     ours, plain = model("taesd", dtype, "openvino"), model("taesd")
@@ -101,6 +111,7 @@ def test_lower_precisions_are_near_float32_in_any_tiles(dtype: str, model: Model
     assert decibels(tiled, expected) > {"bfloat16": 40, "int8": 25}[dtype]
 
 
+@pytest.mark.usefixtures("calibrated_on_small_parts")
 def test_encoders_keep_float32_where_decoders_have_8_bits(model: Models) -> None:
     images = torch.rand(1, 3, 24, 16)
     made = model("taesd", "int8", "openvino").encode(images)

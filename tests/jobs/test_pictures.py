@@ -381,8 +381,9 @@ def test_runs_that_were_killed_and_resumed_are_the_same(tmp_path: Path) -> None:
     latents = torch.randn(1, 4, 200, 60, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "z.npy", latents.numpy())
     (tmp_path / "whole").mkdir()
+    whole = tmp_path / "whole" / "a.tif"
+    ts.render(latents, whole, model="latent2rgb", device="cpu", backend="torch", tile=(3, 60))
     command = [sys.executable, "-c", KILLED, str(tmp_path / "z.npy")]
-    subprocess.run([*command, str(tmp_path / "whole" / "a.tif")], check=True)
     chance = random.Random(0)
     out = tmp_path / "a.tif"
     journal = tmp_path / "a.tif.resume" / "journal.json"
@@ -397,7 +398,7 @@ def test_runs_that_were_killed_and_resumed_are_the_same(tmp_path: Path) -> None:
     if not out.exists():
         subprocess.run([*command, str(out)], check=True)
     assert kills or os.name == "nt"
-    assert out.read_bytes() == (tmp_path / "whole" / "a.tif").read_bytes()
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def _bands_kept(journal: Path) -> int:

@@ -41,7 +41,7 @@ def test_nothing_is_computed_twice_along_a_row_that_goes_on(network: Network) ->
 
 
 @pytest.mark.parametrize("continued", [False, True])
-@pytest.mark.parametrize("tile", [1, 2, 3, 5, 8, 10, 13])
+@pytest.mark.parametrize("tile", [2, 3, 8, 13])
 @pytest.mark.parametrize(
     "network", [taesd_decoder(4), taesd_encoder(4), taesd_decoder(4, pool=True)]
 )
