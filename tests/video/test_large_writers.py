@@ -272,7 +272,7 @@ def test_a_wide_picture_waits_in_a_file(
 
 def test_what_a_tile_of_a_tiff_has_beyond_the_picture_repeats_the_edge(tmp_path: Path) -> None:
     image = noise(300, 700)
-    with tifffile.TiffFile(smooth(tmp_path / "a.tif", image, compression="none")) as file:
+    with tifffile.TiffFile(save(tmp_path / "a.tif", image, compression="none")) as file:
         page = file.pages[0]
         file.filehandle.seek(page.dataoffsets[1])
         stored = np.frombuffer(file.filehandle.read(page.databytecounts[1]), np.uint8)
