@@ -6,6 +6,7 @@ nano, which is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -44,47 +45,43 @@ def _up(width_in: int, width_out: int) -> list[Layer]:
     return [Upsample(2), Conv(width_in, width_out, bias=False)]
 
 
-def _down(width: int) -> Conv:
-    return Conv(width, width, stride=2, bias=False)
-
-
 def taesd_decoder(latent_channels: int, *, pool: bool = False) -> Network:
     """Latents to pixels, 8 times as large: TAESD, TAESDXL, TAESD3, TAEF1; with ``pool`` TAEF2."""
-    width = 64
-    layers: list[Layer] = [SoftClamp(), Conv(latent_channels, width), ReLU()]
-    for stage in range(3):
-        layers += [*_blocks(3, width, pool=pool and stage == 0), *_up(width, width)]
-    layers += [_block(width), Conv(width, 3)]
+    return _decoder(latent_channels, (64, 64, 64, 64), pool=pool)
+
+
+def taesana_decoder(latent_channels: int) -> Network:
+    """Latents to pixels, 32 times as large: the tiny decoder for Sana's DC-AE."""
+    return _decoder(latent_channels, (256, 128, 64, 64, 64, 64))
+
+
+def _decoder(latent_channels: int, widths: Sequence[int], *, pool: bool = False) -> Network:
+    """Twice as large at the end of each stage; ``pool`` is for the first one's blocks."""
+    layers: list[Layer] = [SoftClamp(), Conv(latent_channels, widths[0]), ReLU()]
+    for stage, (width, next_width) in enumerate(pairwise(widths)):
+        layers += [*_blocks(3, width, pool=pool and stage == 0), *_up(width, next_width)]
+    layers += [_block(widths[-1]), Conv(widths[-1], 3)]
     return Network(dict(enumerate(layers)), latent_channels)
 
 
 def taesd_encoder(latent_channels: int, *, pool: bool = False) -> Network:
     """Pixels to latents, 8 times as small: TAESD, TAESDXL, TAESD3, TAEF1; with ``pool`` TAEF2."""
-    width = 64
-    layers: list[Layer] = [Conv(3, width), _block(width)]
-    for stage in range(3):
-        layers += [_down(width), *_blocks(3, width, pool=pool and stage == 2)]
-    layers += [Conv(width, latent_channels)]
-    return Network(dict(enumerate(layers)), 3)
-
-
-def taesana_decoder(latent_channels: int) -> Network:
-    """Latents to pixels, 32 times as large: the tiny decoder for Sana's DC-AE."""
-    widths = (256, 128, 64, 64, 64, 64)
-    layers: list[Layer] = [SoftClamp(), Conv(latent_channels, widths[0]), ReLU()]
-    for width, next_width in pairwise(widths):
-        layers += [*_blocks(3, width), *_up(width, next_width)]
-    layers += [_block(widths[-1]), Conv(widths[-1], 3)]
-    return Network(dict(enumerate(layers)), latent_channels)
+    return _encoder([Conv(3, 64)], latent_channels, pool=pool)
 
 
 def taesana_encoder(latent_channels: int) -> Network:
     """Pixels to latents, 32 times as small: the tiny encoder for Sana's DC-AE."""
+    stem = [Conv(3, 32, stride=2), ReLU(), Conv(32, 64, stride=2), ReLU()]
+    return _encoder(stem, latent_channels)
+
+
+def _encoder(stem: Sequence[Layer], latent_channels: int, *, pool: bool = False) -> Network:
+    """Three stages of 64 channels behind a ``stem``; ``pool`` is for the last one's blocks."""
     width = 64
-    layers: list[Layer] = [Conv(3, 32, stride=2), ReLU(), Conv(32, width, stride=2), ReLU()]
-    layers += [_block(width)]
-    for _ in range(3):
-        layers += [_down(width), *_blocks(3, width)]
+    layers: list[Layer] = [*stem, _block(width)]
+    for stage in range(3):
+        down = Conv(width, width, stride=2, bias=False)
+        layers += [down, *_blocks(3, width, pool=pool and stage == 2)]
     layers += [Conv(width, latent_channels)]
     return Network(dict(enumerate(layers)), 3)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.canvas import Canvas, canvases
+from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.enlarging import fuse_enlarging
 from taesd_stream.models.layers.global_pool import GlobalPool
@@ -14,7 +14,7 @@ from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.temporal import TimeGrow
-from tiling import WHOLE, Footprint, Interval, Size, View, halo, reads, scale
+from tiling import WHOLE, Footprint, Grid, Interval, Region, Size, View, halo, reads, scale
 
 __all__ = ["Network"]
 
@@ -86,12 +86,35 @@ class Network(nn.Module):
     ) -> list[Canvas]:
         """The canvas that every pass is run over, in tiles of at most ``tile`` latents.
 
+        Every pass but the last makes all of its output: the next one opens with a branch that has
+        to have seen it.
+
         Args:
             view: Which part of the output is wanted, and where the plane goes around.
             continued: Whether every tile of a row goes on where the one to its left ended.
         """
         latents = self.latent_plane(plane)
-        return canvases(self.passes, plane, latents, tile, view, continued=continued)
+        made = []
+        for each in self.passes:
+            out = each.out_plane(plane)
+            read_cell, cell = plane.height // latents.height, out.height // latents.height
+            # As many latents as its layers may read past a border of its output.
+            margin = view.margin(-(-halo(tuple(each.body.footprints())) // read_cell))
+            around = margin.scale(read_cell)
+            cells = Region.whole(latents)
+            if view.crop is not None and each is self.passes[-1]:
+                cells = view.crop.divide(cell)
+            cells = cells.shift(margin.height, margin.width)
+            made.append(
+                Canvas(
+                    plane=Size(plane.height + 2 * around.height, plane.width + 2 * around.width),
+                    grid=Grid.over(cells, tile, cell, continued=continued),
+                    read_before=around,
+                    made_before=margin.scale(cell),
+                )
+            )
+            plane = out
+        return made
 
     def out_plane(self, plane: Size) -> Size:
         """The plane that it makes of ``plane``."""

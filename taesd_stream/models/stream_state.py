@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ _FORMAT = "taesd-stream state 1"
 _PENDING = "pending."
 _STATES = "memory."
 _MOST = 2**31
-_NUMBERS = ("model", "action", "height", "width", "done", "total")
+_NUMBERS: Mapping[str, Callable[[Any], Any]] = {
+    "model": str,
+    "action": str,
+    "height": int,
+    "width": int,
+    "done": int,
+    "total": lambda total: None if total is None else int(total),
+}
 _BROKEN = (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
@@ -99,7 +106,11 @@ class StreamState:
                     )
                 numbers = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            state = cls._of(numbers, tensors)
+            state = cls(
+                **{name: read(numbers[name]) for name, read in _NUMBERS.items()},
+                states=_under(_STATES, tensors),
+                pending=_under(_PENDING, tensors),
+            )
             state._check_whole()
             return state
         except InputError:
@@ -128,19 +139,6 @@ class StreamState:
             frame is None or frame.shape != (*plane, 3) or frame.dtype != torch.uint8
         ):
             raise ValueError(f"no frame of {self.width}x{self.height} bytes")
-
-    @classmethod
-    def _of(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamState:
-        return cls(
-            model=str(numbers["model"]),
-            action=str(numbers["action"]),
-            height=int(numbers["height"]),
-            width=int(numbers["width"]),
-            done=int(numbers["done"]),
-            total=None if numbers["total"] is None else int(numbers["total"]),
-            states=_under(_STATES, tensors),
-            pending=_under(_PENDING, tensors),
-        )
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

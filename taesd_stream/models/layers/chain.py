@@ -58,6 +58,14 @@ class Chain(Layer):
         """The task of each layer for one tile."""
         return tuple(zip(self.layers, self._each(rows), self._each(columns), strict=True))
 
+    def _reading(
+        self, rows: Span, columns: Span, channels: int
+    ) -> Iterator[tuple[Layer, Span, Span, int]]:
+        """The task of each layer for one tile, and the channels that it reads."""
+        for layer, y, x in self.tasks(rows, columns):
+            yield layer, y, x, channels
+            channels = layer.out_channels(channels)
+
     def _each(self, span: Span) -> tuple[Span, ...]:
         return self._spans(span.want, span.size, span.carried > 0)
 
@@ -81,10 +89,9 @@ class Chain(Layer):
 
     def state_regions(self, rows: Span, columns: Span, channels: int) -> Iterator[StateRegion]:
         """Where each layer that has a state keeps it of, for one tile."""
-        for layer, y, x in self.tasks(rows, columns):
+        for layer, y, x, read in self._reading(rows, columns, channels):
             if layer.kept_steps:
-                yield StateRegion(layer, channels, Region(y.have, x.have))
-            channels = layer.out_channels(channels)
+                yield StateRegion(layer, read, Region(y.have, x.have))
 
     def reads(self, want: Interval, size: int) -> Interval:
         return self._spans(want, size, False)[0].have if self.layers else want
@@ -125,33 +132,28 @@ class Chain(Layer):
         held = rows.have.size * columns.given.size * channels
         most = surplus = 0
         made = 1
-        for index, (layer, y, x) in enumerate(self.tasks(rows, columns)):
-            peak = layer.peak(y, x, channels)
-            surplus = max(surplus, layer.surplus(y, x, channels))
+        for index, (layer, y, x, read) in enumerate(self._reading(rows, columns, channels)):
+            peak = layer.peak(y, x, read)
+            surplus = max(surplus, layer.surplus(y, x, read))
             most = max(most, held + peak if index else peak)
-            channels = layer.out_channels(channels)
             if layer.time.upscale > 1:
                 # The steps it made wait for their turn, and what they become for the last of them.
-                held += layer.time.upscale * y.want.size * x.want.size * channels
+                held += layer.time.upscale * y.want.size * x.want.size * layer.out_channels(read)
                 made *= layer.time.upscale
         if made > 1:
-            most += 2 * made * rows.want.size * columns.want.size * channels
+            most += 2 * made * rows.want.size * columns.want.size * self.out_channels(channels)
         # A layer's input and its output may both lie in tensors larger than they are.
         return most + 2 * surplus
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         surplus = 0
-        for layer, y, x in self.tasks(rows, columns):
-            surplus = layer.surplus(y, x, channels)
-            channels = layer.out_channels(channels)
+        for layer, y, x, read in self._reading(rows, columns, channels):
+            surplus = layer.surplus(y, x, read)
         return surplus
 
     def left(self, rows: Span, columns: Span, channels: int) -> int:
-        total = 0
-        for layer, y, x in self.tasks(rows, columns):
-            total += layer.left(y, x, channels)
-            channels = layer.out_channels(channels)
-        return total
+        tasks = self._reading(rows, columns, channels)
+        return sum(layer.left(y, x, read) for layer, y, x, read in tasks)
 
 
 def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Tensor:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import Tensor
 
+from taesd_stream.models.layers.block import Block
 from taesd_stream.models.layers.carry import Carry, joined
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
-from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
-from tiling import Footprint, Interval
 
 __all__ = ["Residual"]
 
 
-class Residual(Layer):
+class Residual(Block[Chain]):
     """relu(body(x) + x).
 
     Args:
@@ -29,8 +26,7 @@ class Residual(Layer):
     is_made_of_others = True
 
     def __init__(self, body: Chain, pool: GlobalPool | None = None) -> None:
-        super().__init__()
-        self.conv = body
+        super().__init__(body)
         self.pool = pool
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
@@ -58,24 +54,6 @@ class Residual(Layer):
         first = max(0, size - before.shape[3])
         carry.leave(self, joined(before[..., size:], new[..., first:]))
         return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
-
-    def reads(self, want: Interval, size: int) -> Interval:
-        return self.conv.reads(want, size)
-
-    def footprints(self) -> Iterator[Footprint]:
-        yield from self.conv.footprints()
-
-    def out_channels(self, channels: int) -> int:
-        return self.conv.out_channels(channels)
-
-    def work(self, channels: int) -> Iterator[Work]:
-        yield from self.conv.work(channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        yield from self.conv.extents(span)
-
-    def peak(self, rows: Span, columns: Span, channels: int) -> int:
-        return self.conv.peak(rows, columns, channels)
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         return self.conv.surplus(rows, columns, channels)

@@ -11,17 +11,18 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from taesd_stream.models.layers.block import Block
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.layer import Layer, Work
+from taesd_stream.models.layers.layer import Work
 from taesd_stream.models.layers.span import Span, wanted_part
 from taesd_stream.models.layers.tile_state import TileState
-from tiling import Footprint, Interval
+from tiling import Footprint
 
 __all__ = ["MemBlock", "TimeGrow", "TimePool"]
 
 
-class MemBlock(Layer):
+class MemBlock(Block[Chain]):
     """body(x and the step before it) + x, and, if ``rectified``, max(that, 0).
 
     Before the first step it reads zeros.
@@ -35,8 +36,7 @@ class MemBlock(Layer):
     kept_steps = 1
 
     def __init__(self, body: Chain, *, rectified: bool = True) -> None:
-        super().__init__()
-        self.conv = body
+        super().__init__(body)
         self.rectified = rectified
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
@@ -56,24 +56,15 @@ class MemBlock(Layer):
         out.add_(wanted_part(tensor, rows, columns))
         return out.relu_() if self.rectified else out
 
-    def reads(self, want: Interval, size: int) -> Interval:
-        return self.conv.reads(want, size)
-
-    def footprints(self) -> Iterator[Footprint]:
-        yield from self.conv.footprints()
-
     def work(self, channels: int) -> Iterator[Work]:
-        yield from self.conv.work(2 * channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        yield from self.conv.extents(span)
+        return self.conv.work(2 * channels)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         held = rows.have.size * columns.have.size * channels
         return held + self.conv.peak(rows, columns, 2 * channels)
 
 
-class TimePool(Layer):
+class TimePool(Block[Conv]):
     """Makes one step of every ``stride``, with a 1x1 convolution over all their channels.
 
     Args:
@@ -82,10 +73,9 @@ class TimePool(Layer):
     """
 
     def __init__(self, channels: int, stride: int) -> None:
-        super().__init__()
+        super().__init__(Conv(channels * stride, channels, kernel=1, bias=False))
         self.time = Footprint(kernel=stride, stride=stride)
         self.kept_steps = stride - 1
-        self.conv = Conv(channels * stride, channels, kernel=1, bias=False)
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         stride = self.time.stride
@@ -110,15 +100,12 @@ class TimePool(Layer):
         for part in self.conv.work(channels):
             yield Work(part.multiplied * runs, part.written * runs)
 
-    def extents(self, span: Span) -> Iterator[int]:
-        yield span.want.size
-
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         copies = 2 * self.time.stride + 1 if self.kept_steps else 1
         return rows.want.size * columns.want.size * channels * (copies + 1)
 
 
-class TimeGrow(Layer):
+class TimeGrow(Block[Conv]):
     """Makes ``steps`` of every step, with a 1x1 convolution.
 
     Args:
@@ -127,21 +114,14 @@ class TimeGrow(Layer):
     """
 
     def __init__(self, channels: int, steps: int) -> None:
-        super().__init__()
+        super().__init__(Conv(channels, channels * steps, kernel=1, bias=False))
         self.time = Footprint(upscale=steps)
-        self.conv = Conv(channels, channels * steps, kernel=1, bias=False)
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         grown: Tensor = self.conv(tensor, rows, columns, state)
         steps, channels = tensor.shape[0] * self.time.upscale, tensor.shape[1]
         apart = grown.reshape(steps, channels, *grown.shape[2:])
         return apart.contiguous(memory_format=torch.channels_last)
-
-    def work(self, channels: int) -> Iterator[Work]:
-        yield from self.conv.work(channels)
-
-    def extents(self, span: Span) -> Iterator[int]:
-        yield span.want.size
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         area = rows.want.size * columns.want.size
