@@ -216,7 +216,7 @@ def test_no_such_repository_or_revision(hub: FakeHub) -> None:
     with pytest.raises(ModelNotFoundError, match=r"somebody/else: expected a hub repository"):
         fetch_from_hub("somebody/else")
     hub.repositories["somebody/tiny"] = {FULL: WEIGHTS}
-    with pytest.raises(ModelNotFoundError, match="expected the revision 'v9'"):
+    with pytest.raises(ModelNotFoundError, match="found no branch, tag or commit 'v9'"):
         fetch_from_hub("somebody/tiny", revision="v9")
     with pytest.raises(ModelNotFoundError, match=r"'owner/name', found '\.\./x/y'"):
         fetch_from_hub("../x/y")

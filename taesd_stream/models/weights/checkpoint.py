@@ -121,11 +121,8 @@ def _read_sibling(sibling: Path, role: Role) -> Halves:
 
 
 def _read_folder(folder: Path) -> Checkpoint:
-    for home in (folder, folder / _DIFFUSERS_SUBFOLDER):
-        for name in DIFFUSERS_WEIGHTS:
-            if (home / name).is_file():
-                return _read_file(home / name)
-    return _read_file(_only_model_in(folder))
+    in_diffusers = (folder / path for path in DIFFUSERS_WEIGHTS if (folder / path).is_file())
+    return _read_file(next(in_diffusers, None) or _only_model_in(folder))
 
 
 def _only_model_in(folder: Path) -> Path:
@@ -175,14 +172,12 @@ def _check_diffusers_config(path: Path) -> None:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"a {type(config).__name__}")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: expected JSON, found something else ({error}); fetch it again"
+            f"{path}: expected a JSON object, found something else ({error}); fetch it again"
         ) from error
-    if not isinstance(config, dict):
-        raise CheckpointError(
-            f"{path}: expected a JSON object, found a {type(config).__name__}; fetch it again"
-        )
     for key, required in _REQUIRED_CONFIG.items():
         if config.get(key, required) != required:
             raise CheckpointError(

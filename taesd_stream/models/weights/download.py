@@ -42,6 +42,8 @@ class _Job:
     max_bytes: int
     progress: bool | None
     timeout_seconds: float
+    attempts: int
+    backoff_seconds: float
 
 
 def download(
@@ -87,15 +89,12 @@ found 'file'; give a local path where a path is asked for
             f"{url}: expected an http or https address, found {scheme!r}; "
             "give a local path where a path is asked for"
         )
-    job = _Job(url, max_bytes, progress, timeout_seconds)
+    job = _Job(url, max_bytes, progress, timeout_seconds, attempts, backoff_seconds)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target):
             if not target.is_file() or verify(target):  # else another process was faster
-                with _part_of(target) as part:
-                    _transfer(job, part.path, attempts, backoff_seconds)
-                    _check(job, verify(part.path))
-                    part.publish(overwrite=True)
+                _fetch(job, PartFile(target), verify)
     except (OSError, InputError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DownloadError(
@@ -117,36 +116,33 @@ def _locked(target: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _part_of(target: Path) -> Iterator[PartFile]:
-    part = PartFile(target)
+def _fetch(job: _Job, part: PartFile, verify: Callable[[Path], str | None]) -> None:
     try:
-        yield part
+        _transfer(job, part.path)
+        problem = verify(part.path)
+        if problem:
+            raise DownloadError(
+                f"{job.url}: {problem}; what arrived is not what was published, and was removed"
+            )
+        part.publish(overwrite=True)
     finally:
         part.discard()
 
 
-def _check(job: _Job, problem: str | None) -> None:
-    if problem:
-        raise DownloadError(
-            f"{job.url}: {problem}; what arrived is not what was published, and was removed"
-        )
-
-
-def _transfer(job: _Job, part: Path, attempts: int, backoff_seconds: float) -> None:
-    for attempt in range(1, attempts + 1):
+def _transfer(job: _Job, part: Path) -> None:
+    for attempt in range(1, job.attempts + 1):
         try:
             with _response(job, is_first=attempt == 1) as response:
                 _receive(response, job, part)
             return
         except _BrokenTransferError as error:
-            if attempt == attempts:
+            if attempt == job.attempts:
                 raise DownloadError(
                     f"{job.url}: expected the whole file, found {error} at attempt {attempt} of "
-                    f"{attempts}; try again later"
+                    f"{job.attempts}; try again later"
                 ) from error
             _LOGGER.info("%s: %s, trying again", job.url, error)
-        time.sleep(backoff_seconds * 2 ** (attempt - 1))
+        time.sleep(job.backoff_seconds * 2 ** (attempt - 1))
 
 
 def _response(job: _Job, *, is_first: bool) -> http.client.HTTPResponse:

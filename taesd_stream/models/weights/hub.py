@@ -20,7 +20,6 @@ __all__ = ["fetch_from_hub", "is_hub_name"]
 
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _CONFIG: Final = "config.json"
-_HOMES: Final = ("", "vae/")
 
 
 def is_hub_name(text: str) -> bool:
@@ -56,12 +55,11 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
         raise ModelNotFoundError(
             f"expected a hub repository as 'owner/name', found {name!r}; check the name"
         )
-    hub, errors = _import_hub()
+    hub = _import_hub()
     try:
         info = hub.HfApi().model_info(name, revision=revision, files_metadata=True)
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
-        raise _refused(name, revision, error, errors) from error
     except Exception as error:
+        _raise_if_refused(error, name, revision)
         # Being offline shows as errors of the client's HTTP library, which differs by release.
         return _cached_snapshot(name, revision, error)
     sizes_bytes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
@@ -71,16 +69,15 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
     _check_size(name, {path: sizes_bytes[path] for path in wanted})
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except errors.RepositoryNotFoundError as error:
-        raise _refused(name, revision, error, errors) from error
     except Exception as error:
+        _raise_if_refused(error, name, revision)
         raise DownloadError(
             f"{name}: expected {', '.join(wanted)} from the hub, found {first_line(error)}; "
             "try again, the files that arrived are kept"
         ) from error
 
 
-def _import_hub() -> tuple[ModuleType, ModuleType]:
+def _import_hub() -> ModuleType:
     try:
         import huggingface_hub
         import huggingface_hub.utils
@@ -89,16 +86,29 @@ def _import_hub() -> tuple[ModuleType, ModuleType]:
             "models from the hub need huggingface_hub, which is not installed; "
             "run: pip install 'taesd-stream[hub]'"
         ) from error
-    return huggingface_hub, huggingface_hub.utils
+    return huggingface_hub
+
+
+def _raise_if_refused(error: Exception, name: str, revision: str | None) -> None:
+    """Say what was refused, if ``error`` is the hub's answer that a model cannot be had."""
+    errors = _import_hub().utils
+    if isinstance(error, errors.GatedRepoError):
+        found = "one whose owner grants access; ask for it on its page and log in to the hub"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        found = f"no branch, tag or commit {revision!r} in it; leave it out for the main branch"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        found = "none that is public or yours; check the name, or log in to the hub"
+    else:
+        return
+    raise ModelNotFoundError(f"{name}: expected a hub repository, found {found}") from error
 
 
 def _choose_files(paths: Sequence[str]) -> list[str]:
     """The files of one model among those of a repository; empty if there is none."""
-    for home in _HOMES:
-        for weights in DIFFUSERS_WEIGHTS:
-            if home + weights in paths:
-                wanted = (home + _CONFIG, home + weights)
-                return [path for path in wanted if path in paths]
+    for weights in DIFFUSERS_WEIGHTS:
+        if weights in paths:
+            config = str(PurePosixPath(weights).with_name(_CONFIG))
+            return [path for path in (config, weights) if path in paths]
     root = [path for path in paths if "/" not in path]
     for suffix in WEIGHT_SUFFIXES:
         weights_there = sorted(path for path in root if PurePosixPath(path).suffix == suffix)
@@ -117,7 +127,7 @@ def _check_size(name: str, sizes_bytes: Mapping[str, int]) -> None:
 
 
 def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) -> Path:
-    hub, errors = _import_hub()
+    hub = _import_hub()
     try:
         # Asking for no more than the configuration also finds a snapshot of a part of the files.
         folder = Path(
@@ -125,7 +135,7 @@ def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) ->
                 name, revision=revision, allow_patterns=[_CONFIG], local_files_only=True
             )
         )
-    except (errors.LocalEntryNotFoundError, ValueError) as error:
+    except (hub.utils.LocalEntryNotFoundError, ValueError) as error:
         raise ModelNotFoundError(
             f"{name}: expected a repository online or its cached copy, found neither "
             f"({first_line(unreachable)}); connect once, or give the path of a local checkpoint"
@@ -140,23 +150,4 @@ def _no_weights(name: str, where: str) -> ModelNotFoundError:
     return ModelNotFoundError(
         f"{name}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
         f"{', '.join(WEIGHT_SUFFIXES)} among {where}, found none; give another repository"
-    )
-
-
-def _refused(
-    name: str, revision: str | None, error: Exception, errors: ModuleType
-) -> ModelNotFoundError:
-    if isinstance(error, errors.GatedRepoError):
-        return ModelNotFoundError(
-            f"{name}: expected an open repository, found one whose owner grants access; "
-            "ask for it on its page and log in to the hub"
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return ModelNotFoundError(
-            f"{name}: expected the revision {revision!r}, found no such branch, tag or commit; "
-            "leave it out for the main branch"
-        )
-    return ModelNotFoundError(
-        f"{name}: expected a hub repository, found none that is public or yours; "
-        "check the name, or log in to the hub"
     )

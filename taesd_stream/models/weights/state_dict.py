@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weights.weight_files import MAX_CHECKPOINT_BYTES
+from taesd_stream.models.weights.weight_files import LATENTS_INSTEAD, naming, require_size
 
 __all__ = ["Halves", "Role", "split_state_dict"]
 
@@ -38,7 +38,6 @@ _ROLE_PREFIXES: Final[Mapping[str, Role]] = {
 _LATENT_SCALARS: Final = frozenset({"vae_scale", "vae_shift"})
 _LATENT_KEYS: Final = frozenset({"latents", "latent", "samples", "latent_tensor"})
 _DIFFUSERS_PREFIX: Final = "layers."
-_DIFFUSERS_LAYERS_NOT_COUNTED: Final[Mapping[Role, int]] = {"encoder": 0, "decoder": 1}
 _LAYER_NAME: Final = re.compile(r"([0-9]{1,4})((?:\.\w+)+)")
 _OUTER_WEIGHT: Final = re.compile(r"([0-9]+)\.weight")
 _FLOAT_DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -66,7 +65,11 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
     >>> {role: list(half) for role, half in halves.items()}
     {'decoder': ['1.weight']}
     """
-    tensors = _checked_tensors(_unwrap(raw, origin), origin)
+    with naming(origin):
+        return _halves(_checked_tensors(_unwrap(raw)))
+
+
+def _halves(tensors: Mapping[str, Tensor]) -> Halves:
     named: Halves = {"encoder": {}, "decoder": {}}
     bare: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
@@ -74,64 +77,57 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
         half = named[_ROLE_PREFIXES[prefix]] if prefix else bare
         if half.setdefault(key.removeprefix(prefix), tensor) is not tensor:
             raise CheckpointError(
-                f"{origin}: expected each layer once, found {key!r} under two prefixes; "
-                "save the model again"
+                f"expected each layer once, found {key!r} under two prefixes; save the model again"
             )
     if bare and (named["encoder"] or named["decoder"]):
-        raise _unknown_name(next(iter(bare)), origin)
+        raise _unknown_name(next(iter(bare)))
     if bare:
-        numbered = _numbered(bare, "", 0, origin)
-        return {_role_by_shapes(numbered, origin): numbered}
-    return {role: _official_numbers(half, role, origin) for role, half in named.items() if half}
+        numbered = _official_numbers(bare)
+        return {_role_by_shapes(numbered): numbered}
+    return {role: _official_numbers(half, role) for role, half in named.items() if half}
 
 
-def _unwrap(raw: Mapping[str, object], origin: str) -> Mapping[str, object]:
+def _unwrap(raw: Mapping[str, object]) -> Mapping[str, object]:
     inner = raw.get(_WRAPPER_KEY)
     if isinstance(inner, Mapping):
-        return _unwrap(inner, origin)
+        return _unwrap(inner)
     if not raw:
-        raise CheckpointError(f"{origin}: expected named tensors, found none; fetch it again")
+        raise CheckpointError("expected named tensors, found none; fetch it again")
     for key in raw:
         if not isinstance(key, str):
             raise CheckpointError(
-                f"{origin}: expected tensors named by strings, found the name {key!r}; "
+                f"expected tensors named by strings, found the name {key!r}; "
                 "save the model's state_dict()"
             )
     for prefix in _WRAPPER_PREFIXES:
         if all(key.startswith(prefix) for key in raw):
-            return _unwrap({key.removeprefix(prefix): raw[key] for key in raw}, origin)
+            return _unwrap({key.removeprefix(prefix): raw[key] for key in raw})
     for key in raw:
         if key in _LATENT_KEYS:
             raise CheckpointError(
-                f"{origin}: expected a checkpoint's weights, found the entry {key!r}, so it looks "
-                "like a latents file; give it as the input, and a checkpoint as the model"
+                f"expected a checkpoint's weights, found the entry {key!r}, {LATENTS_INSTEAD}"
             )
     return {key: value for key, value in raw.items() if key not in _LATENT_SCALARS}
 
 
-def _checked_tensors(named: Mapping[str, object], origin: str) -> dict[str, Tensor]:
+def _checked_tensors(named: Mapping[str, object]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    total_bytes = 0
     for key, value in named.items():
         problem = _problem_with(value)
         if problem or not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{origin}: expected a floating-point tensor under {key!r}, found {problem}; "
+                f"expected a floating-point tensor under {key!r}, found {problem}; "
                 "save the model's state_dict() alone"
             )
         tensors[key] = value
-        # A view can claim more elements than its storage holds, so the file's size says nothing.
-        total_bytes += value.numel() * value.element_size()
-    if total_bytes > MAX_CHECKPOINT_BYTES:
-        raise CheckpointError(
-            f"{origin}: expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, found shapes "
-            f"that claim {total_bytes}; the file is damaged or hostile"
-        )
+    # A view can claim more elements than its storage holds, so the file's size says nothing.
+    total_bytes = sum(each.numel() * each.element_size() for each in tensors.values())
+    require_size(total_bytes, "the file is damaged or hostile", found="shapes that claim ")
     for key, tensor in tensors.items():
         owned = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         if not bool(torch.isfinite(owned).all()):
             raise CheckpointError(
-                f"{origin}: expected finite weights, found NaN or infinity in {key!r}; "
+                f"expected finite weights, found NaN or infinity in {key!r}; "
                 "the checkpoint is damaged, fetch it again"
             )
         tensors[key] = owned
@@ -148,29 +144,21 @@ def _problem_with(value: object) -> str:
     return ""
 
 
-def _official_numbers(half: Mapping[str, Tensor], role: Role, origin: str) -> dict[str, Tensor]:
-    """Check one half's names, and renumber them where they are diffusers'."""
-    if not all(key.startswith(_DIFFUSERS_PREFIX) for key in half):
-        return _numbered(half, f"{role}.", 0, origin)
-    stripped = {key.removeprefix(_DIFFUSERS_PREFIX): tensor for key, tensor in half.items()}
-    return _numbered(
-        stripped, f"{role}.{_DIFFUSERS_PREFIX}", _DIFFUSERS_LAYERS_NOT_COUNTED[role], origin
-    )
-
-
-def _numbered(
-    half: Mapping[str, Tensor], prefix: str, shift: int, origin: str
-) -> dict[str, Tensor]:
+def _official_numbers(half: Mapping[str, Tensor], role: Role | None = None) -> dict[str, Tensor]:
+    """Check the names of one half, and renumber them where they are diffusers'."""
+    is_diffusers = role is not None and all(key.startswith(_DIFFUSERS_PREFIX) for key in half)
+    skipped = _DIFFUSERS_PREFIX if is_diffusers else ""
+    shift = 1 if is_diffusers and role == "decoder" else 0
     numbered: dict[str, Tensor] = {}
     for key, tensor in half.items():
-        layer = _LAYER_NAME.fullmatch(key)
+        layer = _LAYER_NAME.fullmatch(key.removeprefix(skipped))
         if layer is None:
-            raise _unknown_name(prefix + key, origin)
+            raise _unknown_name(f"{role}.{key}" if role else key)
         numbered[f"{int(layer[1]) + shift}{layer[2]}"] = tensor
     return numbered
 
 
-def _unknown_name(key: str, origin: str) -> CheckpointError:
+def _unknown_name(key: str) -> CheckpointError:
     full_vae = "conv_in" in key or "conv_out" in key or "_blocks." in key or "quant_conv" in key
     advice = (
         "this looks like a full VAE, of which tiny ones are replacements"
@@ -178,12 +166,12 @@ def _unknown_name(key: str, origin: str) -> CheckpointError:
         else "give a checkpoint of the TAESD family"
     )
     return CheckpointError(
-        f"{origin}: expected layers named like 'decoder.1.weight' or '3.conv.0.weight', "
+        "expected layers named like 'decoder.1.weight' or '3.conv.0.weight', "
         f"found {key!r}; {advice}"
     )
 
 
-def _role_by_shapes(bare: Mapping[str, Tensor], origin: str) -> Role:
+def _role_by_shapes(bare: Mapping[str, Tensor]) -> Role:
     """Tell an encoder from a decoder by where its convolutions meet pixels.
 
     A decoder begins after its clamp, at number 1, or with a 1x1 convolution; its last convolution
@@ -205,7 +193,7 @@ def _role_by_shapes(bare: Mapping[str, Tensor], origin: str) -> Role:
     else:
         found = "none"
     raise CheckpointError(
-        f"{origin}: expected convolutions that read pixels (an encoder's '0.weight': "
+        "expected convolutions that read pixels (an encoder's '0.weight': "
         f"[64, 3, 3, 3]) or make them (a decoder's last: [3, 64, 3, 3]), found {found}; "
         "give a checkpoint of the TAESD family"
     )

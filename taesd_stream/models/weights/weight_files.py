@@ -6,7 +6,8 @@ import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,15 @@ from safetensors import SafetensorError, safe_open
 from taesd_stream.errors import CheckpointError
 from video.errors import first_line
 
-__all__ = ["DIFFUSERS_WEIGHTS", "MAX_CHECKPOINT_BYTES", "WEIGHT_SUFFIXES", "read_weight_file"]
+__all__ = [
+    "DIFFUSERS_WEIGHTS",
+    "LATENTS_INSTEAD",
+    "MAX_CHECKPOINT_BYTES",
+    "WEIGHT_SUFFIXES",
+    "naming",
+    "read_weight_file",
+    "require_size",
+]
 
 MAX_CHECKPOINT_BYTES: Final = 2 * 2**30
 """No model of this family has more than a few hundred MiB of weights; larger files are refused."""
@@ -24,18 +33,40 @@ MAX_CHECKPOINT_BYTES: Final = 2 * 2**30
 WEIGHT_SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin")
 """Suffixes of files that may hold weights, the preferred one first."""
 
-DIFFUSERS_WEIGHTS: Final = (
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.fp16.bin",
+DIFFUSERS_WEIGHTS: Final = tuple(
+    f"{home}diffusion_pytorch_model{suffix}"
+    for home in ("", "vae/")
+    for suffix in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
 )
-"""Names of the weights in a diffusers folder, the preferred one first."""
+"""Where the weights may be in a diffusers folder, the preferred place and form first."""
+
+LATENTS_INSTEAD: Final = (
+    "which looks like a latents file; give it as the input, and a checkpoint as the model"
+)
+"""The end of a message about latents that were given as a model."""
 
 _ZIP_MAGIC: Final = b"PK\x03\x04"
 _NPY_MAGIC: Final = b"\x93NUMPY"
 # The pickled number that torch.save wrote first before PyTorch 1.6.
 _OLD_TORCH_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+@contextmanager
+def naming(origin: str | Path) -> Iterator[None]:
+    """Put ``origin`` before what a CheckpointError out of the block says."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{origin}: {error}") from error.__cause__
+
+
+def require_size(size_bytes: int, remedy: str, *, found: str = "") -> None:
+    """Refuse more weights than any model of this family has; ``found`` is where they are."""
+    if size_bytes > MAX_CHECKPOINT_BYTES:
+        raise CheckpointError(
+            f"expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
+            f"found {found}{size_bytes}; {remedy}"
+        )
 
 
 def read_weight_file(path: Path) -> Mapping[str, object]:
@@ -48,35 +79,32 @@ def read_weight_file(path: Path) -> Mapping[str, object]:
         CheckpointError: there is no such file; it is empty, truncated, over 2 GiB or of another
             format; its pickle asks for more than tensors; it holds no mapping.
     """
-    try:
-        is_file = path.is_file()
-        size_bytes = path.stat().st_size
-        # Opening a pipe would wait for its writer.
-        head = _read_head(path) if is_file else b""
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise CheckpointError(
-            f"{path}: expected a checkpoint, but it cannot be read ({reason}); check the path"
-        ) from error
-    if not is_file:
-        raise CheckpointError(
-            f"{path}: expected a file of weights, found no regular file; check the path"
-        )
-    if size_bytes > MAX_CHECKPOINT_BYTES:
-        raise CheckpointError(
-            f"{path}: expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
-            f"found {size_bytes}; give the tiny autoencoder's own file, not a whole pipeline's"
-        )
-    if head.startswith(_ZIP_MAGIC):
-        if path.suffix == ".safetensors":
+    with naming(path):
+        try:
+            is_file = path.is_file()
+            size_bytes = path.stat().st_size
+            # Opening a pipe would wait for its writer.
+            head = _read_head(path) if is_file else b""
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
-                f"{path}: expected a safetensors file, found a torch.save archive; "
-                "rename it to end in .pth"
+                f"expected a checkpoint, but it cannot be read ({reason}); check the path"
+            ) from error
+        if not is_file:
+            raise CheckpointError(
+                "expected a file of weights, found no regular file; check the path"
             )
-        return _read_torch_archive(path)
-    if len(head) > 8 and head[8:9] == b"{":
-        return _read_safetensors(path, size_bytes, head)
-    raise CheckpointError(f"{path}: {_describe_foreign(head)}")
+        require_size(size_bytes, "give the tiny autoencoder's own file, not a whole pipeline's")
+        if head.startswith(_ZIP_MAGIC):
+            if path.suffix == ".safetensors":
+                raise CheckpointError(
+                    "expected a safetensors file, found a torch.save archive; "
+                    "rename it to end in .pth"
+                )
+            return _read_torch_archive(path)
+        if len(head) > 8 and head[8:9] == b"{":
+            return _read_safetensors(path, size_bytes, head)
+        raise CheckpointError(_describe_foreign(head))
 
 
 def _read_head(path: Path) -> bytes:
@@ -88,10 +116,7 @@ def _describe_foreign(head: bytes) -> str:
     if not head:
         return "expected a checkpoint, found an empty file; fetch it again"
     if head.startswith(_NPY_MAGIC):
-        return (
-            "expected a checkpoint, found a .npy array, which looks like a latents file; "
-            "give it as the input, and a checkpoint as the model"
-        )
+        return f"expected a checkpoint, found a .npy array, {LATENTS_INSTEAD}"
     if head.startswith(_OLD_TORCH_MAGIC[: len(head)]):
         return (
             "expected a torch.save archive, found the format of PyTorch before 1.6; "
@@ -107,14 +132,14 @@ def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, 
     (header_bytes,) = struct.unpack("<Q", head[:8])
     if header_bytes > size_bytes - 8:
         raise CheckpointError(
-            f"{path}: expected a header of at most {size_bytes - 8} bytes, found one that claims "
+            f"expected a header of at most {size_bytes - 8} bytes, found one that claims "
             f"{header_bytes}; the file is truncated, fetch it again"
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise _broken(path, "safetensors file", error) from error
+        raise _broken("safetensors file", error) from error
 
 
 def _read_torch_archive(path: Path) -> Mapping[str, object]:
@@ -125,13 +150,15 @@ def _read_torch_archive(path: Path) -> Mapping[str, object]:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"one that asks for {wanted[1]}" if wanted else f"another ({first_line(error)})"
         raise CheckpointError(
-            f"{path}: expected a pickle of tensors only, found {what}, and it was not run; "
+            f"expected a pickle of tensors only, found {what}, and it was not run; "
             "save the model's state_dict() instead"
         ) from error
     except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError, IndexError) as error:
-        raise _broken(path, "torch.save archive", error) from error
+        raise _broken("torch.save archive", error) from error
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path}: {_describe_content(content)}")
+        raise CheckpointError(
+            f"expected a checkpoint's named tensors, {_describe_content(content)}"
+        )
     return content
 
 
@@ -141,25 +168,21 @@ def _check_archive_sizes(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise _broken(path, "torch.save archive", error) from error
+        raise _broken("torch.save archive", error) from error
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         first = repr(entries[0].filename) if entries else "nothing"
         raise CheckpointError(
-            f"{path}: expected a torch.save archive, found another kind of zip, which begins with "
+            "expected a torch.save archive, found another kind of zip, which begins with "
             f"{first}; give a checkpoint"
         )
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
             raise CheckpointError(
-                f"{path}: expected a torch.save archive, whose entries are stored as they are, "
+                "expected a torch.save archive, whose entries are stored as they are, "
                 f"found the compressed entry {entry.filename!r}; unpack the archive first"
             )
     total_bytes = sum(entry.file_size for entry in entries)
-    if total_bytes > MAX_CHECKPOINT_BYTES:
-        raise CheckpointError(
-            f"{path}: expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
-            f"found entries that claim {total_bytes}; the file is damaged or hostile"
-        )
+    require_size(total_bytes, "the file is damaged or hostile", found="entries that claim ")
 
 
 def _describe_content(content: object) -> str:
@@ -167,17 +190,11 @@ def _describe_content(content: object) -> str:
     while isinstance(tensor, (list, tuple)) and tensor:
         tensor = tensor[0]
     if isinstance(tensor, torch.Tensor):
-        return (
-            f"expected a checkpoint's named tensors, found a tensor of shape {list(tensor.shape)}, "
-            "which looks like a latents file; give it as the input, and a checkpoint as the model"
-        )
-    return (
-        f"expected a checkpoint's named tensors, found a {type(content).__name__}; "
-        "save the model's state_dict()"
-    )
+        return f"found a tensor of shape {list(tensor.shape)}, {LATENTS_INSTEAD}"
+    return f"found a {type(content).__name__}; save the model's state_dict()"
 
 
-def _broken(path: Path, kind: str, error: Exception) -> CheckpointError:
+def _broken(kind: str, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{path}: expected a whole {kind}, found a broken one ({first_line(error)}); fetch it again"
+        f"expected a whole {kind}, found a broken one ({first_line(error)}); fetch it again"
     )
