@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -95,6 +96,10 @@ class Size:
 
     height: int
     width: int
+
+    def __iter__(self) -> Iterator[int]:
+        """The height, then the width, as shapes of arrays have them."""
+        return iter((self.height, self.width))
 
     @property
     def area(self) -> int:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Unpack
 
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
-from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.running.planes import LatentPlane
-from taesd_stream.engine.shapes import as_pictures, as_sizes, checked_length
+from taesd_stream.engine.shapes import as_pictures, checked_length
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
@@ -32,12 +32,8 @@ class DecodingModel(LoadedModel):
         self,
         z: Tensor,
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> Tensor:
         """Pictures from latents.
 
@@ -58,8 +54,7 @@ class DecodingModel(LoadedModel):
         decoder = coder_of(self, "decode")
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(decoder, options, on_tile).decode(checked)
+        return TensorRun(decoder, TileOptions(**tiles), on_tile).decode(checked)
 
     def stream(
         self,
@@ -67,12 +62,8 @@ class DecodingModel(LoadedModel):
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> Iterator[Frame]:
         """Frames from the latents of one video, one by one, each as soon as it is known.
 
@@ -90,9 +81,7 @@ class DecodingModel(LoadedModel):
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        decoder = coder_of(self, "decode")
-        run = VideoRun(decoder, latents, options, frames=frames, ahead=ahead)
+        run = self.open_video(latents, frames=frames, ahead=ahead, **tiles)
         return map(to_array, run.tensors(on_tile=on_tile))
 
     def open_video(
@@ -101,11 +90,7 @@ class DecodingModel(LoadedModel):
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
+        **tiles: Unpack[TileKeywords],
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
 
@@ -124,21 +109,16 @@ class DecodingModel(LoadedModel):
         >>> run.plan.frames, [frame.shape for frame in run][4]
         (5, (16, 24, 3))
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        decoder = coder_of(self, "decode")
-        return VideoRun(decoder, latents, options, frames=frames, ahead=ahead)
+        options = TileOptions(**tiles)
+        return VideoRun(coder_of(self, "decode"), latents, options, frames=frames, ahead=ahead)
 
     def open_stream(
         self,
         *,
         length: int | None = None,
         state: StreamState | None = None,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> DecodeStream:
         """A video to be decoded by ``push``, for callers without an iterator.
 
@@ -156,7 +136,7 @@ class DecodingModel(LoadedModel):
         ...     [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
         ([(16, 24, 3)], [])
         """
-        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
+        decoder, options = coder_of(self, "decode"), TileOptions(**tiles)
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
 
@@ -172,12 +152,7 @@ class DecodingModel(LoadedModel):
         self,
         latents: LatentSource,
         index: int = 0,
-        *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
+        **tiles: Unpack[TileKeywords],
     ) -> PictureRun:
         """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
 
@@ -195,24 +170,5 @@ class DecodingModel(LoadedModel):
         >>> [(region.y, tile.shape) for region, tile in picture.tiles()][1]
         (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        return open_picture(self, latents, index, options)
-
-
-def open_picture(
-    model: LoadedModel, latents: LatentSource, index: int, options: TileOptions
-) -> PictureRun:
-    """``DecodingModel.open_picture``, for callers who carry the options.
-
-    Raises:
-        InputError: As there.
-    """
-    decoder, spec = coder_of(model, "decode"), model.spec
-    if decoder.remembers:
-        raise InputError(
-            f"picture: expected a model for pictures, found {spec.name}, which decodes videos;"
-            " stream its frames"
-        )
-    sizes = (latents.channels, latents.height, latents.width)
-    as_sizes(sizes, spec.latent_channels, f"{spec.name} to decode")
-    return PictureRun(decoder, LatentPlane(latents, index), options)
+        plane = LatentPlane(latents, index)
+        return PictureRun(coder_of(self, "decode"), plane, TileOptions(**tiles))

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Unpack
 
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
-from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.options import TileKeywords, TileOptions
 from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
 from taesd_stream.engine.shapes import as_pictures
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size
 
-__all__ = ["EncodingModel", "open_encode_picture", "open_encode_stream"]
+__all__ = ["EncodingModel"]
 
 
 class EncodingModel(LoadedModel):
@@ -30,12 +30,8 @@ class EncodingModel(LoadedModel):
         self,
         x: Tensor,
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> Tensor:
         """Latents from pictures.
 
@@ -56,19 +52,14 @@ class EncodingModel(LoadedModel):
         encoder = coder_of(self, "encode")
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(encoder, options, on_tile).encode(checked)
+        return TensorRun(encoder, TileOptions(**tiles), on_tile).encode(checked)
 
     def encode_stream(
         self,
         frames: Iterable[Frame],
         *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> Iterator[Tensor]:
         """Latents from the frames of one video, one by one, each as soon as it is known.
 
@@ -80,19 +71,14 @@ class EncodingModel(LoadedModel):
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        return open_encode_stream(self, options, on_tile=on_tile).encode(frames)
+        return self.open_encode_stream(on_tile=on_tile, **tiles).encode(frames)
 
     def open_encode_stream(
         self,
         *,
         state: StreamState | None = None,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
         on_tile: OnTile | None = None,
+        **tiles: Unpack[TileKeywords],
     ) -> EncodeStream:
         """A video to be encoded by ``push``, for callers without an iterator.
 
@@ -103,8 +89,8 @@ class EncodingModel(LoadedModel):
         Raises:
             InputError: The state is another model's.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        opened = open_encode_stream(self, options, on_tile=on_tile)
+        encoder = coder_of(self, "encode")
+        opened = EncodeStream(encoder, TileOptions(**tiles), on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -113,12 +99,7 @@ class EncodingModel(LoadedModel):
         self,
         size: Size,
         read: ReadPixels,
-        *,
-        tile: Tile = "auto",
-        overlap: Overlap = "exact",
-        memory: int | str = "auto",
-        crop: Crop = None,
-        wrap: Wrap = None,
+        **tiles: Unpack[TileKeywords],
     ) -> PictureRun:
         """A picture larger than memory, to be encoded in bands.
 
@@ -129,43 +110,5 @@ class EncodingModel(LoadedModel):
         Raises:
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
-        return open_encode_picture(self, size, read, options)
-
-
-def open_encode_stream(
-    model: LoadedModel,
-    options: TileOptions,
-    *,
-    size: Size | None = None,
-    count: int | None = None,
-    on_tile: OnTile | None = None,
-) -> EncodeStream:
-    """``EncodingModel.open_encode_stream``, for callers who carry the options.
-
-    Args:
-        size: Of the frames, where it is known: the plan is then there before the first of them.
-        count: How many frames will come, for the reader of the plan; None if nobody knows.
-    """
-    encoder = coder_of(model, "encode")
-    opened = EncodeStream(encoder, options, count=count, on_tile=on_tile)
-    if size is not None:
-        opened.plan_for(size)
-    return opened
-
-
-def open_encode_picture(
-    model: LoadedModel, size: Size, read: ReadPixels, options: TileOptions
-) -> PictureRun:
-    """``EncodingModel.open_encode_picture``, for callers who carry the options.
-
-    Raises:
-        InputError: As there.
-    """
-    encoder = coder_of(model, "encode")
-    if encoder.remembers:
-        raise InputError(
-            f"picture: expected a model for pictures, found {model.spec.name}, which encodes"
-            " videos; encode it as a stream of one frame"
-        )
-    return PictureRun(encoder, PixelPlane(size, read), options)
+        plane = PixelPlane(size, read)
+        return PictureRun(coder_of(self, "encode"), plane, TileOptions(**tiles))

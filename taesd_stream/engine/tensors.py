@@ -132,7 +132,7 @@ class TensorRun:
         coder = self._coder
         run = Run(coder, plan, Size(*source.shape[2:]), goes_on=False)
         out = torch.zeros(
-            (steps, coder.network.out_channels, run.made.height, run.made.width),
+            (steps, coder.network.out_channels, *run.made),
             dtype=coder.settings.tensor_dtype,
             device=source.device,
         )

@@ -8,8 +8,8 @@ from itertools import islice
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import read_budget
 from taesd_stream.engine.loaded_model import coder_of
-from taesd_stream.engine.model_decoding import open_picture
 from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.running.planes import LatentPlane
 from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
@@ -85,9 +85,10 @@ def open_decoding(
     options = replace(options, memory=read_budget(options.memory, ae.settings.device))
     if output.resume:
         options = with_recorded_tile(options, output)
+    decoder = coder_of(ae, "decode")
     if _goes_in_bands(source, ae, options, output, frames):
         latents, index = _one_of(source, frames, output)
-        run = open_picture(ae, latents, index, options)
+        run = PictureRun(decoder, LatentPlane(latents, index), options)
         return PictureDecoding(ae, latents, output, run, index)
     if output.preview is not None or (output.resume and not output.is_segmentable):
         option = "resume" if output.preview is None else "preview"
@@ -95,7 +96,6 @@ def open_decoding(
             f"{option}: expected one picture that is made in bands, found {output.name} of"
             f" {ae.spec.name}; leave it out"
         )
-    decoder = coder_of(ae, "decode")
     video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD)
     return FrameDecoding(ae, source, output, video)
 

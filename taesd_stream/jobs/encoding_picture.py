@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.engine.model_encoding import open_encode_picture
+from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.running.planes import PixelPlane
+from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import Interrupted
 from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
@@ -51,7 +53,7 @@ def encode_picture(
     """
     with open_regions(path) as reader:
         plane = Size(reader.height, reader.width)
-        picture = open_encode_picture(ae, plane, reader.read, options)
+        picture = PictureRun(coder_of(ae, "encode"), PixelPlane(plane, reader.read), options)
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made = picture.made

@@ -237,11 +237,14 @@ class Executor:
 
     def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
         """A part of what a pass reads, where the pass sees it."""
+        device, dtype = self._settings.device, self._settings.tensor_dtype
+        if not block.region.area:  # the last tile of a band may need no more columns
+            shape = (block.frames.size, stage.each.channels, *block.region.shape)
+            return torch.empty(shape, dtype=dtype, device=device)
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
-        return read_around(plane, there, self._plan.view).to(
-            self._settings.device, self._settings.tensor_dtype, memory_format=torch.channels_last
-        )
+        part = read_around(plane, there, self._plan.view)
+        return part.to(device, dtype, memory_format=torch.channels_last)
 
 
 def _chunks(count: int, most: int) -> Iterator[Interval]:

@@ -18,6 +18,7 @@ from video.safe_files.scratch import ScratchFile
 __all__ = [
     "During",
     "LatentPlane",
+    "PicturePlane",
     "PixelPlane",
     "Plane",
     "ReadPixels",
@@ -46,7 +47,10 @@ class Plane(Protocol):
     @property
     def size(self) -> Size: ...
     def read(self, block: Block) -> Tensor:
-        """(n, C, h, w) of some frames and a region within the plane; not to be written to."""
+        """(n, C, h, w) of some frames and a region within the plane, which is never empty.
+
+        It is not to be written to.
+        """
         ...
 
 
@@ -71,33 +75,23 @@ class TensorPlane:
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
-
-    @property
-    def frames(self) -> int:
-        return self._tensor.shape[0]
-
-    @property
-    def size(self) -> Size:
-        return Size(*self._tensor.shape[2:])
+        self.frames = tensor.shape[0]
+        self.size = Size(*tensor.shape[2:])
 
     @classmethod
     def empty(
         cls, frames: int, channels: int, size: Size, dtype: torch.dtype, device: torch.device
     ) -> TensorPlane:
         """A plane to be written, in the memory format that is computed in."""
-        shape = (frames, channels, size.height, size.width)
-        layout = torch.channels_last
+        shape, layout = (frames, channels, *size), torch.channels_last
         return cls(torch.empty(shape, dtype=dtype, device=device, memory_format=layout))
 
     def read(self, block: Block) -> Tensor:
-        return self._part(block)
-
-    def write(self, block: Block, tile: Tensor) -> None:
-        self._part(block).copy_(tile)
-
-    def _part(self, block: Block) -> Tensor:
         frames, y, x = block.slices
         return self._tensor[frames, :, y, x]
+
+    def write(self, block: Block, tile: Tensor) -> None:
+        self.read(block).copy_(tile)
 
 
 class ScratchPlane:
@@ -130,8 +124,7 @@ class ScratchPlane:
         self._file = ScratchFile(needed_bytes=needed_bytes)
 
     def read(self, block: Block) -> Tensor:
-        height, width = block.region.shape.height, block.region.shape.width
-        shape = (block.frames.size, height, width, self._channels)
+        shape = (block.frames.size, *block.region.shape, self._channels)
         numbers = torch.empty(shape, dtype=self._dtype)
         for row, place in zip(numbers.flatten(0, 1), self._places(block), strict=True):
             self._file.read_into(place, row.view(torch.uint8).numpy().data)
@@ -165,12 +158,10 @@ class LatentPlane:
 
     def __init__(self, source: LatentSource, index: int) -> None:
         self._source, self._index = source, index
-        self.size = Size(source.height, source.width)
+        self.channels, self.size = source.channels, Size(source.height, source.width)
 
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
-        if not block.region.area:
-            return torch.empty(_empty(self._source.channels, block), dtype=self._source.dtype)
         numbers = self._source.region(self._index, y, x)
         check_finite(numbers, self._index, offset=(y.start, x.start))
         return numbers[None]
@@ -190,6 +181,7 @@ class PixelPlane:
     """
 
     frames = 1
+    channels = 3
 
     def __init__(self, size: Size, read: ReadPixels) -> None:
         self.size = size
@@ -197,14 +189,11 @@ class PixelPlane:
 
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
-        if not block.region.area:
-            return torch.empty(_empty(3, block), dtype=torch.float32)
         return to_images(self._read(y, x)[None])
 
 
-def _empty(channels: int, block: Block) -> tuple[int, ...]:
-    """The shape of a block without elements: the last tile of a row may need no more columns."""
-    return (block.frames.size, channels, block.region.y.size, block.region.x.size)
+PicturePlane: TypeAlias = LatentPlane | PixelPlane
+"""One picture that is read region by region."""
 
 
 class During:
@@ -239,7 +228,7 @@ def read_around(plane: Plane, block: Block, view: View) -> Tensor:
 
 
 def _pieces(want: Interval, size: int, wraps: bool) -> list[Interval]:
-    return list(around(want, size)) if wraps and want.size else [want]
+    return list(around(want, size)) if wraps else [want]
 
 
 def _beside(parts: list[Tensor], dim: int) -> Tensor:

@@ -211,7 +211,7 @@ class DecodeStream(VideoStream):
             if self._is_wanted(first_raw + index)
         ]
         exact = run.plan.overlap == "exact"
-        shape = (made.height, made.width, 3) if exact else (3, made.height, made.width)
+        shape = (*made, 3) if exact else (3, *made)
         dtype = torch.uint8 if exact else torch.float32
         device = self._room(run.plan, len(wanted) * 3 * made.area * dtype.itemsize)
         frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}

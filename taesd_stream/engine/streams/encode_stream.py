@@ -178,7 +178,7 @@ class EncodeStream(VideoStream):
         made: dict[int, Tensor] = {}
         for index, (y, x), part in run.parts(pictures, self._on_tile):
             if index not in made:
-                shape = (part.shape[0], run.made.height, run.made.width)
+                shape = (part.shape[0], *run.made)
                 made[index] = torch.zeros(shape, dtype=part.dtype, device="cpu")
             made[index][:, y, x] += part.to(made[index])
         yield from (made[index] for index in sorted(made))

@@ -10,7 +10,9 @@ from torch import Tensor
 from taesd_stream.engine.coder import Coder, OnTile, Run
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
-from taesd_stream.engine.running.planes import Plane
+from taesd_stream.engine.running.planes import PicturePlane
+from taesd_stream.engine.shapes import as_sizes
+from taesd_stream.errors import InputError
 from tiling import BandPlan, Interval, Region, Size, TilePlan
 
 __all__ = ["PictureRun"]
@@ -28,6 +30,14 @@ class PictureRun:
 
     Made by ``AutoEncoder.open_picture``.
 
+    Args:
+        coder: The decoder or the encoder.
+        plane: The latent, or the picture, that is read.
+        options: How the work is cut into tiles.
+
+    Raises:
+        InputError: It is none for this model, an option is wrong, or nothing fits the budget.
+
     Attributes:
         plan: How it is cut.
         waiting: Where rows of finished tiles wait until they are written, as planned.
@@ -36,13 +46,20 @@ class PictureRun:
         bands: The rows that each row of tiles completes, from top to bottom.
     """
 
-    def __init__(self, coder: Coder, plane: Plane, options: TileOptions) -> None:
-        self.plan: TilePlan = coder.plan(plane.size, _WORKLOAD, options)
+    def __init__(self, coder: Coder, plane: PicturePlane, options: TileOptions) -> None:
+        name, size = coder.spec.name, plane.size
+        if coder.remembers:
+            raise InputError(
+                f"picture: expected a model for pictures, found {name}, which is for videos;"
+                " stream frames instead"
+            )
+        as_sizes((plane.channels, *size), coder.network.channels, name)
+        self.plan: TilePlan = coder.plan(size, _WORKLOAD, options)
         self._plane = plane
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")
         self.waiting: BandPlan = self.plan.bands
-        self._run = Run(coder, self.plan, plane.size, goes_on=False)
+        self._run = Run(coder, self.plan, size, goes_on=False)
         self.made: Size = self._run.made
         self.dtype: torch.dtype = coder.settings.tensor_dtype
         self.bands: tuple[Interval, ...] = self._run.bands
