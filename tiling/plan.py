@@ -162,6 +162,10 @@ class TilePlan:
         """Arithmetic done more than once, as a share of the undivided picture's."""
         return self.work / self.undivided_work - 1
 
+    def turn(self, steps: int) -> int:
+        """The steps, of so many that come, after which the next tile has its turn."""
+        return self.batch if self.state is None else self.state.segment or steps
+
     @property
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""

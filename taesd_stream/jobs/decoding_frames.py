@@ -19,7 +19,7 @@ from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what
 from taesd_stream.jobs.delivery.waiting import frames_that_wait, writing_behind
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
-from taesd_stream.jobs.resume.finished import is_finished, remember_finished
+from taesd_stream.jobs.resume.finished import is_finished, remembered
 from taesd_stream.jobs.resume.resumed_video import ResumedVideo, fingerprint_of_video
 from video.background import WriteBehind
 from video.sink import Sink
@@ -45,13 +45,11 @@ def write_frames(decoding: FrameDecoding, reporting: Reporting) -> Rendered:
     fingerprint = fingerprint_of_video(decoding)
     if is_finished(output, fingerprint):
         return result(run.plan, None, frames=len(run.numbers))
-    resumed = ResumedVideo.open(decoding, fingerprint)
-    plan = run.plan if resumed.left is None else resumed.left.plan
-    with resumed.journal:
+    with remembered(output, fingerprint) as journal:
+        resumed = ResumedVideo.of(decoding, journal)
         sink = _Delivery(decoding, resumed.left, reporting, resumed).carry_out()
-        remember_finished(output.path, fingerprint)
-        resumed.journal.finish()
-        return result(plan, start, frames=resumed.total, notes=sink.notes)
+    plan = run.plan if resumed.left is None else resumed.left.plan
+    return result(plan, start, frames=resumed.total, notes=sink.notes)
 
 
 @dataclass(frozen=True, slots=True)

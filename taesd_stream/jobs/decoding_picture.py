@@ -13,7 +13,7 @@ from taesd_stream.jobs.delivery.picture_file import needed_bytes_of, rows_done, 
 from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of
-from taesd_stream.jobs.resume.finished import is_finished, remember_finished
+from taesd_stream.jobs.resume.finished import is_finished, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import format_bytes
 
@@ -37,15 +37,11 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     _check_room(decoding)
     reporting.on_plan(picture.plan)
     start = time.perf_counter()
-    journal = None if fingerprint is None else Journal.open(output.path, fingerprint)
-    with nullcontext() if journal is None else journal:
+    with nullcontext() if fingerprint is None else remembered(output, fingerprint) as journal:
         done = _finished_rows(decoding, journal) * picture.made.width
         area = picture.made.area
         with PictureProgress(area, shown=reporting.progress, done=done) as bar:
             notes = write_bands(picture, output, journal, on_tile=bar.part)
-        if journal is not None and fingerprint is not None:
-            remember_finished(output.path, fingerprint)
-            journal.finish()
     return rendered(decoding.ae, output, picture.plan, start, notes=notes)
 
 

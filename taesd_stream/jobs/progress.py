@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Self
 
 from tqdm import tqdm
 
@@ -26,13 +25,13 @@ class Reporting:
     on_plan: Callable[[TilePlan], None]
 
 
-class _Bar:
+class _Bar(tqdm):  # type: ignore[type-arg]  # only its stubs know arguments
     """A bar on standard error, if that is a terminal; for use as a context manager."""
 
     def __init__(
         self, total: float | None, *, unit: str, shown: bool, done: float = 0, form: str | None
     ) -> None:
-        self._bar: tqdm[NoReturn] = tqdm(
+        super().__init__(
             total=total,
             initial=done,
             unit=unit,
@@ -40,17 +39,6 @@ class _Bar:
             dynamic_ncols=True,
             bar_format=form,
         )
-
-    @property
-    def shown(self) -> float:
-        """The amount that the bar says is done."""
-        return float(self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
 
 
 class FrameProgress(_Bar):
@@ -82,7 +70,7 @@ class FrameProgress(_Bar):
             self._begun_at = self._finished
         self._part_done = done
         if self._counts_pixels:
-            self._bar.update(done / total - self._bar.n)
+            self.update(done / total - self.n)
         elif self._area is not None and self._frames is not None:
             together = min(total // self._area, self._frames - self._begun_at)
             self._show(self._begun_at + done * together // total)
@@ -94,8 +82,8 @@ class FrameProgress(_Bar):
             self._show(self._finished)
 
     def _show(self, frames: int) -> None:
-        if frames > self._bar.n:
-            self._bar.update(frames - self._bar.n)
+        if frames > self.n:
+            self.update(frames - self.n)
 
 
 class PictureProgress(_Bar):
@@ -116,4 +104,4 @@ class PictureProgress(_Bar):
 
     def part(self, done: int, total: int) -> None:
         """So many pixels are done; for ``on_tile``."""
-        self._bar.update(done / 1e6 - self._bar.n)
+        self.update(done / 1e6 - self.n)

@@ -17,8 +17,34 @@ from video.codecs import CONTAINERS
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A file, or files, that a job made, and what that took."""
+
+    path: Path
+    frames: int
+    width: int
+    height: int
+    seconds: float
+    peak_bytes: int
+    plan: TilePlan
+    notes: tuple[str, ...]
+
+    def _json(self, **what: object) -> dict[str, object]:
+        """The same as plain values; ``what`` describes the content."""
+        return {
+            "files": [os.fspath(self.path)],
+            "frames": self.frames,
+            **what,
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+            "plan": self.plan.to_json(),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered(_Made):
     """A file, or files, that ``render`` made.
 
     Attributes:
@@ -34,15 +60,7 @@ class Rendered:
         notes: For the reader, such as a size that was padded.
     """
 
-    path: Path
-    frames: int
-    width: int
-    height: int
     rate: Fraction | None
-    seconds: float
-    peak_bytes: int
-    plan: TilePlan
-    notes: tuple[str, ...]
 
     def __str__(self) -> str:
         what = "1 picture" if self.rate is None else plural(self.frames, "frame")
@@ -61,18 +79,12 @@ class Rendered:
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values; the rate is a fraction in text."""
-        return {
-            "files": [os.fspath(self.path)],
-            "frames": self.frames,
-            "width": self.width,
-            "height": self.height,
-            "rate": None if self.rate is None else str(self.rate),
-            **_cost(self),
-        }
+        rate = None if self.rate is None else str(self.rate)
+        return self._json(width=self.width, height=self.height, rate=rate)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded(_Made):
     """A file, or files, that ``encode_file`` made.
 
     Attributes:
@@ -88,16 +100,8 @@ class Encoded:
         notes: For the reader, such as values that were clipped.
     """
 
-    path: Path
-    frames: int
     latents: int
     channels: int
-    height: int
-    width: int
-    seconds: float
-    peak_bytes: int
-    plan: TilePlan
-    notes: tuple[str, ...]
 
     def __str__(self) -> str:
         what = f"{plural(self.latents, 'latent')} of {self.channels} channels"
@@ -106,24 +110,9 @@ class Encoded:
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values."""
-        return {
-            "files": [os.fspath(self.path)],
-            "frames": self.frames,
-            "latents": self.latents,
-            "channels": self.channels,
-            "height": self.height,
-            "width": self.width,
-            **_cost(self),
-        }
-
-
-def _cost(done: Rendered | Encoded) -> dict[str, object]:
-    return {
-        "seconds": done.seconds,
-        "peak_bytes": done.peak_bytes,
-        "plan": done.plan.to_json(),
-        "notes": list(done.notes),
-    }
+        return self._json(
+            latents=self.latents, channels=self.channels, height=self.height, width=self.width
+        )
 
 
 def rendered(

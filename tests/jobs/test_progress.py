@@ -62,16 +62,16 @@ def test_frames_made_together_count_while_they_are_made(terminal: Terminal) -> N
     ):
         for done in (10, 25, 40):
             bar.part(done, 40)
-        assert bar.shown == 4
+        assert bar.n == 4
         for _ in range(4):
             bar.frame()
-        assert bar.shown == 4
+        assert bar.n == 4
         bar.part(20, 40)
-        assert bar.shown == 6
+        assert bar.n == 6
         bar.part(40, 40)
         for _ in range(4):
             bar.frame()
-        assert bar.shown == 8
+        assert bar.n == 8
     assert "8/8" in terminal.shown()
 
 

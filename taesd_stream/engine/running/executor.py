@@ -119,7 +119,7 @@ class Executor:
             states = self.states(plane.size, ends_at=plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
-        for steps in _chunks(plane.frames, self._turn(plane.frames)):
+        for steps in _chunks(plane.frames, self._plan.turn(plane.frames)):
             try:
                 for block, tile in self._run_chunk(stages, During(plane, steps), first_band):
                     if tile.shape[0] == 0:  # a layer waits for more steps
@@ -142,11 +142,6 @@ class Executor:
                 raise
             if states is not None:
                 states.at += steps.size
-
-    def _turn(self, steps: int) -> int:
-        """Steps after which the next tile has its turn."""
-        state = self._plan.state
-        return self._plan.batch if state is None else state.segment or steps
 
     def _made(self, steps: int) -> int:
         """Output steps made of the first input steps of a video."""

@@ -190,10 +190,7 @@ class DecodeStream(VideoStream):
         """Decode what can be decoded, turn by turn."""
         if self._run is None:
             return
-        plan = self._run.plan
-        turn = plan.batch
-        if plan.state is not None:
-            turn = plan.state.segment or len(self._window.latents)
+        turn = self._run.plan.turn(len(self._window.latents))
         ready = self._ready()
         last = self._closed or self._arrived >= len(self._window.latents)
         while self._done < ready and (last or ready - self._done >= turn):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
@@ -27,14 +28,11 @@ def with_recorded_tile(options: TileOptions, output: Output) -> TileOptions:
     A tile that is asked for stays, and so do patches that are blended, which are cut by another
     rule.
     """
-    width, _, height = (
-        Journal.recorded(output.path, "tile") or recorded_when_finished(output, "tile") or ""
-    ).partition("x")
     if options.tile != "auto" or options.overlap != "exact":
         return options
-    if not (width.isdecimal() and height.isdecimal()):
-        return options
-    return replace(options, tile=(int(height), int(width)))
+    tile = Journal.recorded(output.path, "tile") or recorded_when_finished(output, "tile") or ""
+    sides = re.fullmatch(r"(\d+)x(\d+)", tile)
+    return replace(options, tile=(int(sides[2]), int(sides[1]))) if sides else options
 
 
 def fingerprint_of(

@@ -10,23 +10,15 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from taesd_stream.errors import OutputExistsError
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.journal import folder_of
+from taesd_stream.jobs.resume.journal import Journal, folder_of, recorded
 from taesd_stream.models.weights.official import cache_folder
 
-__all__ = ["is_finished", "recorded_when_finished", "remember_finished"]
-
-
-def remember_finished(out: Path, fingerprint: Mapping[str, str]) -> None:
-    """Note that a run has finished what is there."""
-    record = _record(out)
-    with contextlib.suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(_stamp(out, fingerprint), encoding="utf-8")
+__all__ = ["is_finished", "recorded_when_finished", "remembered"]
 
 
 def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
@@ -50,14 +42,27 @@ def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def remembered(output: Output, fingerprint: Mapping[str, str]) -> Iterator[Journal]:
+    """Inside it, an output is made under its journal; at the end only its being finished is kept.
+
+    Raises:
+        InputError: As ``Journal.open``.
+        OutputError: As ``Journal.open``.
+    """
+    with Journal.open(output.path, fingerprint) as journal:
+        yield journal
+        record = _record(output.path)
+        with contextlib.suppress(OSError):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(_stamp(output.path, fingerprint), encoding="utf-8")
+        journal.finish()
+
+
 def recorded_when_finished(output: Output, name: str) -> str | None:
     """A value of the fingerprint of the run that finished what is there, if it is to stay."""
-    if output.overwrite or not output.path.exists():
-        return None
-    try:
-        return str(json.loads(_record(output.path).read_text(encoding="utf-8"))[name])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    is_to_stay = not output.overwrite and output.path.exists()
+    return recorded(_record(output.path), name) if is_to_stay else None
 
 
 def _record(out: Path) -> Path:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from taesd_stream.errors import InputError, OutputError
 from video.safe_files.durability import sync_folder
 
-__all__ = ["Journal", "folder_of"]
+__all__ = ["Journal", "folder_of", "recorded"]
 
 _FORMAT = "taesd-stream journal 1"
 _NAME = "journal.json"
@@ -82,11 +82,7 @@ class Journal:
     @staticmethod
     def recorded(out: str | os.PathLike[str], name: str) -> str | None:
         """A value of the fingerprint of an unfinished run of an output; None if there is none."""
-        try:
-            content = json.loads((folder_of(out) / _NAME).read_text(encoding="utf-8"))
-            return str(content["settings"][name])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # ``open`` says what is wrong with it
+        return recorded(folder_of(out) / _NAME, "settings", name)
 
     def note(self, done: int) -> None:
         """So much is finished, and on the disk.
@@ -178,6 +174,17 @@ class Journal:
                 f"resume: expected the run that {self.folder} was left by, found another:"
                 f" {'; '.join(others)}; run it as it was, or remove the folder to begin anew"
             )
+
+
+def recorded(path: Path, *keys: str) -> str | None:
+    """A value in a file of JSON, by the keys that lead to it; None where it cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # who needs the file says what is wrong with it
+    return str(found)
 
 
 def folder_of(out: str | os.PathLike[str]) -> Path:

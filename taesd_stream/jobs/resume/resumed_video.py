@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taesd_stream.engine.streams.video_run import VideoRun
@@ -39,17 +38,9 @@ class ResumedVideo:
     segment_frames: int
 
     @classmethod
-    def open(cls, decoding: FrameDecoding, fingerprint: Mapping[str, str]) -> ResumedVideo:
-        """A video that goes on after the segments that an earlier run has finished.
-
-        Args:
-            fingerprint: As ``fingerprint_of_video`` tells it.
-
-        Raises:
-            InputError: It was begun from something else.
-        """
+    def of(cls, decoding: FrameDecoding, journal: Journal) -> ResumedVideo:
+        """A video that goes on after the segments that an earlier run has finished."""
         run, each = decoding.run, _segment_frames(decoding)
-        journal = Journal.open(decoding.output.path, fingerprint)
         return cls(journal, run.after(journal.done * each), len(run.numbers), each)
 
     def open_sink(self, output: Output, size: Size) -> SegmentedWriter:
