@@ -17,11 +17,17 @@ _USUAL_KEYS: Final = ("latents", "samples", "latent_tensor")
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """A named array before it is read; ``shape`` is None if it is no array."""
+    """A named array before it is read: the name of its dtype, and its shape.
 
-    shape: tuple[int, ...] | None
-    description: str
-    is_floating: bool
+    Where there is something else under the name, ``kind`` says what, and ``shape`` is None.
+    """
+
+    kind: str
+    shape: tuple[int, ...] | None = None
+    is_floating: bool = False
+
+    def __str__(self) -> str:
+        return self.kind if self.shape is None else f"{self.kind} {self.shape}"
 
     @property
     def may_be_latents(self) -> bool:
@@ -34,7 +40,7 @@ def choose_key(entries: Mapping[str, ArrayInfo], key: str | None, name: str) -> 
     That is ``key`` where it is given, else ``latents``, ``samples`` or ``latent_tensor``, else the
     only floating-point array of 3 to 5 axes.
 
-    >>> choose_key({"z": ArrayInfo((1, 4, 8, 8), "float32 (1, 4, 8, 8)", True)}, None, "a.npz")
+    >>> choose_key({"z": ArrayInfo("float32", (1, 4, 8, 8), True)}, None, "a.npz")
     'z'
     """
     if key is not None:
@@ -54,6 +60,6 @@ def choose_key(entries: Mapping[str, ArrayInfo], key: str | None, name: str) -> 
 
 
 def _listing(entries: Mapping[str, ArrayInfo]) -> str:
-    shown = [f"{key!r}: {info.description}" for key, info in list(entries.items())[:8]]
+    shown = [f"{key!r}: {info}" for key, info in list(entries.items())[:8]]
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     return ", ".join(shown) + more if shown else "no arrays"

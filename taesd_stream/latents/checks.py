@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Final
 
 import psutil
 import torch
 
-from taesd_stream.errors import InputError, LatentsError, LayoutError, NonFiniteError
-from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout, parse_layout
+from taesd_stream.errors import InputError, LatentsError, NonFiniteError
 from video.errors import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "FLOATING_DTYPES",
     "as_latents_errors",
     "check_finite",
     "dtype_name",
-    "layout_of",
     "refuse_broken",
+    "refuse_unreadable",
     "require_channels",
     "require_floating",
     "require_memory",
@@ -60,15 +59,22 @@ def as_latents_errors() -> Iterator[None]:
 def refuse_broken(found: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn what a library raises over a broken file into a LatentsError.
 
-    The message is ``found``, what the library says in brackets, and ``remedy``. A LatentsError goes
-    through.
+    The message is ``found``, what the library (or the system) says in brackets, and ``remedy``. A
+    LatentsError goes through.
     """
     try:
         yield
     except LatentsError:
         raise
     except errors as error:
-        raise LatentsError(f"{found} ({first_line(error)}): {remedy}") from error
+        said = getattr(error, "strerror", None) or first_line(error)
+        raise LatentsError(f"{found} ({said}): {remedy}") from error
+
+
+def refuse_unreadable(name: str) -> AbstractContextManager[None]:
+    """Turn what the system says of a file into a LatentsError."""
+    found = f"{name}: expected a file that can be read, found none"
+    return refuse_broken(found, "check the path and its permissions", OSError)
 
 
 def check_finite(
@@ -136,24 +142,3 @@ def require_memory(nbytes: int, what: str) -> None:
             f"{what} take {nbytes / 2**30:.1f} GiB and {available / 2**30:.1f} GiB of memory are "
             "free: read fewer at a time, or check that the file is what it claims to be"
         )
-
-
-def layout_of(
-    shape: Sequence[int], *, layout: str | None, channels: Collection[int] | None, name: str
-) -> str:
-    """The layout that the caller states, or the one that the shape tells; every axis counted."""
-    if math.prod(shape) == 0:
-        raise LatentsError(
-            f"{name}: expected latents, found an empty array of shape {tuple(shape)}: "
-            "check what wrote it"
-        )
-    try:
-        if layout is None:
-            return infer_layout(shape, KNOWN_CHANNELS if channels is None else channels)
-        stated = parse_layout(layout, shape)
-    except LayoutError as error:
-        raise LayoutError(f"{name}: {error}", readings=error.readings) from None
-    except LatentsError as error:
-        raise LatentsError(f"{name}: {error}") from None
-    require_channels(shape[stated.split().index("C")], channels, name)
-    return stated

@@ -43,14 +43,6 @@ class IteratorSource(LatentSource):
         self._known: tuple[tuple[int, ...], torch.dtype] | None = None
         self._started = False
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._peek()[0]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._peek()[1]
-
     def __len__(self) -> NoReturn:
         # Python's own functions ask for a length as a hint and expect a TypeError where none is.
         raise TypeError(f"{self.name} has no length before it has been read: see .frames")
@@ -84,7 +76,7 @@ class IteratorSource(LatentSource):
             closing()
 
     def _each(self) -> Iterator[torch.Tensor]:
-        expected = self._peek()
+        expected = self._stored()
         first, self._first = self._first, None
         if first is not None:
             yield first
@@ -100,7 +92,7 @@ class IteratorSource(LatentSource):
                 )
             yield latent
 
-    def _peek(self) -> tuple[tuple[int, ...], torch.dtype]:
+    def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
         """Shape and dtype of the latents; the first of them is taken and kept to learn it."""
         if self._known is None:
             nothing = object()

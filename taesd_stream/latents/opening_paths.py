@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import refuse_broken
+from taesd_stream.latents.checks import refuse_broken, refuse_unreadable
 from taesd_stream.latents.formats.mosaic import open_mosaic
 from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
 from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
@@ -23,7 +23,6 @@ from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS
 from taesd_stream.latents.joined_source import join
 from taesd_stream.latents.raw_store import FileBytes
 from taesd_stream.latents.read_options import ReadOptions
-from video.errors import first_line
 from video.large.zarr_arrays import is_zarr
 from video.safe_files.numbering import NumberedFiles, is_pattern, natural_order
 from video.safe_files.scratch import ScratchFile
@@ -40,6 +39,7 @@ SUFFIXES: Final = frozenset(
 )
 """The suffixes by which a folder's latents are found; a .zarr is a folder itself."""
 
+_REMEDY: Final = f"give latents as {', '.join(sorted(SUFFIXES))}"
 _PIECE_BYTES: Final = 2**20
 
 _FOREIGN: Final = (
@@ -70,7 +70,7 @@ def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSourc
     if text == "-":
         return _open_file(_spooled_input(), options)
     target = Path(text)
-    try:
+    with refuse_unreadable(text):
         if is_tile_pattern(target) and not target.exists():
             return open_mosaic(target, options, _open_one)
         if target.is_dir() and not is_zarr(target):
@@ -78,12 +78,6 @@ def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSourc
         if is_pattern(target) and not target.exists():
             return _open_sequence(text, _files_of_pattern(target), options)
         return _open_one(target, options)
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise LatentsError(
-            f"{text}: expected a file of latents that can be read, found none "
-            f"({reason}): check the path and its permissions"
-        ) from error
 
 
 def _open_one(path: Path, options: ReadOptions) -> StoredSource:
@@ -111,13 +105,13 @@ def _open_file(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
         return open_png(file_bytes, options)
     for offset, magic, what in _FOREIGN:
         if head[offset:].startswith(magic):
-            raise LatentsError(f"{name}: expected latents, found {what}: {_kinds()}")
+            raise LatentsError(f"{name}: expected latents, found {what}: {_REMEDY}")
     if file_bytes.path.suffix.lower() in {".safetensors", ".latent"}:
         return open_safetensors(file_bytes, options)
     if head[:1] == b"\x80":
         return open_legacy_torch(file_bytes, options)
     found = f"bytes that begin with {head[:8].hex(' ')}" if head else "an empty file"
-    raise LatentsError(f"{name}: expected latents, found {found}: {_kinds()}")
+    raise LatentsError(f"{name}: expected latents, found {found}: {_REMEDY}")
 
 
 def _open_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
@@ -131,7 +125,7 @@ def _open_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
             return open_npz(file_bytes, options)
     raise LatentsError(
         f"{file_bytes.name}: expected a torch or .npz archive, found a zip file of "
-        f"{', '.join(members[:3]) or 'nothing'}: {_kinds()}"
+        f"{', '.join(members[:3]) or 'nothing'}: {_REMEDY}"
     )
 
 
@@ -154,7 +148,7 @@ def _files_of_folder(folder: Path) -> list[Path]:
     if len(kinds) != 1:
         found = f"files of {len(kinds)} kinds ({', '.join(kinds)})" if kinds else "none"
         raise LatentsError(
-            f"{folder}: expected a folder of latents of one kind, found {found}: {_kinds()}"
+            f"{folder}: expected a folder of latents of one kind, found {found}: {_REMEDY}"
         )
     return sorted(entries, key=natural_order)
 
@@ -199,14 +193,6 @@ def _spooled_input() -> FileBytes:
 
 
 def _read_input() -> bytes:
-    try:
+    found = "standard input: expected latents, found that it cannot be read"
+    with refuse_broken(found, "save them to a file, and give its path", OSError):
         return sys.stdin.buffer.read(_PIECE_BYTES)
-    except OSError as error:
-        raise LatentsError(
-            f"standard input: expected latents, found that it cannot be read ({error.strerror}):"
-            " save them to a file, and give its path"
-        ) from error
-
-
-def _kinds() -> str:
-    return f"give latents as {', '.join(sorted(SUFFIXES))}"

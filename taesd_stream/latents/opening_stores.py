@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
-from taesd_stream.errors import LayoutError
-from taesd_stream.latents.checks import layout_of, require_floating
+from taesd_stream.errors import LatentsError, LayoutError
+from taesd_stream.latents.checks import require_channels, require_floating
 from taesd_stream.latents.layout_by_content import layout_by_content
-from taesd_stream.latents.layouts import KNOWN_CHANNELS, possible_layouts
+from taesd_stream.latents.layouts import infer_layout, parse_layout, possible_layouts
 from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:
@@ -32,19 +33,37 @@ def open_store(store: Store, options: ReadOptions, *, name: str, kind: str) -> S
     """
     require_floating(store.dtype, name)
     try:
-        layout = layout_of(store.shape, layout=options.layout, channels=options.channels, name=name)
+        layout = _layout_of(store.shape, options, name)
     except LayoutError as error:
         source = _told(store, options, error.readings, name=name, kind=kind)
         if source is None:
             store.close()
             raise
         return source
-    channels = KNOWN_CHANNELS if options.channels is None else options.channels
-    others = set(possible_layouts(store.shape, channels)) - {layout}
+    others = set(possible_layouts(store.shape, options.possible_channels)) - {layout}
     remark = ""
     if options.layout is None and others:
         remark = f"taken as {layout}, though {', '.join(sorted(others))} would fit: see --layout"
     return StoredSource(store, layout, name=name, kind=kind, remark=remark)
+
+
+def _layout_of(shape: Sequence[int], options: ReadOptions, name: str) -> str:
+    """The layout that the caller states, or the one that the shape tells; every axis counted."""
+    if math.prod(shape) == 0:
+        raise LatentsError(
+            f"{name}: expected latents, found an empty array of shape {tuple(shape)}: "
+            "check what wrote it"
+        )
+    try:
+        if options.layout is None:
+            return infer_layout(shape, options.possible_channels)
+        stated = parse_layout(options.layout, shape)
+    except LayoutError as error:
+        raise LayoutError(f"{name}: {error}", readings=error.readings) from None
+    except LatentsError as error:
+        raise LatentsError(f"{name}: {error}") from None
+    require_channels(shape[stated.split().index("C")], options.channels, name)
+    return stated
 
 
 def _told(

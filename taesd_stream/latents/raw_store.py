@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import refuse_unreadable
 from taesd_stream.latents.source import Store
 from video.safe_files.watched_files import stamp_of
 
@@ -59,18 +60,14 @@ class FileBytes:
 
     @classmethod
     def of(cls, path: Path, name: str) -> FileBytes:
-        try:
+        with refuse_unreadable(name):
             status = path.stat()
-        except OSError as error:
-            raise _unreadable(name, error) from error
         return cls(path, name, status.st_size, stamp_of(status))
 
     def open(self) -> BinaryIO:
         """The file for reading, unless it has vanished or changed."""
-        try:
+        with refuse_unreadable(self.name):
             file = self.path.open("rb")
-        except OSError as error:
-            raise _unreadable(self.name, error) from error
         if stamp_of(os.fstat(file.fileno())) != self._stamp:
             file.close()
             raise LatentsError(
@@ -166,10 +163,3 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     (24960, 6240, 104, 1)
     """
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
-def _unreadable(name: str, error: OSError) -> LatentsError:
-    return LatentsError(
-        f"{name}: expected a file that can be read, found none ({error.strerror}): "
-        "check the path and its permissions"
-    )

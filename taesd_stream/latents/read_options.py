@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.layouts import KNOWN_CHANNELS
 
 __all__ = ["ReadOptions"]
 
@@ -22,6 +23,11 @@ class ReadOptions:
     key: str | None = None
     alike: str | None = None
 
+    @property
+    def possible_channels(self) -> frozenset[int]:
+        """The channel counts that latents may have."""
+        return KNOWN_CHANNELS if self.channels is None else self.channels
+
     def without_key(self, name: str) -> ReadOptions:
         """Options for a single array without a name; raises LatentsError if a key was asked for."""
         if self.key is not None:
@@ -30,10 +36,6 @@ class ReadOptions:
                 "leave the key out"
             )
         return self
-
-    def for_entry(self) -> ReadOptions:
-        """Options for the array under a key that has been found."""
-        return replace(self, key=None)
 
     def for_item(self, axes: int) -> ReadOptions:
         """Options for one array, of ``axes`` axes, of a list; a layout may be the whole list's."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, overload
 
 import torch
 from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import as_latents_errors, dtype_name, require_memory
+from video.closing import Closing
 from video.regions import checked_region
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Store(ABC):
         """Let go of what stays open between two reads, if anything does."""
 
 
-class LatentSource(ABC):
+class LatentSource(Closing):
     """Latents in order of time, each a (C, h, w) tensor on the CPU in the dtype they are stored in.
 
     ``len(source)`` is the number of latents; several clips count one after the other.
@@ -66,12 +67,12 @@ class LatentSource(ABC):
     nbytes: int | None
 
     @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        return self._stored()[0]
 
     @property
-    @abstractmethod
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> torch.dtype:
+        return self._stored()[1]
 
     @property
     def channels(self) -> int:
@@ -105,9 +106,7 @@ class LatentSource(ABC):
                     self.copy_latents(out[row : row + 1], frame)
             return out
         number = self._number_of(key)
-        out = self._empty(1)
-        self.copy_latents(out, number)
-        return out[0]
+        return self.region(number, slice(0, self.height), slice(0, self.width))
 
     def region(self, index: int, rows: slice, columns: slice) -> torch.Tensor:
         """A region of latent ``index``: ``source[index][:, rows, columns]``, a fresh copy.
@@ -154,11 +153,9 @@ class LatentSource(ABC):
                 f"found {found} {dtype_name(self.dtype)}: {remedy}"
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    @abstractmethod
+    def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
+        """Shape and dtype of the numbers, as they are stored."""
 
     @abstractmethod
     def _numbers(self) -> range:
@@ -227,13 +224,8 @@ class StoredSource(LatentSource):
         self.remark = remark
         self.part_layout = part_layout or layout
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._shape
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._dtype
+    def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
+        return self._shape, self._dtype
 
     def _numbers(self) -> range:
         return range(self.frames)

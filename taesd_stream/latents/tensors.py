@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def open_content(
     if isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}
         chosen = choose_key({key: _info(value) for key, value in named.items()}, options.key, name)
-        return again(named[chosen], options.for_entry(), name=f"{name}[{chosen!r}]")
+        return again(named[chosen], replace(options, key=None), name=f"{name}[{chosen!r}]")
     if isinstance(content, list | tuple):
         openers = [
             partial(_open_item, again, item, f"{name}[{number}]")
@@ -114,12 +115,8 @@ def _open_item(
 
 def _info(value: object) -> ArrayInfo:
     if isinstance(value, torch.Tensor):
-        is_floating = value.dtype in FLOATING_DTYPES
-        dtype = dtype_name(value.dtype)
-    elif isinstance(value, np.ndarray):
-        is_floating = value.dtype.name in _TORCH_DTYPES
-        dtype = value.dtype.name
-    else:
-        return ArrayInfo(None, type(value).__name__, is_floating=False)
-    shape = tuple(value.shape)
-    return ArrayInfo(shape, f"{dtype} {shape}", is_floating)
+        shape = tuple(value.shape)
+        return ArrayInfo(dtype_name(value.dtype), shape, value.dtype in FLOATING_DTYPES)
+    if isinstance(value, np.ndarray):
+        return ArrayInfo(value.dtype.name, value.shape, value.dtype.name in _TORCH_DTYPES)
+    return ArrayInfo(type(value).__name__)

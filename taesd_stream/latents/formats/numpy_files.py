@@ -43,7 +43,10 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
             if info.filename.endswith(".npy")
         }
         headers = {key: _member_header(archive, info, name) for key, info in members.items()}
-        infos = {key: _info(header) for key, header in headers.items()}
+        infos = {
+            key: ArrayInfo(header.dtype.name, header.shape, header.dtype.kind == "f")
+            for key, header in headers.items()
+        }
         key = choose_key(infos, options.key, name)
         member, header = members[key], headers[key]
         named = f"{name}[{key!r}]"
@@ -55,7 +58,7 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
         else:
             source, offset = InflatedBytes(file_bytes, member.filename, member.file_size), 0
             kind = "a compressed .npz file"
-    return open_store(_store(header, source, offset), options.for_entry(), name=named, kind=kind)
+    return open_store(_store(header, source, offset), options, name=named, kind=kind)
 
 
 def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NpyHeader:
@@ -80,11 +83,6 @@ def _store(header: NpyHeader, source: SpanReader, offset: int) -> RawStore:
         torch_dtype_of(header.dtype, source.name),
         byte_order=">" if header.dtype.str.startswith(">") else "<",
     )
-
-
-def _info(header: NpyHeader) -> ArrayInfo:
-    description = f"{header.dtype.name} {header.shape}"
-    return ArrayInfo(header.shape, description, is_floating=header.dtype.kind == "f")
 
 
 def _data_offset(file: IO[bytes], member: zipfile.ZipInfo) -> int:

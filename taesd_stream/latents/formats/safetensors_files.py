@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -47,11 +47,15 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    key = choose_key({k: _info(entry) for k, entry in header.items()}, options.key, name)
+    infos = {
+        key: ArrayInfo(entry["dtype"], tuple(entry["shape"]), entry["dtype"] in SAFETENSORS_DTYPES)
+        for key, entry in header.items()
+    }
+    key = choose_key(infos, options.key, name)
     entry = header[key]
     named = f"{name}[{key!r}]"
     if entry["dtype"] not in SAFETENSORS_DTYPES:
-        require_floating(_plain_name(entry["dtype"]), named)
+        require_floating("uint8" if entry["dtype"] == "U8" else entry["dtype"], named)
     store = RawStore(
         file_bytes,
         _LENGTH.size + length + entry["data_offsets"][0],
@@ -59,14 +63,4 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
         row_major(entry["shape"]),
         SAFETENSORS_DTYPES[entry["dtype"]],
     )
-    return open_store(store, options.for_entry(), name=named, kind="a .safetensors file")
-
-
-def _info(entry: dict[str, Any]) -> ArrayInfo:
-    shape = tuple(entry["shape"])
-    is_floating = entry["dtype"] in SAFETENSORS_DTYPES
-    return ArrayInfo(shape, f"{entry['dtype']} {shape}", is_floating)
-
-
-def _plain_name(dtype: str) -> str:
-    return "uint8" if dtype == "U8" else dtype
+    return open_store(store, options, name=named, kind="a .safetensors file")

@@ -35,11 +35,11 @@ def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
     with as_latents_errors():
         node = ZarrNode.of(folder)
         if node.is_array:
-            options = options.without_key(named)
+            options.without_key(named)
         else:
             infos = {key: _info_of(node, key) for key in node.members}
             key = choose_key(infos, options.key, named)
-            options, named = options.for_entry(), f"{named}[{key!r}]"
+            named = f"{named}[{key!r}]"
             node = node.member(key, named)
         store = _ZarrStore(node)
     kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
@@ -69,8 +69,8 @@ def _info_of(group: ZarrNode, key: str) -> ArrayInfo:
     try:
         node = group.member(key)
     except InputError:
-        return ArrayInfo(None, "unreadable metadata", is_floating=False)
+        return ArrayInfo("unreadable metadata")
     if not node.is_array:
-        return ArrayInfo(None, "a group", is_floating=False)
+        return ArrayInfo("a group")
     is_floating = node.dtype is not None and node.dtype.kind == "f"
-    return ArrayInfo(node.shape, f"{node.dtype_name} {node.shape}", is_floating)
+    return ArrayInfo(node.dtype_name, node.shape, is_floating)
