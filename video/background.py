@@ -65,7 +65,7 @@ class ReadAhead(Closing, Generic[T]):
         return self
 
     def __next__(self) -> T:
-        return self._channel.get()
+        return next(self._channel)
 
     def close(self) -> None:
         """Stop, and wait until the item that is being made is done with; others are dropped."""
@@ -224,7 +224,10 @@ class _Channel(Generic[T]):
         self._is_closed = True
         self._room.put(None)
 
-    def get(self) -> T:
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
         """Wait for the next item; raises StopIteration or the error that ended them."""
         item = self._items.get()
         if not isinstance(item, _End):
@@ -243,12 +246,6 @@ class _Channel(Generic[T]):
         """Drop the items that wait, once nobody takes them; returns whether there were any."""
         left = [self._items.get() for _ in range(self._items.qsize())]
         return any(not isinstance(item, _End) for item in left)
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        return self.get()
 
 
 class _Worker(Generic[R]):

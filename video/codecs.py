@@ -176,12 +176,9 @@ _PRORES_VIDEOTOOLBOX = Codec(
 )
 
 
-def _codecs() -> dict[str, Codec]:
-    rows = (*_SOFTWARE, *_BY_ENCODER, _PRORES_VIDEOTOOLBOX)
-    return {codec.name: codec for codec in rows}
+_ROWS = (*_SOFTWARE, *_BY_ENCODER, _PRORES_VIDEOTOOLBOX)
 
-
-CODECS: Mapping[str, Codec] = MappingProxyType(_codecs())
+CODECS: Mapping[str, Codec] = MappingProxyType({row.name: row for row in _ROWS})
 """Codec name -> codec."""
 
 GENERIC_HARDWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(

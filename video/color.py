@@ -18,6 +18,8 @@ from video.spec import BT709, ColorTags
 from video.yuv import YuvFormat, YuvFrame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["check_image", "frame_to_rgb", "pad_to", "planes_to_frame", "rgb_to_frame", "set_tags"]
@@ -88,18 +90,12 @@ def rgb_to_frame(
         src_color_range=_FULL,
         dst_color_range=tags.range_code,
     )
-    frame = av.VideoFrame(source.width, source.height, pixel_format)
-    _plane(frame, 0, dtype)[:] = _plane(full, 0, dtype)
-    vertical = pixel_format != "yuv422p10le"
-    chroma = [_halve(_plane(full, index, dtype), vertical=vertical) for index in (1, 2)]
+    is_halved_down = pixel_format != "yuv422p10le"
+    luma, *chroma = (_plane(full, index, dtype) for index in range(3))
+    planes = [luma, *(_halve(plane, vertical=is_halved_down) for plane in chroma)]
     if pixel_format == "nv12":
-        interleaved = _plane(frame, 1, dtype)
-        interleaved[:, 0::2], interleaved[:, 1::2] = chroma
-    else:
-        for index, samples in enumerate(chroma, start=1):
-            _plane(frame, index, dtype)[:] = samples
-    set_tags(frame, tags)
-    return frame
+        planes[1:] = [np.dstack(planes[1:]).reshape(len(planes[1]), -1)]
+    return _frame_of(planes, pixel_format, (source.width, source.height), tags)
 
 
 def planes_to_frame(planes: YuvFrame, layout: YuvFormat) -> av.VideoFrame:
@@ -115,10 +111,17 @@ def planes_to_frame(planes: YuvFrame, layout: YuvFormat) -> av.VideoFrame:
         array([130, 130, 130], dtype=uint8)
     """
     planes.check(layout)
-    frame = av.VideoFrame(layout.width, layout.height, layout.pixel_format)
-    for index, samples in enumerate(planes.planes):
+    size = (layout.width, layout.height)
+    return _frame_of(planes.planes, layout.pixel_format, size, layout.tags)
+
+
+def _frame_of(
+    planes: Sequence[NDArray[Any]], pixel_format: str, size: tuple[int, int], tags: ColorTags
+) -> av.VideoFrame:
+    frame = av.VideoFrame(*size, pixel_format)
+    for index, samples in enumerate(planes):
         _plane(frame, index, samples.dtype)[:] = samples
-    set_tags(frame, layout.tags)
+    set_tags(frame, tags)
     return frame
 
 
@@ -136,8 +139,6 @@ def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     Without a matrix tag, BT.709 is assumed from 720 rows on and BT.601 below; without a range tag,
     limited range, unless the pixel format says otherwise.
     """
-    if frame.format.name == "rgb24":
-        return _owned(frame)
     if frame.format.is_rgb:
         return _owned(frame.reformat(format="rgb24", interpolation=_ACCURATE))
     matrix = int(frame.colorspace)

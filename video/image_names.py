@@ -28,24 +28,19 @@ _FOLDER_NAME = "%05d.png"
 
 @dataclass(frozen=True, slots=True)
 class ImageTarget:
-    """Where pictures go: ``folder`` and a ``name`` with one number in it, or none for a still."""
+    """Where pictures go: the ``path`` of a still, or with a ``%d`` in its name for numbers."""
 
-    folder: Path
-    name: str
+    path: Path
     is_still: bool
 
     def file(self, index: int) -> Path:
-        return self.folder / self.name if self.is_still else self._numbered.file(index)
+        return self.path if self.is_still else _numbered(self.path).file(index)
 
     def existing(self) -> list[Path]:
         """Files that bear a name of ours already, in the order of their numbers."""
         if self.is_still:
-            return [self.file(0)] if self.file(0).exists() else []
-        return [file for _, file in self._numbered.existing()]
-
-    @property
-    def _numbered(self) -> NumberedFiles:
-        return _numbered(self.folder / self.name)
+            return [self.path] if self.path.exists() else []
+        return [file for _, file in _numbered(self.path).existing()]
 
 
 def _numbered(pattern: Path) -> NumberedFiles:
@@ -63,7 +58,7 @@ def parse_target(target: str | PathLike[str]) -> ImageTarget:
         raise InputError(f"expected the number in the file's name, not its folder: '{path}'")
     if path.is_dir() or not path.suffix or str(target).endswith(("/", os.sep)):
         _check_pattern(path.name, fields=0)
-        return ImageTarget(path, _FOLDER_NAME, is_still=False)
+        return ImageTarget(path / _FOLDER_NAME, is_still=False)
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise InputError(
             f"expected pictures whose names end in {', '.join(WRITABLE_SUFFIXES)}; found '{path}'"
@@ -71,7 +66,7 @@ def parse_target(target: str | PathLike[str]) -> ImageTarget:
     is_still = "%" not in path.name
     if not is_still:
         _check_pattern(path.name, fields=1)
-    return ImageTarget(path.parent, path.name, is_still)
+    return ImageTarget(path, is_still)
 
 
 def _check_pattern(name: str, *, fields: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from video.errors import InputError
 from video.image_names import WRITABLE_SUFFIXES
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.part_file import PartFile, check_output, explain_os_error
+from video.safe_files.part_file import PartFile, check_output, write_faults
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -142,17 +142,10 @@ def write_image(
     """
     target = check_writable(path, overwrite=overwrite)
     data = _encoded(target, image, lossless=lossless)
-    with deferred_interrupt():
-        part = PartFile(target)
-        try:
-            part.path.write_bytes(data.tobytes())
-            part.publish(overwrite=overwrite)
-        except OSError as error:
-            part.discard()
-            raise explain_os_error(target, error) from error
-        except BaseException:
-            part.discard()
-            raise
+    work = f"writing '{target}'"
+    with deferred_interrupt(), PartFile(target) as part, write_faults(target, work):
+        part.path.write_bytes(data.data)
+        part.publish(overwrite=overwrite)
     return target
 
 

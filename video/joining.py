@@ -11,11 +11,11 @@ import av
 from video.codecs import CONTAINERS
 from video.demux import open_input
 from video.errors import InputError, OutputExistsError
-from video.muxing import Muxer, media_faults
+from video.muxing import Muxer
 from video.packets import Segment, check_alike, numbered_packets, read_segment
 from video.rates import parse_rate
 from video.safe_files.durability import sync_file, sync_folder
-from video.safe_files.part_file import PartFile, check_output
+from video.safe_files.part_file import PartFile, check_output, write_faults
 from video.size_note import read_size_note
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
-__all__ = ["JOINABLE", "join_segments"]
+__all__ = ["check_joinable", "join_segments"]
 
-JOINABLE = (".mp4", ".mov", ".mkv", ".webm")
-"""The suffixes of containers whose packets can be copied from one file to another."""
+# Packets can be copied from one of these to another.
+_JOINABLE = (".mp4", ".mov", ".mkv", ".webm")
 
 
 def join_segments(
@@ -74,25 +74,27 @@ def join_segments(
     known = [read_segment(segment, exact_rate) for segment in segments]
     for each in known[1:]:
         check_alike(known[0], each)
-    part = PartFile(target)
-    try:
-        with media_faults(target, f"joining segments into '{target}'"):
-            with Muxer(CONTAINERS[target.suffix.lower()], audio) as muxer:
-                _copy(known, muxer, part.path, exact_rate)
-            sync_file(part.path)
-            _publish(part, overwrite=overwrite)
-    finally:
-        part.discard()
+    work = f"joining segments into '{target}'"
+    with PartFile(target) as part, write_faults(target, work, av.FFmpegError):
+        with Muxer(CONTAINERS[target.suffix.lower()], audio) as muxer:
+            _copy(known, muxer, part.path, exact_rate)
+        sync_file(part.path)
+        _publish(part, overwrite=overwrite)
     return target
 
 
-def _check_names(segments: Sequence[Path], target: Path) -> None:
-    suffix = target.suffix.lower()
-    if suffix not in JOINABLE:
+def check_joinable(target: Path) -> None:
+    """Raise InputError unless segments can be joined into a file of that name."""
+    if target.suffix.lower() not in _JOINABLE:
         raise InputError(
-            f"expected {', '.join(JOINABLE)}, which segments can be joined into; found"
+            f"expected {', '.join(_JOINABLE)}, which segments can be joined into; found"
             f" '{target.name}'"
         )
+
+
+def _check_names(segments: Sequence[Path], target: Path) -> None:
+    check_joinable(target)
+    suffix = target.suffix.lower()
     if not segments:
         raise InputError(f"expected segments to join into '{target}'; found none")
     for segment in segments:

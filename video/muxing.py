@@ -10,7 +10,6 @@ import av
 
 from video.audio import AudioTrack
 from video.closing import Closing
-from video.safe_files.part_file import write_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from video.unseekable_stream import UnseekableStream
 
-__all__ = ["Muxer", "media_faults"]
+__all__ = ["Muxer"]
 
 _OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
@@ -32,11 +31,6 @@ _OPTIONS = {
     "gif": {"loop": "0"},
     "webp": {"loop": "0"},
 }
-
-
-def media_faults(path: Path, work: str) -> contextlib.AbstractContextManager[None]:
-    """Turn FFmpeg's errors and the system's into ours, which name ``path`` and the work."""
-    return write_faults(path, work, av.FFmpegError)
 
 
 class Muxer(Closing):

@@ -12,12 +12,12 @@ import av
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.errors import InputError, OutputError
-from video.joining import JOINABLE, join_segments
+from video.joining import check_joinable, join_segments
 from video.options import VideoOptions
 from video.packets import Segment, check_alike, read_segment
 from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.part_file import check_output, explain_os_error
+from video.safe_files.part_file import check_output, write_faults
 from video.sink import FrameSink
 from video.video_writer import VideoWriter
 
@@ -143,11 +143,7 @@ class SegmentedWriter(FrameSink):
         return self._segments.folder / f"{number:05d}{self._suffix}"
 
     def _check_arguments(self) -> None:
-        if self._suffix not in JOINABLE:
-            raise InputError(
-                f"expected {', '.join(JOINABLE)}, which can be made of segments; found"
-                f" '{self.path.name}'"
-            )
+        check_joinable(self.path)
         check_output(self.path, overwrite=self._options.overwrite)
         if self._options.audio is not None:
             AudioTrack(Path(self._options.audio), CONTAINERS[self._suffix]).close()
@@ -159,9 +155,9 @@ class SegmentedWriter(FrameSink):
                     f"expected {self._number} finished segments; '{self._file(number)}' is"
                     " missing: begin anew"
                 )
-        return (
-            read_segment(self._file(self._number - 1), self._options.rate) if self._number else None
-        )
+        if not self._number:
+            return None
+        return read_segment(self._file(self._number - 1), self._options.rate)
 
     def _count_earlier(self) -> int:
         if self._like is None:
@@ -222,11 +218,9 @@ class SegmentedWriter(FrameSink):
         self._segment = None
         segment.close()
         file = self._file(self._number)
-        try:
+        with write_faults(file, f"writing '{file}'"):
             sync_file(file)
             sync_folder(self._segments.folder)
-        except OSError as error:
-            raise explain_os_error(file, error) from error
         finished = read_segment(file, self._options.rate)
         if self._like is None:
             self._like = finished
@@ -240,7 +234,21 @@ class SegmentedWriter(FrameSink):
             self._segment.discard()
             self._segment = None
 
-    def _join(self) -> None:
+    def _leave(self, error: BaseException | None) -> None:
+        self._closed = True
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            self._drop_segment()
+
+    def _finish(self) -> None:
+        """Finish the last segment, and join all of them."""
+        if not self.frames_written:
+            raise self._no_frames()
+        if self._segment is not None and self._segment.frames_written:
+            with deferred_interrupt():
+                self._finish_segment(self._segment)
         if self._frames_kept != self.frames_written:
             raise OutputError(
                 f"'{self.path}' cannot be finished: {self._frames_kept} of {self.frames_written}"
@@ -253,17 +261,3 @@ class SegmentedWriter(FrameSink):
             audio=self._options.audio,
             overwrite=self._options.overwrite,
         )
-
-    def _leave(self, error: BaseException | None) -> None:
-        self._closed = True
-        if error is not None:
-            self._drop_segment()
-            return
-        if not self.frames_written:
-            self._drop_segment()
-            raise self._no_frames()
-        if self._segment is not None and self._segment.frames_written:
-            with deferred_interrupt():
-                self._finish_segment(self._segment)
-        self._drop_segment()
-        self._join()

@@ -63,23 +63,24 @@ class ImageSequenceWriter(FrameSink):
         self.files: list[Path] = []
         self.part_path: Path | None = None
         self._target = parse_target(target)
+        self._folder = self._target.path.parent
         self._overwrite = overwrite
         self._lossless = lossless
         self._still: NDArray[np.uint8] | None = None
         if min(width, height) < 1:
             raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
-        if lossless and self._target.name.lower().endswith((".jpg", ".jpeg")):
+        if lossless and self._target.path.suffix.lower() in (".jpg", ".jpeg"):
             raise InputError(f"JPEG is never lossless; found '{self.path}': write .png")
-        self._stale = len(self._target.existing())
-        if self._stale and not overwrite:
+        existing = self._target.existing()
+        if existing and not overwrite:
             raise OutputExistsError(
-                f"'{self._target.existing()[0]}' exists already; give another name, or ask to"
-                " overwrite it"
+                f"'{existing[0]}' exists already; give another name, or ask to overwrite it"
             )
+        self._stale = len(existing)
         self._made_folder = self._make_folder()
 
     def _make_folder(self) -> bool:
-        folder = self._target.folder
+        folder = self._folder
         if folder.is_dir():
             return False
         if folder != self.path or not folder.parent.is_dir():
@@ -139,8 +140,8 @@ class ImageSequenceWriter(FrameSink):
             self._notes.append(f"{left_over} older pictures beyond these were left in place")
 
     def _remove_empty_folder(self) -> None:
-        if self._made_folder and not any(self._target.folder.iterdir()):
-            self._target.folder.rmdir()
+        if self._made_folder and not any(self._folder.iterdir()):
+            self._folder.rmdir()
 
     def _leave(self, error: BaseException | None) -> None:
         if error is None or (isinstance(error, KeyboardInterrupt) and self._still is not None):

@@ -9,15 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+import av
+
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import StreamEncoder, pick_encoder
-from video.muxing import Muxer, media_faults
+from video.muxing import Muxer
 from video.options import VideoOptions
 from video.part_sink import PartSink
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
-from video.safe_files.part_file import PartFile, check_output
+from video.safe_files.part_file import PartFile, check_output, write_faults
 from video.size_note import write_size_note
 from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from os import PathLike
 
-    import av
     import numpy as np
     from numpy.typing import NDArray
 
@@ -246,7 +247,8 @@ class VideoWriter(PartSink):
         self._discard()
 
     def _faults(self) -> contextlib.AbstractContextManager[None]:
-        return media_faults(self.path, f"writing '{self.path}' with {self._encoder.name}")
+        work = f"writing '{self.path}' with {self._encoder.name}"
+        return write_faults(self.path, work, av.FFmpegError)
 
     def _leave(self, error: BaseException | None) -> None:
         if error is None:

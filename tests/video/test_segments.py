@@ -255,7 +255,7 @@ def test_sound_goes_along_as_with_one_writer(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("a.gif", {}, r"can be made of segments; found 'a\.gif'"),
+        ("a.gif", {}, r"segments can be joined into; found 'a\.gif'"),
         ("a.webp", {}, r"expected .mp4, .mov, .mkv, .webm, which"),
         ("a.webm", {"codec": "h264"}, "goes into .mp4, .mov, .mkv; found"),
         ("a.mp4", {"codec": "nonsense"}, "expected a codec out of"),

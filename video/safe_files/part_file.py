@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from video.errors import InputError, OutputError, OutputExistsError, TaesdStreamError
 
@@ -184,7 +184,7 @@ class PartFile:
 
     Where an earlier run left one of that name, ``.part2`` and so on are taken instead: what was
     kept once is not lost, and two writers never share a file. With ``folder`` it is there instead,
-    which must be on the same disk.
+    which must be on the same disk. A ``with`` block that fails removes it.
 
     Raises:
         InputError: if it cannot be created.
@@ -192,9 +192,9 @@ class PartFile:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     part = PartFile(Path(folder, "a.txt"))
-        ...     _ = part.path.write_text("whole")
-        ...     part.publish(overwrite=False)
+        ...     with PartFile(Path(folder, "a.txt")) as part:
+        ...         _ = part.path.write_text("whole")
+        ...         part.publish(overwrite=False)
         ...     [entry.name for entry in Path(folder).iterdir()]
         ['a.txt']
     """
@@ -210,3 +210,10 @@ class PartFile:
     def discard(self) -> None:
         """Remove the unfinished file; nothing happens if it is gone."""
         self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
+        if error is not None:
+            self.discard()

@@ -94,7 +94,7 @@ found 'file'; give a local path where a path is asked for
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target):
             if not target.is_file() or verify(target):  # else another process was faster
-                _fetch(job, PartFile(target), verify)
+                _fetch(job, target, verify)
     except (OSError, InputError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DownloadError(
@@ -116,8 +116,8 @@ def _locked(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def _fetch(job: _Job, part: PartFile, verify: Callable[[Path], str | None]) -> None:
-    try:
+def _fetch(job: _Job, target: Path, verify: Callable[[Path], str | None]) -> None:
+    with PartFile(target) as part:
         _transfer(job, part.path)
         problem = verify(part.path)
         if problem:
@@ -125,8 +125,6 @@ def _fetch(job: _Job, part: PartFile, verify: Callable[[Path], str | None]) -> N
                 f"{job.url}: {problem}; what arrived is not what was published, and was removed"
             )
         part.publish(overwrite=True)
-    finally:
-        part.discard()
 
 
 def _transfer(job: _Job, part: Path) -> None:
