@@ -42,11 +42,17 @@ def strips(image: NDArray[np.uint8], cuts: Sequence[int]) -> list[NDArray[np.uin
 def gathered(pieces: list[NDArray[np.uint8]], least: int) -> list[NDArray[np.uint8]]:
     height, width = sum(map(len, pieces)), pieces[0].shape[1]
     levels: dict[int, list[NDArray[np.uint8]]] = {}
+
+    def take(level: int, start: int, rows: NDArray[np.uint8]) -> None:
+        before = levels.setdefault(level, [])
+        assert start == sum(map(len, before))
+        before.append(rows.copy())
+
     pyramid = Pyramid(
         width,
         height,
         least=least,
-        consume=lambda level, rows: levels.setdefault(level, []).append(rows.copy()),
+        consume=take,
     )
     for piece in pieces:
         pyramid.write(piece)
@@ -72,19 +78,21 @@ def test_every_level_is_that_of_the_whole_picture(
 
 
 def test_rows_come_as_soon_as_they_can_be_known() -> None:
-    seen: list[tuple[int, int]] = []
-    pyramid = Pyramid(8, 8, least=2, consume=lambda level, rows: seen.append((level, len(rows))))
+    seen: list[tuple[int, int, int]] = []
+    pyramid = Pyramid(
+        8, 8, least=2, consume=lambda level, start, rows: seen.append((level, start, len(rows)))
+    )
     pyramid.write(noise(3, 8))
-    assert seen == [(0, 3), (1, 1)]
+    assert seen == [(0, 0, 3), (1, 0, 1)]
     pyramid.write(noise(1, 8))
-    assert seen[2:] == [(0, 1), (1, 1), (2, 1)]
+    assert seen[2:] == [(0, 3, 1), (1, 1, 1), (2, 0, 1)]
 
 
 def test_what_was_written_may_change_afterwards() -> None:
     image = noise(5, 6)
     rows: list[NDArray[np.uint8]] = []
     pyramid = Pyramid(
-        6, 5, least=3, consume=lambda level, piece: rows.append(piece.copy()) if level else None
+        6, 5, least=3, consume=lambda level, _, piece: rows.append(piece.copy()) if level else None
     )
     for row in image:
         strip = row[None].copy()

@@ -142,7 +142,7 @@ def test_a_file_that_shrinks_while_it_is_read(kind: str, tmp_path: Path) -> None
         os.truncate(path, 2000)
         with pytest.raises(InputError, match="changed while it was being read"):
             reader.read(slice(60, 83), slice(0, 5))
-        reader._watched = WatchedFiles.of("it", path)  # it shrank after we looked
+        reader._watched = WatchedFiles("it", path)  # it shrank after we looked
         with pytest.raises(InputError, match=path.name):
             reader.read(slice(60, 83), slice(0, 5))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -27,44 +28,42 @@ class Blocks:
     ones.
 
     Args:
-        height, width: of the picture, in pixels.
-        block_height, block_width: of a block.
+        size: height and width of the picture, in pixels.
+        block_size: those of a block.
         decode: makes a block.
         cache_bytes: what may be kept; the block at hand always is.
 
     Example:
         >>> made = lambda row, column: np.full((4, 4, 3), row, np.uint8)
-        >>> blocks = Blocks(5, 7, block_height=4, block_width=4, decode=made, cache_bytes=0)
+        >>> blocks = Blocks((5, 7), (4, 4), made, cache_bytes=0)
         >>> blocks.read(slice(3, 5), slice(0, 7))[:, 0, 0].tolist()
         [0, 1]
     """
 
     def __init__(
         self,
-        height: int,
-        width: int,
-        *,
-        block_height: int,
-        block_width: int,
+        size: tuple[int, int],
+        block_size: tuple[int, int],
         decode: Decode,
+        *,
         cache_bytes: int,
     ) -> None:
-        self.height, self.width = height, width
-        self.block_height, self.block_width = block_height, block_width
-        self._decode = decode
-        self._most_kept = max(1, cache_bytes // (block_height * block_width * CHANNELS))
+        self.size = size
+        self._block_size, self._decode = block_size, decode
+        self._most_kept = max(1, cache_bytes // (math.prod(block_size) * CHANNELS))
         self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8] | None] = OrderedDict()
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """The pixels of some rows and columns within the picture, (h, w, 3)."""
         out = np.zeros((rows.stop - rows.start, columns.stop - columns.start, CHANNELS), np.uint8)
-        for row in _touched(rows, self.block_height):
-            for column in _touched(columns, self.block_width):
+        high, wide = self._block_size
+        for row in _touched(rows, high):
+            for column in _touched(columns, wide):
                 block = self._block(row, column)
                 if block is None:
                     continue
-                from_y, to_y = _shared(rows, row * self.block_height, self.block_height)
-                from_x, to_x = _shared(columns, column * self.block_width, self.block_width)
+                from_y, to_y = _shared(rows, row * high, high)
+                from_x, to_x = _shared(columns, column * wide, wide)
                 out[to_y, to_x] = block[from_y, from_x]
         return out
 

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from video.large.formats import RowPicture
 
-__all__ = ["NAMESPACE", "TILE", "DeepZoomEncoder"]
+__all__ = ["LEAST_SIDE", "NAMESPACE", "TILE", "DeepZoomEncoder"]
 
 NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 # Tiles that do not overlap can be joined by whoever reads them. Overlap hides seams of viewers that
 # scale each tile alone; OpenSeadragon shows tiles without it (all of IIIF is such) just as well.
 TILE = 256
+LEAST_SIDE = 1
 _OVERLAP = 0
 _JPEG_QUALITY = 90
 
@@ -47,11 +48,11 @@ class DeepZoomEncoder(TiledEncoder):
         is_jpeg = picture.compression == "jpeg"
         self._suffix = ".jpg" if is_jpeg else ".png"
         self._parameters = jpeg_parameters(picture.quality or _JPEG_QUALITY) if is_jpeg else []
-        levels = len(level_sizes(picture.width, picture.height, least=1))
+        levels = len(level_sizes(picture.width, picture.height, least=LEAST_SIDE))
         self._folders = [tile_folder(path) / str(number) for number in reversed(range(levels))]
         for folder in self._folders:
             folder.mkdir(parents=True)
-        super().__init__(picture, side=TILE, least=1, folder=path.parent)
+        super().__init__(picture, side=TILE, least=LEAST_SIDE, folder=path.parent)
 
     def _store(self, level: int, row: int, column: int, tile: NDArray[np.uint8]) -> None:
         path = self._folders[level] / f"{column}_{row}{self._suffix}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from video.large import deepzoom, omezarr, tiff
 from video.large.formats import (
     DEEP_ZOOM,
     NPY,
@@ -27,7 +28,12 @@ __all__ = ["needed_bytes"]
 _FILE = 4096
 # A tile that is mostly padding compresses to less than this.
 _PADDED_TILE = 16 << 10
-_TILES = {TIFF.name: (512, 512), ZARR.name: (512, 512), DEEP_ZOOM.name: (256, 1)}
+# Sides of a tile, and of the smallest level at most.
+_TILES = {
+    TIFF: (tiff.TILE, tiff.LEAST_SIDE),
+    ZARR: (omezarr.CHUNK, omezarr.LEAST_SIDE),
+    DEEP_ZOOM: (deepzoom.TILE, deepzoom.LEAST_SIDE),
+}
 
 
 def needed_bytes(
@@ -57,7 +63,7 @@ def needed_bytes(
 
 
 def _pyramid_bytes(row_format: RowFormat, compression: str, width: int, height: int) -> int:
-    side, least = _TILES[row_format.name]
+    side, least = _TILES[row_format]
     total = _FILE
     for level, (wide, high) in enumerate(level_sizes(width, height, least=least)):
         raw = wide * high * CHANNELS

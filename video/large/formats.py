@@ -51,10 +51,8 @@ class RowFormat:
     def suffix_of(self, path: Path) -> str | None:
         """Which of the suffixes, in small letters, ``path`` has after at least one character."""
         name = path.name.lower()
-        for suffix in self.suffixes:
-            if name.endswith(suffix) and name != suffix:
-                return suffix
-        return None
+        fitting = (each for each in self.suffixes if name.endswith(each) and name != each)
+        return next(fitting, None)
 
 
 def _check_file(path: Path, overwrite: bool) -> None:

@@ -22,7 +22,7 @@ __all__ = ["CHUNK", "LEAST_SIDE", "OmeZarrEncoder", "ome_attributes"]
 
 CHUNK = 512
 LEAST_SIDE = 512
-_AXES = ("c", "y", "x")
+_AXES = {"c": "channel", "y": "space", "x": "space"}
 _COLORS = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"))
 
 
@@ -52,11 +52,7 @@ def ome_attributes(name: str, levels: int) -> dict[str, Any]:
         "multiscales": [
             {
                 "name": name,
-                "axes": [
-                    {"name": "c", "type": "channel"},
-                    {"name": "y", "type": "space"},
-                    {"name": "x", "type": "space"},
-                ],
+                "axes": [{"name": axis, "type": kind} for axis, kind in _AXES.items()],
                 "datasets": datasets,
                 "type": "mean",
             }
@@ -95,7 +91,7 @@ class OmeZarrEncoder(TiledEncoder):
                 chunks=(CHANNELS, CHUNK, CHUNK),
                 dtype="uint8",
                 compressors=zarr.codecs.ZstdCodec() if picture.compression == "zstd" else None,
-                dimension_names=_AXES,
+                dimension_names=tuple(_AXES),
             )
             for level, (width, height) in enumerate(sizes)
         ]

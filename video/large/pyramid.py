@@ -49,17 +49,18 @@ class Pyramid:
     Args:
         width, height: of level 0, in pixels.
         least: as for ``level_sizes``.
-        consume: called with the number of a level and its next rows, (n, width, 3), from top to
-            bottom; they may be a view of what was written, so they are good until it returns.
+        consume: called with the number of a level, that of a row there, and the rows from that one
+            on, (n, width, 3), from top to bottom; they may be a view of what was written, so they
+            are good until it returns.
 
     Example:
-        >>> def show(level: int, rows: NDArray[np.uint8]) -> None:
-        ...     print(level, rows[..., 0].tolist())
+        >>> def show(level: int, start: int, rows: NDArray[np.uint8]) -> None:
+        ...     print(level, start, rows[..., 0].tolist())
         >>> pyramid = Pyramid(3, 2, least=1, consume=show)
         >>> pyramid.write(np.array([[0, 4, 8], [0, 0, 8]], np.uint8)[..., None].repeat(3, 2))
-        0 [[0, 4, 8], [0, 0, 8]]
-        1 [[1, 8]]
-        2 [[5]]
+        0 0 [[0, 4, 8], [0, 0, 8]]
+        1 0 [[1, 8]]
+        2 0 [[5]]
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Pyramid:
         height: int,
         *,
         least: int,
-        consume: Callable[[int, NDArray[np.uint8]], None],
+        consume: Callable[[int, int, NDArray[np.uint8]], None],
     ) -> None:
         self.sizes = level_sizes(width, height, least=least)
         self._consume = consume
@@ -80,7 +81,7 @@ class Pyramid:
         self._add(0, rows)
 
     def _add(self, level: int, rows: NDArray[np.uint8]) -> None:
-        self._consume(level, rows)
+        self._consume(level, self._rows[level], rows)
         self._rows[level] += len(rows)
         if level + 1 == len(self.sizes):
             return

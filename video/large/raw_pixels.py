@@ -35,14 +35,14 @@ class RawPixels:
     """
 
     def __init__(self, file: FileIO, layout: RawLayout) -> None:
-        self.height, self.width, channels = layout.shape
+        self.size = layout.shape[:2]
         self._fill, self._layout = fill_from(file), layout
-        self._pixel_bytes = channels * layout.dtype.itemsize
+        self._pixel_bytes = layout.shape[2] * layout.dtype.itemsize
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         shape = (rows.stop - rows.start, columns.stop - columns.start, self._pixel_bytes)
-        place = (rows.start * self.width + columns.start) * self._pixel_bytes
-        stride = self.width * self._pixel_bytes
+        stride = self.size[1] * self._pixel_bytes
+        place = rows.start * stride + columns.start * self._pixel_bytes
         found = read_rows(self._fill, self._layout.offset + place, shape, stride=stride)
         return to_rgb(found.view(self._layout.dtype))
 

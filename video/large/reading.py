@@ -33,10 +33,9 @@ _KINDS = (
 
 
 class _Pixels(Protocol):
-    """The pixels of a picture in a file of some kind."""
+    """The pixels of a picture in a file of some kind, of a height and a width."""
 
-    height: int
-    width: int
+    size: tuple[int, int]
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]: ...
 
@@ -55,9 +54,9 @@ class RegionReader(Closing):
         self, path: Path, pixels: _Pixels, *, watched: tuple[Path, ...], closing: ExitStack
     ) -> None:
         self.path = path
-        self.height, self.width = pixels.height, pixels.width
+        self.height, self.width = pixels.size
         self._pixels: _Pixels | None = pixels
-        self._watched, self._closing = WatchedFiles.of(f"'{path}'", *watched), closing
+        self._watched, self._closing = WatchedFiles(f"'{path}'", *watched), closing
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """The pixels of some rows and columns: (h, w, 3) RGB bytes, a fresh array.

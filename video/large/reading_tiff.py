@@ -111,9 +111,7 @@ def _tiff_blocks(file: Any, page: Any, path: Path, cache_bytes: int) -> Blocks:
         black = np.zeros_like(present[0])
         return to_rgb(np.concatenate([black if part is None else part for part in parts], axis=2))
 
-    return Blocks(
-        height, width, block_height=high, block_width=wide, decode=decode, cache_bytes=cache_bytes
-    )
+    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes)
 
 
 def _tiff_segment(file: Any, page: Any, number: int, path: Path) -> NDArray[Any] | None:

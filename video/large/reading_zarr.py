@@ -89,6 +89,4 @@ def _blocks(node: ZarrNode, axes: str, cache_bytes: int) -> Blocks:
         pixels = pixels.transpose([order.index(axis) for axis in "yxc" if axis in order])
         return to_rgb(pixels if pixels.ndim == 3 else pixels[..., None])
 
-    return Blocks(
-        height, width, block_height=high, block_width=wide, decode=decode, cache_bytes=cache_bytes
-    )
+    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes)

@@ -52,7 +52,6 @@ class TiffEncoder:
         tiles = max(1, picture.memory_bytes // 8 // TILE_BYTES)
         self._options = _options(picture, workers=min(tiles, os.cpu_count() or 1))
         self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
-        self._filled = [0] * len(self._pyramid.sizes)
         with ExitStack() as undoing:
             self._rows = undoing.enter_context(
                 TileRows(
@@ -77,19 +76,16 @@ class TiffEncoder:
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._pyramid.write(rows)
 
-    def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
+    def _take(self, level: int, start: int, rows: NDArray[np.uint8]) -> None:
         if level == 0:
             self._rows.write(rows)
         else:
-            self._levels[level - 1].write(self._filled[level], rows)
-        self._filled[level] += len(rows)
+            self._levels[level - 1].write(start, rows)
 
     def _put(self, row: TileRow) -> None:
         for tiles in row.blocks(TILE, self._block_bytes):
             for _, tile in tiles:
-                height, width = tile.shape[:2]
-                padding = ((0, TILE - height), (0, TILE - width), (0, 0))
-                whole = np.pad(tile, padding, mode="edge")
+                whole = _padded(tile)
                 self._thread.put(whole.tobytes() if self._raw else whole)
 
     def finish(self) -> None:
@@ -114,6 +110,17 @@ class TiffEncoder:
                     subfiletype=1 if level else None,
                     **self._options,
                 )
+
+
+def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy of a tile, grown to its full size by repeating its last row and column."""
+    # numpy.pad makes copies of parts in between.
+    height, width = tile.shape[:2]
+    whole = np.empty((TILE, TILE, CHANNELS), np.uint8)
+    whole[:height, :width] = tile
+    whole[:height, width:] = tile[:, -1:]
+    whole[height:] = whole[height - 1]
+    return whole
 
 
 def _options(picture: RowPicture, *, workers: int) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class TiledEncoder(ABC):
         """Take the next rows of level 0: uint8, (n, width, 3)."""
         self._pyramid.write(rows)
 
-    def _take(self, level: int, rows: NDArray[np.uint8]) -> None:
+    def _take(self, level: int, _: int, rows: NDArray[np.uint8]) -> None:
         self._levels[level].write(rows)
 
     def _store_row(self, level: int, row: TileRow) -> None:

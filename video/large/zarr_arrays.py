@@ -94,7 +94,7 @@ class ZarrNode:
                 "found none: check the path"
             )
         attributes = [folder / ".zattrs"] * (folder / ".zattrs").is_file()
-        watched = WatchedFiles.of(name, folder / file, *attributes)
+        watched = WatchedFiles(name, folder / file, *attributes)
         fields = _read_json(folder / file, name)
         kind = fields.get("node_type") if file == "zarr.json" else file.removeprefix(".z")
         if kind not in {"array", "group"}:

@@ -75,17 +75,13 @@ class PartFolder:
     def in_place(self, *, overwrite: bool) -> Iterator[None]:
         """As ``publish``; but if the block fails, everything is put back as it was."""
         old = self._make_room(overwrite=overwrite)
-        try:
-            self.path.rename(self.target)
-            try:
-                yield
-            except BaseException:
-                self.target.rename(self.path)
-                raise
-        except BaseException:
+        with contextlib.ExitStack() as undoing:
             if old is not None:
-                old.rename(self.target)
-            raise
+                undoing.callback(old.rename, self.target)
+            self.path.rename(self.target)
+            undoing.callback(self.target.rename, self.path)
+            yield
+            undoing.pop_all()
         if old is not None:
             self._remove(old)
 

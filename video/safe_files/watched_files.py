@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
 from video.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["WatchedFiles", "stamp_of"]
 
@@ -17,35 +18,29 @@ def stamp_of(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-@dataclass(frozen=True)
 class WatchedFiles:
-    """Files as they were when they were opened; ``name`` is what errors call them together."""
+    """Files as they were when this was made; ``name`` is what errors call them together.
 
-    name: str
-    paths: tuple[Path, ...]
-    _stamps: tuple[tuple[int, int, int], ...]
+    Raises:
+        InputError: one of them is not there.
+    """
 
-    @classmethod
-    def of(cls, name: str, *paths: Path) -> Self:
-        """Remember how the files are now.
-
-        Raises:
-            InputError: one of them is not there.
-        """
-        return cls(name, paths, _stamps_of(name, paths))
+    def __init__(self, name: str, *paths: Path) -> None:
+        self.name, self.paths = name, paths
+        self._stamps = self._stamps_now()
 
     def check(self) -> None:
         """Raise InputError if a file has changed or vanished."""
-        if _stamps_of(self.name, self.paths) != self._stamps:
+        if self._stamps_now() != self._stamps:
             raise InputError(
                 f"{self.name}: the file changed while it was being read: open it again"
             )
 
-
-def _stamps_of(name: str, paths: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:
-    try:
-        return tuple(stamp_of(path.stat()) for path in paths)
-    except OSError as error:
-        raise InputError(
-            f"{name}: cannot read it ({error.strerror}): check the path and its permissions"
-        ) from error
+    def _stamps_now(self) -> list[tuple[int, int, int]]:
+        try:
+            return [stamp_of(path.stat()) for path in self.paths]
+        except OSError as error:
+            raise InputError(
+                f"{self.name}: cannot read it ({error.strerror}): check the path and its"
+                " permissions"
+            ) from error

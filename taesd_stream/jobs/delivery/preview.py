@@ -49,7 +49,6 @@ class Preview:
         self._pyramid = Pyramid(width, height, least=_LONGEST, consume=self._take)
         wide, high = self._pyramid.sizes[-1]
         self._image = np.full((high, wide, 3), _NOT_YET, np.uint8)
-        self._rows = 0
         self._written = clock()
 
     def write(self, rows: npt.NDArray[np.uint8]) -> None:
@@ -67,7 +66,6 @@ class Preview:
         write_image(self._path, self._image, overwrite=True)
         self._written = self._clock()
 
-    def _take(self, level: int, rows: npt.NDArray[np.uint8]) -> None:
+    def _take(self, level: int, start: int, rows: npt.NDArray[np.uint8]) -> None:
         if level == len(self._pyramid.sizes) - 1:
-            self._image[self._rows : self._rows + len(rows)] = rows
-            self._rows += len(rows)
+            self._image[start : start + len(rows)] = rows
