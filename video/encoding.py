@@ -208,11 +208,10 @@ def _quiet_svt() -> Iterator[None]:
 
     A value that the user has set stays.
     """
-    if "SVT_LOG" in os.environ:
-        yield
-        return
-    os.environ["SVT_LOG"] = "1"
+    is_set = "SVT_LOG" in os.environ
+    os.environ.setdefault("SVT_LOG", "1")
     try:
         yield
     finally:
-        os.environ.pop("SVT_LOG", None)
+        if not is_set:
+            os.environ.pop("SVT_LOG", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from video.errors import InputError
 from video.safe_files.numbering import NUMBER, NumberedFiles, natural_order
@@ -17,6 +17,7 @@ __all__ = [
     "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
     "ImageTarget",
+    "check_picture_name",
     "parse_target",
     "sequence_files",
 ]
@@ -28,23 +29,31 @@ _FOLDER_NAME = "%05d.png"
 
 @dataclass(frozen=True, slots=True)
 class ImageTarget:
-    """Where pictures go: the ``path`` of a still, or with a ``%d`` in its name for numbers."""
+    """Where pictures go: the ``path`` of a still, or files ``numbered`` after that pattern."""
 
     path: Path
-    is_still: bool
+    numbered: NumberedFiles | None
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """A still, or what a pattern means.
+
+        Raises:
+            InputError: if the name holds a % that is no number's only place.
+        """
+        if "%" not in path.name:
+            return cls(path, None)
+        _check_pattern(path.name, fields=1)
+        return cls(path, NumberedFiles.of(path, percent="%%"))
 
     def file(self, index: int) -> Path:
-        return self.path if self.is_still else _numbered(self.path).file(index)
+        return self.numbered.file(index) if self.numbered else self.path
 
     def existing(self) -> list[Path]:
         """Files that bear a name of ours already, in the order of their numbers."""
-        if self.is_still:
-            return [self.path] if self.path.exists() else []
-        return [file for _, file in _numbered(self.path).existing()]
-
-
-def _numbered(pattern: Path) -> NumberedFiles:
-    return NumberedFiles.of(pattern, percent="%%")
+        if self.numbered:
+            return [file for _, file in self.numbered.existing()]
+        return [self.path] if self.path.exists() else []
 
 
 def parse_target(target: str | PathLike[str]) -> ImageTarget:
@@ -58,15 +67,17 @@ def parse_target(target: str | PathLike[str]) -> ImageTarget:
         raise InputError(f"expected the number in the file's name, not its folder: '{path}'")
     if path.is_dir() or not path.suffix or str(target).endswith(("/", os.sep)):
         _check_pattern(path.name, fields=0)
-        return ImageTarget(path / _FOLDER_NAME, is_still=False)
+        return ImageTarget.of(path / _FOLDER_NAME)
+    check_picture_name(path)
+    return ImageTarget.of(path)
+
+
+def check_picture_name(path: Path) -> None:
+    """Raise InputError unless the name ends as that of a picture that can be written."""
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise InputError(
-            f"expected pictures whose names end in {', '.join(WRITABLE_SUFFIXES)}; found '{path}'"
+            f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)}; found '{path}'"
         )
-    is_still = "%" not in path.name
-    if not is_still:
-        _check_pattern(path.name, fields=1)
-    return ImageTarget(path, is_still)
 
 
 def _check_pattern(name: str, *, fields: int) -> None:
@@ -87,11 +98,8 @@ def sequence_files(source: str | PathLike[str]) -> list[Path]:
     if path.is_dir():
         files = [entry for entry in path.iterdir() if entry.suffix.lower() in READABLE_SUFFIXES]
         files = sorted((file for file in files if file.is_file()), key=natural_order)
-    elif "%" in path.name and not path.is_file():
-        _check_pattern(path.name, fields=1)
-        files = [file for _, file in _numbered(path).existing()]
     else:
-        files = [path] if path.is_file() else []
+        files = [path] if path.is_file() else ImageTarget.of(path).existing()
     if not files:
         raise InputError(
             f"expected pictures ({', '.join(READABLE_SUFFIXES)}) at '{path}'; found none"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from video.errors import InputError
-from video.image_names import WRITABLE_SUFFIXES
+from video.image_names import check_picture_name
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
 
@@ -108,11 +108,7 @@ def check_writable(path: str | PathLike[str], *, overwrite: bool) -> Path:
         OutputExistsError: if the file exists and ``overwrite`` is false.
     """
     target = Path(path)
-    if target.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise InputError(
-            f"expected a picture whose name ends in {', '.join(WRITABLE_SUFFIXES)};"
-            f" found '{target.name}'"
-        )
+    check_picture_name(target)
     return check_output(target, overwrite=overwrite)
 
 

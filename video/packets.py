@@ -128,12 +128,7 @@ def _traits(source: InputContainer, path: Path) -> dict[str, object]:
         raise InputError(f"expected a video in '{path}'; found no pictures in it")
     stream = source.streams.video[0]
     context = stream.codec_context
-    tags = (
-        context.color_range,
-        context.colorspace,
-        context.color_primaries,
-        context.color_trc,
-    )
+    tags = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
     return {
         "codec": context.codec.canonical_name,
         "size": f"{stream.width}x{stream.height}",

@@ -118,8 +118,7 @@ class SegmentedWriter(FrameSink):
         # so that all are alike.
         self._segment_options = replace(options, audio=None, overwrite=True)
         self._check_arguments()
-        self._like = self._last_of_earlier_run()
-        self._frames_kept = self._count_earlier()
+        self._like, self._frames_kept = self._earlier_run()
         self.frames_written = self._frames_kept
         self._remove_leftovers()
         segment = self._open_segment()
@@ -148,26 +147,23 @@ class SegmentedWriter(FrameSink):
         if self._options.audio is not None:
             AudioTrack(Path(self._options.audio), CONTAINERS[self._suffix]).close()
 
-    def _last_of_earlier_run(self) -> Segment | None:
+    def _earlier_run(self) -> tuple[Segment | None, int]:
+        """The last segment of an earlier run, and how many frames it has finished."""
         for number in range(self._number):
             if not self._file(number).is_file():
                 raise InputError(
                     f"expected {self._number} finished segments; '{self._file(number)}' is"
                     " missing: begin anew"
                 )
-        if not self._number:
-            return None
-        return read_segment(self._file(self._number - 1), self._options.rate)
-
-    def _count_earlier(self) -> int:
-        if self._like is None:
-            return 0
-        if self._like.frames > self._segments.frames:
+        if self._number == 0:
+            return None, 0
+        last = read_segment(self._file(self._number - 1), self._options.rate)
+        if last.frames > self._segments.frames:
             raise InputError(
-                f"expected segments of {self._segments.frames} frames; '{self._like.path}' holds"
-                f" {self._like.frames}: begin anew"
+                f"expected segments of {self._segments.frames} frames; '{last.path}' holds"
+                f" {last.frames}: begin anew"
             )
-        return (self._number - 1) * self._segments.frames + self._like.frames
+        return last, (self._number - 1) * self._segments.frames + last.frames
 
     def _remove_leftovers(self) -> None:
         """Remove what an earlier run left that was not told of any more, finished or not."""

@@ -15,6 +15,7 @@ from video.image_names import parse_target, sequence_files
 from video.images import read_image, write_image
 from video.rates import parse_rate
 from video.safe_files.interrupts import deferred_interrupt
+from video.safe_files.part_file import require_folder
 from video.sink import FrameSink
 
 if TYPE_CHECKING:
@@ -80,18 +81,15 @@ class ImageSequenceWriter(FrameSink):
         self._made_folder = self._make_folder()
 
     def _make_folder(self) -> bool:
-        folder = self._folder
-        if folder.is_dir():
+        if self._folder.is_dir():
             return False
-        if folder != self.path or not folder.parent.is_dir():
-            missing = folder if folder != self.path else folder.parent
-            raise InputError(
-                f"cannot write '{self.path}': there is no folder '{missing}'; create it first"
-            )
+        require_folder(self.path)
         try:
-            folder.mkdir()
+            self._folder.mkdir()
         except OSError as error:
-            raise InputError(f"cannot make the folder '{folder}': {error.strerror}") from error
+            raise InputError(
+                f"cannot make the folder '{self._folder}': {error.strerror}"
+            ) from error
         return True
 
     def write(self, frame: NDArray[np.uint8]) -> None:
@@ -104,7 +102,7 @@ class ImageSequenceWriter(FrameSink):
         self._check_open()
         width, height = self.size
         image = check_image(frame, width=width, height=height)
-        if self._target.is_still:
+        if self._target.numbered is None:
             if self._still is not None:
                 raise InputError(
                     f"'{self.path}' is one picture, and there is a second frame: write"
