@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Unpack
 
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.model_decoding import DecodingModel
 from taesd_stream.engine.model_encoding import EncodingModel
-from taesd_stream.engine.options import TileKeywords, TileOptions
+from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.shapes import as_sizes
 from taesd_stream.engine.tensors import tensor_workload
 from taesd_stream.errors import InputError
@@ -48,7 +47,11 @@ class AutoEncoder(DecodingModel, EncodingModel):
         *,
         action: Action = "decode",
         frames: int | None = None,
-        **tiles: Unpack[TileKeywords],
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
     ) -> TilePlan:
         """Plan what ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
 
@@ -66,4 +69,5 @@ class AutoEncoder(DecodingModel, EncodingModel):
         coder = coder_of(self, action)
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
         workload = tensor_workload(coder, sizes[:-3], action, frames)
-        return coder.plan(Size(*sizes[-2:]), workload, TileOptions(**tiles))
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return coder.plan(Size(*sizes[-2:]), workload, options)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Unpack
 
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
-from taesd_stream.engine.options import TileKeywords, TileOptions
+from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.running.planes import LatentPlane
 from taesd_stream.engine.shapes import as_pictures, checked_length
@@ -32,8 +31,12 @@ class DecodingModel(LoadedModel):
         self,
         z: Tensor,
         *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> Tensor:
         """Pictures from latents.
 
@@ -54,7 +57,8 @@ class DecodingModel(LoadedModel):
         decoder = coder_of(self, "decode")
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
-        return TensorRun(decoder, TileOptions(**tiles), on_tile).decode(checked)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return TensorRun(decoder, options, on_tile).decode(checked)
 
     def stream(
         self,
@@ -62,8 +66,12 @@ class DecodingModel(LoadedModel):
         *,
         frames: slice | None = None,
         ahead: int = 1,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> Iterator[Frame]:
         """Frames from the latents of one video, one by one, each as soon as it is known.
 
@@ -81,7 +89,8 @@ class DecodingModel(LoadedModel):
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        run = self.open_video(latents, frames=frames, ahead=ahead, **tiles)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        run = VideoRun(coder_of(self, "decode"), latents, options, frames=frames, ahead=ahead)
         return map(to_array, run.tensors(on_tile=on_tile))
 
     def open_video(
@@ -90,7 +99,11 @@ class DecodingModel(LoadedModel):
         *,
         frames: slice | None = None,
         ahead: int = 1,
-        **tiles: Unpack[TileKeywords],
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
 
@@ -109,7 +122,7 @@ class DecodingModel(LoadedModel):
         >>> run.plan.frames, [frame.shape for frame in run][4]
         (5, (16, 24, 3))
         """
-        options = TileOptions(**tiles)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
         return VideoRun(coder_of(self, "decode"), latents, options, frames=frames, ahead=ahead)
 
     def open_stream(
@@ -117,8 +130,12 @@ class DecodingModel(LoadedModel):
         *,
         length: int | None = None,
         state: StreamState | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> DecodeStream:
         """A video to be decoded by ``push``, for callers without an iterator.
 
@@ -136,7 +153,7 @@ class DecodingModel(LoadedModel):
         ...     [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
         ([(16, 24, 3)], [])
         """
-        decoder, options = coder_of(self, "decode"), TileOptions(**tiles)
+        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
 
@@ -152,7 +169,12 @@ class DecodingModel(LoadedModel):
         self,
         latents: LatentSource,
         index: int = 0,
-        **tiles: Unpack[TileKeywords],
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
     ) -> PictureRun:
         """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
 
@@ -171,4 +193,6 @@ class DecodingModel(LoadedModel):
         (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
         """
         plane = LatentPlane(latents, index)
-        return PictureRun(coder_of(self, "decode"), plane, TileOptions(**tiles))
+        return PictureRun(
+            coder_of(self, "decode"), plane, TileOptions(tile, overlap, memory, crop, wrap)
+        )

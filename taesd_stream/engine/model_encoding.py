@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Unpack
 
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
-from taesd_stream.engine.options import TileKeywords, TileOptions
+from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
 from taesd_stream.engine.shapes import as_pictures
 from taesd_stream.engine.streams.decode_stream import Frame
@@ -30,8 +29,12 @@ class EncodingModel(LoadedModel):
         self,
         x: Tensor,
         *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> Tensor:
         """Latents from pictures.
 
@@ -52,14 +55,19 @@ class EncodingModel(LoadedModel):
         encoder = coder_of(self, "encode")
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
-        return TensorRun(encoder, TileOptions(**tiles), on_tile).encode(checked)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return TensorRun(encoder, options, on_tile).encode(checked)
 
     def encode_stream(
         self,
         frames: Iterable[Frame],
         *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> Iterator[Tensor]:
         """Latents from the frames of one video, one by one, each as soon as it is known.
 
@@ -71,14 +79,19 @@ class EncodingModel(LoadedModel):
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        return self.open_encode_stream(on_tile=on_tile, **tiles).encode(frames)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        return EncodeStream(coder_of(self, "encode"), options, on_tile=on_tile).encode(frames)
 
     def open_encode_stream(
         self,
         *,
         state: StreamState | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
         on_tile: OnTile | None = None,
-        **tiles: Unpack[TileKeywords],
     ) -> EncodeStream:
         """A video to be encoded by ``push``, for callers without an iterator.
 
@@ -90,7 +103,8 @@ class EncodingModel(LoadedModel):
             InputError: The state is another model's.
         """
         encoder = coder_of(self, "encode")
-        opened = EncodeStream(encoder, TileOptions(**tiles), on_tile=on_tile)
+        options = TileOptions(tile, overlap, memory, crop, wrap)
+        opened = EncodeStream(encoder, options, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -99,7 +113,12 @@ class EncodingModel(LoadedModel):
         self,
         size: Size,
         read: ReadPixels,
-        **tiles: Unpack[TileKeywords],
+        *,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        crop: Crop = None,
+        wrap: Wrap = None,
     ) -> PictureRun:
         """A picture larger than memory, to be encoded in bands.
 
@@ -111,4 +130,6 @@ class EncodingModel(LoadedModel):
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
         plane = PixelPlane(size, read)
-        return PictureRun(coder_of(self, "encode"), plane, TileOptions(**tiles))
+        return PictureRun(
+            coder_of(self, "encode"), plane, TileOptions(tile, overlap, memory, crop, wrap)
+        )

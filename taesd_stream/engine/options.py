@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias
 
 import torch
 
@@ -13,22 +13,12 @@ from taesd_stream.latents.opening import Latents
 from taesd_stream.models.variants import Variant
 from tiling import Interval, Region, Size, View
 
-__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileKeywords", "TileOptions", "Wrap"]
+__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileOptions", "Wrap"]
 
 Overlap: TypeAlias = int | Literal["exact"]
 Tile: TypeAlias = int | tuple[int, int] | Literal["auto"] | None
 Crop: TypeAlias = tuple[int, int, int, int] | None
 Wrap: TypeAlias = Literal["x", "y", "xy"] | None
-
-
-class TileKeywords(TypedDict, total=False):
-    """The keywords that ``TileOptions`` is made of, as the methods of a model take them."""
-
-    tile: Tile
-    overlap: Overlap
-    memory: int | str
-    crop: Crop
-    wrap: Wrap
 
 
 @dataclass(frozen=True, slots=True)
