@@ -15,7 +15,7 @@ from av.codec.hwaccel import HWAccel
 
 from video.color import pad_to, planes_to_frame, rgb_to_frame, set_tags
 from video.errors import InputError
-from video.yuv import YUV_PIXEL_FORMATS, YuvFormat
+from video.yuv import YUV_PIXEL_FORMATS, YuvFormat, YuvFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from video.codecs import Encoder
     from video.spec import VideoSpec
-    from video.yuv import YuvFrame
 
 __all__ = ["StreamEncoder", "pick_encoder"]
 
@@ -56,6 +55,7 @@ def pick_encoder(specs: Sequence[VideoSpec]) -> tuple[VideoSpec, Encoder]:
 
 def _why_not(spec: VideoSpec, encoder: Encoder) -> str | None:
     """Open ``encoder`` in a container that writes nothing; say why that fails, or None."""
+    # In a container, since only that sets up the device that some take their frames on.
     try:
         with av.open(os.devnull, "w", format="null") as container, _quiet_svt():
             _add_stream(container, spec, encoder, threads=1).codec_context.open()
@@ -100,10 +100,10 @@ def _add_stream(
 
 
 class StreamEncoder:
-    """The video stream of ``container``, fed with images of the spec's size.
+    """The video stream of ``container``, fed with frames of the spec's size.
 
-    ``threads`` 0 leaves their number to the encoder. ``yuv_format`` is what ``encode_yuv`` takes,
-    or None for encoders of other formats.
+    ``threads`` 0 leaves their number to the encoder. ``yuv_format`` tells the planes that
+    ``encode`` takes besides RGB images; None for encoders of other formats.
     """
 
     def __init__(
@@ -124,26 +124,28 @@ class StreamEncoder:
         with _quiet_svt():
             self._stream.codec_context.open()
 
-    def encode(self, image: NDArray[np.uint8], index: int) -> list[av.Packet[Any]]:
-        """Packets that are ready after frame ``index``, shown at ``index / rate`` seconds."""
-        width, height = self._size
-        padded = pad_to(image, width=width, height=height)
-        pixel_format = "rgb24" if self._palettes else self._encoder.pixel_format
-        return self._packets_at(rgb_to_frame(padded, pixel_format, self._tags), index)
+    def encode(self, frame: NDArray[np.uint8] | YuvFrame, index: int) -> list[av.Packet[Any]]:
+        """Packets that are ready after frame ``index``, shown at ``index / rate`` seconds.
 
-    def encode_yuv(self, planes: YuvFrame, index: int) -> list[av.Packet[Any]]:
-        """As ``encode``, for planes of ``yuv_format``."""
+        Raises:
+            InputError: for planes that are not those of ``yuv_format``.
+        """
+        converted = self._converted(frame)
+        converted.pts = round(index / self._spec.rate / self._time_base)
+        converted.time_base = self._time_base
+        return self._packets(converted)
+
+    def _converted(self, frame: NDArray[np.uint8] | YuvFrame) -> av.VideoFrame:
+        if not isinstance(frame, YuvFrame):
+            width, height = self._size
+            pixel_format = "rgb24" if self._palettes else self._encoder.pixel_format
+            return rgb_to_frame(pad_to(frame, width=width, height=height), pixel_format, self._tags)
         if self.yuv_format is None:
             raise InputError(
                 f"expected RGB images for {self._encoder.name}, which takes"
                 f" {self._encoder.pixel_format}; found YUV planes"
             )
-        return self._packets_at(planes_to_frame(planes, self.yuv_format), index)
-
-    def _packets_at(self, frame: av.VideoFrame, index: int) -> list[av.Packet[Any]]:
-        frame.pts = round(index / self._spec.rate / self._time_base)
-        frame.time_base = self._time_base
-        return self._packets(frame)
+        return planes_to_frame(frame, self.yuv_format)
 
     def flush(self) -> list[av.Packet[Any]]:
         """The packets still inside; no frame may follow."""

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import av
 
@@ -25,7 +25,7 @@ from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from fractions import Fraction
     from os import PathLike
 
@@ -178,7 +178,7 @@ class VideoWriter(PartSink):
             OutputError: if it cannot be written.
         """
         image = check_image(frame, width=self.spec.width, height=self.spec.height)
-        self._add(lambda index: self._encoding.encode(image, index))
+        self._add(image)
 
     def write_yuv(self, frame: YuvFrame) -> None:
         """Add one frame as planes of ``yuv_format``, converted by its matrix and range.
@@ -188,13 +188,12 @@ class VideoWriter(PartSink):
                 closed.
             OutputError: if it cannot be written.
         """
-        self._add(lambda index: self._encoding.encode_yuv(frame, index))
+        self._add(frame)
 
-    def _add(self, encode: Callable[[int], list[av.Packet[Any]]]) -> None:
-        """Write what ``encode`` makes of the next frame's number."""
+    def _add(self, frame: NDArray[np.uint8] | YuvFrame) -> None:
         self._check_open()
         with deferred_interrupt(), self._faults():
-            packets = encode(self.frames_written)
+            packets = self._encoding.encode(frame, self.frames_written)
             self._muxer.write(packets, (self.frames_written + 1) / self.spec.rate)
             self.frames_written += 1
 
