@@ -38,18 +38,12 @@ def test_tiles_join_to_the_picture(
             assert tile.shape[1] == min(side, width - left)
             joined[top : top + side, left : left + side] = tile
 
-    rows = TileRows(
-        width,
-        height,
-        tile_height=side,
-        memory_bytes=memory_bytes,
-        folder=tmp_path,
-        consume=consume,
-    )
-    assert rows._buffer.in_file == (min(side, height) * width * 3 > memory_bytes)
+    buffer = RowBuffer(min(side, height), width, memory_bytes=memory_bytes, folder=tmp_path)
+    rows = TileRows(buffer, height, consume)
+    assert buffer.in_file == (min(side, height) * width * 3 > memory_bytes)
     for strip in strips(image, cuts):
         rows.write(strip)
-    rows.close()
+    buffer.close()
     assert indices == list(range(-(-height // side)))
     np.testing.assert_array_equal(joined, image)
 

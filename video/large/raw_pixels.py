@@ -14,11 +14,12 @@ from video.large.row_buffer import fill_from, read_rows
 from video.npy_header import read_npy_header
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from io import FileIO
 
     from numpy.typing import NDArray
 
-__all__ = ["RawLayout", "RawPixels", "npy_layout"]
+__all__ = ["RawLayout", "RawPixels", "open_npy"]
 
 
 class RawLayout(NamedTuple):
@@ -47,15 +48,14 @@ class RawPixels:
         return to_rgb(found.view(self._layout.dtype))
 
 
-def npy_layout(path: Path) -> RawLayout:
-    """The layout of the picture in a .npy file.
+def open_npy(path: Path, closing: ExitStack) -> RawPixels:
+    """The picture in a .npy file, which ``closing`` takes.
 
     Raises:
         InputError: if it is none of 8 or 16 bits, (H, W) or (H, W, 3) in C order, or cut short.
     """
-    with path.open("rb") as file:
-        header = read_npy_header(file, f"'{path}'")
-        file_bytes = os.fstat(file.fileno()).st_size
+    file = closing.enter_context(path.open("rb", buffering=0))
+    header = read_npy_header(file, f"'{path}'")
     sizes = list(header.shape)
     if len(sizes) == 4 and sizes[0] == 1:
         del sizes[0]
@@ -67,6 +67,6 @@ def npy_layout(path: Path) -> RawLayout:
             f"expected uint8 or uint16 (H, W, 3) or (H, W) in C order in '{path}'; found"
             f" {header.dtype} {header.shape} in {'Fortran' if header.is_fortran else 'C'} order"
         )
-    header.require_inside(file_bytes, f"'{path}'")
+    header.require_inside(os.fstat(file.fileno()).st_size, f"'{path}'")
     height, width, channels = sizes
-    return RawLayout(header.length, (height, width, channels), header.dtype)
+    return RawPixels(file, RawLayout(header.length, (height, width, channels), header.dtype))

@@ -10,7 +10,7 @@ import numpy as np
 
 from video.closing import Closing
 from video.errors import InputError, TaesdStreamError, first_line
-from video.large.raw_pixels import RawLayout, RawPixels, npy_layout
+from video.large.raw_pixels import open_npy
 from video.large.reading_tiff import open_tiff
 from video.large.reading_zarr import open_zarr
 from video.npy_header import NPY_MAGIC
@@ -134,13 +134,7 @@ def _opened(source: Path, closing: ExitStack, cache_bytes: int) -> tuple[_Pixels
     with source.open("rb") as file:
         head = file.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:
-        layout = npy_layout(source)
-    elif head.startswith(_TIFF):
-        found = open_tiff(source, closing, cache_bytes=cache_bytes)
-        if not isinstance(found, RawLayout):
-            return found, (source,)
-        closing.close()
-        layout = found
-    else:
-        raise InputError(f"expected {_KINDS} at '{source}'; found another kind of file")
-    return RawPixels(closing.enter_context(source.open("rb", buffering=0)), layout), (source,)
+        return open_npy(source, closing), (source,)
+    if head.startswith(_TIFF):
+        return open_tiff(source, closing, cache_bytes=cache_bytes), (source,)
+    raise InputError(f"expected {_KINDS} at '{source}'; found another kind of file")

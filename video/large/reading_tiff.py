@@ -14,7 +14,7 @@ from video.errors import InputError, TaesdStreamError, first_line
 from video.large.blocks import Blocks
 from video.large.libraries import load_library
 from video.large.pixels import MOST_BLOCK_BYTES, check_block, to_rgb
-from video.large.raw_pixels import RawLayout
+from video.large.raw_pixels import RawLayout, RawPixels
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -31,7 +31,7 @@ _JPEG = (6, 7, 33007, 34892)
 _JPEG_END = b"\xff\xd9"
 
 
-def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | RawLayout:
+def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | RawPixels:
     """The first page of a TIFF; ``closing`` takes the file.
 
     Raises:
@@ -45,9 +45,11 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | R
         _check_page(page, path)
         if page.compression != 1:
             load_library("imagecodecs", "compressed .tif")
-        return _raw_layout(page, file.filehandle.size) or _tiff_blocks(
-            file, page, path, cache_bytes
-        )
+        layout = _raw_layout(page, file.filehandle.size)
+        if layout is None:
+            return _tiff_blocks(file, page, path, cache_bytes)
+        closing.close()
+        return RawPixels(closing.enter_context(path.open("rb", buffering=0)), layout)
     except TaesdStreamError:
         raise
     except Exception as error:  # whatever a broken header makes the library stumble over

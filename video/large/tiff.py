@@ -53,21 +53,14 @@ class TiffEncoder:
         self._options = _options(picture, workers=min(tiles, os.cpu_count() or 1))
         self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
         with ExitStack() as undoing:
-            self._rows = undoing.enter_context(
-                TileRows(
-                    picture.width,
-                    picture.height,
-                    tile_height=TILE,
-                    memory_bytes=picture.memory_bytes // 2,
-                    folder=path.parent,
-                    consume=self._put,
-                )
-            )
-            self._levels = []
-            for level, (width, height) in enumerate(self._pyramid.sizes[1:], start=1):
-                share = picture.memory_bytes // 8 >> level
-                buffer = RowBuffer(height, width, memory_bytes=share, folder=path.parent)
-                self._levels.append(undoing.enter_context(buffer))
+            buffers = []
+            for level, (width, height) in enumerate(self._pyramid.sizes):
+                share = picture.memory_bytes // 8 >> level if level else picture.memory_bytes // 2
+                rows = height if level else min(TILE, height)
+                buffer = RowBuffer(rows, width, memory_bytes=share, folder=path.parent)
+                buffers.append(undoing.enter_context(buffer))
+            self._rows = TileRows(buffers[0], picture.height, self._put)
+            self._levels = buffers[1:]
             self._thread: WriteBehind[NDArray[np.uint8] | bytes, None]
             self._thread = WriteBehind(self._pull, most=min(tiles, 16))
             undoing.callback(self._thread.stop)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from video.closing import Closing
 from video.large.row_buffer import CHANNELS, RowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -58,56 +56,37 @@ class TileRow:
             ]
 
 
-class TileRows(Closing):
+class TileRows:
     """Gathers the rows of a picture until a row of tiles is complete, then hands that on.
 
     Args:
-        width, height: of the picture, in pixels.
-        tile_height: rows of a tile. The last row of tiles has what is left.
-        memory_bytes: what the gathered rows may take; where they need more, they go to a file.
-        folder: for that file.
+        buffer: as wide as the picture, with room for a row of tiles: as high as they are.
+        height: of the picture, in pixels. The last row of tiles has what is left.
         consume: called with each TileRow, which is good until it returns.
 
     Example:
-        >>> from pathlib import Path
         >>> import numpy as np
-        >>> rows = TileRows(
-        ...     9, 5, tile_height=4, memory_bytes=1 << 20, folder=Path(),
-        ...     consume=lambda row: print(row.index, row.height, len(list(row.blocks(4, 0)))),
-        ... )
+        >>> def show(row: TileRow) -> None:
+        ...     print(row.index, row.height, len(list(row.blocks(4, 0))))
+        >>> rows = TileRows(RowBuffer(4, 9, memory_bytes=1 << 20, folder=None), 5, show)
         >>> rows.write(np.zeros((5, 9, 3), np.uint8))
         0 4 3
         1 1 3
     """
 
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        *,
-        tile_height: int,
-        memory_bytes: int,
-        folder: Path,
-        consume: Callable[[TileRow], None],
-    ) -> None:
-        self._height = height
-        self._tile_height = min(tile_height, height)
-        self._consume = consume
+    def __init__(self, buffer: RowBuffer, height: int, consume: Callable[[TileRow], None]) -> None:
+        self._buffer, self._height, self._consume = buffer, height, consume
         self._rows = 0
-        self._buffer = RowBuffer(self._tile_height, width, memory_bytes=memory_bytes, folder=folder)
 
     def write(self, rows: NDArray[np.uint8]) -> None:
         """Add rows: uint8, (n, width, 3)."""
+        tile_height = self._buffer.capacity
         while len(rows):
-            index, start = divmod(self._rows, self._tile_height)
-            taken = rows[: self._tile_height - start]
+            index, start = divmod(self._rows, tile_height)
+            taken = rows[: tile_height - start]
             self._buffer.write(start, taken)
             self._rows += len(taken)
             stop = start + len(taken)
-            if stop == self._tile_height or self._rows == self._height:
+            if stop == tile_height or self._rows == self._height:
                 self._consume(TileRow(index, stop, self._buffer, 0))
             rows = rows[len(taken) :]
-
-    def close(self) -> None:
-        """Give back what the rows are kept in."""
-        self._buffer.close()

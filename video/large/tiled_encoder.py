@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from video.large.pyramid import Pyramid
+from video.large.row_buffer import RowBuffer
 from video.large.tile_rows import TileRow, TileRows
 
 if TYPE_CHECKING:
@@ -37,19 +38,12 @@ class TiledEncoder(ABC):
         self._side, self._block_bytes = side, picture.memory_bytes // 8
         self._pyramid = Pyramid(picture.width, picture.height, least=least, consume=self._take)
         with ExitStack() as undoing:
-            self._levels = [
-                undoing.enter_context(
-                    TileRows(
-                        width,
-                        height,
-                        tile_height=side,
-                        memory_bytes=picture.memory_bytes // 4 >> level,
-                        folder=folder,
-                        consume=partial(self._store_row, level),
-                    )
-                )
-                for level, (width, height) in enumerate(self._pyramid.sizes)
-            ]
+            self._levels = []
+            for level, (width, height) in enumerate(self._pyramid.sizes):
+                share = picture.memory_bytes // 4 >> level
+                buffer = RowBuffer(min(side, height), width, memory_bytes=share, folder=folder)
+                undoing.enter_context(buffer)
+                self._levels.append(TileRows(buffer, height, partial(self._store_row, level)))
             self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="video-large-tile")
             undoing.callback(self._pool.shutdown, cancel_futures=True)
             self._undoing = undoing.pop_all()
