@@ -15,6 +15,8 @@ from taesd_stream.latents.tensors import open_content
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from taesd_stream.latents.source import Slices
+
 __all__ = ["IteratorSource"]
 
 
@@ -47,15 +49,7 @@ class IteratorSource(LatentSource):
         # Python's own functions ask for a length as a hint and expect a TypeError where none is.
         raise TypeError(f"{self.name} has no length before it has been read: see .frames")
 
-    def _numbers(self) -> NoReturn:
-        raise LatentsError(
-            f"{self.name}: expected latents that can be indexed, found an iterator: "
-            "iterate over it, or save it to a file and open that"
-        )
-
-    def copy_latents(
-        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
-    ) -> None:
+    def copy_latents(self, out: torch.Tensor, first: int, region: Slices | None = None) -> None:
         self._numbers()
 
     def __iter__(self) -> Iterator[torch.Tensor]:

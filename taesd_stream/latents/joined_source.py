@@ -64,5 +64,5 @@ class _JoinedStore(PartedStore[int]):
     def _opened(self, place: int) -> StoredSource:
         source = self._openers[place](self._options)
         remedy = "give all parts one size and dtype"
-        source.require_size(self._size, self.dtype, f"{self._name}, part {place}", remedy)
+        self._require_fit(source, self._size, f"{self._name}, part {place}", remedy)
         return source

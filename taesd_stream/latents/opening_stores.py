@@ -33,22 +33,18 @@ def open_store(store: Store, options: ReadOptions, *, name: str, kind: str) -> S
     """
     require_floating(store.dtype, name)
     try:
-        layout = _layout_of(store.shape, options, name)
+        layout, remark = _told_by_shape(store.shape, options, name)
     except LayoutError as error:
-        source = _told(store, options, error.readings, name=name, kind=kind)
-        if source is None:
+        told = _told_by_content(store, options, error.readings, name)
+        if told is None:
             store.close()
             raise
-        return source
-    others = set(possible_layouts(store.shape, options.possible_channels)) - {layout}
-    remark = ""
-    if options.layout is None and others:
-        remark = f"taken as {layout}, though {', '.join(sorted(others))} would fit: see --layout"
+        layout, remark = told
     return StoredSource(store, layout, name=name, kind=kind, remark=remark)
 
 
-def _layout_of(shape: Sequence[int], options: ReadOptions, name: str) -> str:
-    """The layout that the caller states, or the one that the shape tells; every axis counted."""
+def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tuple[str, str]:
+    """The layout that the caller states, or the one that the shape tells, and a remark on it."""
     if math.prod(shape) == 0:
         raise LatentsError(
             f"{name}: expected latents, found an empty array of shape {tuple(shape)}: "
@@ -56,27 +52,30 @@ def _layout_of(shape: Sequence[int], options: ReadOptions, name: str) -> str:
         )
     try:
         if options.layout is None:
-            return infer_layout(shape, options.possible_channels)
-        stated = parse_layout(options.layout, shape)
+            layout = infer_layout(shape, options.possible_channels)
+        else:
+            layout = parse_layout(options.layout, shape)
     except LayoutError as error:
         raise LayoutError(f"{name}: {error}", readings=error.readings) from None
     except LatentsError as error:
         raise LatentsError(f"{name}: {error}") from None
-    require_channels(shape[stated.split().index("C")], options.channels, name)
-    return stated
+    require_channels(shape[layout.split().index("C")], options.channels, name)
+    others = set(possible_layouts(shape, options.possible_channels)) - {layout}
+    if options.layout is not None or not others:
+        return layout, ""
+    return layout, f"taken as {layout}, though {', '.join(sorted(others))} would fit: see --layout"
 
 
-def _told(
-    store: Store, options: ReadOptions, readings: Sequence[str], *, name: str, kind: str
-) -> StoredSource | None:
-    """The source for an array whose axes fit ``readings``; None where nothing tells which."""
+def _told_by_content(
+    store: Store, options: ReadOptions, readings: Sequence[str], name: str
+) -> tuple[str, str] | None:
+    """The one of ``readings`` that an array has, and a remark on it; None where nothing tells."""
     if options.alike is not None and options.alike in readings:
-        return StoredSource(store, options.alike, name=name, kind=kind)
+        return options.alike, ""
     told = layout_by_content(store, readings)
     if told is None:
         return None
     taken = f"taken as {told.layout}, told by content: {told.because}"
     _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
     others = ", ".join(layout for layout in readings if layout != told.layout)
-    remark = f"{taken}; {others} would fit too: see --layout"
-    return StoredSource(store, told.layout, name=name, kind=kind, remark=remark)
+    return told.layout, f"{taken}; {others} would fit too: see --layout"

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from taesd_stream.errors import LatentsError
+from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ class PartedStore(Store, Generic[Place]):
     @abstractmethod
     def _opened(self, place: Place) -> StoredSource:
         """A part, opened and found to fit to the others."""
+
+    def _require_fit(
+        self, part: StoredSource, size: tuple[int, int, int], name: str, remedy: str
+    ) -> None:
+        """Refuse a part that has not latents of ``size`` (C, h, w) and of the first one's dtype."""
+        found = part.channels, part.height, part.width
+        if found != size or part.dtype != self.dtype:
+            raise LatentsError(
+                f"{name}: expected (C, h, w) {size} {dtype_name(self.dtype)} as in the other "
+                f"parts, found {found} {dtype_name(part.dtype)}: {remedy}"
+            )
 
     def _part(self, place: Place) -> StoredSource:
         source = self._open.pop(place, None)

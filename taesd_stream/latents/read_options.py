@@ -39,6 +39,5 @@ class ReadOptions:
 
     def for_item(self, axes: int) -> ReadOptions:
         """Options for one array, of ``axes`` axes, of a list; a layout may be the whole list's."""
-        if self.layout is not None and len("".join(self.layout.split())) != axes:
-            return ReadOptions(None, self.channels, alike=self.alike)
-        return ReadOptions(self.layout, self.channels, alike=self.alike)
+        fits = self.layout is not None and len("".join(self.layout.split())) == axes
+        return ReadOptions(self.layout if fits else None, self.channels, alike=self.alike)

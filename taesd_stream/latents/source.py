@@ -16,6 +16,9 @@ from video.regions import checked_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
+
+    Slices: TypeAlias = tuple[slice, slice]
 
 __all__ = ["LatentSource", "Store", "StoredSource"]
 
@@ -139,32 +142,21 @@ class LatentSource(Closing):
     def close(self) -> None:
         """Let go of files and memory; reading afterwards raises LatentsError."""
 
-    def require_size(
-        self, size: tuple[int, int, int], dtype: torch.dtype, place: str, remedy: str
-    ) -> None:
-        """Refuse to be a part of what has latents of another ``size`` (C, h, w) or ``dtype``.
-
-        ``place`` says which part it is, and of what; ``remedy`` what to do.
-        """
-        found = (self.channels, self.height, self.width)
-        if found != size or self.dtype != dtype:
-            raise LatentsError(
-                f"{place}: expected (C, h, w) {size} {dtype_name(dtype)} as in the other parts, "
-                f"found {found} {dtype_name(self.dtype)}: {remedy}"
-            )
-
     @abstractmethod
     def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
         """Shape and dtype of the numbers, as they are stored."""
 
-    @abstractmethod
     def _numbers(self) -> range:
         """The numbers of all latents; raises LatentsError where they cannot be indexed."""
+        if self.frames is None:
+            raise LatentsError(
+                f"{self.name}: expected latents that can be indexed, found an iterator: "
+                "iterate over it, or save it to a file and open that"
+            )
+        return range(self.frames)
 
     @abstractmethod
-    def copy_latents(
-        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
-    ) -> None:
+    def copy_latents(self, out: torch.Tensor, first: int, region: Slices | None = None) -> None:
         """Read latents ``first``, ``first + 1``, ... into ``out`` (T, C, h, w).
 
         Args:
@@ -227,9 +219,6 @@ class StoredSource(LatentSource):
     def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
         return self._shape, self._dtype
 
-    def _numbers(self) -> range:
-        return range(self.frames)
-
     def describe(self) -> str:
         plural = "latent" if self.frames == 1 else "latents"
         return (
@@ -244,9 +233,7 @@ class StoredSource(LatentSource):
             self._store.close()
             self._store = None
 
-    def copy_latents(
-        self, out: torch.Tensor, first: int, region: tuple[slice, slice] | None = None
-    ) -> None:
+    def copy_latents(self, out: torch.Tensor, first: int, region: Slices | None = None) -> None:
         if self._store is None:
             raise LatentsError(f"{self.name} is closed: open it again to read from it")
         done = 0
@@ -257,9 +244,7 @@ class StoredSource(LatentSource):
             self._store.copy_to(block, self._index(clip, start, start + count, region))
             done += count
 
-    def _index(
-        self, clip: int, start: int, stop: int, region: tuple[slice, slice] | None
-    ) -> tuple[slice, ...]:
+    def _index(self, clip: int, start: int, stop: int, region: Slices | None) -> tuple[slice, ...]:
         wanted = {"N": slice(clip, clip + 1), self._time_axis: slice(start, stop)}
         if region is not None:
             wanted |= dict(zip("HW", region, strict=True))

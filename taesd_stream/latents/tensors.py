@@ -83,12 +83,13 @@ def open_content(
 
     ``tensor_store`` says where the numbers of a tensor are, if they are not in the tensor.
     """
-    if isinstance(content, torch.Tensor):
-        store = tensor_store(content) if tensor_store else TensorStore(content, name)
+    if isinstance(content, torch.Tensor | np.ndarray):
+        store: Store
+        if isinstance(content, np.ndarray):
+            store = ArrayStore(content, name)
+        else:
+            store = tensor_store(content) if tensor_store else TensorStore(content, name)
         return open_store(store, options.without_key(name), name=name, kind=kind)
-    if isinstance(content, np.ndarray):
-        array = ArrayStore(content, name)
-        return open_store(array, options.without_key(name), name=name, kind=kind)
     again = partial(open_content, kind=kind, tensor_store=tensor_store)
     if isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}

@@ -2,7 +2,6 @@
 
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec, spec_of
-from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.variants import VARIANTS, Variant, variant_named, variants_for
 from taesd_stream.models.weights.checkpoint import Checkpoint, read_checkpoint
 from taesd_stream.models.weights.hub import fetch_from_hub, is_hub_name
@@ -18,8 +17,6 @@ from taesd_stream.models.weights.variant_detection import (
 __all__ = [
     "VARIANTS",
     "Checkpoint",
-    "DecodeTiming",
-    "EncodeTiming",
     "ModelSpec",
     "Network",
     "Variant",

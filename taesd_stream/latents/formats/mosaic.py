@@ -12,20 +12,21 @@ from taesd_stream.latents.parts import PartedStore, cut
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import TypeAlias
 
     import torch
 
     from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import StoredSource
 
+    FileOpener: TypeAlias = Callable[[Path, ReadOptions], StoredSource]
+
 __all__ = ["open_mosaic"]
 
 _MOST_OPEN: Final = 4
 
 
-def open_mosaic(
-    pattern: Path, options: ReadOptions, open_file: Callable[[Path, ReadOptions], StoredSource]
-) -> StoredSource:
+def open_mosaic(pattern: Path, options: ReadOptions, open_file: FileOpener) -> StoredSource:
     """A source for a mosaic: its layout is C H W, and a region reads the files that it touches.
 
     Every file is opened once here, to learn its size, and again when it is read from.
@@ -48,12 +49,7 @@ def open_mosaic(
 class _MosaicStore(PartedStore[tuple[int, int]]):
     """Files of one latent each, as one (C, h, w) array; a few of them are open at a time."""
 
-    def __init__(
-        self,
-        names: TileNames,
-        options: ReadOptions,
-        open_file: Callable[[Path, ReadOptions], StoredSource],
-    ) -> None:
+    def __init__(self, names: TileNames, options: ReadOptions, open_file: FileOpener) -> None:
         self.rows, self.columns = names.find()
         first = open_file(names.path(self.rows[0], self.columns[0]), options)
         super().__init__(first, most_open=_MOST_OPEN)
@@ -94,5 +90,5 @@ class _MosaicStore(PartedStore[tuple[int, int]]):
         remedy = (
             "give all files one dtype, those of a row one height and those of a column one width"
         )
-        source.require_size(size, self.dtype, f"{self._names.pattern}, {path.name}", remedy)
+        self._require_fit(source, size, f"{self._names.pattern}, {path.name}", remedy)
         return source

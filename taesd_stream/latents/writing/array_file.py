@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from taesd_stream.errors import InputError
+from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.formats.safetensors_files import SAFETENSORS_DTYPES
 from video.npy_header import npy_header
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
@@ -23,12 +24,7 @@ __all__ = ["ARRAY_SUFFIXES", "HEADER_BYTES", "ArrayFile"]
 HEADER_BYTES: Final = 256
 """The length of every header, so that it can be written when all sizes are known."""
 
-_NPY_DTYPES: Final = {
-    torch.uint8: "|u1",
-    torch.float16: "<f2",
-    torch.float32: "<f4",
-    torch.float64: "<f8",
-}
+_NPY_DTYPES: Final = (torch.uint8, torch.float16, torch.float32, torch.float64)
 _SAFETENSORS_NAMES: Final = {
     torch.uint8: "U8",
     **{dtype: name for name, dtype in SAFETENSORS_DTYPES.items()},
@@ -40,8 +36,8 @@ class ArrayFile(ABC):
 
     A context manager. The numbers go to ``<stem>.part<suffix>`` beside ``path``, which gets the
     final name when the block ends well; else nothing is left but what :attr:`kept_part` names. A
-    child says with ``_finish`` how the file is completed, and with ``frames_written`` whether what
-    there is can be of use after an interrupt.
+    child says with ``_finished`` which array the file holds, and with ``frames_written`` whether
+    what there is can be of use after an interrupt.
 
     Attributes:
         path: the .npy or .safetensors file to make.
@@ -87,8 +83,12 @@ class ArrayFile(ABC):
         is_interrupt = isinstance(error, KeyboardInterrupt)
         try:
             if error is None or (is_interrupt and self.frames_written > 0):
-                self._finish()
+                dtype, shape = self._finished()
+                header = self._header(dtype, shape)
                 with self._open_file() as file:
+                    file.truncate(HEADER_BYTES + torch.Size(shape).numel() * dtype.itemsize)
+                    file.seek(0)
+                    file.write(header)
                     file.close()
                 self.kept_part = part.path
             if error is None:
@@ -104,8 +104,8 @@ class ArrayFile(ABC):
                 part.discard()
 
     @abstractmethod
-    def _finish(self) -> None:
-        """Make the part file valid for the numbers that are in it."""
+    def _finished(self) -> tuple[torch.dtype, tuple[int, ...]]:
+        """Dtype and shape of the array whose numbers are in the file now."""
 
     def _header(self, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
         """The header of the file.
@@ -137,7 +137,7 @@ def _npy_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
             f"expected {key} as float16, float32 or float64 for .npy, found {dtype}: give another "
             "dtype, or write .safetensors"
         )
-    return npy_header(shape, np.dtype(_NPY_DTYPES[dtype]), length=HEADER_BYTES)
+    return npy_header(shape, np.dtype(dtype_name(dtype)), length=HEADER_BYTES)
 
 
 def _safetensors_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:

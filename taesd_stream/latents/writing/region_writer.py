@@ -59,5 +59,5 @@ class RegionWriter(ArrayFile):
                 place = ((channel * height + row) * width + columns.start) * itemsize
                 self._put(HEADER_BYTES + place, numbers[channel, index].data)
 
-    def _finish(self) -> None:
-        self._put(0, self._header(self._dtype, (1, *self._shape)))
+    def _finished(self) -> tuple[torch.dtype, tuple[int, ...]]:
+        return self._dtype, (1, *self._shape)

@@ -72,12 +72,9 @@ class StackWriter(ArrayFile):
         self._put(place, numbers.view(torch.uint8).numpy().data)
         self.frames_written += 1
 
-    def _finish(self) -> None:
+    def _finished(self) -> tuple[torch.dtype, tuple[int, ...]]:
         if self._dtype is None or not self.frames_written:
             raise InputError(
                 f"expected {self._key} to write to {self.path}, found none: write at least one"
             )
-        shape = (self.frames_written, *self._shape)
-        with self._open_file() as file:
-            file.truncate(HEADER_BYTES + torch.Size(shape).numel() * self._dtype.itemsize)
-        self._put(0, self._header(self._dtype, shape))
+        return self._dtype, (self.frames_written, *self._shape)

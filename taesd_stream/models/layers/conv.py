@@ -29,14 +29,14 @@ class _Padding:
     Attributes:
         copied: Zeros before and after that the input is copied with.
         given: Zeros on both sides that the kernel is told of.
-        first: The first of the elements made that is wanted.
         made: Elements made.
+        wanted: Those of them that are wanted.
     """
 
     copied: tuple[int, int]
     given: int
-    first: int
     made: int
+    wanted: slice
 
 
 class Conv(Layer):
@@ -84,12 +84,7 @@ class Conv(Layer):
             padding=(high.given, wide.given),
             groups=self.groups,
         )
-        return made[
-            :,
-            :,
-            high.first : high.first + rows.want.size,
-            wide.first : wide.first + columns.want.size,
-        ]
+        return made[:, :, high.wanted, wide.wanted]
 
     def out_channels(self, channels: int) -> int:
         return self._channels_out
@@ -125,6 +120,6 @@ def _padding(footprint: Footprint, span: Span) -> _Padding:
     padding = max(before, after)
     first, uneven = divmod(padding - before, footprint.stride)
     if uneven:
-        return _Padding((before, after), 0, 0, span.want.size)
+        return _Padding((before, after), 0, span.want.size, slice(0, span.want.size))
     made = replace(footprint, padding=padding).out_size(span.have.size)
-    return _Padding((0, 0), padding, first, made)
+    return _Padding((0, 0), padding, made, slice(first, first + span.want.size))

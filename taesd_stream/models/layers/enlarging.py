@@ -46,12 +46,8 @@ class EnlargingConv(Layer):
         high, wide = _windows(rows.want), _windows(columns.want)
         squares = convolve(_padded(tensor, high, wide, rows, columns), weight)
         channels = self.conv.weight.shape[0]
-        made = torch.empty(
-            (tensor.shape[0], channels, rows.want.size, columns.want.size),
-            dtype=tensor.dtype,
-            device=tensor.device,
-            memory_format=torch.channels_last,
-        )
+        size = (rows.want.size, columns.want.size)
+        made = tensor.new_empty((tensor.shape[0], *size, channels)).movedim(3, 1)
         phases = torch.split(squares, channels, dim=1)
         for down, right in product((0, 1), (0, 1)):
             to_y, from_y = _phase(rows.want, high, down)
@@ -102,15 +98,12 @@ def fuse_enlarging(layers: Sequence[Layer]) -> list[Layer]:
     for layer in layers:
         before = fused[-1] if fused else None
         doubles = isinstance(before, Upsample) and before.factor == 2
-        if doubles and isinstance(layer, Conv) and _is_3x3(layer):
+        is_3x3 = layer.footprint == Footprint(kernel=3, padding=1)
+        if doubles and is_3x3 and isinstance(layer, Conv) and layer.groups == 1:
             fused[-1] = EnlargingConv(layer)
         else:
             fused.append(layer)
     return fused
-
-
-def _is_3x3(conv: Conv) -> bool:
-    return conv.footprint == Footprint(kernel=3, padding=1) and conv.groups == 1
 
 
 def _windows(want: Interval) -> Interval:

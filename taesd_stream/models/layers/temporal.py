@@ -41,12 +41,7 @@ class MemBlock(Block[Chain]):
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         steps, channels, height, width = tensor.shape
-        both = torch.empty(
-            (steps, 2 * channels, height, width),
-            dtype=tensor.dtype,
-            device=tensor.device,
-            memory_format=torch.channels_last,
-        )
+        both = tensor.new_empty((steps, height, width, 2 * channels)).movedim(3, 1)
         both[:, :channels] = tensor
         both[1:, channels:] = tensor[:-1]
         before = state.recall(self)

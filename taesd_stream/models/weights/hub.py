@@ -63,9 +63,7 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
         # Being offline shows as errors of the client's HTTP library, which differs by release.
         return _cached_snapshot(name, revision, error)
     sizes_bytes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    wanted = _choose_files(list(sizes_bytes))
-    if not wanted:
-        raise _no_weights(name, "its files")
+    wanted = _choose_files(list(sizes_bytes), name, "its files")
     _check_size(name, {path: sizes_bytes[path] for path in wanted})
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
@@ -103,8 +101,8 @@ def _raise_if_refused(error: Exception, name: str, revision: str | None) -> None
     raise ModelNotFoundError(f"{name}: expected a hub repository, found {found}") from error
 
 
-def _choose_files(paths: Sequence[str]) -> list[str]:
-    """The files of one model among those of a repository; empty if there is none."""
+def _choose_files(paths: Sequence[str], name: str, where: str) -> list[str]:
+    """The files of one model among those of a repository, which are ``where`` in its message."""
     for weights in DIFFUSERS_WEIGHTS:
         if weights in paths:
             config = str(PurePosixPath(weights).with_name(_CONFIG))
@@ -114,7 +112,10 @@ def _choose_files(paths: Sequence[str]) -> list[str]:
         weights_there = sorted(path for path in root if PurePosixPath(path).suffix == suffix)
         if weights_there:
             return weights_there
-    return []
+    raise ModelNotFoundError(
+        f"{name}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
+        f"{', '.join(WEIGHT_SUFFIXES)} among {where}, found none; give another repository"
+    )
 
 
 def _check_size(name: str, sizes_bytes: Mapping[str, int]) -> None:
@@ -141,13 +142,5 @@ def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) ->
             f"({first_line(unreachable)}); connect once, or give the path of a local checkpoint"
         ) from error
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    if not _choose_files(present):
-        raise _no_weights(name, f"its cached copy {folder}") from unreachable
+    _choose_files(present, name, f"its cached copy {folder}")
     return folder
-
-
-def _no_weights(name: str, where: str) -> ModelNotFoundError:
-    return ModelNotFoundError(
-        f"{name}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
-        f"{', '.join(WEIGHT_SUFFIXES)} among {where}, found none; give another repository"
-    )

@@ -147,9 +147,10 @@ def cached(name: str) -> list[Path] | None:
         ModelNotFoundError: no variant has that name.
     """
     files = official_files(name)
-    if all(_is_whole(file) for file in files):
-        return [file.cache_path() for file in files]
-    return None
+    paths = [file.cache_path() for file in files]
+    found = zip(files, paths, strict=True)
+    whole = all(path.is_file() and file.problem_with(path) is None for file, path in found)
+    return paths if whole else None
 
 
 def fetch(name: str, *, base_url: str | None = None, progress: bool | None = None) -> list[Path]:
@@ -195,11 +196,6 @@ def _offline_message(name: str, error: UnreachableError) -> str:
         f"get {names} from {files[0].repository} and give the local path with --model, "
         f"or the path of a diffusers folder{offline if choice else ''}"
     )
-
-
-def _is_whole(file: OfficialFile) -> bool:
-    path = file.cache_path()
-    return path.is_file() and file.problem_with(path) is None
 
 
 @functools.cache

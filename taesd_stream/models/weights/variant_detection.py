@@ -39,9 +39,8 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
         named = variant_named(variant)
         if named not in fitting:
             others = ", ".join(each.name for each in fitting)
-            problem = _misfit(named, checkpoint)
-            if named.weights == "none":
-                problem = "it needs no checkpoint"
+            needs_none = named.weights == "none"
+            problem = "it needs no checkpoint" if needs_none else _misfit(named, checkpoint)
             raise CheckpointError(
                 f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
                 f" {others}"
@@ -66,9 +65,10 @@ def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
     Raises:
         CheckpointError: There is none.
     """
-    fitting = [each for each in _WITH_WEIGHTS if not _misfit(each, checkpoint)]
+    misfits = {each: _misfit(each, checkpoint) for each in _WITH_WEIGHTS}
+    fitting = [each for each, misfit in misfits.items() if misfit is None]
     if not fitting:
-        raise CheckpointError(_unknown(checkpoint))
+        raise CheckpointError(_unknown(checkpoint, misfits))
     return fitting
 
 
@@ -135,14 +135,12 @@ def _undecided(checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Vari
     )
 
 
-def _unknown(checkpoint: Checkpoint) -> str:
-    differences = {
-        each.name: difference for each in _WITH_WEIGHTS if (difference := _misfit(each, checkpoint))
-    }
+def _unknown(checkpoint: Checkpoint, misfits: Mapping[Variant, str | None]) -> str:
     first = checkpoint.decoder or checkpoint.encoder or {}
     name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))
-    tried = "; ".join(f"not {model}: {why}" for model, why in differences.items())
+    names = ", ".join(each.name for each in misfits)
+    tried = "; ".join(f"not {each.name}: {misfit}" for each, misfit in misfits.items())
     return (
-        f"{checkpoint.origin}: expected the weights of {', '.join(differences)}; found"
+        f"{checkpoint.origin}: expected the weights of {names}; found"
         f" {len(first)} tensors, the first being {name} {shape} ({tried})"
     )
