@@ -126,9 +126,9 @@ def test_a_file_is_read_where_it_is_needed(
     numbers: list[int] = []
     copy = StoredSource.copy_latents
 
-    def noting(source: StoredSource, out: Tensor, first: int) -> None:
+    def noting(source: StoredSource, out: Tensor, first: int, *region: tuple[slice, slice]) -> None:
         numbers.extend(range(first, first + len(out)))
-        copy(source, out, first)
+        copy(source, out, first, *region)
 
     monkeypatch.setattr(StoredSource, "copy_latents", noting)
     with ts.open_latents(tmp_path / "z.npy") as source:
