@@ -101,7 +101,7 @@ class TiledPart:
         self.target = target
         self._folder = PartFolder(tile_folder(target), "_files", is_tile_folder, place)
         tiles = self._folder.path
-        self.path = tiles.with_name(f"{tiles.name[: -len('_files')]}{target.suffix}")
+        self.path = tiles.with_name(f"{tiles.name.removesuffix('_files')}{target.suffix}")
 
     def publish(self, *, overwrite: bool) -> None:
         """Name the tiles first and ``x.dzi`` last: whoever sees that finds them all.

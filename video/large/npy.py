@@ -113,7 +113,8 @@ class RowFile(Closing):
             raise InputError(
                 f"expected rows within 0 to {self.rows} of '{self.path}'; found {start} to {stop}"
             )
-        offset, shape = self._start + start * self._row_bytes, (stop - start, self.width, CHANNELS)
+        offset = self._start + start * self._row_bytes
+        shape = (stop - start, self.width, CHANNELS)
         return read_rows(fill_from(self._file), offset, shape, stride=self._row_bytes)
 
     def sync(self) -> None:

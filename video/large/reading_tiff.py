@@ -40,14 +40,13 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | R
     """
     tifffile = load_library("tifffile", ".tif")
     try:
-        file = closing.enter_context(tifffile.TiffFile(path))
-        page = file.pages[0]
+        page = closing.enter_context(tifffile.TiffFile(path)).pages[0]
         _check_page(page, path)
         if page.compression != 1:
             load_library("imagecodecs", "compressed .tif")
-        layout = _raw_layout(page, file.filehandle.size)
+        layout = _raw_layout(page)
         if layout is None:
-            return _tiff_blocks(file, page, path, cache_bytes)
+            return _tiff_blocks(page, path, cache_bytes)
         closing.close()
         return RawPixels(closing.enter_context(path.open("rb", buffering=0)), layout)
     except TaesdStreamError:
@@ -78,18 +77,19 @@ def _check_page(page: Any, path: Path) -> None:
         )
 
 
-def _raw_layout(page: Any, file_bytes: int) -> RawLayout | None:
+def _raw_layout(page: Any) -> RawLayout | None:
     """The place of the pixels, if they lie in the file as they are, and are all there."""
     if not page.is_final or (page.planarconfig != 1 and page.samplesperpixel > 1):
         return None
-    offset, needed = page.dataoffsets[0], page.nbytes
-    if offset == 0 or sum(page.databytecounts) < needed or offset + needed > file_bytes:
+    offset, needed, file = page.dataoffsets[0], page.nbytes, page.parent
+    is_whole = offset + needed <= file.filehandle.size
+    if offset == 0 or sum(page.databytecounts) < needed or not is_whole:
         return None
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
-    return RawLayout(offset, shape, np.dtype(page.dtype).newbyteorder(page.parent.byteorder))
+    return RawLayout(offset, shape, np.dtype(page.dtype).newbyteorder(file.byteorder))
 
 
-def _tiff_blocks(file: Any, page: Any, path: Path, cache_bytes: int) -> Blocks:
+def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
     height, width = page.imagelength, page.imagewidth
     high = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
     wide = page.tilewidth if page.is_tiled else width
@@ -106,7 +106,7 @@ def _tiff_blocks(file: Any, page: Any, path: Path, cache_bytes: int) -> Blocks:
 
     def decode(row: int, column: int) -> NDArray[np.uint8] | None:
         numbers = [(plane * down + row) * across + column for plane in range(planes)]
-        parts = [_tiff_segment(file, page, number, path) for number in numbers]
+        parts = [_tiff_segment(page, number, path) for number in numbers]
         present = [part for part in parts if part is not None]
         if not present:
             return None
@@ -116,21 +116,21 @@ def _tiff_blocks(file: Any, page: Any, path: Path, cache_bytes: int) -> Blocks:
     return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes)
 
 
-def _tiff_segment(file: Any, page: Any, number: int, path: Path) -> NDArray[Any] | None:
+def _tiff_segment(page: Any, number: int, path: Path) -> NDArray[Any] | None:
     """A tile or strip, (h, w, samples); None where a sparse file has none."""
     offset, count = page.dataoffsets[number], page.databytecounts[number]
     if offset == 0 and count == 0:
         return None
-    size = file.filehandle.size
-    if offset == 0 or not 0 < count <= size - offset:
+    file = page.parent.filehandle
+    if offset == 0 or not 0 < count <= file.size - offset:
         raise InputError(
             f"tile or strip {number} of '{path}' is missing: found {count} bytes at {offset} of"
-            f" {size}; copy or save it anew"
+            f" {file.size}; copy or save it anew"
         )
     if count > MOST_BLOCK_BYTES:
         raise InputError(f"tile or strip {number} of '{path}' takes {count} bytes: too many")
-    file.filehandle.seek(offset)
-    data = file.filehandle.read(count)
+    file.seek(offset)
+    data = file.read(count)
     if page.compression in _JPEG and page.jpegheader is None:
         _check_jpeg(data, number, path)
     segment, _, shape = page.decode(

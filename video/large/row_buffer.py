@@ -110,9 +110,9 @@ class RowBuffer(Closing):
         """Columns left to right of rows start to stop; good until the next write."""
         if not isinstance(self._rows, ScratchFile):
             return self._rows[start:stop, left:right]
-        offset, shape = start * self._row_bytes + left * CHANNELS, (stop - start, right - left)
-        fill = self._rows.read_into
-        return read_rows(fill, offset, (*shape, CHANNELS), stride=self._row_bytes)
+        shape = (stop - start, right - left, CHANNELS)
+        offset = start * self._row_bytes + left * CHANNELS
+        return read_rows(self._rows.read_into, offset, shape, stride=self._row_bytes)
 
     def close(self) -> None:
         """Give the memory or the file back."""

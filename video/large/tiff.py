@@ -55,8 +55,9 @@ class TiffEncoder:
         with ExitStack() as undoing:
             buffers = []
             for level, (width, height) in enumerate(self._pyramid.sizes):
-                share = picture.memory_bytes // 8 >> level if level else picture.memory_bytes // 2
+                # Of level 0, one row of tiles at a time; the others wait for the end as a whole.
                 rows = height if level else min(TILE, height)
+                share = (picture.memory_bytes // 8 >> level) if level else picture.memory_bytes // 2
                 buffer = RowBuffer(rows, width, memory_bytes=share, folder=path.parent)
                 buffers.append(undoing.enter_context(buffer))
             self._rows = TileRows(buffers[0], picture.height, self._put)
