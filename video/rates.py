@@ -44,8 +44,6 @@ def parse_rate(value: str | int | float | Fraction) -> Fraction:
 def _snap(value: str | int | float | Fraction) -> Fraction:
     if isinstance(value, int | Fraction):
         return Fraction(value).limit_denominator(_MAX_DENOMINATOR)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("not finite")
     text = str(value).strip()
     if len(text) > 40:
         raise ValueError("too long for a rate")
