@@ -112,6 +112,16 @@ def test_a_broken_journal_is_refused(tmp_path: Path, content: str) -> None:
     assert (folder / "journal.json").read_text() == content
 
 
+def test_a_run_that_was_killed_while_it_began_is_begun_anew(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "a.tif")
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "journal.part").write_text('{"form')
+    with Journal.open(tmp_path / "a.tif", SETTINGS) as journal:
+        assert journal.done == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["journal.json", "lock"]
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "a.tif")
     folder.mkdir()

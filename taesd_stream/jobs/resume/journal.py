@@ -19,6 +19,7 @@ __all__ = ["Journal", "folder_of", "recorded"]
 
 _FORMAT = "taesd-stream journal 1"
 _NAME = "journal.json"
+_PART = "journal.part"
 _LOCK = "lock"
 
 _log = logging.getLogger("taesd_stream")
@@ -92,7 +93,7 @@ class Journal:
         """
         content = json.dumps({"format": _FORMAT, "done": done, "settings": self._fingerprint})
         path = self.folder / _NAME
-        part = path.with_suffix(".part")
+        part = self.folder / _PART
         try:
             with open(part, "w", encoding="utf-8") as file:
                 file.write(content)
@@ -124,7 +125,8 @@ class Journal:
     def _check_folder(self, path: Path) -> None:
         if path.exists() or not self.folder.is_dir():
             return
-        if any(each.name != _LOCK for each in self.folder.iterdir()):
+        # A run that was killed while it began has left no more than these.
+        if any(each.name not in (_LOCK, _PART) for each in self.folder.iterdir()):
             raise InputError(
                 f"resume: expected {self.folder} to be the folder of an unfinished run, found"
                 " one without a journal; move it away"
