@@ -87,14 +87,14 @@ def close() -> dict[str, float]:
 
 
 @pytest.mark.usefixtures("kernels_sum_in_one_order")
-@pytest.mark.parametrize("tile", [1, 3, (9, 10)], ids=str)
+@pytest.mark.parametrize("tile", [1, (3, 4)], ids=str)
 @pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "taesdv", "nano"])
 def test_tiles_are_equal_bit_for_bit_where_the_kernels_allow(
     name: str, tile: object, model: Models
 ) -> None:
     ae = model(name)
     batch = (1, 2) if ae.spec.latents_back else (1,)
-    latents = random_input(ae, "decode", batch, (9, 12))
+    latents = random_input(ae, "decode", batch, (5, 9))
     assert torch.equal(ae.decode(latents, tile=tile), ae.decode(latents, tile=None))
 
 
@@ -144,10 +144,10 @@ def test_a_video_is_its_frames(model: Models) -> None:
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taew2_2_super"])
 def test_a_model_in_any_tiles_makes_the_undivided_video(name: str, model: Models) -> None:
     ae = model(name)
-    latents = random_input(ae, "decode", (2, 3), (3, 3))
+    latents = random_input(ae, "decode", (2, 3), (2, 3))
     expected = ae.decode(latents, tile=None)
     assert expected.shape[1] == ae.spec.timing.frames(3)
-    for tile in ((1, 2), (3, 1), "auto"):
+    for tile in ((1, 2), (2, 1)):
         made = ae.decode(latents, tile=tile)
         assert made.shape == expected.shape
         assert float((made - expected).abs().max()) <= 1e-5
