@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from taesd_stream.cli.values import crop, fps, frames, overlap, tile
+from taesd_stream.cli.values import crop, fps, frames, overlap, size, tile
 from taesd_stream.jobs.output_kinds import compressions, suffixes_that_take
 
 __all__ = [
+    "add_convention",
     "add_decoding",
     "add_engine",
     "add_file",
@@ -34,6 +35,31 @@ def add_latents(parser: argparse.ArgumentParser) -> None:
         "--layout", metavar="AXES", help="the stored axes, such as NCTHW, where they cannot be told"
     )
     parser.add_argument("--key", metavar="NAME", help="which array of a file with several")
+    parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        type=size,
+        help="of the picture in pixels, where latents are packed into tokens and their number does"
+        " not tell",
+    )
+    parser.add_argument(
+        "--skip-latents",
+        metavar="N",
+        type=int,
+        default=0,
+        help="leave out the first N of each video: CogVideoX 1.5 pads there",
+    )
+    add_convention(parser, "what the file says, or model")
+
+
+def add_convention(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the scale of the latents."""
+    parser.add_argument(
+        "--convention",
+        choices=("model", "vae"),
+        help="the scale of the latents: model, as the diffusion model sees them, or vae, as the"
+        f" full VAE's decode takes them (ComfyUI's samples, kohya's caches); default: {default}",
+    )
 
 
 def add_model(

@@ -81,6 +81,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
         help=".safetensors or .npy; .png for 8-bit latents of four channels",
     )
     arguments.add_model(parser, default="taesd")
+    arguments.add_convention(parser, "model")
     arguments.add_frames(parser)
     arguments.add_wrap(parser)
     arguments.add_engine(parser)

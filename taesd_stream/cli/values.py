@@ -9,7 +9,7 @@ from typing import Literal
 from video.errors import InputError
 from video.rates import parse_rate
 
-__all__ = ["crop", "fps", "frames", "overlap", "tile"]
+__all__ = ["crop", "fps", "frames", "overlap", "size", "tile"]
 
 
 def frames(text: str) -> slice:
@@ -59,6 +59,18 @@ def tile(text: str) -> int | tuple[int, int] | Literal["auto"] | None:
     if match is None or "0" in (match[1], match[2]):
         raise argparse.ArgumentTypeError(f"expected N, WIDTHxHEIGHT, none or auto, found {text!r}")
     return (int(match[2]), int(match[1])) if match[2] else int(match[1])
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels, as the library takes it: (height, width).
+
+    >>> size("1280x720")
+    (720, 1280)
+    """
+    match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text.lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in pixels, found {text!r}")
+    return int(match[2]), int(match[1])
 
 
 def overlap(text: str) -> int | Literal["exact"]:

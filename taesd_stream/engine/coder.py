@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import read_budget
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.planner import BudgetError, Planner
 from taesd_stream.engine.planning.strategies import Workload
@@ -21,6 +22,7 @@ from taesd_stream.engine.running.planes import Plane, as_plane
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
+from taesd_stream.models.latent_spaces import Convention, checked_convention
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
 from tiling import WHOLE, Block, Region, Size, TilePlan
@@ -41,6 +43,7 @@ class Coder:
         backend: Who computes the layers.
         sparing: Other settings, of PyTorch's own backend, for budgets that the first ones do not
             fit; None where the first ones were asked for.
+        convention: Of the latents that callers have, where neither they nor a file say.
     """
 
     def __init__(
@@ -50,11 +53,14 @@ class Coder:
         settings: Settings,
         backend: Backend | None = None,
         sparing: Settings | None = None,
+        *,
+        convention: Convention | None = None,
     ) -> None:
         self.spec = spec
         self.network = network
         self.settings = settings
         self._backend = backend or EagerBackend()
+        self._convention: Convention = convention or "model"
         self._sparing = None if sparing is None else Planner(spec.name, network, sparing)
         self._planner = Planner(spec.name, network, settings)
 
@@ -78,6 +84,16 @@ class Coder:
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, EagerBackend()
         return Executor(self.network, planner.settings, plan, backend)
+
+    def scale(self, convention: object, latents: object = None) -> LatentScale:
+        """The scale of latents whose convention is this, or what their source says of itself.
+
+        Raises:
+            InputError: There is no such convention, or the figures are not published.
+        """
+        if convention is None:
+            convention = getattr(latents, "convention", None) or self._convention
+        return LatentScale(self.spec.space, self.spec.convention, checked_convention(convention))
 
     @property
     def remembers(self) -> bool:

@@ -15,6 +15,7 @@ from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
 from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.settings import Settings, resolve_settings
@@ -38,6 +39,7 @@ from taesd_stream.models import (
     spec_of,
     variant_named,
 )
+from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.samples import sample_path
 
 __all__ = ["Weights", "load", "load_with", "outline"]
@@ -67,6 +69,7 @@ def load(
     time_upscale: bool = True,
     space_upscale: bool = True,
     calibration: Latents | None = None,
+    convention: Convention | None = None,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
@@ -86,6 +89,9 @@ def load(
         calibration: For int8, what ``open_latents`` takes: some latents to find the ranges of
             activations with, the more like those to be decoded the better. None is the sample
             inside the package, which is Stable Diffusion 1's.
+        convention: The scale of the latents that this model will be given and asked for, where
+            neither a call nor a file says: "model", as the diffusion model sees them, or "vae", as
+            the full VAE's decode takes them. None is "model".
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
@@ -95,7 +101,7 @@ def load(
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
     options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, calibration
+        variant, device, dtype, backend, time_upscale, space_upscale, calibration, convention
     )
     return load_with(model, options)
 
@@ -125,7 +131,7 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
             network.fold()
     if settings.backend != "openvino":
         return _assemble(found, halves, settings, options)
-    latents = _calibration(found, options.calibration) if settings.dtype == torch.int8 else ()
+    latents = _calibration(found, options) if settings.dtype == torch.int8 else ()
     backends = [
         None if half is None else openvino_backend(settings, half, latents if is_decoder else ())
         for half, is_decoder in zip(halves, (False, True), strict=True)
@@ -200,7 +206,9 @@ def _assemble(
 ) -> AutoEncoder:
     spec, sparing = spec_of(variant, *halves), _sparing(settings, options.backend)
     coders = [
-        None if network is None else Coder(spec, network, settings, backend, sparing)
+        None
+        if network is None
+        else Coder(spec, network, settings, backend, sparing, convention=options.convention)
         for network, backend in zip(halves, backends, strict=True)
     ]
     return AutoEncoder(spec, settings, *coders)
@@ -216,8 +224,9 @@ def _sparing(settings: Settings, backend: str) -> Settings | None:
     return Settings(settings.device, settings.tensor_dtype, "torch")
 
 
-def _calibration(variant: Variant, given: Latents | None) -> list[Tensor]:
+def _calibration(variant: Variant, options: ModelOptions) -> list[Tensor]:
     """Some latents, (C, h, w) each, evenly spread over those given, or the sample's."""
+    given = options.calibration
     if given is None:
         if variant.name not in _SAMPLE_IS_FOR:
             raise InputError(
@@ -226,13 +235,17 @@ def _calibration(variant: Variant, given: Latents | None) -> list[Tensor]:
                 f" {' and '.join(_SAMPLE_IS_FOR)}; give --calibration FILE (calibration= in Python)"
             )
         with open_latents(sample_path()) as sample:
-            return _spread(sample)
+            return _spread(sample, variant, "model")
     if isinstance(given, LatentSource):
-        return _spread(given)
+        return _spread(given, variant, options.convention)
     with open_latents(given, channels=variant.latent_channels) as source:
-        return _spread(source)
+        return _spread(source, variant, options.convention)
 
 
-def _spread(source: LatentSource) -> list[Tensor]:
+def _spread(source: LatentSource, variant: Variant, convention: Convention | None) -> list[Tensor]:
     most = min(len(source), _CALIBRATED_ON)
-    return [source[index * len(source) // most] for index in range(most)]
+    scale = LatentScale(
+        variant.space, variant.convention, source.convention or convention or "model"
+    )
+    chosen = (source[index * len(source) // most] for index in range(most))
+    return [scale.to_network(latent) for latent in chosen]

@@ -18,6 +18,7 @@ from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.engine.tensors import TensorRun
 from taesd_stream.latents import LatentSource, check_finite
+from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
@@ -36,12 +37,15 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
         """Pictures from latents.
 
         Args:
             z: (N, C, h, w), or (N, T, C, h, w) for video; any float dtype, on any device.
+            convention: The scale of ``z``: "model", as the diffusion model sees latents, or "vae",
+                as the full VAE's decode takes them. None is what ``load`` was told, or "model".
             on_tile: Told after each tile how many pixels are done, and of how many.
 
         Returns:
@@ -58,7 +62,8 @@ class DecodingModel(LoadedModel):
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(decoder, options, on_tile).decode(checked)
+        taken = decoder.scale(convention).to_network(checked)
+        return TensorRun(decoder, options, on_tile).decode(taken)
 
     def stream(
         self,
@@ -71,6 +76,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Frame]:
         """Frames from the latents of one video, one by one, each as soon as it is known.
@@ -82,6 +88,7 @@ class DecodingModel(LoadedModel):
                 far back as the model remembers.
             ahead: The most latents read before the frames of the first of them go out. More than 1
                 is for files: it lets a GPU compute several at a time.
+            convention: As of ``decode``; a file may say it, too.
             on_tile: Told after each tile how many pixels of the frames that are made together are
                 done, and of how many.
 
@@ -90,7 +97,14 @@ class DecodingModel(LoadedModel):
             a latent whose size differs from the first one's.
         """
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        run = VideoRun(coder_of(self, "decode"), latents, options, frames=frames, ahead=ahead)
+        run = VideoRun(
+            coder_of(self, "decode"),
+            latents,
+            options,
+            frames=frames,
+            ahead=ahead,
+            convention=convention,
+        )
         return map(to_array, run.tensors(on_tile=on_tile))
 
     def open_video(
@@ -104,6 +118,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
 
@@ -111,6 +126,7 @@ class DecodingModel(LoadedModel):
             latents: As ``stream`` takes them.
             frames: Which frames; None is all.
             ahead: As of ``stream``.
+            convention: As of ``decode``; a file may say it, too.
 
         Raises:
             InputError: There are none of these frames, an option is wrong, or nothing fits the
@@ -123,7 +139,14 @@ class DecodingModel(LoadedModel):
         (5, (16, 24, 3))
         """
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return VideoRun(coder_of(self, "decode"), latents, options, frames=frames, ahead=ahead)
+        return VideoRun(
+            coder_of(self, "decode"),
+            latents,
+            options,
+            frames=frames,
+            ahead=ahead,
+            convention=convention,
+        )
 
     def open_stream(
         self,
@@ -135,6 +158,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> DecodeStream:
         """A video to be decoded by ``push``, for callers without an iterator.
@@ -142,6 +166,7 @@ class DecodingModel(LoadedModel):
         Args:
             length: How many latents will come in all, where that is known.
             state: What another stream of this model saved; this one goes on from there.
+            convention: As of ``decode``.
             on_tile: As of ``stream``.
 
         Raises:
@@ -160,7 +185,8 @@ class DecodingModel(LoadedModel):
         def plan_for(plane: Size) -> TilePlan:
             return decoder.plan(plane, window.workload(ahead=1), options)
 
-        opened = DecodeStream(decoder, window, plan_for, on_tile=on_tile)
+        scale = decoder.scale(convention)
+        opened = DecodeStream(decoder, window, plan_for, scale=scale, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -175,12 +201,14 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
 
         Args:
             latents: What ``open_latents`` returned for anything but an iterator.
             index: Which of them.
+            convention: As of ``decode``; a file may say it, too.
 
         Raises:
             InputError: It is none for this model, an option is wrong, or nothing fits the budget.
@@ -192,7 +220,6 @@ class DecodingModel(LoadedModel):
         >>> [(region.y, tile.shape) for region, tile in picture.tiles()][1]
         (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
         """
-        plane = LatentPlane(latents, index)
-        return PictureRun(
-            coder_of(self, "decode"), plane, TileOptions(tile, overlap, memory, crop, wrap)
-        )
+        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
+        plane = LatentPlane(latents, index, decoder.scale(convention, latents))
+        return PictureRun(decoder, plane, options)

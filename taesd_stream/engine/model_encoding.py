@@ -16,6 +16,7 @@ from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.tensors import TensorRun
 from taesd_stream.latents import check_finite
+from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size
 
@@ -34,6 +35,7 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
         """Latents from pictures.
@@ -41,6 +43,7 @@ class EncodingModel(LoadedModel):
         Args:
             x: (N, 3, H, W), or (N, T, 3, H, W) for video, in [0, 1]; any float dtype. Where a side
                 is no multiple of ``spec.spatial_scale``, the last latent stands for fewer pixels.
+            convention: The scale of the latents that are wanted: as of ``decode``.
             on_tile: Told after each tile how many latents are done, and of how many.
 
         Returns:
@@ -56,7 +59,8 @@ class EncodingModel(LoadedModel):
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return TensorRun(encoder, options, on_tile).encode(checked)
+        scale = encoder.scale(convention)
+        return scale.from_network(TensorRun(encoder, options, on_tile).encode(checked))
 
     def encode_stream(
         self,
@@ -67,12 +71,14 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Tensor]:
         """Latents from the frames of one video, one by one, each as soon as it is known.
 
         Args:
             frames: (H, W, 3) RGB bytes; nothing is read ahead.
+            convention: As of ``encode``.
             on_tile: As of ``encode``.
 
         Returns:
@@ -80,7 +86,9 @@ class EncodingModel(LoadedModel):
             ``encode`` raises.
         """
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        return EncodeStream(coder_of(self, "encode"), options, on_tile=on_tile).encode(frames)
+        return EncodeStream(
+            coder_of(self, "encode"), options, convention=convention, on_tile=on_tile
+        ).encode(frames)
 
     def open_encode_stream(
         self,
@@ -91,12 +99,14 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> EncodeStream:
         """A video to be encoded by ``push``, for callers without an iterator.
 
         Args:
             state: What another stream of this model saved; this one goes on from there.
+            convention: As of ``encode``.
             on_tile: As of ``encode``.
 
         Raises:
@@ -104,7 +114,7 @@ class EncodingModel(LoadedModel):
         """
         encoder = coder_of(self, "encode")
         options = TileOptions(tile, overlap, memory, crop, wrap)
-        opened = EncodeStream(encoder, options, on_tile=on_tile)
+        opened = EncodeStream(encoder, options, convention=convention, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
         return opened
@@ -119,17 +129,17 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be encoded in bands.
 
         Args:
             size: Height and width in pixels.
             read: Is given rows and columns, two slices, and returns (h, w, 3) RGB bytes of them.
+            convention: As of ``encode``.
 
         Raises:
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
-        plane = PixelPlane(size, read)
-        return PictureRun(
-            coder_of(self, "encode"), plane, TileOptions(tile, overlap, memory, crop, wrap)
-        )
+        encoder, options = coder_of(self, "encode"), TileOptions(tile, overlap, memory, crop, wrap)
+        return PictureRun(encoder, PixelPlane(size, read), options, encoder.scale(convention))

@@ -10,6 +10,7 @@ import torch
 from taesd_stream.engine.budget import Budget
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
+from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.variants import Variant
 from tiling import Interval, Region, Size, View
 
@@ -90,6 +91,7 @@ class ModelOptions:
     time_upscale: bool = True
     space_upscale: bool = True
     calibration: Latents | None = None
+    convention: Convention | None = None
 
     def reduced(self, variant: Variant) -> Variant:
         """The variant without the upscaling that is not wanted.

@@ -20,6 +20,8 @@ from taesd_stream.jobs.progress import Reporting
 from taesd_stream.jobs.results import Rendered
 from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.latents.opening import Latents
+from taesd_stream.latents.read_options import LatentOptions
+from taesd_stream.models.latent_spaces import Convention
 from tiling import TilePlan
 
 __all__ = ["plan_for", "render"]
@@ -37,6 +39,9 @@ def render(
     variant: str | None = None,
     layout: str | None = None,
     key: str | None = None,
+    convention: Convention | None = None,
+    size: tuple[int, int] | None = None,
+    skip_latents: int = 0,
     frames: slice | None = None,
     fps: str | int | float | Fraction = 24,
     tile: Tile = "auto",
@@ -72,6 +77,7 @@ def render(
             of any size: .tif .tiff (pyramidal BigTIFF), .ome.zarr, .dzi (Deep Zoom), and .png and
             .npy where it is large.
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
+        layout, key, convention, size, skip_latents: As of ``open_latents``.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction.
         codec: What ``video.choose_codec`` takes; None is the suffix's.
@@ -115,7 +121,8 @@ def render(
         variant, device, dtype, backend, time_upscale, space_upscale, calibration
     )
     tile_options = TileOptions(tile, overlap, memory, crop, wrap)
-    source, ae = open_with_model(latents, model, model_options, layout=layout, key=key)
+    reading = LatentOptions(layout, key, convention, size, skip_latents)
+    source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
         reporting = Reporting(progress, on_plan)
@@ -132,6 +139,9 @@ def plan_for(
     variant: str | None = None,
     layout: str | None = None,
     key: str | None = None,
+    convention: Convention | None = None,
+    size: tuple[int, int] | None = None,
+    skip_latents: int = 0,
     frames: slice | None = None,
     tile: Tile = "auto",
     overlap: Overlap = "exact",
@@ -159,8 +169,7 @@ def plan_for(
     model_options = ModelOptions(variant, device, dtype, backend, time_upscale, space_upscale)
     tile_options = TileOptions(tile, overlap, memory, crop, wrap)
     output = Output(_VIDEO if out is None else out)
-    source, ae = open_with_model(
-        latents, model, model_options, layout=layout, key=key, planning=True
-    )
+    reading = LatentOptions(layout, key, convention, size, skip_latents)
+    source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)
     with nullcontext() if source is latents else source:
         return open_decoding(source, ae, tile_options, output, frames).run.plan

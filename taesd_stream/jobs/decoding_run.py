@@ -88,7 +88,8 @@ def open_decoding(
     decoder = coder_of(ae, "decode")
     if _goes_in_bands(source, ae, options, output, frames):
         latents, index = _one_of(source, frames, output)
-        run = PictureRun(decoder, LatentPlane(latents, index), options)
+        plane = LatentPlane(latents, index, decoder.scale(None, source))
+        run = PictureRun(decoder, plane, options)
         return PictureDecoding(ae, latents, output, run, index)
     if output.preview is not None or (output.resume and not output.is_segmentable):
         option = "resume" if output.preview is None else "preview"

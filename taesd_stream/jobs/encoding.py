@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.streams.encode_stream import EncodeStream
@@ -26,7 +27,9 @@ from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents import LatentWriter, save_latents
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
+from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead
@@ -44,6 +47,7 @@ def encode_file(
     *,
     model: Model | None = None,
     variant: str | None = None,
+    convention: Convention | None = None,
     frames: slice | None = None,
     tile: Tile = "auto",
     overlap: Overlap = "exact",
@@ -64,6 +68,8 @@ def encode_file(
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .png for 8-bit latents
             of four channels, with %d in the name for several.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
+        convention: The scale of the latents: "model", as the diffusion model sees them, or "vae",
+            as the full VAE's decode takes them; None is what ``load`` was told, or "model".
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
@@ -82,18 +88,21 @@ def encode_file(
     ae = load_model(wanted, ModelOptions(variant, device, dtype, backend))
     _check_channels(target, ae)
     options = TileOptions(tile, overlap, memory, wrap=wrap)
+    scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
     is_stack = target.suffix.lower() in ARRAY_SUFFIXES
     in_bands = is_stack and frames is None and is_read_in_regions(source)
     if in_bands and not coder_of(ae, "encode").remembers:
-        return encode_picture(source, target, ae, options, overwrite=overwrite, reporting=reporting)
+        return encode_picture(
+            source, target, ae, options, scale=scale, overwrite=overwrite, reporting=reporting
+        )
     with open_reader(source) as reader:
-        job = _FrameEncoding(reader, ae, options, frames, reporting)
+        job = _FrameEncoding(reader, ae, options, frames, scale=scale, reporting=reporting)
         _check_count(target, job.count)
         start = time.perf_counter()
         write = _write_stack if is_stack else _write_pictures
         with closing(job.latents()) as latents:
-            written, notes = write(target, latents, overwrite)
+            written, notes = write(target, latents, job.metadata, overwrite)
     return encoded(
         ae,
         target,
@@ -111,6 +120,7 @@ class _FrameEncoding:
     Attributes:
         count: How many frames there will be; None if nobody knows.
         plan: How they are cut.
+        metadata: What is known of the latents that they become.
         encoded: How many frames are done with.
     """
 
@@ -120,13 +130,20 @@ class _FrameEncoding:
         ae: AutoEncoder,
         options: TileOptions,
         frames: slice | None,
+        *,
+        scale: LatentScale,
         reporting: Reporting,
     ) -> None:
         self._reader, self._reporting = reader, reporting
+        self.metadata = LatentMetadata(scale.convention)
         self._chosen = chosen_frames(reader.frame_count, frames)
         self.count = None if reader.frame_count is None else len(self._chosen)
         self._stream = EncodeStream(
-            coder_of(ae, "encode"), options, count=self.count, on_tile=self._on_tile
+            coder_of(ae, "encode"),
+            options,
+            count=self.count,
+            convention=scale.convention,
+            on_tile=self._on_tile,
         )
         self.plan = self._stream.plan_for(Size(reader.height, reader.width))
         self._bar: FrameProgress | None = None
@@ -194,11 +211,11 @@ def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
 
 
 def _write_stack(
-    out: Path, latents: Iterator[Tensor], overwrite: bool
+    out: Path, latents: Iterator[Tensor], metadata: LatentMetadata, overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
     """Write all latents into one file; how many, and what there is to say about them."""
     inode_before = inode_of(out)
-    writer = LatentWriter(out, overwrite=overwrite)
+    writer = LatentWriter(out, metadata=metadata, overwrite=overwrite)
     try:
         with writer:
             for latent in latents:
@@ -210,7 +227,7 @@ def _write_stack(
 
 
 def _write_pictures(
-    out: Path, latents: Iterator[Tensor], overwrite: bool
+    out: Path, latents: Iterator[Tensor], _: LatentMetadata, overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
     """Write each latent as an 8-bit picture; as ``_write_stack``."""
     written = 0

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.running.planes import PixelPlane
@@ -14,6 +15,7 @@ from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import Interrupted
 from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
 from video.large.reading import open_regions
@@ -37,6 +39,7 @@ def encode_picture(
     ae: AutoEncoder,
     options: TileOptions,
     *,
+    scale: LatentScale,
     overwrite: bool,
     reporting: Reporting,
 ) -> Encoded:
@@ -45,6 +48,7 @@ def encode_picture(
     Args:
         path: A .tif, a Zarr or a .npy.
         out: .npy or .safetensors.
+        scale: Of the latents that are wanted.
 
     Raises:
         InputError: It is no such picture, or an option is wrong.
@@ -53,7 +57,9 @@ def encode_picture(
     """
     with open_regions(path) as reader:
         plane = Size(reader.height, reader.width)
-        picture = PictureRun(coder_of(ae, "encode"), PixelPlane(plane, reader.read), options)
+        source = PixelPlane(plane, reader.read)
+        picture = PictureRun(coder_of(ae, "encode"), source, options, scale)
+        metadata = LatentMetadata(scale.convention, size=(plane.height, plane.width))
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made = picture.made
@@ -61,7 +67,9 @@ def encode_picture(
         try:
             with (
                 PictureProgress(plane.area, shown=reporting.progress) as bar,
-                RegionWriter(out, shape, picture.dtype, overwrite=overwrite) as writer,
+                RegionWriter(
+                    out, shape, picture.dtype, metadata=metadata, overwrite=overwrite
+                ) as writer,
             ):
                 pixels = plane.area // made.area
                 for region, tile in picture.tiles(

@@ -15,9 +15,10 @@ from taesd_stream.engine.load import load_with, outline
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.settings import is_int8
 from taesd_stream.errors import InputError
-from taesd_stream.latents import LatentSource, open_latents
+from taesd_stream.latents import LatentSource
 from taesd_stream.latents.iterator_source import IteratorSource
-from taesd_stream.latents.opening import Latents
+from taesd_stream.latents.opening import Latents, open_with
+from taesd_stream.latents.read_options import LatentOptions
 from taesd_stream.models import VARIANTS, variants_for
 
 __all__ = ["Model", "default_model", "load_model", "open_with_model"]
@@ -25,6 +26,7 @@ __all__ = ["Model", "default_model", "load_model", "open_with_model"]
 _log = logging.getLogger("taesd_stream")
 
 _DEFAULTS = ModelOptions()
+_READ_PLAINLY = LatentOptions()
 
 Model = str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module | AutoEncoder
 
@@ -61,8 +63,7 @@ def open_with_model(
     model: Model | None,
     options: ModelOptions = _DEFAULTS,
     *,
-    layout: str | None = None,
-    key: str | None = None,
+    reading: LatentOptions = _READ_PLAINLY,
     planning: bool = False,
 ) -> tuple[LatentSource, AutoEncoder]:
     """Open latents and load the model for them.
@@ -72,6 +73,7 @@ def open_with_model(
     can be read twice.
 
     Args:
+        reading: How the latents are read.
         planning: Make a model that can plan and not compute: one given by name needs no weights.
 
     Raises:
@@ -81,18 +83,15 @@ def open_with_model(
     with ExitStack() as on_failure:
         if is_int8(options.dtype) and options.calibration is None and not planning:
             channels = _channels_of(model, options)
-            source = on_failure.enter_context(
-                open_latents(latents, layout=layout, key=key, channels=channels)
-            )
+            source = on_failure.enter_context(open_with(latents, reading, channels))
             if not isinstance(source, IteratorSource):
                 options = replace(options, calibration=source)
             ae = load_model(model or default_model(source.channels), options, planning=planning)
         elif model is not None:
             ae = load_model(model, options, planning=planning)
-            channels = ae.spec.latent_channels
-            source = open_latents(latents, layout=layout, key=key, channels=channels)
+            source = open_with(latents, reading, frozenset([ae.spec.latent_channels]))
         else:
-            source = on_failure.enter_context(open_latents(latents, layout=layout, key=key))
+            source = on_failure.enter_context(open_with(latents, reading))
             ae = load_model(default_model(source.channels), options, planning=planning)
         on_failure.pop_all()
     if model is None:
@@ -102,12 +101,12 @@ def open_with_model(
     return source, ae
 
 
-def _channels_of(model: Model | None, options: ModelOptions) -> int | None:
+def _channels_of(model: Model | None, options: ModelOptions) -> frozenset[int] | None:
     """The channels of the latents of a model that will be calibrated on them; None if any."""
     if model is None:
         return None
     plain = replace(options, dtype="float32", backend="torch")
-    return load_model(model, plain, planning=True).spec.latent_channels
+    return frozenset([load_model(model, plain, planning=True).spec.latent_channels])
 
 
 def load_model(model: Model, options: ModelOptions, *, planning: bool = False) -> AutoEncoder:

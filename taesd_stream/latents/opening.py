@@ -14,11 +14,13 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_channels
 from taesd_stream.latents.iterator_source import IteratorSource
 from taesd_stream.latents.opening_paths import open_path
-from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.presented_source import PresentedSource
+from taesd_stream.latents.read_options import LatentOptions, ReadOptions
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.tensors import open_content
+from taesd_stream.models.latent_spaces import Convention
 
-__all__ = ["Latents", "open_latents"]
+__all__ = ["Latents", "open_latents", "open_with"]
 
 Latents: TypeAlias = (
     str
@@ -38,13 +40,14 @@ def open_latents(
     layout: str | None = None,
     channels: int | Collection[int] | None = None,
     key: str | None = None,
+    convention: Convention | None = None,
+    size: tuple[int, int] | None = None,
+    skip_latents: int = 0,
 ) -> LatentSource:
     """Open latents wherever they are; numbers are read when they are asked for, and only those.
 
-    Latents are taken to be what diffusers returns with ``output_type="latent"``, which is what
-    TAESD wants. Nothing is scaled. ComfyUI's .latent files hold unscaled latents of the full VAE,
-    to be multiplied by its scaling factor first (0.18215 for SD 1.x), except those from before
-    they had the key ``latent_format_version_0``.
+    Numbers are handed out as they are stored; what decodes them converts them, if their
+    convention, which the source tells, is not the model's own.
 
     Args:
         source: a path to a .pt, .pth, .safetensors, .latent, .npy, .npz or 8-bit RGBA .png file (it
@@ -61,6 +64,13 @@ def open_latents(
             models have.
         key: which array of several; None takes ``latents``, ``samples``, ``latent_tensor``, or the
             only one that can be meant.
+        convention: their scale: "model", as the diffusion model sees them, or "vae", as the full
+            VAE's decode takes them. None is what the file says (ComfyUI's .latent does), or else
+            what the model was loaded for, which is "model".
+        size: height and width in pixels of the picture, where latents are packed into tokens and
+            their number does not tell.
+        skip_latents: how many to leave out at the start of each video: CogVideoX 1.5 puts padding
+            there.
 
     Raises:
         LatentsError: there are no such latents, they cannot be read safely, or no axis has a
@@ -73,8 +83,32 @@ def open_latents(
         >>> source.layout, len(source), source[80].shape, source[10:20].shape
         ('N C T H W', 81, torch.Size([4, 60, 104]), torch.Size([10, 4, 60, 104]))
     """
-    wanted = frozenset([channels]) if isinstance(channels, int) else channels
-    options = ReadOptions(layout, None if wanted is None else frozenset(wanted), key)
+    options = LatentOptions(layout, key, convention, size, skip_latents)
+    wanted = [channels] if isinstance(channels, int) else channels
+    return open_with(source, options, None if wanted is None else frozenset(wanted))
+
+
+def open_with(
+    source: Latents, options: LatentOptions, channels: frozenset[int] | None = None
+) -> LatentSource:
+    """``open_latents``, for callers who carry the options.
+
+    Raises:
+        LatentsError: as there.
+    """
+    read = ReadOptions(options.layout, channels, options.key, size=options.size)
+    opened = _opened(source, read)
+    owns = opened is not source
+    known_better = options.convention not in (None, opened.convention)
+    if not known_better and not options.skip_latents:
+        return opened
+    return PresentedSource(
+        opened, skip=options.skip_latents, convention=options.convention, owns=owns
+    )
+
+
+def _opened(source: Latents, options: ReadOptions) -> LatentSource:
+    """The source of whatever holds latents, as it is."""
     if isinstance(source, LatentSource):
         require_channels(source.channels, options.channels, "latents")
         return source

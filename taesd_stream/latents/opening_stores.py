@@ -15,6 +15,7 @@ from taesd_stream.latents.source import Store, StoredSource
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taesd_stream.latents.metadata import LatentMetadata
     from taesd_stream.latents.read_options import ReadOptions
 
 __all__ = ["open_store"]
@@ -22,10 +23,18 @@ __all__ = ["open_store"]
 _log = logging.getLogger("taesd_stream")
 
 
-def open_store(store: Store, options: ReadOptions, *, name: str, kind: str) -> StoredSource:
+def open_store(
+    store: Store,
+    options: ReadOptions,
+    *,
+    name: str,
+    kind: str,
+    metadata: LatentMetadata | None = None,
+) -> StoredSource:
     """The source for an array, once its dtype and its layout are known to be right.
 
-    Where the axes fit several layouts, the array's numbers are asked.
+    Where the axes fit several layouts, the array's numbers are asked. ``metadata`` is what
+    the file says of it.
 
     Raises:
         LatentsError: the array cannot be latents.
@@ -40,7 +49,7 @@ def open_store(store: Store, options: ReadOptions, *, name: str, kind: str) -> S
             store.close()
             raise
         layout, remark = told
-    return StoredSource(store, layout, name=name, kind=kind, remark=remark)
+    return StoredSource(store, layout, name=name, kind=kind, remark=remark, metadata=metadata)
 
 
 def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tuple[str, str]:

@@ -39,7 +39,13 @@ class PartedStore(Store, Generic[Place]):
         first = self._first
         remark = f"each {part} {first.remark}" if first.remark else ""
         return StoredSource(
-            self, layout, name=name, kind=kind, remark=remark, part_layout=first.part_layout
+            self,
+            layout,
+            name=name,
+            kind=kind,
+            remark=remark,
+            part_layout=first.part_layout,
+            metadata=first.metadata,
         )
 
     def close(self) -> None:

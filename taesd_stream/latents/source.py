@@ -11,12 +11,15 @@ from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import as_latents_errors, dtype_name, require_memory
+from taesd_stream.latents.metadata import LatentMetadata
 from video.closing import Closing
 from video.regions import checked_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
+
+    from taesd_stream.models.latent_spaces import Convention
 
     Slices: TypeAlias = tuple[slice, slice]
 
@@ -61,6 +64,7 @@ class LatentSource(Closing):
         frames: the number of latents along time, or None while an iterator has not told.
         clips: the number of videos, one after the other, each of as many latents.
         nbytes: the size of all latents in the stored dtype, or None if their number is unknown.
+        metadata: what the source says of them beside their numbers, such as their convention.
     """
 
     name: str
@@ -68,6 +72,12 @@ class LatentSource(Closing):
     frames: int | None
     clips: int = 1
     nbytes: int | None
+    metadata: LatentMetadata = LatentMetadata()
+
+    @property
+    def convention(self) -> Convention | None:
+        """The scale of the numbers, if the source says: see ``models.latent_spaces``."""
+        return self.metadata.convention
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -185,7 +195,7 @@ class StoredSource(LatentSource):
 
     ``name`` is what errors call the source, ``kind`` is what it is, in words, ``remark`` what its
     description should add, and ``part_layout`` the layout of the arrays that it is joined from, if
-    it is joined.
+    it is joined. ``metadata`` is what its file says of the numbers.
     """
 
     def __init__(
@@ -197,6 +207,7 @@ class StoredSource(LatentSource):
         kind: str,
         remark: str = "",
         part_layout: str | None = None,
+        metadata: LatentMetadata | None = None,
     ) -> None:
         axes = layout.split()
         sizes = dict(zip(axes, store.shape, strict=True))
@@ -215,6 +226,7 @@ class StoredSource(LatentSource):
         self.nbytes: int = math.prod(self.shape) * self.dtype.itemsize
         self.remark = remark
         self.part_layout = part_layout or layout
+        self.metadata = metadata or LatentMetadata()
 
     def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
         return self._shape, self._dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taesd_stream.models.latent_spaces import Convention, LatentSpace
 from taesd_stream.models.network import Network
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.variants import Variant
@@ -19,6 +20,9 @@ class ModelSpec:
     Attributes:
         name: The variant's name, such as "taesd".
         latent_channels: Channels of the latents.
+        space: The space of the latents, with the figures between its two scales.
+        convention: The scale of latents that the network takes and makes; decoding and encoding
+            convert others.
         spatial_scale: Pixels per latent along each axis.
         temporal_scale: Frames per latent along time; 1 for image models.
         latents_back: How many earlier latents a frame depends on; 0 for image models.
@@ -37,6 +41,8 @@ class ModelSpec:
 
     name: str
     latent_channels: int
+    space: LatentSpace
+    convention: Convention
     spatial_scale: int
     temporal_scale: int
     halo: int | None
@@ -64,6 +70,8 @@ def spec_of(variant: Variant, encoder: Network | None, decoder: Network | None) 
     return ModelSpec(
         name=variant.name,
         latent_channels=variant.latent_channels,
+        space=variant.space,
+        convention=variant.convention,
         spatial_scale=variant.spatial_scale,
         temporal_scale=variant.timing.growth,
         halo=decoder.halo if decoder is not None else None,

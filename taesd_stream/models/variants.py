@@ -9,7 +9,7 @@ from math import prod
 from typing import Literal, TypeAlias
 
 from taesd_stream.errors import InputError, ModelNotFoundError
-from taesd_stream.models import linear_maps
+from taesd_stream.models import latent_spaces, linear_maps
 from taesd_stream.models.architectures import (
     latent2rgb_decoder,
     nano_decoder,
@@ -19,6 +19,7 @@ from taesd_stream.models.architectures import (
     taesd_decoder,
     taesd_encoder,
 )
+from taesd_stream.models.latent_spaces import Convention, LatentSpace
 from taesd_stream.models.network import Network
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
 from taesd_stream.models.video_architectures import (
@@ -44,7 +45,7 @@ class Variant:
     Attributes:
         name: As callers write it.
         latents_of: The diffusion models whose latents it decodes.
-        latent_channels: C.
+        space: The space of these latents, which has their channels and scales.
         spatial_scale: Pixels per latent along an axis.
         decoder: Builds the decoder; its weights are empty where it needs any.
         encoder: The same for the encoder, or None.
@@ -52,11 +53,12 @@ class Variant:
         timing: Which frames its latents become.
         encode_timing: Which latents its encoder's frames become.
         leaves_out: What its decoder can be built without: "time" and "space" upscaling.
+        convention: The scale of the latents that the network itself takes and makes.
     """
 
     name: str
     latents_of: str
-    latent_channels: int
+    space: LatentSpace
     spatial_scale: int
     decoder: Callable[..., Network]
     encoder: Callable[[], Network] | None
@@ -64,6 +66,12 @@ class Variant:
     timing: DecodeTiming = _FRAME_PER_LATENT
     encode_timing: EncodeTiming = _LATENT_PER_FRAME
     leaves_out: tuple[str, ...] = ()
+    convention: Convention = "model"
+
+    @property
+    def latent_channels(self) -> int:
+        """C."""
+        return self.space.channels
 
     @property
     def built_in(self) -> bool:
@@ -96,21 +104,23 @@ class Variant:
         return found
 
 
-def _taesd(name: str, latents_of: str, channels: int, *, pool: bool = False) -> Variant:
-    decoder = partial(taesd_decoder, channels, pool=pool)
-    encoder = partial(taesd_encoder, channels, pool=pool)
-    return Variant(name, latents_of, channels, 8, decoder, encoder)
+def _taesd(name: str, latents_of: str, space: LatentSpace, *, pool: bool = False) -> Variant:
+    decoder = partial(taesd_decoder, space.channels, pool=pool)
+    encoder = partial(taesd_encoder, space.channels, pool=pool)
+    return Variant(name, latents_of, space, 8, decoder, encoder)
 
 
-def _latent2rgb(name: str, latents_of: str, linear_map: linear_maps.LinearMap) -> Variant:
+def _latent2rgb(
+    name: str, latents_of: str, space: LatentSpace, linear_map: linear_maps.LinearMap
+) -> Variant:
     decoder = partial(latent2rgb_decoder, linear_map)
-    return Variant(name, latents_of, len(linear_map.factors), 8, decoder, None, weights="none")
+    return Variant(name, latents_of, space, 8, decoder, None, weights="none")
 
 
 def _taehv(
     name: str,
     latents_of: str,
-    channels: int,
+    space: LatentSpace,
     *,
     patch: int = 1,
     growth: tuple[int, ...] = (1, 2, 2),
@@ -122,10 +132,10 @@ def _taehv(
     return Variant(
         name=name,
         latents_of=latents_of,
-        latent_channels=channels,
+        space=space,
         spatial_scale=8 * patch,
-        decoder=partial(decoder, channels, growth=growth, patch=patch),
-        encoder=partial(taehv_encoder, channels, pooling=pooling, patch=patch),
+        decoder=partial(decoder, space.channels, growth=growth, patch=patch),
+        encoder=partial(taehv_encoder, space.channels, pooling=pooling, patch=patch),
         timing=DecodeTiming(growth=frames, lead=frames - 1),
         encode_timing=EncodeTiming(shrink=prod(pooling)),
         leaves_out=("time", "space") if decoder is taehv_decoder else ("time",),
@@ -133,39 +143,69 @@ def _taehv(
 
 
 VARIANTS: tuple[Variant, ...] = (
-    _taesd("taesd", "Stable Diffusion 1 and 2", 4),
-    _taesd("taesdxl", "Stable Diffusion XL", 4),
-    _taesd("taesd3", "Stable Diffusion 3", 16),
-    _taesd("taef1", "FLUX.1", 16),
-    _taesd("taef2", "FLUX.2", 32, pool=True),
-    Variant("taesana", "Sana", 32, 32, partial(taesana_decoder, 32), partial(taesana_encoder, 32)),
+    _taesd("taesd", "Stable Diffusion 1 and 2", latent_spaces.SD1),
+    _taesd("taesdxl", "Stable Diffusion XL", latent_spaces.SDXL),
+    _taesd("taesd3", "Stable Diffusion 3", latent_spaces.SD3),
+    _taesd("taef1", "FLUX.1", latent_spaces.FLUX1),
+    _taesd("taef2", "FLUX.2", latent_spaces.FLUX2, pool=True),
+    Variant(
+        "taesana",
+        "Sana",
+        latent_spaces.SANA,
+        32,
+        partial(taesana_decoder, 32),
+        partial(taesana_encoder, 32),
+    ),
     replace(
-        _taesd("taesdv", "SD 1 and 2 video: AnimateLCM, SVD", 4),
+        _taesd("taesdv", "SD 1 and 2 video: AnimateLCM, SVD", latent_spaces.SD1),
         decoder=partial(taesdv_decoder, 4),
     ),
-    _taehv("taehv", "Hunyuan Video", 16),
-    _taehv("taew2_1", "Wan 2.1, Wan 2.2 14B, Qwen Image", 16),
-    _taehv("taeos1_3", "Open-Sora 1.3", 16),
+    _taehv("taehv", "Hunyuan Video", latent_spaces.HUNYUAN_VIDEO),
+    _taehv("taew2_1", "Wan 2.1, Wan 2.2 14B, Qwen Image", latent_spaces.WAN2_1),
+    _taehv("taeos1_3", "Open-Sora 1.3", latent_spaces.OPEN_SORA1_3),
     replace(
-        _taehv("taecvx", "CogVideoX", 16),
+        _taehv("taecvx", "CogVideoX", latent_spaces.COGVIDEOX),
         timing=DecodeTiming(growth=4, lead=3, only_if_odd=True),
     ),
-    _taehv("taew2_2", "Wan 2.2 5B", 48, patch=2),
-    _taehv("taew2_2_super", "Wan 2.2 5B", 48, patch=2, decoder=taehv_super_decoder),
-    _taehv("taehv1_5", "Hunyuan Video 1.5", 32, patch=2),
-    _taehv("taehv1_5_super", "Hunyuan Video 1.5", 32, patch=2, decoder=taehv_super_decoder),
-    _taehv("taeltx_2", "LTX-2", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
-    _taehv("taeltx2_3", "LTX-2.3, LTX-2.5", 128, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
+    _taehv("taew2_2", "Wan 2.2 5B", latent_spaces.WAN2_2, patch=2),
+    _taehv(
+        "taew2_2_super", "Wan 2.2 5B", latent_spaces.WAN2_2, patch=2, decoder=taehv_super_decoder
+    ),
+    _taehv("taehv1_5", "Hunyuan Video 1.5", latent_spaces.HUNYUAN_VIDEO_1_5, patch=2),
+    _taehv(
+        "taehv1_5_super",
+        "Hunyuan Video 1.5",
+        latent_spaces.HUNYUAN_VIDEO_1_5,
+        patch=2,
+        decoder=taehv_super_decoder,
+    ),
+    _taehv("taeltx_2", "LTX-2", latent_spaces.LTX2, patch=4, growth=(2, 2, 2), pooling=(2, 2, 2)),
+    _taehv(
+        "taeltx2_3",
+        "LTX-2.3, LTX-2.5",
+        latent_spaces.LTX2,
+        patch=4,
+        growth=(2, 2, 2),
+        pooling=(2, 2, 2),
+    ),
     replace(
-        _taehv("taeh3", "MiniMax H3", 24, patch=2),
+        _taehv("taeh3", "MiniMax H3", latent_spaces.MINIMAX_H3, patch=2),
         timing=DecodeTiming(growth=4, lead=3, chunk=5, rest=2),
         encode_timing=EncodeTiming(shrink=4, group=17, zeros=3, tail=3),
     ),
-    _taehv("taem1", "Mochi 1", 12, growth=(1, 2, 3), pooling=(3, 2, 1)),
-    Variant("nano", "Stable Diffusion 1 and 2", 4, 8, nano_decoder, nano_encoder, "packaged"),
-    _latent2rgb("latent2rgb", "Stable Diffusion 1 and 2", linear_maps.SD1),
-    _latent2rgb("latent2rgb_sd3", "Stable Diffusion 3", linear_maps.SD3),
-    _latent2rgb("latent2rgb_flux1", "FLUX.1", linear_maps.FLUX1),
+    _taehv("taem1", "Mochi 1", latent_spaces.MOCHI, growth=(1, 2, 3), pooling=(3, 2, 1)),
+    Variant(
+        "nano",
+        "Stable Diffusion 1 and 2",
+        latent_spaces.SD1,
+        8,
+        nano_decoder,
+        nano_encoder,
+        "packaged",
+    ),
+    _latent2rgb("latent2rgb", "Stable Diffusion 1 and 2", latent_spaces.SD1, linear_maps.SD1),
+    _latent2rgb("latent2rgb_sd3", "Stable Diffusion 3", latent_spaces.SD3, linear_maps.SD3),
+    _latent2rgb("latent2rgb_flux1", "FLUX.1", latent_spaces.FLUX1, linear_maps.FLUX1),
 )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.pixels import to_images
 from taesd_stream.latents import LatentSource, check_finite
 from tiling import Block, Interval, Region, Size, View, around
@@ -152,19 +153,20 @@ class LatentPlane:
     Args:
         source: Where it is.
         index: Its number there.
+        scale: Brings its numbers to those that the network takes.
     """
 
     frames = 1
 
-    def __init__(self, source: LatentSource, index: int) -> None:
-        self._source, self._index = source, index
+    def __init__(self, source: LatentSource, index: int, scale: LatentScale) -> None:
+        self._source, self._index, self._scale = source, index, scale
         self.channels, self.size = source.channels, Size(source.height, source.width)
 
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
         numbers = self._source.region(self._index, y, x)
         check_finite(numbers, self._index, offset=(y.start, x.start))
-        return numbers[None]
+        return self._scale.to_network(numbers[None], (y.start, x.start))
 
 
 class PixelPlane:

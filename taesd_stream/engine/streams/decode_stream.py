@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.pixels import to_array, to_bytes
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.frame_windows import Window, check_enough
@@ -41,6 +42,7 @@ class DecodeStream(VideoStream):
         coder: The decoder.
         window: Which latents come, and which frames of theirs are wanted.
         plan_for: How latents of a size are cut; asked when the first one comes.
+        scale: Brings latents to the numbers that the network takes.
         on_tile: Told after each tile how much is done, and of how much.
     """
 
@@ -53,10 +55,11 @@ class DecodeStream(VideoStream):
         window: Window,
         plan_for: Callable[[Size], TilePlan],
         *,
+        scale: LatentScale,
         on_tile: OnTile | None = None,
     ) -> None:
         super().__init__(coder, on_tile)
-        self._window, self._plan_for = window, plan_for
+        self._window, self._plan_for, self._scale = window, plan_for, scale
         self._total = window.total
         self._arrived = self._done = 0
         self._waiting = Spool()
@@ -140,7 +143,7 @@ class DecodeStream(VideoStream):
         check_finite(one[0], name)
         if self._run is None:
             self._begin(plane)
-        self._waiting.put(one[0])
+        self._waiting.put(self._scale.to_network(one[0]))
         self._arrived += 1
         yield from self._advance()
 

@@ -16,6 +16,7 @@ from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.errors import InputError
+from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
 
@@ -31,6 +32,7 @@ class EncodeStream(VideoStream):
         coder: The encoder.
         options: How the work is cut into tiles.
         count: How many frames will come, for the reader of the plan; None if nobody knows.
+        convention: The scale of the latents that are wanted; None is the model's.
         on_tile: Told after each tile how much is done, and of how much.
     """
 
@@ -43,10 +45,12 @@ class EncodeStream(VideoStream):
         options: TileOptions,
         *,
         count: int | None = None,
+        convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> None:
         super().__init__(coder, on_tile)
         self._options, self._count = options, count
+        self._scale = coder.scale(convention)
         self._timing = coder.spec.encode_timing
         self._seen = 0
         self._last: Frame | None = None
@@ -160,7 +164,8 @@ class EncodeStream(VideoStream):
 
     def _release(self, waiting: int) -> list[Tensor]:
         """All latents but the last ``waiting``, which may yet be dropped."""
-        return [self._held.popleft() for _ in range(len(self._held) - waiting)]
+        count = len(self._held) - waiting
+        return [self._scale.from_network(self._held.popleft()) for _ in range(count)]
 
     def _feed(self, frame: Frame) -> Iterator[Tensor]:
         """The latents that one more frame completes."""

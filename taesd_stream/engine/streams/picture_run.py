@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.planes import PicturePlane
@@ -34,6 +35,7 @@ class PictureRun:
         coder: The decoder or the encoder.
         plane: The latent, or the picture, that is read.
         options: How the work is cut into tiles.
+        scale: Of the latents that are made, where a picture is encoded.
 
     Raises:
         InputError: It is none for this model, an option is wrong, or nothing fits the budget.
@@ -46,7 +48,13 @@ class PictureRun:
         bands: The rows that each row of tiles completes, from top to bottom.
     """
 
-    def __init__(self, coder: Coder, plane: PicturePlane, options: TileOptions) -> None:
+    def __init__(
+        self,
+        coder: Coder,
+        plane: PicturePlane,
+        options: TileOptions,
+        scale: LatentScale | None = None,
+    ) -> None:
         name, size = coder.spec.name, plane.size
         if coder.remembers:
             raise InputError(
@@ -55,7 +63,7 @@ class PictureRun:
             )
         as_sizes((plane.channels, *size), coder.network.channels, name)
         self.plan: TilePlan = coder.plan(size, _WORKLOAD, options)
-        self._plane = plane
+        self._plane, self._scale = plane, scale
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")
         self.waiting: BandPlan = self.plan.bands
@@ -82,4 +90,7 @@ class PictureRun:
             OutOfMemoryError: Not even the smallest tile fits.
         """
         for block, tile in self._run.tiles(self._plane, on_tile, first_band=first_band):
-            yield block.region, tile[0]
+            region, made = block.region, tile[0]
+            if self._scale is not None:
+                made = self._scale.from_network(made, (region.y.start, region.x.start))
+            yield region, made

@@ -15,6 +15,7 @@ from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
+from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan
 
 __all__ = ["VideoRun"]
@@ -34,6 +35,7 @@ class VideoRun:
         frames: Which frames; None is all.
         ahead: The most latents read before the frames of the first of them go out.
         plan: One that was made already; None makes it.
+        convention: The scale of the latents, where it is not the one their source or the model has.
 
     Raises:
         InputError: There are none of these frames, or nothing fits the budget.
@@ -48,9 +50,11 @@ class VideoRun:
         frames: slice | None = None,
         ahead: int = 1,
         plan: TilePlan | None = None,
+        convention: Convention | None = None,
     ) -> None:
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
+        self._convention, self._scale = convention, coder.scale(convention, latents)
         self._windows = windows_of(coder.network, coder.spec, latents, frames)
         self._plan = plan
         plane = _plane_of(latents)
@@ -117,10 +121,13 @@ class VideoRun:
             frames=slice(left.start, left.stop, left.step),
             ahead=self._ahead,
             plan=replace(self.plan, frames=len(left)),
+            convention=self._convention,
         )
 
     def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
-        opened = DecodeStream(self._coder, window, self._plan_for, on_tile=on_tile)
+        opened = DecodeStream(
+            self._coder, window, self._plan_for, scale=self._scale, on_tile=on_tile
+        )
         with window.read(self._latents, self._ahead) as latents:
             for latent in latents:
                 yield from opened.take(latent)

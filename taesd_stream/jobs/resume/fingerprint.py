@@ -57,6 +57,7 @@ def fingerprint_of(
         "calibration": decoder.rounding,
         "latents": f"{latents.channels}x{plan.latents}",
         "numbers in the latents": _digest(latents, numbers),
+        "convention": decoder.scale(None, latents).convention,
         "size": str(plan.pixels),
         "crop": "none" if crop is None else ",".join(map(str, crop.xywh)),
         "wrap": plan.view.axes or "none",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -11,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import refuse_broken, require_floating
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, row_major
 from taesd_stream.latents.read_options import ReadOptions
@@ -31,6 +33,7 @@ SAFETENSORS_DTYPES: Final = {
 }
 """The dtypes that latents can have, by the format's names for them."""
 
+_COMFYUI_MARKER: Final = "latent_format_version_0"
 _LENGTH: Final = struct.Struct("<Q")
 
 
@@ -46,7 +49,7 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
     with file_bytes.open() as file:
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
+    said = header.pop("__metadata__", None) or {}
     infos = {
         key: ArrayInfo(entry["dtype"], tuple(entry["shape"]), entry["dtype"] in SAFETENSORS_DTYPES)
         for key, entry in header.items()
@@ -63,4 +66,8 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
         row_major(entry["shape"]),
         SAFETENSORS_DTYPES[entry["dtype"]],
     )
-    return open_store(store, options, name=named, kind="a .safetensors file")
+    metadata = LatentMetadata.read(said)
+    if key == "latent_tensor":
+        # ComfyUI's LoadLatent (nodes.py) multiplies by 1 / 0.18215 where its marker is not there.
+        metadata = replace(metadata, convention="vae" if _COMFYUI_MARKER in header else "model")
+    return open_store(store, options, name=named, kind="a .safetensors file", metadata=metadata)

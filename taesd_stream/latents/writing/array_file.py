@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -16,13 +16,16 @@ import torch
 from taesd_stream.errors import InputError
 from taesd_stream.latents.checks import dtype_name
 from taesd_stream.latents.formats.safetensors_files import SAFETENSORS_DTYPES
+from taesd_stream.latents.metadata import LatentMetadata
 from video.npy_header import npy_header
 from video.safe_files.part_file import PartFile, check_output, explain_os_error
 
 __all__ = ["ARRAY_SUFFIXES", "HEADER_BYTES", "ArrayFile"]
 
-HEADER_BYTES: Final = 256
+HEADER_BYTES: Final = 512
 """The length of every header, so that it can be written when all sizes are known."""
+
+ARRAY_SUFFIXES: Final = (".npy", ".safetensors")
 
 _NPY_DTYPES: Final = (torch.uint8, torch.float16, torch.float32, torch.float64)
 _SAFETENSORS_NAMES: Final = {
@@ -51,15 +54,23 @@ class ArrayFile(ABC):
         OutputError: the disk is full.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, key: str, overwrite: bool) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        key: str,
+        metadata: LatentMetadata | None,
+        overwrite: bool,
+    ) -> None:
         self.path = Path(path)
         self.frames_written = 0
         self.kept_part: Path | None = None
         self._key = key
+        self._metadata = (metadata or LatentMetadata()).as_strings()
         self._overwrite = overwrite
         self._part: PartFile | None = None
         self._file: IO[bytes] | None = None
-        if self.path.suffix.lower() not in _HEADERS:
+        if self.path.suffix.lower() not in ARRAY_SUFFIXES:
             raise InputError(
                 f"expected the name of a .npy or .safetensors file to write {key} to, "
                 f"found {str(path)!r}: change its suffix"
@@ -113,7 +124,9 @@ class ArrayFile(ABC):
         Raises:
             InputError: the dtype is none that this kind of file holds.
         """
-        return _HEADERS[self.path.suffix.lower()](self._key, dtype, shape)
+        if self.path.suffix.lower() == ".npy":
+            return _npy_header(self._key, dtype, shape)
+        return _safetensors_header(self._key, dtype, shape, self._metadata)
 
     def _put(self, place: int, data: bytes | memoryview) -> None:
         """Write bytes at an offset of the file."""
@@ -140,7 +153,9 @@ def _npy_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
     return npy_header(shape, np.dtype(dtype_name(dtype)), length=HEADER_BYTES)
 
 
-def _safetensors_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+def _safetensors_header(
+    key: str, dtype: torch.dtype, shape: tuple[int, ...], metadata: Mapping[str, str]
+) -> bytes:
     if dtype not in _SAFETENSORS_NAMES:
         raise InputError(
             f"expected {key} as one of {', '.join(_SAFETENSORS_NAMES.values())} for .safetensors, "
@@ -152,8 +167,5 @@ def _safetensors_header(key: str, dtype: torch.dtype, shape: tuple[int, ...]) ->
         "data_offsets": [0, torch.Size(shape).numel() * dtype.itemsize],
     }
     start = (HEADER_BYTES - 8).to_bytes(8, "little")
-    return (start + json.dumps({key: entry}).encode()).ljust(HEADER_BYTES)
-
-
-_HEADERS: Final = {".npy": _npy_header, ".safetensors": _safetensors_header}
-ARRAY_SUFFIXES: Final = tuple(_HEADERS)
+    said = {"__metadata__": metadata} if metadata else {}
+    return (start + json.dumps({**said, key: entry}).encode()).ljust(HEADER_BYTES)

@@ -8,6 +8,7 @@ import torch
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_floating
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.stack_writer import StackWriter
 
 __all__ = ["LatentWriter"]
@@ -19,6 +20,7 @@ class LatentWriter(StackWriter):
     Args:
         path: the .npy or .safetensors file to make.
         dtype: of the stored numbers; None is the first latent's dtype.
+        metadata: what a .safetensors file says of them.
         overwrite: whether an existing file may be replaced.
 
     Example:
@@ -36,9 +38,10 @@ class LatentWriter(StackWriter):
         path: str | os.PathLike[str],
         *,
         dtype: torch.dtype | None = None,
+        metadata: LatentMetadata | None = None,
         overwrite: bool = False,
     ) -> None:
-        super().__init__(path, key="latents", dtype=dtype, overwrite=overwrite)
+        super().__init__(path, key="latents", dtype=dtype, metadata=metadata, overwrite=overwrite)
 
     def write(self, tensor: torch.Tensor) -> None:
         """Append a latent (C, h, w) of any floating dtype, from any device.

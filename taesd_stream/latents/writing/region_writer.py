@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.array_file import HEADER_BYTES, ArrayFile
 
 __all__ = ["RegionWriter"]
@@ -20,6 +21,7 @@ class RegionWriter(ArrayFile):
         path: the .npy or .safetensors file to make.
         shape: channels, height and width of the latent.
         dtype: of the stored numbers.
+        metadata: what a .safetensors file says of them.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -43,9 +45,10 @@ class RegionWriter(ArrayFile):
         shape: tuple[int, int, int],
         dtype: torch.dtype,
         *,
+        metadata: LatentMetadata | None = None,
         overwrite: bool = False,
     ) -> None:
-        super().__init__(path, key="latents", overwrite=overwrite)
+        super().__init__(path, key="latents", metadata=metadata, overwrite=overwrite)
         self._shape, self._dtype = shape, dtype
         self._header(dtype, (1, *shape))
 

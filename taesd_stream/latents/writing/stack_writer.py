@@ -7,6 +7,7 @@ import os
 import torch
 
 from taesd_stream.errors import InputError
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.array_file import HEADER_BYTES, ArrayFile
 
 __all__ = ["StackWriter"]
@@ -21,6 +22,7 @@ class StackWriter(ArrayFile):
         path: the .npy or .safetensors file to make.
         key: the array's name in a .safetensors file.
         dtype: of the stored numbers; None is the first tensor's dtype.
+        metadata: what a .safetensors file says of latents.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -43,9 +45,10 @@ class StackWriter(ArrayFile):
         *,
         key: str,
         dtype: torch.dtype | None = None,
+        metadata: LatentMetadata | None = None,
         overwrite: bool = False,
     ) -> None:
-        super().__init__(path, key=key, overwrite=overwrite)
+        super().__init__(path, key=key, metadata=metadata, overwrite=overwrite)
         self._dtype = dtype
         self._shape: tuple[int, ...] = ()
         if dtype is not None:

@@ -1,0 +1,5 @@
+"""Fixtures shared by the cases that users have."""
+
+from tests.engine.conftest import model
+
+__all__ = ["model"]
