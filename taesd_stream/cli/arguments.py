@@ -60,6 +60,12 @@ def add_convention(parser: argparse.ArgumentParser, default: str) -> None:
         help="the scale of the latents: model, as the diffusion model sees them, or vae, as the"
         f" full VAE's decode takes them (ComfyUI's samples, kohya's caches); default: {default}",
     )
+    parser.add_argument(
+        "--vae",
+        metavar="PATH",
+        help="for vae, where the table of models has no figures: the full VAE as a diffusers"
+        " folder, its config.json, or its weights as .safetensors",
+    )
 
 
 def add_model(

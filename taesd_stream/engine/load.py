@@ -70,6 +70,7 @@ def load(
     space_upscale: bool = True,
     calibration: Latents | None = None,
     convention: Convention | None = None,
+    vae: str | os.PathLike[str] | None = None,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
@@ -92,6 +93,8 @@ def load(
         convention: The scale of the latents that this model will be given and asked for, where
             neither a call nor a file says: "model", as the diffusion model sees them, or "vae", as
             the full VAE's decode takes them. None is "model".
+        vae: For "vae", where its figures are not in the table of models or are to be others: the
+            full VAE as a diffusers folder, its config.json, or its weights as .safetensors.
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
@@ -101,7 +104,7 @@ def load(
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
     options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, calibration, convention
+        variant, device, dtype, backend, time_upscale, space_upscale, calibration, convention, vae
     )
     return load_with(model, options)
 
@@ -118,10 +121,10 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     resolve_settings(options.device, options.dtype, options.backend)
     read, named = _read(model, options.variant)
     if read is None:
-        found = options.reduced(variant_named(named or ""))
+        found = options.adapted(variant_named(named or ""))
         halves: Halves = None, found.decoder()
     else:
-        found = options.reduced(detect(read, named))
+        found = options.adapted(detect(read, named))
         halves = build(found, read)
     settings = _settings_for(found, halves, options)
     for network in halves:
@@ -185,7 +188,7 @@ def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) ->
     name = os.fspath(model).lower()
     if Path(model).exists() or all(each.name != name for each in VARIANTS):
         return load_with(model, options)
-    found = options.reduced(variant_named(name))
+    found = options.adapted(variant_named(name))
     encoder = empty_network(found.encoder) if found.encoder else None
     halves = encoder, empty_network(found.decoder)
     return _assemble(found, halves, _settings_for(found, halves, options), options)

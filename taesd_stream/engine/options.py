@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from taesd_stream.engine.budget import Budget
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.vae_figures import space_of_vae
 from taesd_stream.models.variants import Variant
 from tiling import Interval, Region, Size, View
 
@@ -92,14 +94,16 @@ class ModelOptions:
     space_upscale: bool = True
     calibration: Latents | None = None
     convention: Convention | None = None
+    vae: str | os.PathLike[str] | None = None
 
-    def reduced(self, variant: Variant) -> Variant:
-        """The variant without the upscaling that is not wanted.
+    def adapted(self, variant: Variant) -> Variant:
+        """The variant without the upscaling that is not wanted, and with the figures of the VAE.
 
         Raises:
-            InputError: It cannot do without.
+            InputError: It cannot do without, or there are no such figures.
         """
-        return variant.reduced(time_upscale=self.time_upscale, space_upscale=self.space_upscale)
+        made = variant.reduced(time_upscale=self.time_upscale, space_upscale=self.space_upscale)
+        return made if self.vae is None else replace(made, space=space_of_vae(self.vae, made.space))
 
 
 def _region(crop: object, made: Size) -> Region:

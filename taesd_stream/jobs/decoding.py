@@ -40,6 +40,7 @@ def render(
     layout: str | None = None,
     key: str | None = None,
     convention: Convention | None = None,
+    vae: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
     skip_latents: int = 0,
     frames: slice | None = None,
@@ -118,7 +119,7 @@ def render(
             "an unfinished run of %s is kept in %s: --resume goes on with it", out, folder_of(out)
         )
     model_options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, calibration
+        variant, device, dtype, backend, time_upscale, space_upscale, calibration, vae=vae
     )
     tile_options = TileOptions(tile, overlap, memory, crop, wrap)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
@@ -140,6 +141,7 @@ def plan_for(
     layout: str | None = None,
     key: str | None = None,
     convention: Convention | None = None,
+    vae: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
     skip_latents: int = 0,
     frames: slice | None = None,
@@ -166,7 +168,9 @@ def plan_for(
     >>> print(plan_for(torch.zeros(81, 4, 60, 104), model="latent2rgb").frames)
     81
     """
-    model_options = ModelOptions(variant, device, dtype, backend, time_upscale, space_upscale)
+    model_options = ModelOptions(
+        variant, device, dtype, backend, time_upscale, space_upscale, vae=vae
+    )
     tile_options = TileOptions(tile, overlap, memory, crop, wrap)
     output = Output(_VIDEO if out is None else out)
     reading = LatentOptions(layout, key, convention, size, skip_latents)

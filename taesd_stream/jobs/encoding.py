@@ -48,6 +48,7 @@ def encode_file(
     model: Model | None = None,
     variant: str | None = None,
     convention: Convention | None = None,
+    vae: str | os.PathLike[str] | None = None,
     frames: slice | None = None,
     tile: Tile = "auto",
     overlap: Overlap = "exact",
@@ -85,7 +86,7 @@ def encode_file(
     _check_name(os.fspath(out), overwrite=overwrite)
     source, target = Path(images), Path(out)
     wanted = (variant or "taesd") if model is None else model
-    ae = load_model(wanted, ModelOptions(variant, device, dtype, backend))
+    ae = load_model(wanted, ModelOptions(variant, device, dtype, backend, vae=vae))
     _check_channels(target, ae)
     options = TileOptions(tile, overlap, memory, wrap=wrap)
     scale = coder_of(ae, "encode").scale(convention)

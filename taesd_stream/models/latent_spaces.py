@@ -83,9 +83,8 @@ class LatentSpace:
         """
         if not self.deviation:
             raise InputError(
-                f"convention: expected latents of {self.name} as the diffusion model sees them,"
-                f" found vae, and the figures between these are {self.source}; normalise them"
-                " first: z = (z - mean) / deviation, for each channel"
+                f"convention: expected the figures between {self.name}'s latents and the full"
+                f" VAE's, which are {self.source}; give that VAE with --vae PATH (vae= in Python)"
             )
 
     def converted(
@@ -174,7 +173,7 @@ COGVIDEOX: Final = _scaled(
     "https://huggingface.co/THUDM/CogVideoX1.5-5B/blob/main/vae/config.json",
     0.7,
 )
-OPEN_SORA1_3: Final = LatentSpace("Open-Sora 1.3", 16, source="in its own code")
+OPEN_SORA1_3: Final = LatentSpace("Open-Sora 1.3", 16, source="in the code of its VAE")
 MOCHI: Final = _with_statistics("Mochi 1", 12, "mochi")
 LTX2: Final = LatentSpace("LTX-2", 128, source="in its VAE's own weights (per_channel_statistics)")
 MINIMAX_H3: Final = _with_statistics("MiniMax H3", 24, "minimax_h3")

@@ -16,6 +16,7 @@ from torch import Tensor
 import taesd_stream as ts
 from taesd_stream.models import VARIANTS, variant_named
 from taesd_stream.models.latent_spaces import LatentSpace
+from taesd_stream.models.vae_figures import space_of_vae
 from tests.cases.diffusers_functions import pipeline_function
 
 FACTORS = {
@@ -191,8 +192,75 @@ def test_no_real_latents_are_doubted(shared: Path, caplog: pytest.LogCaptureFixt
 
 def test_a_space_without_figures_says_what_to_do(model) -> None:
     ae = model("taeltx_2")
-    with pytest.raises(ts.InputError, match=r"LTX-2.*per_channel_statistics.*normalise them"):
+    with pytest.raises(ts.InputError, match=r"LTX-2.*per_channel_statistics.*give .* --vae PATH"):
         ae.decode(some_latents(128, 1, 2, 2, 2), convention="vae")
+
+
+LTX = {
+    "ltx.safetensors": (
+        "vae.per_channel_statistics.mean-of-means",
+        "vae.per_channel_statistics.std-of-means",
+    ),
+    "vae/diffusion_pytorch_model.safetensors": ("latents_mean", "latents_std"),
+}
+
+
+@pytest.mark.parametrize("file", LTX)
+def test_figures_are_read_from_the_vaes_own_weights(file: str, tmp_path: Path) -> None:
+    """As Lightricks publish LTX-2 in one file, and as diffusers saves a pipeline."""
+    names = LTX[file]
+    mean, deviation = torch.randn(128), torch.rand(128) + 0.5
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    figures = dict(zip(names, (mean, deviation), strict=True))
+    save_file({**figures, "decoder.conv_in.weight": torch.zeros(2)}, path)
+    given = path if path.parent == tmp_path else tmp_path
+    space = space_of_vae(given, space_of("taeltx_2"))
+    latents = some_latents(128, 2, 3)
+    expected = latents * deviation[:, None, None] + mean[:, None, None]
+    torch.testing.assert_close(space.converted(latents, "vae"), expected)
+
+
+def test_figures_are_read_from_a_batch_norm_and_from_a_config(tmp_path: Path) -> None:
+    mean, variance = torch.randn(128), torch.rand(128) + 0.5
+    save_file({"bn.running_mean": mean, "bn.running_var": variance}, tmp_path / "bn.safetensors")
+    latents = some_latents(32, 1, 4, 6)
+    norm = torch.nn.BatchNorm2d(128, eps=1e-4, affine=False).eval()
+    norm.running_mean, norm.running_var = mean, variance
+    patchify = pipeline_function("flux2.pipeline_flux2_klein", "_patchify_latents")
+    unpatchify = pipeline_function("flux2.pipeline_flux2_klein", "_unpatchify_latents")
+    expected = unpatchify(norm(patchify(latents)))
+    made = space_of_vae(tmp_path / "bn.safetensors", space_of("taef2")).converted(latents, "model")
+    torch.testing.assert_close(made, expected)
+    diffusers.AutoencoderKL(scaling_factor=0.7, shift_factor=0.1).save_config(tmp_path)
+    space = space_of_vae(tmp_path / "config.json", space_of("taesd"))
+    plain = some_latents(4, 2, 3)
+    torch.testing.assert_close(space.converted(plain, "vae"), plain / 0.7 + 0.1)
+
+
+def test_a_model_is_loaded_with_the_figures_of_a_vae(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"scaling_factor": 0.5}')
+    latents = some_latents(4, 1, 3, 5)
+    expected = ts.load("latent2rgb", device="cpu").decode(latents)
+    ae = ts.load("latent2rgb", device="cpu", vae=tmp_path)
+    torch.testing.assert_close(ae.decode(latents / 0.5, convention="vae"), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{}", "found none"),
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ('{"latents_mean": [1, 2], "latents_std": [1, 2]}', "found 2 means and 2 deviations"),
+        ('{"latents_mean": ["x"], "latents_std": [1]}', "cannot be read"),
+        ('{"scaling_factor": 0}', "cannot be read"),
+    ],
+)
+def test_a_vae_without_figures_is_refused(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ts.CheckpointError, match=told):
+        ts.load("latent2rgb", device="cpu", vae=tmp_path)
 
 
 def test_a_convention_that_is_none() -> None:
