@@ -36,7 +36,11 @@ class LatentsError(InputError):
 
 
 class LayoutError(LatentsError):
-    """Latents whose axes fit several layouts; ``readings`` are these, likeliest first."""
+    """Latents whose axes fit several layouts, or that are packed in a way that cannot be told.
+
+    ``readings`` are the layouts of which one is to be said, likeliest first; if none is, something
+    else has to be: the size, or the model.
+    """
 
     def __init__(self, message: str, *, readings: tuple[str, ...]) -> None:
         super().__init__(message)

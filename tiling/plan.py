@@ -122,6 +122,7 @@ class TilePlan:
         view: Which part of the picture is made, and where it goes around.
         scratch: Whether what passes leave for each other lies in a temporary file.
         bands: Where rows of finished tiles wait; None if a picture goes out as a whole.
+        noun: What ``frames`` counts, for the reader.
     """
 
     model: str
@@ -141,6 +142,7 @@ class TilePlan:
     view: View = WHOLE
     scratch: bool = False
     bands: BandPlan | None = None
+    noun: str = "frame"
 
     @property
     def grid(self) -> Grid:
@@ -174,7 +176,8 @@ class TilePlan:
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
-        count = "frames as they come" if self.frames is None else plural(self.frames, "frame")
+        as_they_come = f"{self.noun}s as they come"
+        count = as_they_come if self.frames is None else plural(self.frames, self.noun)
         steps = "steps" if self.state is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         if self.state is not None:

@@ -32,7 +32,10 @@ def add_latents(parser: argparse.ArgumentParser) -> None:
         " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input",
     )
     parser.add_argument(
-        "--layout", metavar="AXES", help="the stored axes, such as NCTHW, where they cannot be told"
+        "--layout",
+        metavar="AXES",
+        help="the stored axes, such as NCTHW, or packed, where they cannot be told; NCHW is"
+        " pictures that are no video",
     )
     parser.add_argument("--key", metavar="NAME", help="which array of a file with several")
     parser.add_argument(

@@ -7,6 +7,7 @@ from typing import Any
 
 from taesd_stream.errors import CheckpointError, InputError, LatentsError, LayoutError
 from taesd_stream.latents import open_latents
+from taesd_stream.latents.packing import PACKED
 from taesd_stream.models import (
     VARIANTS,
     ModelSpec,
@@ -53,6 +54,8 @@ def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         return _describe_reading(path, None)
     except LayoutError as error:
+        if not error.readings:
+            return str(error), {"kind": "latents", "file": str(path), "layout": PACKED}
         readings = [_describe_reading(path, layout) for layout in error.readings]
     names = [values["layout"].replace(" ", "") for _, values in readings]
     told = [f"{name}: {words}" for name, (words, _) in zip(names, readings, strict=True)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
+from taesd_stream.engine.latent_axes import as_batch, in_time
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.pixels import to_array
@@ -38,32 +39,38 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         convention: Convention | None = None,
+        size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
         """Pictures from latents.
 
         Args:
-            z: (N, C, h, w), or (N, T, C, h, w) for video; any float dtype, on any device.
+            z: (N, C, h, w), or (N, T, C, h, w) for video; any float dtype, on any device. One video
+                as (C, T, h, w) is known by its numbers where T is C, and decoded as (1, T, C, h, w)
+                is. Packed latents, (N, tokens, features), are unpacked.
             convention: The scale of ``z``: "model", as the diffusion model sees latents, or "vae",
                 as the full VAE's decode takes them. None is what ``load`` was told, or "model".
+            size: Height and width in pixels of what is packed, where it is no square.
             on_tile: Told after each tile how many pixels are done, and of how many.
 
         Returns:
             (N, 3, H, W) or (N, T, 3, H, W) in [0, 1], on the device of ``z``, in the computing
-            dtype (in float32 with openvino).
+            dtype (in float32 with openvino); of one video without its N, (T, 3, H, W).
 
         Raises:
             InputError: Shape, dtype, tile, overlap or memory is wrong.
             NonFiniteError: A latent holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        checked = as_pictures(z, "latents", self.spec.latent_channels, self.spec.name)
+        batch = as_batch(z, self.spec.latent_channels, size)
+        checked = as_pictures(batch.latents, "latents", self.spec.latent_channels, self.spec.name)
         decoder = coder_of(self, "decode")
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
         options = TileOptions(tile, overlap, memory, crop, wrap)
         taken = decoder.scale(convention).to_network(checked)
-        return TensorRun(decoder, options, on_tile).decode(taken)
+        made = TensorRun(decoder, options, on_tile).decode(taken)
+        return made[0] if batch.is_one_video else made
 
     def stream(
         self,
@@ -99,7 +106,7 @@ class DecodingModel(LoadedModel):
         options = TileOptions(tile, overlap, memory, crop, wrap)
         run = VideoRun(
             coder_of(self, "decode"),
-            latents,
+            in_time(latents, self.spec.latent_channels),
             options,
             frames=frames,
             ahead=ahead,
@@ -141,7 +148,7 @@ class DecodingModel(LoadedModel):
         options = TileOptions(tile, overlap, memory, crop, wrap)
         return VideoRun(
             coder_of(self, "decode"),
-            latents,
+            in_time(latents, self.spec.latent_channels),
             options,
             frames=frames,
             ahead=ahead,

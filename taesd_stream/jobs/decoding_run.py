@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,9 +18,11 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
 from taesd_stream.latents import LatentSource, open_latents
-from tiling import Size
+from tiling import Size, plural
 
 __all__ = ["FrameDecoding", "PictureDecoding", "open_decoding"]
+
+_log = logging.getLogger("taesd_stream")
 
 _AHEAD = 64
 """Latents that may be read from a file before the frames of the first of them are written."""
@@ -97,7 +100,9 @@ def open_decoding(
             f"{option}: expected one picture that is made in bands, found {output.name} of"
             f" {ae.spec.name}; leave it out"
         )
-    video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD)
+    noun = "picture" if output.makes_pictures else "frame"
+    video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD, noun=noun)
+    _say_what_is_made(source, ae, output, video)
     return FrameDecoding(ae, source, output, video)
 
 
@@ -133,17 +138,28 @@ def _one_of(source: LatentSource, frames: slice | None, output: Output) -> tuple
     if source.frames is not None:
         chosen = chosen_frames(source.frames, frames)
         if len(chosen) != 1:
-            raise _several(output, str(len(chosen)))
+            raise output.several(f"{len(chosen)} latents")
         return source, chosen[0]
     chosen = chosen_frames(None, frames)
     found = list(islice(source, chosen.start, min(chosen.stop, chosen.start + 2)))
     if len(found) != 1:
-        raise _several(output, "several" if found else "no")
+        raise output.several(f"{'several' if found else 'no'} latents")
     return open_latents(found[0], layout="CHW"), 0
 
 
-def _several(output: Output, count: str) -> InputError:
-    return InputError(
-        f"output: {output.name} is one picture, and there are {count} latents; give --frames N for"
-        " one"
+def _say_what_is_made(source: LatentSource, ae: AutoEncoder, output: Output, run: VideoRun) -> None:
+    """Say in one line whether several latents become pictures, or the frames of a video."""
+    count, frames = source.frames, run.frame_count
+    if count is None or frames is None or count < 2 or not output.makes_pictures:
+        return
+    made = f"{output.name}: {plural(frames, 'picture')}"
+    if not coder_of(ae, "decode").remembers or source.clips == count:
+        _log.info("%s, one for each latent; for a video write .mp4", made)
+        return
+    videos = "a video" if source.clips == 1 else f"{source.clips} videos"
+    _log.info(
+        "%s, the frames of %s of %d latents; if each latent is a picture, give --layout NCHW",
+        made,
+        videos,
+        count,
     )

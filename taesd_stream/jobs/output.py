@@ -104,6 +104,11 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         return "%" in self.path.name or os.path.isdir(self.name)
 
     @property
+    def makes_pictures(self) -> bool:
+        """Whether every frame becomes a file of its own."""
+        return self.kind is kinds.FOLDER or self.is_for_several
+
+    @property
     def is_segmentable(self) -> bool:
         """Whether it can be made in segments that are joined at the end."""
         return self.kind is kinds.VIDEO
@@ -189,7 +194,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
                 quality=self.quality,
                 overwrite=overwrite,
             )
-        elif not (self.kind is kinds.FOLDER or self.is_for_several):
+        elif not self.makes_pictures:
             check_output(self.name, overwrite=overwrite)
         self._check_preview()
 
@@ -201,17 +206,21 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         """
         if frames in (None, 1):
             return
-        if self.kind.is_one_picture:
-            advice = "give --frames N for one"
-        elif self.kind in (kinds.PNG, kinds.JPEG) and not self.is_for_several:
-            advice = (
-                f"write {self.path.stem}_%05d{self.path.suffix} or a folder, or give --frames N for"
-                " one"
-            )
-        else:
-            return
-        raise InputError(
-            f"output: {self.name} is one picture, and there are {frames} frames; {advice}"
+        if self.kind.is_one_picture or (
+            self.kind in (kinds.PNG, kinds.JPEG) and not self.is_for_several
+        ):
+            raise self.several(f"{frames} frames")
+
+    def several(self, found: str) -> InputError:
+        """The error of one picture being asked for, where there is another number of them."""
+        name = self.path.name
+        own = next(each for each in self.kind.suffixes if name.lower().endswith(each))
+        stem = name[: -len(own)]
+        suffix = ".png" if self.kind.is_one_picture else own
+        return InputError(
+            f"output: {self.name} is one picture, and there are {found}; for all of them write"
+            f" {stem}_%05d{suffix}, a folder, or a video such as {stem}.mp4, or give --frames N for"
+            " one"
         )
 
     def check_size(self, width: int, height: int) -> None:

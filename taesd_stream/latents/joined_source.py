@@ -7,6 +7,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.layouts import PICTURES
+from taesd_stream.latents.packing import PACKED
 from taesd_stream.latents.parts import PartedStore, cut
 
 if TYPE_CHECKING:
@@ -32,15 +34,17 @@ def join(openers: Sequence[Opener], options: ReadOptions, *, name: str, kind: st
     if not openers:
         raise LatentsError(f"{name}: expected latents, found none: check what wrote it")
     store = _JoinedStore(openers, options, name)
-    return store.source("T C H W", name=name, kind=kind, part="part")
+    return store.source(store.layout, name=name, kind=kind, part="part")
 
 
 class _JoinedStore(PartedStore[int]):
-    """Sources one after another, as one (T, C, h, w) array."""
+    """Sources one after another, as one (T, C, h, w) array; of pictures, (N, C, h, w)."""
 
     def __init__(self, openers: Sequence[Opener], options: ReadOptions, name: str) -> None:
         first = openers[0](options)
         super().__init__(first, most_open=1)
+        are_pictures = first.part_layout in (PACKED, PICTURES) and first.clips == first.frames
+        self.layout = PICTURES if are_pictures else "T C H W"
         self._openers = tuple(openers)
         self._name = name
         self._options = replace(options, alike=first.part_layout)

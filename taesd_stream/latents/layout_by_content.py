@@ -51,7 +51,8 @@ def layout_by_content(store: Store, readings: Sequence[str]) -> LayoutByContent 
 
     Args:
         store: an array of the axes of every reading, all its sizes 1 or more.
-        readings: layouts with the axes N, T, C, H and W, the last two in the same places.
+        readings: layouts with the axes T, C, H and W, the last two in the same places, and N in
+            front in all or in none.
 
     Returns:
         None where the numbers are not conclusive: constant, random, not finite, of a single slice
@@ -73,11 +74,12 @@ def layout_by_content(store: Store, readings: Sequence[str]) -> LayoutByContent 
 def _middle_of_first_clip(store: Store) -> torch.Tensor:
     """A float64 block of the axes behind N, as many values of each as are to be read."""
     most = (_MOST_SLICES, _MOST_SLICES, _MOST_SIDE, _MOST_SIDE)
-    index = [_middle(size, limit) for size, limit in zip(store.shape[1:], most, strict=True)]
-    shape = [1, *(part.stop - part.start for part in index)]
+    index = [_middle(size, limit) for size, limit in zip(store.shape[-4:], most, strict=True)]
+    clip = [slice(0, 1)] * (len(store.shape) - len(most))
+    shape = [part.stop - part.start for part in (*clip, *index)]
     block = torch.empty(shape, dtype=store.dtype, device="cpu")
-    store.copy_to(block, (slice(0, 1), *index))
-    return block[0].double()
+    store.copy_to(block, (*clip, *index))
+    return block.double().view(shape[-4:])
 
 
 def _middle(size: int, most: int) -> slice:

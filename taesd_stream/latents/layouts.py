@@ -16,12 +16,14 @@ between, as einops writes them; users may leave the spaces out and write small l
     C T H W    a video whose channels come first                    (16, 21, 60, 104)
     N C T H W  diffusers and AnimateLCM                             (1, 4, 81, 60, 104)
     N T C H W  TAEHV                                                (1, 21, 16, 60, 104)
-    N C H W    a batch of pictures, one after the other in time     (81, 4, 60, 104)
+    N C H W    pictures, each of which is a clip of its own         (81, 4, 60, 104)
+    packed     diffusers' FLUX.1, FLUX.2, Qwen-Image, LTX and kin   (1, 4096, 64)
 
-The last one is taken only where it is asked for, for T C H W means the same. However they are
-stored, a source hands out latents one by one in the order of time, each (C, h, w), or several as
-(T, C, h, w). Shapes are written with commas; small ``h`` and ``w`` count latents, where ``H`` and
-``W`` of a picture's shape count pixels.
+N C H W is taken only where it is asked for: models that make pictures take T C H W for the same.
+What is packed is unpacked as N C T H W: see ``packing``. However they are stored, a source hands
+out latents one by one in the order of time, each (C, h, w), or several as (T, C, h, w). Shapes are
+written with commas; small ``h`` and ``w`` count latents, where ``H`` and ``W`` of a picture's shape
+count pixels.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from taesd_stream.errors import LatentsError, LayoutError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["KNOWN_CHANNELS", "infer_layout", "parse_layout", "possible_layouts"]
+__all__ = ["KNOWN_CHANNELS", "PICTURES", "infer_layout", "parse_layout", "possible_layouts"]
 
 KNOWN_CHANNELS: Final = frozenset({4, 12, 16, 24, 32, 48, 128})
 """The latent channel counts of the models there are."""
@@ -43,7 +45,10 @@ _INFERRED: Final = {
     4: ("T C H W", "C T H W"),
     5: ("N C T H W", "N T C H W"),
 }
-_ON_REQUEST: Final = {4: ("N C H W",)}
+PICTURES: Final = "N C H W"
+"""The layout of pictures that are no video, to models that make one."""
+
+_ON_REQUEST: Final = {4: (PICTURES,)}
 
 
 def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[str, ...]:

@@ -57,9 +57,9 @@ def open_latents(
             large latent; ``-`` for standard input, which is copied to a temporary file; a tensor
             or an array; a list of these, one after the other in time; a mapping with such under a
             key; or an iterable of (C, h, w) tensors.
-        layout: the stored axes, such as ``NCTHW``; None tells them by the channel count, and where
-            five axes can be read two ways by a few of the numbers: latents that follow each other
-            in time look alike. What the numbers told is logged.
+        layout: the stored axes, such as ``NCTHW``, or ``packed``; None tells them by the channel
+            count, and where axes can be read two ways by a few of the numbers: latents that follow
+            each other in time look alike, and neighbours in a plane do. What they told is logged.
         channels: the channel counts that they may have, such as the model's; None allows all that
             models have.
         key: which array of several; None takes ``latents``, ``samples``, ``latent_tensor``, or the
@@ -67,15 +67,16 @@ def open_latents(
         convention: their scale: "model", as the diffusion model sees them, or "vae", as the full
             VAE's decode takes them. None is what the file says (ComfyUI's .latent does), or else
             what the model was loaded for, which is "model".
-        size: height and width in pixels of the picture, where latents are packed into tokens and
-            their number does not tell.
+        size: height and width in pixels of the picture, where latents are packed into tokens,
+            (N, tokens, features), and their number does not tell: it does for squares.
         skip_latents: how many to leave out at the start of each video: CogVideoX 1.5 puts padding
             there.
 
     Raises:
         LatentsError: there are no such latents, they cannot be read safely, or no axis has a
             channel count; the message says what to do.
-        LayoutError: the axes can be read two ways and the numbers do not tell which either.
+        LayoutError: the axes can be read two ways and the numbers do not tell which either, or they
+            are packed and the size, or for which model, is not known.
         MissingExtraError: a Zarr folder is to be read and zarr is not installed.
 
     Example:

@@ -10,6 +10,7 @@ from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents.checks import require_channels, require_floating
 from taesd_stream.latents.layout_by_content import layout_by_content
 from taesd_stream.latents.layouts import infer_layout, parse_layout, possible_layouts
+from taesd_stream.latents.opening_packed import packed_reading
 from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def open_store(
         LayoutError: the axes fit several layouts and the numbers do not tell either.
     """
     require_floating(store.dtype, name)
+    packed = packed_reading(store, options, name)
+    if packed is not None:
+        return packed.source(store, options, name=name, kind=kind, metadata=metadata)
     try:
         layout, remark = _told_by_shape(store.shape, options, name)
     except LayoutError as error:
@@ -49,6 +53,8 @@ def open_store(
             store.close()
             raise
         layout, remark = told
+    else:
+        layout, remark = _unless_content_says(layout, remark, store, options, name)
     return StoredSource(store, layout, name=name, kind=kind, remark=remark, metadata=metadata)
 
 
@@ -75,16 +81,36 @@ def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tup
     return layout, f"taken as {layout}, though {', '.join(sorted(others))} would fit: see --layout"
 
 
+def _unless_content_says(
+    layout: str, remark: str, store: Store, options: ReadOptions, name: str
+) -> tuple[str, str]:
+    """The layout of four axes, T before C where both fit, unless the numbers tell the contrary."""
+    readings = possible_layouts(store.shape, options.possible_channels)
+    if options.layout is not None or len(readings) < 2:
+        return layout, remark
+    told = _told_by_content(store, options, readings, name, expected=layout)
+    return (layout, remark) if told is None or told[0] == layout else told
+
+
 def _told_by_content(
-    store: Store, options: ReadOptions, readings: Sequence[str], name: str
+    store: Store,
+    options: ReadOptions,
+    readings: Sequence[str],
+    name: str,
+    *,
+    expected: str | None = None,
 ) -> tuple[str, str] | None:
-    """The one of ``readings`` that an array has, and a remark on it; None where nothing tells."""
+    """The one of ``readings`` that an array has, and a remark on it; None where nothing tells.
+
+    It is logged, if it is another than the one that is ``expected``.
+    """
     if options.alike is not None and options.alike in readings:
         return options.alike, ""
     told = layout_by_content(store, readings)
     if told is None:
         return None
     taken = f"taken as {told.layout}, told by content: {told.because}"
-    _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
+    if told.layout != expected:
+        _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
     others = ", ".join(layout for layout in readings if layout != told.layout)
     return told.layout, f"{taken}; {others} would fit too: see --layout"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from taesd_stream.errors import InputError, LatentsError
 from taesd_stream.latents.layouts import KNOWN_CHANNELS
+from taesd_stream.latents.packing import PACKED
 from taesd_stream.models.latent_spaces import Convention, checked_convention
 
 __all__ = ["LatentOptions", "ReadOptions"]
@@ -70,5 +71,6 @@ class ReadOptions:
 
     def for_item(self, axes: int) -> ReadOptions:
         """Options for one array, of ``axes`` axes, of a list; a layout may be the whole list's."""
-        fits = self.layout is not None and len("".join(self.layout.split())) == axes
+        letters = len("".join((self.layout or "").split()))
+        fits = self.layout == PACKED or letters == axes
         return replace(self, layout=self.layout if fits else None, key=None)

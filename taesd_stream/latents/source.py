@@ -221,8 +221,8 @@ class StoredSource(LatentSource):
         self.name = name
         self.layout = layout
         self._shape, self._dtype = store.shape, store.dtype
-        self.clips = sizes["N"] if self._clip_axes else 1
-        self.frames: int = self.clips * self._clip_frames
+        self.clips = sizes.get("N", 1)
+        self.frames: int = self._clip_frames * (self.clips if self._clip_axes else 1)
         self.nbytes: int = math.prod(self.shape) * self.dtype.itemsize
         self.remark = remark
         self.part_layout = part_layout or layout

@@ -36,6 +36,7 @@ class VideoRun:
         ahead: The most latents read before the frames of the first of them go out.
         plan: One that was made already; None makes it.
         convention: The scale of the latents, where it is not the one their source or the model has.
+        noun: What the plan calls a frame.
 
     Raises:
         InputError: There are none of these frames, or nothing fits the budget.
@@ -51,12 +52,13 @@ class VideoRun:
         ahead: int = 1,
         plan: TilePlan | None = None,
         convention: Convention | None = None,
+        noun: str = "frame",
     ) -> None:
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
         self._convention, self._scale = convention, coder.scale(convention, latents)
         self._windows = windows_of(coder.network, coder.spec, latents, frames)
-        self._plan = plan
+        self._plan, self._noun = plan, noun
         plane = _plane_of(latents)
         if plan is None and plane is not None:
             self._plan_for(plane)
@@ -138,7 +140,7 @@ class VideoRun:
         if self._plan is None:
             longest = max(self._windows, key=lambda window: len(window.latents))
             made = self._coder.plan(plane, longest.workload(self._ahead), self._options)
-            self._plan = replace(made, frames=self.frame_count)
+            self._plan = replace(made, frames=self.frame_count, noun=self._noun)
         return self._plan
 
 
