@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from doc_pages import api, command_line, errors, models, outputs, pipeline
+from doc_pages import api, command_line, errors, models, outputs, pipeline, scales
 
 __all__ = ["PARTS", "generated_files", "main", "pages"]
 
@@ -24,6 +24,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "models in short": models.in_short,
     "image models": models.for_pictures,
     "video models": models.for_videos,
+    "scales": scales.scales,
     "outputs": outputs.options_of_outputs,
     "codecs": outputs.codecs,
     "compressions": outputs.compressions,

@@ -81,6 +81,7 @@ def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, An
             "shape": list(source.shape),
             "layout": layout or source.layout,
             "dtype": str(source.dtype).removeprefix("torch."),
+            "convention": source.convention,
             "latents": source.frames,
             "channels": source.channels,
             "height": source.height,

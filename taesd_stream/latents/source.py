@@ -237,6 +237,7 @@ class StoredSource(LatentSource):
             f"{self.name}: {self.frames} {plural} of {self.channels} channels, "
             f"{self.width}x{self.height}, {dtype_name(self.dtype)}, "
             f"stored {self.layout} {self.shape} in {self._kind}, {self.nbytes / 2**20:.1f} MiB"
+            + (f", in the scale of the {self.convention}" if self.convention else "")
             + (f" ({self.remark})" if self.remark else "")
         )
 

@@ -150,6 +150,7 @@ def test_comfyuis_latents_know_their_scale(marked: bool, tmp_path: Path) -> None
     save_file(entries, tmp_path / "a.latent")
     with ts.open_latents(tmp_path / "a.latent") as source:
         assert source.convention == ("vae" if marked else "model")
+        assert f"in the scale of the {source.convention}" in source.describe()
     ts.render(tmp_path / "a.latent", tmp_path / "made.npy", model="latent2rgb", device="cpu")
     ts.render(latents, tmp_path / "expected.npy", model="latent2rgb", device="cpu")
     made, expected = (np.load(tmp_path / f"{name}.npy") for name in ("made", "expected"))

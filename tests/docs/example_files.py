@@ -29,6 +29,7 @@ def write_latents(folder: Path) -> None:
     """All files of latents."""
     torch.save(latents(11, 4, *_SIZE), folder / "frames.pt")
     torch.save(latents(16, 16, *_SIZE), folder / "wan.pth")
+    torch.save(latents(3, 4, *_SIZE) / 0.18215, folder / "unscaled.pt")
     for name, shape in {
         "frames": (5, 32, *_SIZE),
         "frames_16": (3, 16, *_SIZE),
