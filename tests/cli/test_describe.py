@@ -40,6 +40,7 @@ def test_latents(tmp_path: Path) -> None:
         "shape": [3, 32, 6, 8],
         "layout": "T C H W",
         "dtype": "bfloat16",
+        "convention": None,
         "latents": 3,
         "channels": 32,
         "height": 6,
