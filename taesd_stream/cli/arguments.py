@@ -28,7 +28,7 @@ def add_latents(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help=".pt .pth .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
+        help=".pt .pth .pkl .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
         " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input",
     )
     parser.add_argument(

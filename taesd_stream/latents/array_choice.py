@@ -2,64 +2,140 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.layouts import possible_layouts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["ArrayInfo", "choose_key"]
+    from taesd_stream.latents.read_options import ReadOptions
 
-_USUAL_KEYS: Final = ("latents", "samples", "latent_tensor")
+__all__ = ["ArrayInfo", "choose_key", "has_usual_key", "listing", "only_fitting", "short"]
+
+_log = logging.getLogger("taesd_stream")
+
+_FIRST_KEYS: Final = ("input_latents", "latents", "samples", "latent_tensor")
+"""Keys that are taken before all others; the first is DiffSynth's, beside noise called latents."""
+
+# Trainers' caches: latents_64x96 (kohya), latents_1x64x96_bf16 (musubi), and not latents_flipped_..
+_SIZED_KEY: Final = re.compile(r"latents?(_\d+(x\d+){1,2})?(_[a-z]+\d+\w*)?")
+
+_MORE_KEYS: Final = (
+    *("latent", "latent_image", "video_latents", "image_latents", "latent_dist", "mean"),
+    *("sample", "frames", "images", "videos", "video", "image", "x0"),
+)
+"""Further keys, the surer ones first: of trainers, of pipelines' outputs, and of VAEs' ones."""
+
+_VIDEO_AXES: Final = 5
+_MOST_LISTED: Final = 6
+_MOST_KEY_LETTERS: Final = 40
 
 
 @dataclass(frozen=True)
 class ArrayInfo:
     """A named array before it is read: the name of its dtype, and its shape.
 
-    Where there is something else under the name, ``kind`` says what, and ``shape`` is None.
+    Where there is something else under the name, ``kind`` says what, and ``shape`` is None; whether
+    that may hold latents somewhere is ``holds_latents``.
     """
 
     kind: str
     shape: tuple[int, ...] | None = None
     is_floating: bool = False
+    holds_latents: bool = False
 
     def __str__(self) -> str:
         return self.kind if self.shape is None else f"{self.kind} {self.shape}"
 
     @property
     def may_be_latents(self) -> bool:
-        return self.is_floating and self.shape is not None and 3 <= len(self.shape) <= 5
+        if self.shape is None:
+            return self.holds_latents
+        return self.is_floating and 3 <= len(self.shape) <= 5
 
 
-def choose_key(entries: Mapping[str, ArrayInfo], key: str | None, name: str) -> str:
+def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str) -> str:
     """Find the one of several named arrays that holds the latents.
 
-    That is ``key`` where it is given, else ``latents``, ``samples`` or ``latent_tensor``, else the
-    only floating-point array of 3 to 5 axes.
+    That is the options' key where it is given; else one with a name that pipelines and trainers
+    use, such as ``latents``; else the only floating-point array of 3 to 5 axes, or the only such
+    that has as many channels as asked for. What is taken among several is logged.
 
-    >>> choose_key({"z": ArrayInfo("float32", (1, 4, 8, 8), True)}, None, "a.npz")
+    >>> from taesd_stream.latents.read_options import ReadOptions
+    >>> choose_key({"z": ArrayInfo("float32", (1, 4, 8, 8), True)}, ReadOptions(), "a.npz")
     'z'
     """
+    key = options.key
     if key is not None:
         if key in entries:
             return key
-        raise LatentsError(f"{name}: expected the key {key!r}, found {_listing(entries)}")
-    for usual in _USUAL_KEYS:
-        if usual in entries:
-            return usual
-    fitting = [name for name, info in entries.items() if info.may_be_latents]
-    if len(fitting) == 1:
-        return fitting[0]
+        raise LatentsError(f"{name}: expected the key {key!r}, found {listing(entries)}")
+    fitting = {key: info for key, info in entries.items() if info.may_be_latents}
+    chosen = _by_name(fitting) or only_fitting(fitting, options)
+    if chosen is not None:
+        _say_what_is_left(chosen, fitting, name)
+        return chosen
+    # A thing of that name that cannot be latents: what opens it says why.
+    chosen = next((usual for usual in _FIRST_KEYS if usual in entries and not fitting), None)
+    if chosen is not None:
+        return chosen
     raise LatentsError(
-        f"{name}: expected a key {', '.join(_USUAL_KEYS)} or a single floating-point array of 3 to "
-        f"5 axes, found {_listing(entries)}: say which with --key (key= in Python)"
+        f"{name}: expected the key latents or a single floating-point array of 3 to 5 axes, found "
+        f"{listing(entries)}: say which with --key (key= in Python)"
     )
 
 
-def _listing(entries: Mapping[str, ArrayInfo]) -> str:
-    shown = [f"{key!r}: {info}" for key, info in list(entries.items())[:8]]
-    more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
+def has_usual_key(keys: Iterable[str]) -> bool:
+    """Tell whether one of several names is one that latents have."""
+    return any(key in _FIRST_KEYS or _SIZED_KEY.fullmatch(key) for key in keys)
+
+
+def only_fitting(entries: Mapping[str, ArrayInfo], options: ReadOptions) -> str | None:
+    """The only one of what may be latents: by its channels, or a video's beside its sound's."""
+    if len(entries) == 1:
+        return next(iter(entries))
+    by_channels = [key for key, info in entries.items() if _has_channels(info, options)]
+    videos = [key for key, info in entries.items() if _is_video(info)]
+    return next((keys[0] for keys in (by_channels, videos) if len(keys) == 1), None)
+
+
+def listing(entries: Mapping[str, object]) -> str:
+    """What is there, by name, for errors: a few of it in full."""
+    shown = [f"{short(key)}: {info}" for key, info in list(entries.items())[:_MOST_LISTED]]
+    more = f" and {len(entries) - _MOST_LISTED} more" if len(entries) > _MOST_LISTED else ""
     return ", ".join(shown) + more if shown else "no arrays"
+
+
+def _by_name(fitting: Mapping[str, ArrayInfo]) -> str | None:
+    first = next((usual for usual in _FIRST_KEYS if usual in fitting), None)
+    if first is not None:
+        return first
+    sized = [key for key in fitting if _SIZED_KEY.fullmatch(key)]
+    if sized:
+        return sized[0] if len(sized) == 1 else None
+    return next((usual for usual in _MORE_KEYS if usual in fitting), None)
+
+
+def _has_channels(info: ArrayInfo, options: ReadOptions) -> bool:
+    return bool(info.shape and possible_layouts(info.shape, options.possible_channels))
+
+
+def _is_video(info: ArrayInfo) -> bool:
+    return info.shape is not None and len(info.shape) == _VIDEO_AXES
+
+
+def _say_what_is_left(chosen: str, fitting: Mapping[str, ArrayInfo], name: str) -> None:
+    left = {key: info for key, info in fitting.items() if key != chosen}
+    if left:
+        _log.info("%s: %r is read, and not %s; see --key", name, chosen, listing(left))
+
+
+def short(key: str) -> str:
+    """A key of a file as errors show it."""
+    shown = repr(key)
+    return shown if len(shown) <= _MOST_KEY_LETTERS else f"{shown[:_MOST_KEY_LETTERS]}...'"

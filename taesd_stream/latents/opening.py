@@ -18,6 +18,7 @@ from taesd_stream.latents.presented_source import PresentedSource
 from taesd_stream.latents.read_options import LatentOptions, ReadOptions
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.tensors import open_content
+from taesd_stream.latents.wrappers import without_wrapper
 from taesd_stream.models.latent_spaces import Convention
 
 __all__ = ["Latents", "open_latents", "open_with"]
@@ -50,20 +51,22 @@ def open_latents(
     convention, which the source tells, is not the model's own.
 
     Args:
-        source: a path to a .pt, .pth, .safetensors, .latent, .npy, .npz or 8-bit RGBA .png file (it
-            is known by its bytes), or to a Zarr folder, array or group (known by its metadata; it
-            needs ``pip install 'taesd-stream[gigapixel]'``); a folder of these, or a pattern such
-            as ``z/%05d.png``; a pattern such as ``tiles/{row}_{column}.npy``, whose files are one
-            large latent; ``-`` for standard input, which is copied to a temporary file; a tensor
-            or an array; a list of these, one after the other in time; a mapping with such under a
-            key; or an iterable of (C, h, w) tensors.
+        source: a path to a .pt, .pth, .pkl, .safetensors, .latent, .npy, .npz or 8-bit RGBA .png
+            file (it is known by its bytes), or to a Zarr folder, array or group (known by its
+            metadata; it needs ``pip install 'taesd-stream[gigapixel]'``); a folder of these, or a
+            pattern such as ``z/%05d.png`` or ``z/**/*.pt``; a pattern such as
+            ``tiles/{row}_{column}.npy``, whose files are one large latent; ``-`` for standard
+            input, which is copied to a temporary file; a tensor or an array; a list of these, one
+            after the other in time; a mapping with such under a key, such as a pipeline's output;
+            or an iterable of (C, h, w) tensors. What is in a pickle is read as data: nothing of it
+            is ever run.
         layout: the stored axes, such as ``NCTHW``, or ``packed``; None tells them by the channel
             count, and where axes can be read two ways by a few of the numbers: latents that follow
             each other in time look alike, and neighbours in a plane do. What they told is logged.
         channels: the channel counts that they may have, such as the model's; None allows all that
             models have.
-        key: which array of several; None takes ``latents``, ``samples``, ``latent_tensor``, or the
-            only one that can be meant.
+        key: which array of several; None takes ``latents``, ``samples``, or another name that
+            pipelines and trainers use, or the only one that can be meant.
         convention: their scale: "model", as the diffusion model sees them, or "vae", as the full
             VAE's decode takes them. None is what the file says (ComfyUI's .latent does), or else
             what the model was loaded for, which is "model".
@@ -115,8 +118,9 @@ def _opened(source: Latents, options: ReadOptions) -> LatentSource:
         return source
     if isinstance(source, str | os.PathLike):
         return open_path(source, options)
-    if isinstance(source, torch.Tensor | np.ndarray | Mapping | list | tuple):
-        return open_content(source, options, name="latents", kind="memory")
+    content = without_wrapper(source)
+    if isinstance(content, torch.Tensor | np.ndarray | Mapping | list | tuple):
+        return open_content(content, options, name="latents", kind="memory")
     if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
         return IteratorSource(source, options, name="latents")
     raise LatentsError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import weakref
 import zipfile
 from functools import partial
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +17,10 @@ from taesd_stream.latents.checks import refuse_broken, refuse_unreadable
 from taesd_stream.latents.formats.mosaic import open_mosaic
 from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
 from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
+from taesd_stream.latents.formats.pickled_files import open_pickled
 from taesd_stream.latents.formats.png_files import PNG_MAGIC, open_png
 from taesd_stream.latents.formats.safetensors_files import open_safetensors
-from taesd_stream.latents.formats.torch_files import open_legacy_torch, open_torch_zip
+from taesd_stream.latents.formats.torch_files import open_torch_zip
 from taesd_stream.latents.formats.zarr_folders import open_zarr
 from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS
 from taesd_stream.latents.joined_source import join
@@ -28,17 +31,21 @@ from video.safe_files.numbering import NumberedFiles, is_pattern, natural_order
 from video.safe_files.scratch import ScratchFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["SUFFIXES", "open_path"]
 
 SUFFIXES: Final = frozenset(
-    {".pt", ".pth", ".safetensors", ".latent", ".npy", ".npz", ".png", ".zarr"}
+    {".pt", ".pth", ".pkl", ".safetensors", ".latent", ".npy", ".npz", ".png", ".zarr"}
 )
 """The suffixes by which a folder's latents are found; a .zarr is a folder itself."""
 
+_PICKLES: Final = frozenset({".pkl", ".pickle"})
+"""The suffixes of pickles, which begin with anything where they are of the first protocols."""
+
+_GLOB: Final = re.compile(r"[*?\[]")
 _REMEDY: Final = f"give latents as {', '.join(sorted(SUFFIXES))}"
 _PIECE_BYTES: Final = 2**20
 
@@ -59,8 +66,8 @@ def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSourc
     """A source for what is at a path.
 
     That is a file; a Zarr folder, or one within a Zarr group, known by its metadata; a folder of
-    latents; a numbered pattern; a mosaic's pattern, with {row} and {column}; or ``-``: standard
-    input.
+    latents; a numbered pattern, or one of the shell's such as ``z/**/*.pt``; a mosaic's pattern,
+    with {row} and {column}; or ``-``: standard input.
 
     Raises:
         LatentsError: there is nothing that can be read as latents; the message says why.
@@ -77,6 +84,8 @@ def open_path(path: str | os.PathLike[str], options: ReadOptions) -> StoredSourc
             return _open_sequence(text, _files_of_folder(target), options)
         if is_pattern(target) and not target.exists():
             return _open_sequence(text, _files_of_pattern(target), options)
+        if _GLOB.search(text) and not target.exists():
+            return _open_sequence(text, _files_of_glob(text), options)
         return _open_one(target, options)
 
 
@@ -108,8 +117,8 @@ def _open_file(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
             raise LatentsError(f"{name}: expected latents, found {what}: {_REMEDY}")
     if file_bytes.path.suffix.lower() in {".safetensors", ".latent"}:
         return open_safetensors(file_bytes, options)
-    if head[:1] == b"\x80":
-        return open_legacy_torch(file_bytes, options)
+    if head[:1] == b"\x80" or file_bytes.path.suffix.lower() in _PICKLES:
+        return open_pickled(file_bytes, options)
     found = f"bytes that begin with {head[:8].hex(' ')}" if head else "an empty file"
     raise LatentsError(f"{name}: expected latents, found {found}: {_REMEDY}")
 
@@ -136,21 +145,30 @@ def _open_sequence(name: str, paths: Sequence[Path], options: ReadOptions) -> St
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
-    entries = [
+    return _latents_among(folder.iterdir(), f"{folder}: expected a folder of latents of one kind")
+
+
+def _files_of_glob(pattern: str) -> list[Path]:
+    """The latents that fit a pattern which no shell has expanded, such as ``z/**/*.pt``."""
+    found = map(Path, glob(pattern, recursive=True))
+    return _latents_among(found, f"{pattern}: expected latents of one kind that fit the pattern")
+
+
+def _latents_among(entries: Iterable[Path], expected: str) -> list[Path]:
+    """The files of latents among others, in natural order; ``expected`` begins the error."""
+    files = [
         entry
-        for entry in folder.iterdir()
+        for entry in entries
         if entry.suffix.lower() in SUFFIXES
         and not entry.name.startswith(".")
         and not entry.stem.endswith(".part")
         and (entry.is_file() or is_zarr(entry))
     ]
-    kinds = sorted({entry.suffix.lower() for entry in entries})
+    kinds = sorted({entry.suffix.lower() for entry in files})
     if len(kinds) != 1:
         found = f"files of {len(kinds)} kinds ({', '.join(kinds)})" if kinds else "none"
-        raise LatentsError(
-            f"{folder}: expected a folder of latents of one kind, found {found}: {_REMEDY}"
-        )
-    return sorted(entries, key=natural_order)
+        raise LatentsError(f"{expected}, found {found}: {_REMEDY}")
+    return sorted(files, key=lambda file: [natural_order(Path(part)) for part in file.parts])
 
 
 def _files_of_pattern(pattern: Path) -> list[Path]:

@@ -1,22 +1,26 @@
-"""Latents in memory: tensors, arrays, and lists and mappings of them."""
+"""Latents in memory or unpacked from files: tensors, arrays, and lists and mappings of them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.array_choice import ArrayInfo, choose_key
-from taesd_stream.latents.checks import FLOATING_DTYPES, dtype_name, require_floating
+from taesd_stream.latents.array_choice import choose_key, has_usual_key, listing, only_fitting
+from taesd_stream.latents.checks import require_floating
 from taesd_stream.latents.joined_source import join
+from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.opening_stores import open_store
+from taesd_stream.latents.placed_arrays import PlacedArray
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import Store
+from taesd_stream.latents.wrappers import describe_wrapped, info_of, without_wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayStore", "TensorStore", "open_content", "torch_dtype_of"]
 
-_TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
+_log = logging.getLogger("taesd_stream")
+
+_DEEPEST: Final = 6
+_MOST_PARTS: Final = 2**16
+_DISTRIBUTION: Final = "latent_dist"
+_TORCH_DTYPES: Final = {
+    "float16": torch.float16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
 
 
 def torch_dtype_of(dtype: np.dtype[np.generic], name: str) -> torch.dtype:
@@ -77,47 +90,89 @@ def open_content(
     *,
     name: str,
     kind: str,
-    tensor_store: Callable[[torch.Tensor], Store] | None = None,
+    metadata: LatentMetadata | None = None,
+    depth: int = 0,
 ) -> StoredSource:
-    """The source for a tensor, an array, or a list or mapping of these.
+    """The source for a tensor, an array, or what holds these in lists, mappings and wrappers.
 
-    ``tensor_store`` says where the numbers of a tensor are, if they are not in the tensor.
+    ``metadata`` is what is known of the numbers, and ``depth`` in how many things they are.
+
+    Raises:
+        LatentsError: there are no latents, or several things that may be meant.
     """
-    if isinstance(content, torch.Tensor | np.ndarray):
-        store: Store
-        if isinstance(content, np.ndarray):
-            store = ArrayStore(content, name)
-        else:
-            store = tensor_store(content) if tensor_store else TensorStore(content, name)
-        return open_store(store, options.without_key(name), name=name, kind=kind)
-    again = partial(open_content, kind=kind, tensor_store=tensor_store)
-    if isinstance(content, Mapping):
+    found = describe_wrapped(content)
+    content = without_wrapper(content)
+    store = _store_of(content, name)
+    if store is not None:
+        options = options.without_key(name)
+        return open_store(store, options, name=name, kind=kind, metadata=metadata)
+    again = partial(open_content, kind=kind, metadata=metadata, depth=depth + 1)
+    if depth < _DEEPEST and isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}
-        chosen = choose_key({key: _info(value) for key, value in named.items()}, options.key, name)
+        chosen = choose_key({key: info_of(value) for key, value in named.items()}, options, name)
+        if chosen == _DISTRIBUTION:  # of a full VAE's encoder, before anything is scaled
+            again = partial(again, metadata=LatentMetadata("vae"))
         return again(named[chosen], replace(options, key=None), name=f"{name}[{chosen!r}]")
-    if isinstance(content, list | tuple):
-        openers = [
-            partial(_open_item, again, item, f"{name}[{number}]")
-            for number, item in enumerate(content)
-        ]
+    if depth < _DEEPEST and isinstance(content, list | tuple):
+        items = {f"{name}[{number}]": item for number, item in enumerate(content)}
+        meant = _meant(items, options, name)
+        if len(meant) == 1 < len(items):
+            (only,) = meant
+            return again(items[only], options, name=only)
+        openers = [partial(_open_item, again, items[item], item) for item in meant]
         return join(openers, options.without_key(name), name=name, kind=f"a list in {kind}")
     raise LatentsError(
         f"{name}: expected a tensor, a list of tensors, or a mapping with the key latents, "
-        f"found {type(content).__name__}: save the latents as a tensor"
+        f"found {found}: save the latents as a tensor"
     )
+
+
+def _store_of(content: object, name: str) -> Store | None:
+    """The numbers of an array; None for everything else."""
+    if isinstance(content, np.ndarray):
+        return ArrayStore(content, name)
+    if isinstance(content, torch.Tensor):
+        return TensorStore(content, name)
+    return content.store(name) if isinstance(content, PlacedArray) else None
+
+
+def _meant(items: Mapping[str, object], options: ReadOptions, name: str) -> list[str]:
+    """The latents in a list: what is no array is left out, and so is a sound beside a video."""
+    if len(items) > _MOST_PARTS:
+        raise LatentsError(
+            f"{name}: expected at most {_MOST_PARTS} latents in a list, found {len(items)}: "
+            "save them as one tensor"
+        )
+    items = _with_usual_keys(items)
+    infos = {item: info_of(value) for item, value in items.items()}
+    arrays = {key: info for key, info in infos.items() if info.shape is not None}
+    fitting = {key: info for key, info in infos.items() if info.may_be_latents}
+    alike = len({info.shape and len(info.shape) for info in infos.values()}) == 1
+    only = None if alike else only_fitting(fitting, options)
+    if only is not None and len(items) > 1:
+        left = {key: info for key, info in infos.items() if key != only and key in arrays}
+        if left:
+            _log.info("%s: the latents are read, and not %s", only, listing(left))
+        return [only]
+    nothing = [key for key, info in infos.items() if info.shape is None and key not in fitting]
+    return [key for key in items if key not in nothing] if fitting else list(items)
+
+
+def _with_usual_keys(items: Mapping[str, object]) -> Mapping[str, object]:
+    """Of a list of mappings those with latents, where there are some (DiffSynth's caches)."""
+    unwrapped = [without_wrapper(item) for item in items.values()]
+    if not all(isinstance(item, Mapping) for item in unwrapped):
+        return items
+    named = {
+        key: items[key]
+        for key, item in zip(items, unwrapped, strict=True)
+        if isinstance(item, Mapping) and has_usual_key(map(str, item))
+    }
+    return named or items
 
 
 def _open_item(
     open_any: Callable[..., StoredSource], item: object, name: str, options: ReadOptions
 ) -> StoredSource:
-    axes = item.ndim if isinstance(item, torch.Tensor | np.ndarray) else 0
-    return open_any(item, options.for_item(axes), name=name)
-
-
-def _info(value: object) -> ArrayInfo:
-    if isinstance(value, torch.Tensor):
-        shape = tuple(value.shape)
-        return ArrayInfo(dtype_name(value.dtype), shape, value.dtype in FLOATING_DTYPES)
-    if isinstance(value, np.ndarray):
-        return ArrayInfo(value.dtype.name, value.shape, value.dtype.name in _TORCH_DTYPES)
-    return ArrayInfo(type(value).__name__)
+    shape = info_of(item).shape
+    return open_any(item, options.for_item(len(shape or ())), name=name)

@@ -51,7 +51,7 @@ def test_any_key_can_be_named_and_an_only_tensor_needs_none():
     assert torch.equal(open_latents({"z": _VIDEO, "n": torch.tensor(3)})[:], _VIDEO)
     content = {"latents": _VIDEO * 0, "z": list(_VIDEO)}
     assert torch.equal(open_latents(content, key="z")[:], _VIDEO)
-    with pytest.raises(LatentsError, match=r"'y'.*'z': list"):
+    with pytest.raises(LatentsError, match=r"'y'.*'z': a list of 7"):
         open_latents(content, key="y")
     with pytest.raises(LatentsError, match="leave the key out"):
         open_latents(_VIDEO, key="latents")

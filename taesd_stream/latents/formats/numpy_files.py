@@ -1,14 +1,14 @@
-"""Latents in .npy and .npz files; nothing in them is ever unpickled."""
+"""Latents in .npy and .npz files; what is pickled in them is read as data, and never run."""
 
 from __future__ import annotations
 
-import struct
 import zipfile
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key
 from taesd_stream.latents.checks import as_latents_errors, refuse_broken
-from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes
+from taesd_stream.latents.formats.pickled_files import open_pickled
+from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes, data_offset
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, SpanReader, row_major
 from taesd_stream.latents.read_options import ReadOptions
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["open_npy", "open_npz"]
 
-_LOCAL_HEADER: Final = struct.Struct("<26xHH")
-
 
 def open_npy(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for an .npy file, in either order of axes and of bytes."""
     name = file_bytes.name
     with file_bytes.open() as file, as_latents_errors():
         header = read_npy_header(file, name)
+    if header.dtype == object:
+        return open_pickled(file_bytes, options, offset=header.length)
     store = _store(header, file_bytes, 0)
     return open_store(store, options.without_key(name), name=name, kind="an .npy file")
 
@@ -47,14 +47,14 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
             key: ArrayInfo(header.dtype.name, header.shape, header.dtype.kind == "f")
             for key, header in headers.items()
         }
-        key = choose_key(infos, options.key, name)
+        key = choose_key(infos, options, name)
         member, header = members[key], headers[key]
         named = f"{name}[{key!r}]"
         with as_latents_errors():
             header.require_inside(member.file_size, named)
         source: SpanReader
         if member.compress_type == zipfile.ZIP_STORED:
-            source, offset, kind = file_bytes, _data_offset(file, member), "an .npz file"
+            source, offset, kind = file_bytes, data_offset(file, member), "an .npz file"
         else:
             source, offset = InflatedBytes(file_bytes, member.filename, member.file_size), 0
             kind = "a compressed .npz file"
@@ -83,10 +83,3 @@ def _store(header: NpyHeader, source: SpanReader, offset: int) -> RawStore:
         torch_dtype_of(header.dtype, source.name),
         byte_order=">" if header.dtype.str.startswith(">") else "<",
     )
-
-
-def _data_offset(file: IO[bytes], member: zipfile.ZipInfo) -> int:
-    """The offset in the archive at which a stored member's own bytes begin."""
-    file.seek(member.header_offset)
-    name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-    return int(member.header_offset + _LOCAL_HEADER.size + name_length + extra_length)

@@ -54,7 +54,7 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
         key: ArrayInfo(entry["dtype"], tuple(entry["shape"]), entry["dtype"] in SAFETENSORS_DTYPES)
         for key, entry in header.items()
     }
-    key = choose_key(infos, options.key, name)
+    key = choose_key(infos, options, name)
     entry = header[key]
     named = f"{name}[{key!r}]"
     if entry["dtype"] not in SAFETENSORS_DTYPES:

@@ -38,7 +38,7 @@ def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
             options.without_key(named)
         else:
             infos = {key: _info_of(node, key) for key in node.members}
-            key = choose_key(infos, options.key, named)
+            key = choose_key(infos, options, named)
             named = f"{named}[{key!r}]"
             node = node.member(key, named)
         store = _ZarrStore(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from taesd_stream.latents.raw_store import FileBytes
 
-__all__ = ["ARCHIVE_ERRORS", "InflatedBytes"]
+__all__ = ["ARCHIVE_ERRORS", "InflatedBytes", "data_offset"]
 
 ARCHIVE_ERRORS: Final = (
     zipfile.BadZipFile,
@@ -36,6 +37,7 @@ ARCHIVE_ERRORS: Final = (
 """The exceptions of a broken archive or a broken array header."""
 
 _PIECE_BYTES: Final = 2**20
+_LOCAL_HEADER: Final = struct.Struct("<26xHH")
 
 
 class InflatedBytes:
@@ -86,3 +88,10 @@ class InflatedBytes:
         scratch = files.enter_context(closing(ScratchFile(needed_bytes=self.size)))
         self._files = compressed, scratch
         return self._files
+
+
+def data_offset(file: IO[bytes], member: zipfile.ZipInfo) -> int:
+    """The offset in the archive at which a stored member's own bytes begin."""
+    file.seek(member.header_offset)
+    name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    return int(member.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
