@@ -17,9 +17,12 @@ between, as einops writes them; users may leave the spaces out and write small l
     N C T H W  diffusers and AnimateLCM                             (1, 4, 81, 60, 104)
     N T C H W  TAEHV                                                (1, 21, 16, 60, 104)
     N C H W    pictures, each of which is a clip of its own         (81, 4, 60, 104)
+    N T H W C  Kandinsky 5 (and T H W C, H W C)                     (1, 31, 64, 96, 16)
     packed     diffusers' FLUX.1, FLUX.2, Qwen-Image, LTX and kin   (1, 4096, 64)
 
-N C H W is taken only where it is asked for: models that make pictures take T C H W for the same.
+N C H W and H W C are taken only where they are asked for: models that make pictures take T C H W
+for the former, and three axes may be packed. Of four and five, channels are taken to be the last
+where no other axis can be, and where they are more than the four of a picture with transparency.
 What is packed is unpacked as N C T H W: see ``packing``. However they are stored, a source hands
 out latents one by one in the order of time, each (C, h, w), or several as (T, C, h, w). Shapes are
 written with commas; small ``h`` and ``w`` count latents, where ``H`` and ``W`` of a picture's shape
@@ -45,10 +48,12 @@ _INFERRED: Final = {
     4: ("T C H W", "C T H W"),
     5: ("N C T H W", "N T C H W"),
 }
+_RGBA: Final = 4
 PICTURES: Final = "N C H W"
 """The layout of pictures that are no video, to models that make one."""
 
-_ON_REQUEST: Final = {4: (PICTURES,)}
+_CHANNELS_LAST: Final = {4: "T H W C", 5: "N T H W C"}
+_ON_REQUEST: Final = {3: ("H W C",), 4: (PICTURES, "T H W C"), 5: ("N T H W C",)}
 
 
 def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[str, ...]:
@@ -58,12 +63,18 @@ def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[s
     ('N C T H W', 'N T C H W')
     >>> possible_layouts((1, 4, 16, 60, 64), {4})
     ('N C T H W',)
+    >>> possible_layouts((1, 31, 64, 96, 16), {16})
+    ('N T H W C',)
     """
-    return tuple(
+    found = tuple(
         layout
         for layout in _INFERRED.get(len(shape), ())
         if shape[layout.split().index("C")] in channels
     )
+    last = _CHANNELS_LAST.get(len(shape))
+    if not found and last is not None and shape[-1] in channels and shape[-1] > _RGBA:
+        return (last,)
+    return found
 
 
 def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:

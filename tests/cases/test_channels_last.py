@@ -1,0 +1,32 @@
+"""Latents whose channels are the last axis, as Kandinsky 5's pipelines hand them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import taesd_stream as ts
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 6, 7, 16), (5, 6, 7, 16), (6, 7, 16)], ids=str)
+def test_channels_are_last_where_no_other_axis_can_be_theirs(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    torch.save(latents, tmp_path / "a.pt")
+    asked = "HWC" if len(shape) == 3 else None
+    with ts.open_latents(tmp_path / "a.pt", channels=16, layout=asked) as source:
+        assert source.layout == {5: "N T H W C", 4: "T H W C", 3: "H W C"}[len(shape)]
+        assert source.clips == (2 if len(shape) == 5 else 1)
+        expected = latents.movedim(-1, -3).reshape(-1, 16, 6, 7)
+        assert torch.equal(source[:], expected)
+        assert torch.equal(source.region(0, slice(1, 4), slice(2, 7)), expected[0, :, 1:4, 2:7])
+
+
+def test_an_array_of_pictures_with_transparency_is_no_latents() -> None:
+    with pytest.raises(ts.LatentsError, match="expected latents stored T C H W"):
+        ts.open_latents(np.zeros((2, 6, 7, 4), np.float32), channels=4)
+    assert ts.open_latents(np.zeros((2, 6, 7, 4), np.float32), layout="THWC").channels == 4
