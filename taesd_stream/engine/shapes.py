@@ -36,7 +36,9 @@ def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:
     """One latent of a stream as a batch of one."""
     if not isinstance(latent, Tensor) or latent.dim() != 3:
         found = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
-        raise InputError(f"latent {index}: expected a tensor (C, h, w), found {found}")
+        is_token = isinstance(latent, Tensor) and latent.dim() == 2
+        hint = "; give packed latents to open_latents first" if is_token else ""
+        raise InputError(f"latent {index}: expected a tensor (C, h, w), found {found}{hint}")
     return as_pictures(latent[None], f"latent {index}", spec.latent_channels, spec.name)
 
 

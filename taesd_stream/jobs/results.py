@@ -63,7 +63,7 @@ class Rendered(_Made):
     rate: Fraction | None
 
     def __str__(self) -> str:
-        what = "1 picture" if self.rate is None else plural(self.frames, "frame")
+        what = "1 picture" if self.rate is None else plural(self.frames, self.plan.noun)
         if self.rate is not None and self._has_times:
             what += f" at {self.rate} fps"
         if not self.seconds:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.read_options import ReadOptions
+from taesd_stream.latents.packing import PACKED
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.tensors import open_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import Slices
 
 __all__ = ["IteratorSource"]
@@ -33,9 +35,10 @@ class IteratorSource(LatentSource):
 
     def __init__(self, latents: Iterable[object], options: ReadOptions, *, name: str) -> None:
         options.without_key(name)
-        if options.layout is not None and "".join(options.layout.split()).upper() != "CHW":
+        layout = "".join((options.layout or "CHW").split()).upper()
+        if layout not in ("CHW", PACKED.upper()):
             raise LatentsError(
-                f"{name}: expected the layout CHW of an iterator's latents, "
+                f"{name}: expected the layout CHW of an iterator's latents, or packed, "
                 f"found {options.layout!r}: leave the layout out, and yield one latent at a time"
             )
         self._latents: Iterator[object] | None = iter(latents)
@@ -107,10 +110,16 @@ class IteratorSource(LatentSource):
 
     def _checked(self, item: object, number: int) -> torch.Tensor:
         name = f"{self.name}, latent {number}"
-        if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim != 3:
+        if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim not in (2, 3):
             found = f"shape {tuple(item.shape)}" if hasattr(item, "shape") else type(item).__name__
             raise LatentsError(
                 f"{name}: expected a (C, h, w) tensor, found {found}: yield one a time"
             )
-        options = ReadOptions("CHW", self._options.channels)
-        return open_content(item, options, name=name, kind="memory")[0]
+        source = open_content(item, self._options, name=name, kind="memory")
+        if len(source) > 1:
+            raise LatentsError(
+                f"{name}: expected one latent, found {len(source)} that are packed: "
+                "yield one a time"
+            )
+        self._options = replace(self._options, alike=source.part_layout)
+        return source[0]

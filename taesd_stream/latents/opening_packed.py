@@ -108,6 +108,7 @@ class PackedReading:
         if size is not None:
             grid = grid_of_size(self.packing, tokens, size)
             if grid is not None:
+                _warn_of_another_size(store, self.packing, grid, name)
                 return grid
         elif square is not None and not Rows(store).speak_against(square, others):
             return square
@@ -162,10 +163,40 @@ def packed_reading(store: Store, options: ReadOptions, name: str) -> PackedReadi
     told = _told(store, fitting)
     if told is not None:
         return replace(told, was_told=bool(plain))
+    if options.size is not None and plain and _has_size(shape, fitting, options.size):
+        return _only(fitting, store, name)
     _refuse_other_channels(store, options, name, plain=plain, fitting=fitting)
     if plain or not fitting or _look_like_planes(store, fitting):
         return None
     return _only(fitting, store, name)
+
+
+def _has_size(
+    shape: tuple[int, ...], fitting: Sequence[PackedReading], size: tuple[int, int]
+) -> bool:
+    """Whether tokens, but not planes, make a picture of the size that is given."""
+    tokens = [each.packing for each in fitting if not each.are_planes]
+    grids = [grid_of_size(packing, shape[-2], size) for packing in tokens]
+    is_planes = any(
+        (scale * shape[-2], scale * shape[-1]) == size for each in tokens for scale in each.scales
+    )
+    return not is_planes and any(grid is not None and grid.times == 1 for grid in grids)
+
+
+def _warn_of_another_size(store: Store, packing: Packing, grid: Grid, name: str) -> None:
+    """Say so where the tokens of one picture plainly have another size than is given."""
+    others = [each for each in likely_grids(packing, store.shape[-2]) if each != grid]
+    if grid.times > 1:
+        return
+    rows = Rows(store)
+    if rows.speak_against(grid, others):
+        _log.warning(
+            "%s: in pictures of %s pixels neighbours look far more alike than in ones of %s: if the"
+            " picture is scrambled, give that --size",
+            name,
+            rows.likeliest(others)[0],
+            grid,
+        )
 
 
 def _fitting(shape: tuple[int, ...], channels: Collection[int]) -> list[PackedReading]:

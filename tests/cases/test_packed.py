@@ -53,6 +53,7 @@ PIPELINES: dict[str, tuple[int, int, int, tuple[int, int] | None, Callable[..., 
         48, 48, 48, (96, 128),
         unpacked_by("bria_fibo.pipeline_bria_fibo", 96, 128, 16, name="_unpack_latents_no_patch"),
     ),
+    "qwen 2.1": (64, 64, 64, None, unpacked_by(_QWEN21, 128, 128, 16)),
     "layered": (
         16, 180, 64, (96, 160),
         unpacked_by("qwenimage.pipeline_qwenimage_layered", 96, 160, 2, 8),
@@ -237,6 +238,37 @@ def test_it_can_be_said() -> None:
         assert torch.equal(source[:], unpack(random, 128, 128, 8))
     with pytest.raises(ts.LatentsError, match="expected packed latents"):
         ts.open_latents(torch.zeros(4, 8, 8), layout="packed")
+
+
+def test_a_size_tells_what_the_numbers_do_not() -> None:
+    """As planes these are pictures of 512x512 pixels, packed they are sixteen of 128x128."""
+    random = torch.randn(16, 64, 64)
+    assert ts.open_latents(random, channels=16, size=(128, 128)).clips == 16
+    assert ts.open_latents(random, channels=16, size=(512, 512)).layout == "C H W"
+
+
+def test_a_size_that_the_numbers_contradict_gets_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    packed = in_patches(smooth(1, 16, 20, 36))
+    ts.open_latents(packed, channels=16, size=(160, 288))
+    assert not [each for each in caplog.records if each.levelno == logging.WARNING]
+    ts.open_latents(packed, channels=16, size=(288, 160))
+    (record,) = caplog.records
+    assert "288x160 pixels neighbours look far more alike than in ones of 160x288" in (
+        record.getMessage()
+    )
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_an_iterator_may_yield_them(axes: int) -> None:
+    plain = smooth(3, 16, 12, 20)
+    each = in_patches(plain)
+    packed = each.split(1) if axes == 3 else each.unbind()
+    source = ts.open_latents(iter(packed), channels=16, size=(96, 160))
+    assert torch.equal(torch.stack(list(source)), plain)
+    with pytest.raises(ts.LatentsError, match="expected one latent, found 3 that are packed"):
+        next(iter(ts.open_latents(iter([each]), channels=16, size=(96, 160))))
 
 
 def test_only_rows_of_tokens_that_are_needed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
