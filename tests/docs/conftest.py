@@ -11,9 +11,26 @@ import torch
 from safetensors.torch import save_file
 
 from taesd_stream.models.weights.official import OfficialFile, official_files
-from tests.docs.example_files import both_halves, weights, write_latents, write_pictures
+from tests.docs.example_files import (
+    both_halves,
+    weights,
+    write_generators_latents,
+    write_latents,
+    write_pictures,
+)
 
-_OFFICIAL = ("taesd", "taef1", "taew2_1")
+_OFFICIAL = (
+    "taesd",
+    "taesdxl",
+    "taesd3",
+    "taef1",
+    "taef2",
+    "taesana",
+    "taesdv",
+    "taehv",
+    "taew2_1",
+)
+_OFFICIAL += ("taew2_2", "taehv1_5", "taecvx", "taem1", "taeltx_2", "taeh3")
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +40,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("weights", "tiles", "in", "cache"):
         (folder / name).mkdir()
     write_latents(folder)
+    write_generators_latents(folder)
     write_pictures(folder)
     for half in ("encoder", "decoder"):
         torch.save(weights("taef2", half), folder / "weights" / f"taef2_{half}.pth")

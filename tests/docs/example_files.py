@@ -14,7 +14,14 @@ from torch import Tensor
 from taesd_stream.models import variant_named
 from video import open_writer, write_image
 
-__all__ = ["both_halves", "latents", "weights", "write_latents", "write_pictures"]
+__all__ = [
+    "both_halves",
+    "latents",
+    "weights",
+    "write_generators_latents",
+    "write_latents",
+    "write_pictures",
+]
 
 _SIZE = (2, 2)
 
@@ -41,6 +48,52 @@ def write_latents(folder: Path) -> None:
     for row in range(2):
         for column in range(2):
             np.save(folder / "tiles" / f"{row}_{column}.npy", latents(4, 3, 4).numpy())
+
+
+def write_generators_latents(folder: Path) -> None:
+    """Latents in the forms in which diffusers' pipelines and other tools hand them out."""
+    for name, shape in {
+        "sd": (2, 4, 2, 2),
+        "sdxl": (2, 4, 2, 2),
+        "sd3": (2, 16, 2, 2),
+        "flux": (1, 4, 64),
+        "flux_wide": (1, 24, 64),
+        "z_image": (1, 16, 2, 2),
+        "flux2": (1, 4, 128),
+        "ernie": (1, 128, 2, 2),
+        "qwen": (1, 4, 64),
+        "fibo": (1, 4, 48),
+        "sana": (1, 32, 2, 2),
+        "animatediff": (1, 4, 3, 2, 2),
+        "svd": (1, 3, 4, 2, 2),
+        "wan": (1, 16, 2, 2, 2),
+        "wan_5b": (1, 48, 2, 2, 2),
+        "hunyuan": (1, 16, 2, 2, 2),
+        "kandinsky": (1, 2, 2, 3, 16),
+        "hunyuan_1_5": (1, 32, 2, 2, 2),
+        "cogvideox": (1, 3, 16, 2, 2),
+        "cogvideox_1_5": (1, 4, 16, 2, 2),
+        "mochi": (1, 12, 2, 2, 2),
+        "ltx2": (1, 128, 2, 2, 2),
+        "ltx2_packed": (1, 8, 128),
+        "h3": (1, 24, 2, 2, 2),
+    }.items():
+        # Slow motion would be taken for planes, where features are packed.
+        numbers = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        torch.save(numbers, folder / f"{name}.pt")
+    torch.save(2 * latents(1, 32, 2, 2), folder / "klein.pt")
+    figures = {"latents_mean": torch.zeros(128), "latents_std": torch.ones(128)}
+    save_file(figures, folder / "ltx2_vae.safetensors")
+    unscaled = latents(1, 4, 2, 2) / 0.18215
+    marker = {"latent_format_version_0": torch.tensor([])}
+    save_file({"latent_tensor": unscaled, **marker}, folder / "ComfyUI_00001_.latent")
+    for family, channels in (("sdxl", 4), ("flux", 16)):
+        cached = {
+            "latents_2x2": latents(channels, 2, 2).numpy(),
+            "original_size_2x2": np.array([16, 16]),
+            "crop_ltrb_2x2": np.array([0, 0, 16, 16]),
+        }
+        np.savez(folder / f"kohya_0512x0512_{family}.npz", **cached)
 
 
 def write_pictures(folder: Path) -> None:
