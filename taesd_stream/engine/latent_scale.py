@@ -67,7 +67,8 @@ class LatentScale:
         full = self._space.usual_deviation
         if full is None or full < 1.5 or math.prod(latents.shape[-2:]) < _FEWEST_POSITIONS:
             return
-        found = float(latents[(0,) * (latents.dim() - 3)].float().flatten(-2).std(-1).mean())
+        one = latents.detach()[(0,) * (latents.dim() - 3)].float()
+        found = float(one.flatten(-2).std(-1).mean())
         if self.convention == "model" and found > math.sqrt(full):
             other: Convention = "vae"
         elif self.convention == "vae" and 0.4 < found < _LEAST_OF_A_PICTURE * full:

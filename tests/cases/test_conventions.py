@@ -106,6 +106,30 @@ def test_decoding_is_the_same_from_either(name: str, model) -> None:
     assert sum(len(pushed.push(latent)) for latent in vae[0]) + len(pushed.flush()) == len(frames)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "error"),
+    [
+        (torch.float64, 1e-6),
+        (torch.float16, 1e-3),
+        (torch.bfloat16, 1e-2),
+        (torch.float8_e4m3fn, 0.1),
+    ],
+    ids=str,
+)
+def test_numbers_of_any_kind_are_converted(dtype: torch.dtype, error: float) -> None:
+    ae = ts.load("latent2rgb", device="cpu")
+    latents = some_latents(4, 1, 5, 6)
+    vae = (latents / 0.18215).to(dtype)
+    expected = ae.decode(latents)
+    torch.testing.assert_close(ae.decode(vae, convention="vae"), expected, atol=error, rtol=0)
+
+
+def test_a_gradient_is_nothing_to_convert() -> None:
+    ae = ts.load("latent2rgb", device="cpu")
+    vae = (some_latents(4, 1, 5, 6) / 0.18215).requires_grad_()
+    assert not ae.decode(vae, convention="vae").requires_grad
+
+
 def test_a_picture_in_bands_is_the_same_from_either(model) -> None:
     """In regions that begin anywhere in a patch."""
     ae = model("taef2")
