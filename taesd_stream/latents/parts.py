@@ -59,12 +59,18 @@ class PartedStore(Store, Generic[Place]):
     def _require_fit(
         self, part: StoredSource, size: tuple[int, int, int], name: str, remedy: str
     ) -> None:
-        """Refuse a part that has not latents of ``size`` (C, h, w) and of the first one's dtype."""
+        """Refuse a part of another ``size`` (C, h, w), dtype or convention than the first."""
         found = part.channels, part.height, part.width
         if found != size or part.dtype != self.dtype:
             raise LatentsError(
                 f"{name}: expected (C, h, w) {size} {dtype_name(self.dtype)} as in the other "
                 f"parts, found {found} {dtype_name(part.dtype)}: {remedy}"
+            )
+        if part.convention != self._first.convention:
+            said = [each.convention or "none said" for each in (self._first, part)]
+            raise LatentsError(
+                f"{name}: expected the convention of the first part ({said[0]}), found {said[1]}: "
+                "decode files of two conventions apart"
             )
 
     def _part(self, place: Place) -> StoredSource:

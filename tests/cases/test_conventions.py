@@ -181,6 +181,15 @@ def test_comfyuis_latents_know_their_scale(marked: bool, tmp_path: Path) -> None
     assert np.abs(made.astype(int) - expected).max() <= 1
 
 
+def test_files_of_two_scales_are_not_joined(tmp_path: Path) -> None:
+    marker = {"latent_format_version_0": torch.tensor([])}
+    latents = some_latents(4, 1, 6, 7)
+    save_file({"latent_tensor": latents / 0.18215, **marker}, tmp_path / "1.latent")
+    save_file({"latent_tensor": latents}, tmp_path / "2.latent")
+    with pytest.raises(ts.LatentsError, match=r"\(vae\), found model: decode files .* apart"):
+        ts.open_latents(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("given", "scale", "told"),
     [
