@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "image models": models.for_pictures,
     "video models": models.for_videos,
     "scales": scales.scales,
+    "names of models": models.also_known_as,
     "outputs": outputs.options_of_outputs,
     "codecs": outputs.codecs,
     "compressions": outputs.compressions,

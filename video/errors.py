@@ -6,6 +6,8 @@ that the work could not be finished (the disk is full, the encoder failed).
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "InputError",
     "MissingExtraError",
@@ -17,7 +19,20 @@ __all__ = [
 
 
 class TaesdStreamError(Exception):
-    """The root of the tree."""
+    """The root of the tree.
+
+    Attributes:
+        details: Lines that say more than the message, for those who want to know; notes, too.
+    """
+
+    details: tuple[str, ...] = ()
+
+    def with_details(self, *lines: str) -> Self:
+        """The same error with lines of details, which tracebacks and ``--verbose`` show."""
+        self.details = (*self.details, *lines)
+        for line in lines:
+            self.add_note(line)
+        return self
 
 
 class InputError(TaesdStreamError, ValueError):

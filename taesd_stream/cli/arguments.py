@@ -18,6 +18,7 @@ __all__ = [
     "add_model",
     "add_overwrite",
     "add_picture",
+    "add_verbose",
     "add_view",
     "add_wrap",
 ]
@@ -249,6 +250,13 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the choice of one JSON object in place of words."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of more words."""
+    parser.add_argument(
+        "--verbose", "-v", action="store_true", help="say more: details of errors, and what is done"
+    )
 
 
 def _in(option: str) -> str:

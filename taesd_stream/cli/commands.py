@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,11 @@ from tiling import TilePlan
 
 __all__ = ["decode", "demo", "encode", "info", "models", "plan"]
 
-_NO_KEYWORDS = ("command", "input", "output", "json")
+_NO_KEYWORDS = ("command", "input", "output", "json", "verbose")
 """Arguments that are not passed on as keywords: those of the command line, and positional ones."""
+
+_LINE = 98
+"""Columns of a line of words."""
 
 
 def decode(arguments: Namespace) -> None:
@@ -55,9 +59,15 @@ def info(arguments: Namespace) -> None:
 def models(arguments: Namespace) -> None:
     """Print the table of models."""
     rows = model_rows()
-    table = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    columns = [name for name in rows[0] if name != "also"]
+    table = [columns, *([str(row[name]) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
+    lines += ["", "Names that lead to them, as their latents are the same:"]
+    for row in rows:
+        if row["also"]:
+            names = f"{row['model']}: {', '.join(row['also'])}"
+            lines += textwrap.wrap(names, _LINE, subsequent_indent="    ", break_on_hyphens=False)
     _say(arguments, "\n".join(lines), {"models": rows})
 
 

@@ -39,10 +39,13 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
         try:
             return describe_checkpoint(path)
         except CheckpointError as not_checkpoint:
+            latents, weights = (
+                str(error).removeprefix(f"{path}: ") for error in (not_latents, not_checkpoint)
+            )
             raise InputError(
-                f"{path}: expected latents or a checkpoint, found neither; as latents:"
-                f" {not_latents}; as a checkpoint: {not_checkpoint}"
-            ) from None
+                f"{path}: expected latents or a checkpoint, found neither; as latents: {latents};"
+                f" as a checkpoint: {weights}"
+            ).with_details(*not_checkpoint.details) from None
 
 
 def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
@@ -161,10 +164,13 @@ def _row(variant: Variant, spec: ModelSpec) -> dict[str, Any]:
         "back": spec.latents_back,
         "first": spec.first_frame_after,
         "weights": _where(variant),
+        "also": list(variant.also),
     }
 
 
 def _where(variant: Variant) -> str:
     if variant.built_in:
         return "built in"
+    if variant.hub is not None:
+        return "hub"
     return "cached" if cached(variant.name) else "online"

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done; 2 the input or the arguments are wrong; 1 anything else; 130 interrupted, 143 ended
-        by SIGTERM, 129 by SIGHUP. What went wrong is one line on standard error; the variable
-        TAESD_STREAM_DEBUG adds the traceback.
+        by SIGTERM, 129 by SIGHUP. What went wrong is one line on standard error, after its details
+        with --verbose; the variable TAESD_STREAM_DEBUG adds the traceback.
     """
     ended_by: list[int] = []
     try:
@@ -54,9 +54,16 @@ def _prepare(arguments: Sequence[str] | None) -> Callable[[], None]:
 
     command: Callable[[Namespace], None] = getattr(commands, parsed.command)
 
+    level = logging.WARNING if parsed.json else logging.INFO
+
     def work() -> None:
-        with _log_shown(logging.WARNING if parsed.json else logging.INFO):
-            command(parsed)
+        with _log_shown(logging.DEBUG if parsed.verbose else level):
+            try:
+                command(parsed)
+            except TaesdStreamError as error:
+                if parsed.verbose:
+                    print(*(f"  {line}" for line in error.details), sep="\n", file=sys.stderr)
+                raise
 
     return work
 
@@ -89,7 +96,8 @@ def _words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return str(error) or "interrupted"
     if isinstance(error, TaesdStreamError):
-        return "; ".join([str(error), *getattr(error, "__notes__", ())])
+        notes = getattr(error, "__notes__", ())
+        return "; ".join([str(error), *(note for note in notes if note not in error.details)])
     return f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 to see where)"
 
 

@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         command = made.add_parser(name, help=said)
         fill(command)
         arguments.add_json(command)
+        arguments.add_verbose(command)
     return parser
 
 
@@ -111,7 +112,8 @@ def _models(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "List the models by name. Columns: scale is pixels along a side of a latent; frames, what a"
         " latent becomes; back, how many earlier latents a frame depends on; first, how many the"
-        " first frame needs; weights that are online are downloaded when first used."
+        " first frame needs; weights that are online are downloaded when first used, those on"
+        " the hub too (needs the extra hub)."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +20,10 @@ from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.settings import Settings, resolve_settings
-from taesd_stream.errors import InputError, ModelNotFoundError
+from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource, open_latents
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import (
-    VARIANTS,
     Checkpoint,
     Network,
     Variant,
@@ -32,17 +32,20 @@ from taesd_stream.models import (
     empty_network,
     fetch,
     fetch_from_hub,
+    find_variant,
     is_hub_name,
-    official_names,
     packaged_weights,
     read_checkpoint,
     spec_of,
+    unknown_model,
     variant_named,
 )
 from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.samples import sample_path
 
 __all__ = ["Weights", "load", "load_with", "outline"]
+
+_log = logging.getLogger("taesd_stream")
 
 # Latents that the ranges for int8 are found on.
 _CALIBRATED_ON = 8
@@ -154,10 +157,12 @@ def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str |
             f" {type(model).__name__}"
         )
     if Path(model).exists():
-        return read_checkpoint(Path(model)), variant
+        return read_checkpoint(Path(model), variant), variant
     name = os.fspath(model)
-    if name.lower() in official_names() or any(each.name == name.lower() for each in VARIANTS):
-        found = variant_named(name)
+    found = find_variant(name)
+    if found is not None:
+        if name.lower() != found.name:
+            _log.info("%s: %s decodes its latents", name, found.name)
         if variant is not None and variant_named(variant) != found:
             raise InputError(
                 f"variant: expected none, or {found.name}, beside the model of that name; found"
@@ -167,16 +172,18 @@ def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str |
             return None, found.name
         if found.weights == "packaged":
             return read_checkpoint(packaged_weights(found.name)), found.name
+        if found.hub is not None:
+            return _from_hub(found.hub, found.name), found.name
         return read_checkpoint(fetch(found.name)[-1]), found.name
     if is_hub_name(name) and not Path(name).suffix:
-        checkpoint = read_checkpoint(fetch_from_hub(name))
+        checkpoint = _from_hub(name, variant)
         # The snapshot's folder is named after a commit; the repository's name says more.
         return replace(checkpoint, stem_hint=name.rpartition("/")[2]), variant
-    known = ", ".join(each.name for each in VARIANTS)
-    raise ModelNotFoundError(
-        f"model: expected a file or folder of weights, owner/name on the hub, or one of {known};"
-        f" found {name!r}, which is none of these"
-    )
+    raise unknown_model(name, "a file or folder of weights, a known name, or owner/name on the hub")
+
+
+def _from_hub(name: str, variant: str | None) -> Checkpoint:
+    return read_checkpoint(fetch_from_hub(name, variant=variant), variant)
 
 
 def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) -> AutoEncoder:
@@ -185,10 +192,10 @@ def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) ->
     Raises:
         InputError: As ``load``.
     """
-    name = os.fspath(model).lower()
-    if Path(model).exists() or all(each.name != name for each in VARIANTS):
+    named = find_variant(os.fspath(model))
+    if Path(model).exists() or named is None:
         return load_with(model, options)
-    found = options.adapted(variant_named(name))
+    found = options.adapted(named)
     encoder = empty_network(found.encoder) if found.encoder else None
     halves = encoder, empty_network(found.decoder)
     return _assemble(found, halves, _settings_for(found, halves, options), options)

@@ -8,7 +8,7 @@ from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
-from taesd_stream.models.variants import variant_named
+from taesd_stream.models.variant_names import variant_named
 
 __all__ = ["Action", "LoadedModel", "coder_of"]
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from taesd_stream.errors import InputError, ModelNotFoundError
+from taesd_stream.errors import InputError
 from taesd_stream.models import latent_spaces, linear_maps
+from taesd_stream.models.also_known_as import ALSO_KNOWN_AS
 from taesd_stream.models.architectures import (
     latent2rgb_decoder,
     nano_decoder,
@@ -29,10 +30,11 @@ from taesd_stream.models.video_architectures import (
     taesdv_decoder,
 )
 
-__all__ = ["VARIANTS", "Variant", "Weights", "variant_named", "variants_for"]
+__all__ = ["VARIANTS", "Variant", "Weights", "variants_for"]
 
-Weights: TypeAlias = Literal["official", "packaged", "none"]
-"""Where a variant's weights are: published by its author, inside this package, or not needed."""
+Weights: TypeAlias = Literal["official", "hub", "packaged", "none"]
+"""Where a variant's weights are: published by its author on GitHub (verified) or on the Hugging
+Face hub, inside this package, or not needed."""
 
 _FRAME_PER_LATENT = DecodeTiming()
 _LATENT_PER_FRAME = EncodeTiming()
@@ -54,6 +56,8 @@ class Variant:
         encode_timing: Which latents its encoder's frames become.
         leaves_out: What its decoder can be built without: "time" and "space" upscaling.
         convention: The scale of the latents that the network itself takes and makes.
+        also: Names by which users know its latents' space: they lead to it, too.
+        hub: The repository on the Hugging Face hub that has its weights, where "hub" says so.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Variant:
     encode_timing: EncodeTiming = _LATENT_PER_FRAME
     leaves_out: tuple[str, ...] = ()
     convention: Convention = "model"
+    also: tuple[str, ...] = ()
+    hub: str | None = None
 
     @property
     def latent_channels(self) -> int:
@@ -76,7 +82,7 @@ class Variant:
     @property
     def built_in(self) -> bool:
         """Whether the package alone is enough to decode with it."""
-        return self.weights != "official"
+        return self.weights in ("packaged", "none")
 
     def reduced(self, *, time_upscale: bool, space_upscale: bool) -> Variant:
         """The variant with a decoder that makes fewer frames, or smaller ones, at less cost.
@@ -117,6 +123,16 @@ def _latent2rgb(
     return Variant(name, latents_of, space, 8, decoder, None, weights="none")
 
 
+def _lightx2v(name: str, base: Variant, **changes: Any) -> Variant:
+    """A decoder that LightX2V trained on latents in the full VAE's scale, in the shapes of another.
+
+    Nothing published says in which scale its encoder's latents are, so it has none here.
+    """
+    latents_of = f"{base.latents_of.partition(',')[0]} (LightX2V)"
+    made = replace(base, name=name, latents_of=latents_of, encoder=None, convention="vae")
+    return replace(made, weights="hub", hub="lightx2v/Autoencoders", **changes)
+
+
 def _taehv(
     name: str,
     latents_of: str,
@@ -142,7 +158,13 @@ def _taehv(
     )
 
 
-VARIANTS: tuple[Variant, ...] = (
+_WAN2_1: Final = _taehv("taew2_1", "Wan 2.1, 2.2 14B, Qwen Image", latent_spaces.WAN2_1)
+_WAN2_2: Final = _taehv("taew2_2", "Wan 2.2 5B", latent_spaces.WAN2_2, patch=2)
+_HUNYUAN_1_5: Final = _taehv(
+    "taehv1_5", "Hunyuan Video 1.5", latent_spaces.HUNYUAN_VIDEO_1_5, patch=2
+)
+
+_TABLE: tuple[Variant, ...] = (
     _taesd("taesd", "Stable Diffusion 1 and 2", latent_spaces.SD1),
     _taesd("taesdxl", "Stable Diffusion XL", latent_spaces.SDXL),
     _taesd("taesd3", "Stable Diffusion 3", latent_spaces.SD3),
@@ -157,21 +179,31 @@ VARIANTS: tuple[Variant, ...] = (
         partial(taesana_encoder, 32),
     ),
     replace(
-        _taesd("taesdv", "SD 1 and 2 video: AnimateLCM, SVD", latent_spaces.SD1),
+        _taesd("hybrid-sd-tinyvae", "Stable Diffusion 1 and 2", latent_spaces.SD1),
+        weights="hub",
+        hub="cqyan/hybrid-sd-tinyvae",
+    ),
+    replace(
+        _taesd("hybrid-sd-tinyvae-xl", "Stable Diffusion XL", latent_spaces.SDXL),
+        weights="hub",
+        hub="cqyan/hybrid-sd-tinyvae-xl",
+    ),
+    replace(
+        _taesd("taesdv", "SD 1 and 2: AnimateLCM, SVD", latent_spaces.SD1),
         decoder=partial(taesdv_decoder, 4),
     ),
     _taehv("taehv", "Hunyuan Video", latent_spaces.HUNYUAN_VIDEO),
-    _taehv("taew2_1", "Wan 2.1, Wan 2.2 14B, Qwen Image", latent_spaces.WAN2_1),
+    _WAN2_1,
     _taehv("taeos1_3", "Open-Sora 1.3", latent_spaces.OPEN_SORA1_3),
     replace(
         _taehv("taecvx", "CogVideoX", latent_spaces.COGVIDEOX),
         timing=DecodeTiming(growth=4, lead=3, only_if_odd=True),
     ),
-    _taehv("taew2_2", "Wan 2.2 5B", latent_spaces.WAN2_2, patch=2),
+    _WAN2_2,
     _taehv(
         "taew2_2_super", "Wan 2.2 5B", latent_spaces.WAN2_2, patch=2, decoder=taehv_super_decoder
     ),
-    _taehv("taehv1_5", "Hunyuan Video 1.5", latent_spaces.HUNYUAN_VIDEO_1_5, patch=2),
+    _HUNYUAN_1_5,
     _taehv(
         "taehv1_5_super",
         "Hunyuan Video 1.5",
@@ -193,6 +225,13 @@ VARIANTS: tuple[Variant, ...] = (
         timing=DecodeTiming(growth=4, lead=3, chunk=5, rest=2),
         encode_timing=EncodeTiming(shrink=4, group=17, zeros=3, tail=3),
     ),
+    _lightx2v("lighttaew2_1", _WAN2_1),
+    _lightx2v("lighttaew2_2", _WAN2_2),
+    _lightx2v(
+        "lighttaehy1_5",
+        _HUNYUAN_1_5,
+        decoder=partial(_HUNYUAN_1_5.decoder, slope=0.2, signed=True),
+    ),
     _taehv("taem1", "Mochi 1", latent_spaces.MOCHI, growth=(1, 2, 3), pooling=(3, 2, 1)),
     Variant(
         "nano",
@@ -209,24 +248,15 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
-def variant_named(name: str) -> Variant:
-    """The variant of a name, in whatever case.
-
-    Raises:
-        ModelNotFoundError: There is none.
-
-    >>> variant_named("TAEF2").latent_channels
-    32
-    """
-    for variant in VARIANTS:
-        if variant.name == name.lower():
-            return variant
-    known = ", ".join(variant.name for variant in VARIANTS)
-    raise ModelNotFoundError(f"model: expected one of {known}, or a path; found {name!r}")
+VARIANTS: Final = tuple(replace(each, also=ALSO_KNOWN_AS.get(each.name, ())) for each in _TABLE)
+"""All variants, in the order in which they are listed."""
 
 
 def variants_for(channels: int, *, built_in: bool = False) -> tuple[Variant, ...]:
-    """The variants whose latents have ``channels`` channels.
+    """The variants whose latents have ``channels`` channels, and whose weights are at hand.
+
+    Args:
+        built_in: Those that the package alone is enough for; else those with official weights.
 
     >>> [variant.name for variant in variants_for(48)]
     ['taew2_2', 'taew2_2_super']
@@ -234,5 +264,6 @@ def variants_for(channels: int, *, built_in: bool = False) -> tuple[Variant, ...
     return tuple(
         variant
         for variant in VARIANTS
-        if variant.latent_channels == channels and variant.built_in == built_in
+        if variant.latent_channels == channels
+        and (variant.built_in if built_in else variant.weights == "official")
     )

@@ -7,12 +7,13 @@ times as much, so the order here is not that of the numbers.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.pointwise import ReLU, SignedToUnit, SoftClamp
 from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.layers.upsampling import Upsample
@@ -24,9 +25,10 @@ _WIDTHS = (256, 128, 64, 64)
 _SUPER_WIDTHS = (512, 256, 128, 64)
 
 
-def _mem_block(width: int) -> MemBlock:
-    convs = [Conv(2 * width, width), ReLU(), Conv(width, width), ReLU(), Conv(width, width)]
-    return MemBlock(Chain(convs))
+def _mem_block(width: int, slope: float = 0) -> MemBlock:
+    relu = partial(ReLU, slope)
+    convs = [Conv(2 * width, width), relu(), Conv(width, width), relu(), Conv(width, width)]
+    return MemBlock(Chain(convs), slope=slope)
 
 
 def _super_block(width: int) -> MemBlock:
@@ -57,6 +59,8 @@ def taehv_decoder(
     growth: tuple[int, ...] = (1, 2, 2),
     enlarging: tuple[int, ...] = (2, 2, 2),
     patch: int = 1,
+    slope: float = 0,
+    signed: bool = False,
 ) -> Network:
     """Latents to frames: TAEHV and, with ``growth`` (1, 2, 3), TAEM1.
 
@@ -64,18 +68,27 @@ def taehv_decoder(
         growth: Steps that each stage makes of one.
         enlarging: How many times as large each stage makes the picture.
         patch: Pixels along a side that one element of the last layer stands for.
+        slope: What negative values are multiplied by between layers.
+        signed: Whether the last convolution makes pixels in [-1, 1], as LightX2V's for Hunyuan
+            Video 1.5 does.
     """
-    layers: dict[int, Layer] = {0: SoftClamp(), 1: Conv(latent_channels, _WIDTHS[0]), 2: ReLU()}
+    layers: dict[int, Layer] = {
+        0: SoftClamp(),
+        1: Conv(latent_channels, _WIDTHS[0]),
+        2: ReLU(slope),
+    }
     for stage, (width, next_width) in enumerate(pairwise(_WIDTHS)):
         number = 3 + 6 * stage
-        layers |= {number + block: _mem_block(width) for block in range(3)}
+        layers |= {number + block: _mem_block(width, slope) for block in range(3)}
         layers[number + 4] = TimeGrow(width, growth[stage])
         if enlarging[stage] > 1:
             layers[number + 3] = Upsample(enlarging[stage])
         layers[number + 5] = Conv(width, next_width, bias=False)
-    layers |= {21: ReLU(), 22: Conv(_WIDTHS[-1], 3 * patch**2)}
+    layers |= {21: ReLU(slope), 22: Conv(_WIDTHS[-1], 3 * patch**2)}
     if patch > 1:
         layers[23] = PixelShuffle(patch)
+    if signed:
+        layers[24] = SignedToUnit()
     return Network(layers, latent_channels)
 
 

@@ -126,7 +126,9 @@ def test_info_of_axes_that_fit_two_layouts(command, tmp_path: Path) -> None:
 def test_models_are_all_listed(command) -> None:
     outcome = command("models")
     assert outcome.status == 0
-    lines = outcome.out.splitlines()
+    lines, also = (part.splitlines() for part in outcome.out.split("\n\n"))
+    assert any(line.startswith("taef1: FLUX, ") for line in also)
+    assert max(map(len, also)) < 100
     assert [line.split()[0] for line in lines[1:]] == [variant.name for variant in VARIANTS]
     assert max(map(len, lines)) < 100
     columns = lines[0].split("  ")
@@ -136,7 +138,7 @@ def test_models_are_all_listed(command) -> None:
     taeh3 = next(line for line in lines if line.startswith("taeh3 "))
     assert taeh3.split() == ["taeh3", "MiniMax", "H3", "24", "16", "4", "8", "2", "online"]
     told = json.loads(command("models", "--json").out)["models"]
-    assert {row["weights"] for row in told} == {"built in", "online"}
+    assert {row["weights"] for row in told} == {"built in", "online", "hub"}
     explained = command("models", "--help").out
     for column in ("scale", "frames", "back", "first", "online"):
         assert column in explained

@@ -135,9 +135,12 @@ def test_the_encoder_alone_looks_at_no_latents(tmp_path: Path) -> None:
 def test_models_of_the_same_shapes_are_all_named(tmp_path: Path) -> None:
     path = _video_weights(tmp_path / "taecvx.safetensors", "taecvx", "decoder")
     words, values = describe_checkpoint(path)
-    assert "taehv or taew2_1 or taeos1_3 or taecvx, for the latents of one of these" in words
+    assert (
+        "taehv or taew2_1 or taeos1_3 or taecvx or lighttaew2_1, for the latents of one of these"
+        in words
+    )
     assert (values["model"], values["latents_of"]) == (None, None)
-    assert values["fits"] == ["taehv", "taew2_1", "taeos1_3", "taecvx"]
+    assert values["fits"] == ["taehv", "taew2_1", "taeos1_3", "taecvx", "lighttaew2_1"]
 
 
 def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
@@ -173,6 +176,7 @@ def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         "back": 0,
         "first": 1,
         "weights": "online",
+        "also": list(variant_named("taesd").also),
     }
     assert rows["taeh3"] | {"frames": 4, "back": 8, "first": 2} == rows["taeh3"]
     assert (rows["taesdv"]["frames"], rows["taesdv"]["back"]) == (1, 10)

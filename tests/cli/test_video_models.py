@@ -155,7 +155,7 @@ def test_latents_of_which_no_frame_is_made_are_told(command, video_weights: Weig
 @pytest.mark.parametrize(
     ("model", "latents", "words", "said"),
     [
-        ("taehv", (4, 16, 2, 3), [], "taehv (Hunyuan Video), taew2_1 (Wan 2.1, "),
+        ("taehv", (4, 16, 2, 3), [], "taehv (Hunyuan Video), taew2_1 (Wan 2.1), "),
         ("taehv", (4, 16, 2, 3), ["--variant", "taew2_2"], "the shapes fit taehv, taew2_1, taeos"),
         ("taehv", (4, 16, 2, 3), ["--variant", "taesd3"], "expected taesd3, but its decoder's 1.w"),
         ("taehv", (4, 16, 2, 3), ["--variant", "taehw"], "found 'taehw'"),
@@ -222,9 +222,9 @@ def test_16_channels_alone_name_no_model_but_all_that_there_are(command) -> None
         ),
         (
             "taehv",
-            "taehv or taew2_1 or taeos1_3 or taecvx, for the latents of one of these (say which"
-            " with --variant): 16 channels, 8 pixels and 4 frames per latent; a frame looks 8",
-            {"model": None, "fits": ["taehv", "taew2_1", "taeos1_3", "taecvx"]},
+            "taehv or taew2_1 or taeos1_3 or taecvx or lighttaew2_1, for the latents of one of"
+            " these (say which with --variant): 16 channels, 8 pixels and 4 frames per latent;",
+            {"model": None, "fits": ["taehv", "taew2_1", "taeos1_3", "taecvx", "lighttaew2_1"]},
         ),
     ],
 )

@@ -278,7 +278,7 @@ def test_several_models_in_a_folder_are_listed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"unread")
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(tmp_path)
-    assert "found 3 (taehv.pth, taesd_decoder.pth, taesdxl_decoder.pth)" in str(caught.value)
+    assert "found 3 files (taehv.pth, taesd_decoder.pth, taesdxl_decoder.pth)" in str(caught.value)
 
 
 def test_empty_folder(tmp_path: Path) -> None:

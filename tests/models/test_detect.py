@@ -84,12 +84,13 @@ def test_the_argument_overrules_the_stem(variant: str) -> None:
         (
             "taesd3",
             "the file: expected taesd3, but its decoder's 1.weight is (64, 4, 3, 3), not"
-            " (64, 16, 3, 3); the shapes fit taesd, taesdxl",
+            " (64, 16, 3, 3); the shapes fit taesd, taesdxl, hybrid-sd-tinyvae,"
+            " hybrid-sd-tinyvae-xl",
         ),
         (
             "latent2rgb",
             "the file: expected latent2rgb, but it needs no checkpoint; the shapes fit taesd,"
-            " taesdxl",
+            " taesdxl, hybrid-sd-tinyvae, hybrid-sd-tinyvae-xl",
         ),
     ],
 )
@@ -120,8 +121,11 @@ def test_unknown_shapes_are_refused_in_one_line_that_quotes_them(
     unknown = Checkpoint(encoder=None, decoder=state, origin="x.pth", stem_hint="taesd")
     with pytest.raises(CheckpointError, match=complaint) as caught:
         detect(unknown)
-    assert str(caught.value).startswith("x.pth: expected the weights of taesd")
+    assert str(caught.value).startswith("x.pth: expected the weights of a known model")
+    assert "nearest is taesd, but" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert any(line.startswith("not taef2: ") for line in caught.value.details)
 
 
 def test_halves_of_different_models_are_refused() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from taesd_stream.errors import DownloadError, ModelNotFoundError
-from taesd_stream.models.variants import variant_named
+from taesd_stream.models.variant_names import variant_named
 from taesd_stream.models.weights.checkpoint import read_checkpoint
 from taesd_stream.models.weights.official import (
     cache_folder,
@@ -202,7 +202,7 @@ def test_not_on_the_mirror(mirror: Mirror) -> None:
     ("name", "files", "choice"),
     [
         ("taesd", "taesd_encoder.pth and taesd_decoder.pth", "nano"),
-        ("taesdxl", "taesdxl_encoder.pth and taesdxl_decoder.pth", "latent2rgb"),
+        ("taesdxl", "taesdxl_encoder.pth and taesdxl_decoder.pth", None),
         ("taef1", "taef1_encoder.pth and taef1_decoder.pth", "latent2rgb_flux1"),
         ("taehv", "taehv.safetensors", None),
     ],
@@ -222,7 +222,7 @@ def test_offline_names_the_alternatives(
         assert message.endswith(f"--model {choice} comes with the package")
         variant = variant_named(choice)
         assert variant.built_in
-        assert variant.latent_channels == variant_named(name).latent_channels
+        assert variant.space == variant_named(name).space
     assert "\n" not in message
 
 

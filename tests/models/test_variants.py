@@ -42,7 +42,8 @@ def test_a_variant_keeps_its_promises(variant: Variant) -> None:
         assert encoder.channels == 3
         assert encoder.out_channels == variant.latent_channels
         assert encoder.scale == (1, variant.spatial_scale)
-    assert variant.built_in or variant.name in official_names()
+    assert (variant.weights == "official") == (variant.name in official_names())
+    assert (variant.weights == "hub") == (variant.hub is not None)
 
 
 def test_names_are_unique_and_in_lower_case() -> None:
@@ -54,7 +55,7 @@ def test_names_are_unique_and_in_lower_case() -> None:
 
 def test_a_name_is_found_in_any_case_or_refused_in_one_line() -> None:
     assert variant_named("TaEsAnA").spatial_scale == 32
-    with pytest.raises(ModelNotFoundError, match=r"expected one of taesd, .*found 'taesd4'") as no:
+    with pytest.raises(ModelNotFoundError, match=r"found 'taesd4'; did you mean taesd") as no:
         variant_named("taesd4")
     assert "\n" not in str(no.value)
 

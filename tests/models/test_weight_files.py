@@ -61,7 +61,7 @@ def test_a_bare_pickle_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(RunsCode()))
-    with pytest.raises(CheckpointError, match="begins with b'"):
+    with pytest.raises(CheckpointError, match="a bare pickle, and it was not opened"):
         read_weight_file(path)
     assert not (tmp_path / "it-ran").exists()
 
@@ -97,8 +97,6 @@ def write_foreign(path: Path, kind: str) -> None:
         ):
             for entry in stored.namelist():
                 packed.writestr(entry, stored.read(entry))
-    elif kind == "old":
-        torch.save(STATE, path, _use_new_zipfile_serialization=False)
     elif kind == "npy":
         with path.open("wb") as stream:
             np.save(stream, np.zeros((4, 8, 8)))
@@ -124,11 +122,10 @@ def write_foreign(path: Path, kind: str) -> None:
         ("empty", ".safetensors", "found an empty file"),
         ("truncated", ".pth", "whole torch.save archive, found a broken one"),
         ("truncated", ".safetensors", "whole safetensors file, found a broken one"),
-        ("text", ".pth", "begins with b'<!DOCTYPE html>"),
-        ("text", ".safetensors", "begins with b'<!DOCTYPE html>"),
+        ("text", ".pth", "a web page"),
+        ("text", ".safetensors", "a web page"),
         ("npz", ".pth", "another kind of zip.*latents.npy"),
         ("compressed", ".pth", "found the compressed entry"),
-        ("old", ".pth", "PyTorch before 1.6"),
         ("npy", ".pth", "looks like a latents file"),
         ("tensor", ".pt", r"tensor of shape \[4, 8, 8\], which looks like a latents file"),
         ("text pickle", ".pth", "found a str"),

@@ -6,7 +6,7 @@ from doc_pages.markdown import code_list, table
 from taesd_stream.models import VARIANTS, ModelSpec, Variant, empty_network, spec_of
 from taesd_stream.models.timing import DecodeTiming
 
-__all__ = ["for_pictures", "for_videos", "frames_formula", "in_short"]
+__all__ = ["also_known_as", "for_pictures", "for_videos", "frames_formula", "in_short"]
 
 
 def in_short() -> str:
@@ -35,6 +35,14 @@ def for_pictures() -> str:
             for variant, spec in _decoders()
             if not spec.latents_back
         ),
+    )
+
+
+def also_known_as() -> str:
+    """The names that lead to each model besides its own."""
+    return table(
+        ["name", "also"],
+        ([f"`{each.name}`", ", ".join(each.also)] for each in VARIANTS if each.also),
     )
 
 

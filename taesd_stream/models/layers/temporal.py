@@ -15,6 +15,7 @@ from taesd_stream.models.layers.block import Block
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Work
+from taesd_stream.models.layers.pointwise import rectified
 from taesd_stream.models.layers.span import Span, wanted_part
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
@@ -23,21 +24,23 @@ __all__ = ["MemBlock", "TimeGrow", "TimePool"]
 
 
 class MemBlock(Block[Chain]):
-    """body(x and the step before it) + x, and, if ``rectified``, max(that, 0).
+    """body(x and the step before it) + x, and, if ``rectified``, max(that, slope * that).
 
     Before the first step it reads zeros.
 
     Args:
         body: Layers that keep the plane's size and halve the channels.
         rectified: Whether a ReLU ends the block.
+        slope: Of negative values, for that ReLU.
     """
 
     time = Footprint(kernel=2, padding=1)
     kept_steps = 1
 
-    def __init__(self, body: Chain, *, rectified: bool = True) -> None:
+    def __init__(self, body: Chain, *, rectified: bool = True, slope: float = 0) -> None:
         super().__init__(body)
         self.rectified = rectified
+        self.slope = slope
 
     def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
         steps, channels, height, width = tensor.shape
@@ -49,7 +52,7 @@ class MemBlock(Block[Chain]):
         state.keep(self, _owned(tensor[-1:]))
         out: Tensor = self.conv(both, rows, columns, state)
         out.add_(wanted_part(tensor, rows, columns))
-        return out.relu_() if self.rectified else out
+        return rectified(out, self.slope) if self.rectified else out
 
     def work(self, channels: int) -> Iterator[Work]:
         return self.conv.work(2 * channels)

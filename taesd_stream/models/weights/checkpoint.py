@@ -14,7 +14,9 @@ from typing import Final
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
+from taesd_stream.models.weights.sharded import INDEX_SUFFIX, index_of, read_shards
 from taesd_stream.models.weights.state_dict import Halves, Role, split_state_dict
+from taesd_stream.models.weights.stems import stems_of_variant, without_role
 from taesd_stream.models.weights.weight_files import (
     DIFFUSERS_WEIGHTS,
     WEIGHT_SUFFIXES,
@@ -34,7 +36,7 @@ _REQUIRED_CONFIG: Final[Mapping[str, object]] = {
     "upsample_fn": "nearest",
     "upsampling_scaling_factor": 2,
 }
-_LISTED_FILES: Final = 20
+_LISTED_FILES: Final = 5
 _OTHER_ROLE: Final[Mapping[Role, Role]] = {"encoder": "decoder", "decoder": "encoder"}
 
 
@@ -56,13 +58,18 @@ class Checkpoint:
     stem_hint: str | None
 
 
-def read_checkpoint(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
+def read_checkpoint(
+    source: str | Path | Mapping[str, Tensor], variant: str | None = None
+) -> Checkpoint:
     """Read weights of a TAESD-family autoencoder.
 
     Args:
         source: a .safetensors, .pth, .pt or .bin file, with the sibling that has "encoder" for
-            "decoder" in its name (or the reverse) read along; a folder of such files, or of
-            diffusers' AutoencoderTiny, or one whose ``vae`` folder is that; or a state dict.
+            "decoder" in its name (or the reverse) read along, and the other shards of one; the
+            index of shards; a folder of such files, or of diffusers' AutoencoderTiny, or one whose
+            ``vae`` folder is that; or a state dict.
+        variant: The name of the model that is wanted of a folder that holds several, such as
+            ComfyUI's ``vae_approx``.
 
     Raises:
         CheckpointError: nothing there, or nothing that is whole, safe, finite and of this family.
@@ -80,7 +87,7 @@ def read_checkpoint(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
     path = Path(source)
     try:
         is_folder = path.is_dir()
-        return _read_folder(path) if is_folder else _read_file(path)
+        return _read_folder(path, variant) if is_folder else _read_file(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); check the path") from error
 
@@ -89,8 +96,10 @@ def _read_file(path: Path) -> Checkpoint:
     is_diffusers = path.stem.startswith(_DIFFUSERS_STEM)
     if is_diffusers:
         _check_diffusers_config(path.parent / _DIFFUSERS_CONFIG)
-    origin = str(path)
-    halves = split_state_dict(read_weight_file(path), origin)
+    index = index_of(path)
+    origin = str(index or path)
+    weights = read_shards(index, read_weight_file) if index else read_weight_file(path)
+    halves = split_state_dict(weights, origin)
     if len(halves) == 1:
         (role,) = halves
         sibling = _find_sibling(path, role)
@@ -120,38 +129,45 @@ def _read_sibling(sibling: Path, role: Role) -> Halves:
     return {role: halves[role]}
 
 
-def _read_folder(folder: Path) -> Checkpoint:
-    in_diffusers = (folder / path for path in DIFFUSERS_WEIGHTS if (folder / path).is_file())
-    return _read_file(next(in_diffusers, None) or _only_model_in(folder))
+def _read_folder(folder: Path, variant: str | None) -> Checkpoint:
+    shards = (f"{weights}{INDEX_SUFFIX}" for weights in DIFFUSERS_WEIGHTS)
+    known = (folder / name for name in (*DIFFUSERS_WEIGHTS, *shards))
+    in_diffusers = next((path for path in known if path.is_file()), None)
+    return _read_file(in_diffusers or _model_in(folder, variant))
 
 
-def _only_model_in(folder: Path) -> Path:
-    """The file to read in a folder of loose files: the one model's decoder, or its only file."""
+def _model_in(folder: Path, variant: str | None) -> Path:
+    """The file to read in a folder of loose files: one model's decoder, or its only file."""
     files: dict[str, Path] = {}
     for suffix in reversed(WEIGHT_SUFFIXES):
-        files |= {p.stem: p for p in folder.glob(f"*{suffix}") if p.is_file()}
+        found = (path for path in folder.glob(f"*{suffix}") if path.is_file())
+        # Shards are one model, whose file is their index.
+        paths = {index_of(path) or path for path in found if not path.name.startswith(".")}
+        files |= {path.name.removesuffix(INDEX_SUFFIX).removesuffix(suffix): path for path in paths}
     if not files:
         raise CheckpointError(
             f"{folder}: expected {DIFFUSERS_WEIGHTS[0]} or a file ending in "
             f"{', '.join(WEIGHT_SUFFIXES)}, found none; give the folder that holds the weights"
         )
-    models = {_without_role(stem) for stem in files}
+    models = {without_role(stem) for stem in files}
     if len(models) > 1:
-        names = sorted(path.name for path in files.values())
-        listed = ", ".join(names[:_LISTED_FILES]) + (", ..." if names[_LISTED_FILES:] else "")
-        raise CheckpointError(
-            f"{folder}: expected one model, found {len(models)} ({listed}); give one of the files"
-        )
+        stems = stems_of_variant(files, variant) if variant else []
+        if len({without_role(stem) for stem in stems}) != 1:
+            raise _several(folder, [path.name for path in files.values()], variant)
+        files = {stem: files[stem] for stem in stems}
     # "decoder" sorts before "encoder", which is then found as its sibling.
     return files[min(files)]
 
 
-def _without_role(stem: str) -> str:
-    for role in _OTHER_ROLE:
-        before, found, after = stem.rpartition(role)
-        if found:
-            return f"{before}*{after}"
-    return stem
+def _several(folder: Path, names: list[str], variant: str | None) -> CheckpointError:
+    names.sort()
+    listed = ", ".join(names[:_LISTED_FILES]) + (", ..." if names[_LISTED_FILES:] else "")
+    what = "one model" if variant is None else f"files of one model named {variant}"
+    error = CheckpointError(
+        f"{folder}: expected {what}, found {len(names)} files ({listed}); give one of the files, or"
+        " say which model with --variant (variant= in Python)"
+    )
+    return error.with_details(*names)
 
 
 def _folder_hint(folder: Path) -> str | None:

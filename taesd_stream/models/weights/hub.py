@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Final
 
 from taesd_stream.errors import DownloadError, MissingExtraError, ModelNotFoundError
+from taesd_stream.models.weights.stems import stems_of_variant
 from taesd_stream.models.weights.weight_files import (
     DIFFUSERS_WEIGHTS,
     MAX_CHECKPOINT_BYTES,
@@ -31,7 +32,7 @@ def is_hub_name(text: str) -> bool:
     return _HUB_NAME.fullmatch(text) is not None
 
 
-def fetch_from_hub(name: str, revision: str | None = None) -> Path:
+def fetch_from_hub(name: str, revision: str | None = None, *, variant: str | None = None) -> Path:
     """Download one model of a hub repository, and nothing twice, into the hub client's cache.
 
     Of its files only one form of the weights is taken: diffusers' (in the root or in ``vae``;
@@ -41,6 +42,7 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
     Args:
         name: "owner/name".
         revision: a branch, tag or commit; the main branch if None.
+        variant: the name of the model that is wanted where there are loose files of several.
 
     Returns:
         The folder of the snapshot, for `read_checkpoint`.
@@ -61,9 +63,9 @@ def fetch_from_hub(name: str, revision: str | None = None) -> Path:
     except Exception as error:
         _raise_if_refused(error, name, revision)
         # Being offline shows as errors of the client's HTTP library, which differs by release.
-        return _cached_snapshot(name, revision, error)
+        return _cached_snapshot(name, revision, error, variant)
     sizes_bytes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    wanted = _choose_files(list(sizes_bytes), name, "its files")
+    wanted = _choose_files(list(sizes_bytes), name, "its files", variant)
     _check_size(name, {path: sizes_bytes[path] for path in wanted})
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
@@ -101,13 +103,16 @@ def _raise_if_refused(error: Exception, name: str, revision: str | None) -> None
     raise ModelNotFoundError(f"{name}: expected a hub repository, found {found}") from error
 
 
-def _choose_files(paths: Sequence[str], name: str, where: str) -> list[str]:
+def _choose_files(paths: Sequence[str], name: str, where: str, variant: str | None) -> list[str]:
     """The files of one model among those of a repository, which are ``where`` in its message."""
     for weights in DIFFUSERS_WEIGHTS:
         if weights in paths:
             config = str(PurePosixPath(weights).with_name(_CONFIG))
             return [path for path in (config, weights) if path in paths]
     root = [path for path in paths if "/" not in path]
+    if variant is not None:
+        stems = set(stems_of_variant([PurePosixPath(path).stem for path in root], variant))
+        root = [path for path in root if PurePosixPath(path).stem in stems] or root
     for suffix in WEIGHT_SUFFIXES:
         weights_there = sorted(path for path in root if PurePosixPath(path).suffix == suffix)
         if weights_there:
@@ -127,7 +132,9 @@ def _check_size(name: str, sizes_bytes: Mapping[str, int]) -> None:
         )
 
 
-def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) -> Path:
+def _cached_snapshot(
+    name: str, revision: str | None, unreachable: Exception, variant: str | None
+) -> Path:
     hub = _import_hub()
     try:
         # Asking for no more than the configuration also finds a snapshot of a part of the files.
@@ -142,5 +149,5 @@ def _cached_snapshot(name: str, revision: str | None, unreachable: Exception) ->
             f"({first_line(unreachable)}); connect once, or give the path of a local checkpoint"
         ) from error
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    _choose_files(present, name, f"its cached copy {folder}")
+    _choose_files(present, name, f"its cached copy {folder}", variant)
     return folder

@@ -46,7 +46,6 @@ _READ_BYTES: Final = 2**20
 _OFFLINE_CHOICES: Final[Mapping[str, str]] = {
     "taesd": "nano",
     "taesdv": "nano",
-    "taesdxl": "latent2rgb",
     "taesd3": "latent2rgb_sd3",
     "taef1": "latent2rgb_flux1",
 }

@@ -10,39 +10,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weights.weight_files import LATENTS_INSTEAD, naming, require_size
+from taesd_stream.models.weights.weight_files import naming, require_size
+from taesd_stream.models.weights.wrappers import ROLES, Role, unknown_name, unwrapped
 
 __all__ = ["Halves", "Role", "split_state_dict"]
 
-Role: TypeAlias = Literal["encoder", "decoder"]
 Halves: TypeAlias = dict[Role, dict[str, Tensor]]
 """The state dicts, officially numbered, of the halves that there are."""
 
-_WRAPPER_KEY: Final = "state_dict"
-# Left in front of every name by DataParallel and by torch.compile.
-_WRAPPER_PREFIXES: Final = ("module.", "_orig_mod.")
-# The second pair is ComfyUI's.
-_ROLE_PREFIXES: Final[Mapping[str, Role]] = {
-    "encoder.": "encoder",
-    "decoder.": "decoder",
-    "taesd_encoder.": "encoder",
-    "taesd_decoder.": "decoder",
-}
-# Scalars beside ComfyUI's halves: how its own latents relate to the model's. No layer reads them.
-_LATENT_SCALARS: Final = frozenset({"vae_scale", "vae_shift"})
-_LATENT_KEYS: Final = frozenset({"latents", "latent", "samples", "latent_tensor"})
 _DIFFUSERS_PREFIX: Final = "layers."
 _LAYER_NAME: Final = re.compile(r"([0-9]{1,4})((?:\.\w+)+)")
 _OUTER_WEIGHT: Final = re.compile(r"([0-9]+)\.weight")
 _FLOAT_DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-# RGB, folded 1, 2 or 4 pixels a side into channels.
-_IMAGE_CHANNELS: Final = (3, 12, 48)
+_FLOAT8_DTYPES: Final = (
+    torch.float8_e4m3fn,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2,
+    torch.float8_e5m2fnuz,
+)
+# ComfyUI's name for what the float8 weights of a layer are multiplied by.
+_FLOAT8_SCALE: Final = "scale_weight"
+# RGB, folded 1, 2 or 4 pixels a side into channels, and RGBA, folded 2.
+_IMAGE_CHANNELS: Final = (3, 12, 48, 16)
 
 
 def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
@@ -50,8 +46,9 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
 
     Known are bare numbers (one half, told by its shapes), the prefixes ``encoder.`` and
     ``decoder.``, ComfyUI's ``taesd_encoder.`` and ``taesd_decoder.``, diffusers'
-    ``encoder.layers.`` and ``decoder.layers.``, each also inside ``state_dict`` or behind
-    ``module.``. Only names change: tensors are copied to CPU memory in the dtype they have.
+    ``encoder.layers.`` and ``decoder.layers.``, each also behind any prefix (``vae.``,
+    ``module.``) and inside any mapping (``state_dict``, ``params_ema``). Only names change: tensors
+    are copied to CPU memory in the dtype they have; float8 becomes float32.
 
     Args:
         raw: names to tensors.
@@ -66,53 +63,42 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
     {'decoder': ['1.weight']}
     """
     with naming(origin):
-        return _halves(_checked_tensors(_unwrap(raw)))
+        return _halves(_checked_tensors(unwrapped(raw, origin)))
 
 
 def _halves(tensors: Mapping[str, Tensor]) -> Halves:
     named: Halves = {"encoder": {}, "decoder": {}}
     bare: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
-        prefix = next((prefix for prefix in _ROLE_PREFIXES if key.startswith(prefix)), "")
-        half = named[_ROLE_PREFIXES[prefix]] if prefix else bare
-        if half.setdefault(key.removeprefix(prefix), tensor) is not tensor:
+        first, _, rest = key.partition(".")
+        half, name = (named[ROLES[first]], rest) if first in ROLES else (bare, key)
+        if half.setdefault(name, tensor) is not tensor:
             raise CheckpointError(
                 f"expected each layer once, found {key!r} under two prefixes; save the model again"
             )
     if bare and (named["encoder"] or named["decoder"]):
-        raise _unknown_name(next(iter(bare)))
+        raise unknown_name(next(iter(bare)))
     if bare:
-        numbered = _official_numbers(bare)
-        return {_role_by_shapes(numbered): numbered}
+        return _bare_half(bare)
     return {role: _official_numbers(half, role) for role, half in named.items() if half}
 
 
-def _unwrap(raw: Mapping[str, object]) -> Mapping[str, object]:
-    inner = raw.get(_WRAPPER_KEY)
-    if isinstance(inner, Mapping):
-        return _unwrap(inner)
-    if not raw:
-        raise CheckpointError("expected named tensors, found none; fetch it again")
-    for key in raw:
-        if not isinstance(key, str):
-            raise CheckpointError(
-                f"expected tensors named by strings, found the name {key!r}; "
-                "save the model's state_dict()"
-            )
-    for prefix in _WRAPPER_PREFIXES:
-        if all(key.startswith(prefix) for key in raw):
-            return _unwrap({key.removeprefix(prefix): raw[key] for key in raw})
-    for key in raw:
-        if key in _LATENT_KEYS:
-            raise CheckpointError(
-                f"expected a checkpoint's weights, found the entry {key!r}, {LATENTS_INSTEAD}"
-            )
-    return {key: value for key, value in raw.items() if key not in _LATENT_SCALARS}
+def _bare_half(bare: Mapping[str, Tensor]) -> Halves:
+    """The half that names without a role are those of."""
+    if not all(key.startswith(_DIFFUSERS_PREFIX) for key in bare):
+        numbered = _official_numbers(bare)
+        return {_role_by_shapes(numbered): numbered}
+    for role in ("encoder", "decoder"):
+        numbered = _official_numbers(bare, role)
+        with suppress(CheckpointError):
+            if _role_by_shapes(numbered) == role:
+                return {role: numbered}
+    raise unknown_name(next(iter(bare)))
 
 
 def _checked_tensors(named: Mapping[str, object]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for key, value in named.items():
+    for key, value in _float8_unscaled(named).items():
         problem = _problem_with(value)
         if problem or not isinstance(value, Tensor):
             raise CheckpointError(
@@ -134,6 +120,20 @@ def _checked_tensors(named: Mapping[str, object]) -> dict[str, Tensor]:
     return tensors
 
 
+def _float8_unscaled(named: Mapping[str, object]) -> dict[str, object]:
+    """The same with float32 for float8, multiplied by the scales that lie beside."""
+    made = dict(named)
+    for key, value in named.items():
+        if isinstance(value, Tensor) and value.dtype in _FLOAT8_DTYPES:
+            require_size(4 * value.numel(), "the file is damaged or hostile", found="shapes of ")
+            wide = value.to(torch.float32)
+            scale = made.pop(f"{key.removesuffix('weight')}{_FLOAT8_SCALE}", None)
+            if isinstance(scale, Tensor) and scale.numel() == 1:
+                wide *= scale.to(torch.float32).reshape(())
+            made[key] = wide
+    return made
+
+
 def _problem_with(value: object) -> str:
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
@@ -153,22 +153,9 @@ def _official_numbers(half: Mapping[str, Tensor], role: Role | None = None) -> d
     for key, tensor in half.items():
         layer = _LAYER_NAME.fullmatch(key.removeprefix(skipped))
         if layer is None:
-            raise _unknown_name(f"{role}.{key}" if role else key)
+            raise unknown_name(f"{role}.{key}" if role else key)
         numbered[f"{int(layer[1]) + shift}{layer[2]}"] = tensor
     return numbered
-
-
-def _unknown_name(key: str) -> CheckpointError:
-    full_vae = "conv_in" in key or "conv_out" in key or "_blocks." in key or "quant_conv" in key
-    advice = (
-        "this looks like a full VAE, of which tiny ones are replacements"
-        if full_vae
-        else "give a checkpoint of the TAESD family"
-    )
-    return CheckpointError(
-        "expected layers named like 'decoder.1.weight' or '3.conv.0.weight', "
-        f"found {key!r}; {advice}"
-    )
 
 
 def _role_by_shapes(bare: Mapping[str, Tensor]) -> Role:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
 from taesd_stream.models.network import Network
-from taesd_stream.models.variants import VARIANTS, Variant, variant_named
+from taesd_stream.models.variant_names import variant_named
+from taesd_stream.models.variants import VARIANTS, Variant
 from taesd_stream.models.weights.checkpoint import Checkpoint
 
 __all__ = ["build", "detect", "empty_network", "fitting_variants"]
@@ -27,7 +28,8 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     Several variants can share every shape and differ in nothing but the latents their weights were
     trained for (taesd and taesdxl; taesd3 and taef1). Then ``variant`` names it, or else the stem
     of the file is taken for a hint, or else it is the first of them. Where they also differ in the
-    frames they make (taecvx and taehv), it must be named.
+    frames they make (taecvx and taehv), it must be named; where they differ in the scale of latents
+    that they take (taew2_2 and lighttaew2_2), what was assumed is a warning.
 
     Raises:
         CheckpointError: No variant has these shapes, or not the one that was named, or several
@@ -36,27 +38,40 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     """
     fitting = fitting_variants(checkpoint)
     if variant is not None:
-        named = variant_named(variant)
-        if named not in fitting:
-            others = ", ".join(each.name for each in fitting)
-            needs_none = named.weights == "none"
-            problem = "it needs no checkpoint" if needs_none else _misfit(named, checkpoint)
-            raise CheckpointError(
-                f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit"
-                f" {others}"
-            )
-        return named
+        return _named(variant, checkpoint, fitting)
     hint = (checkpoint.stem_hint or "").lower()
     hinted = [each for each in fitting if each.name in hint]
     if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
-        raise CheckpointError(_undecided(checkpoint, fitting, hinted))
+        raise _undecided(checkpoint, fitting, hinted)
     chosen = max(hinted, key=lambda each: len(each.name), default=fitting[0])
     if len(fitting) > 1:
-        names = " and ".join(each.name for each in fitting)
-        why = f"because of its name {hint!r}" if hinted else "the first of them"
-        said = "%s: the shapes are those of %s; taken for %s, %s"
-        _log.info(said, checkpoint.origin, names, chosen.name, why)
+        _tell(checkpoint, fitting, chosen, bool(hinted))
     return chosen
+
+
+def _named(variant: str, checkpoint: Checkpoint, fitting: list[Variant]) -> Variant:
+    named = variant_named(variant)
+    if named in fitting:
+        return named
+    others = ", ".join(each.name for each in fitting)
+    needs_none = named.weights == "none"
+    problem = "it needs no checkpoint" if needs_none else _misfit(named, checkpoint)
+    raise CheckpointError(
+        f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit {others}"
+    )
+
+
+def _tell(checkpoint: Checkpoint, fitting: list[Variant], chosen: Variant, hinted: bool) -> None:
+    """Log which variant was chosen of several, and why."""
+    names = " and ".join(each.name for each in fitting)
+    why = f"because of its name {checkpoint.stem_hint!r}" if hinted else "the first of them"
+    said = f"{checkpoint.origin}: the shapes are those of {names}; taken for {chosen.name}, {why}"
+    scales = {each.convention for each in fitting if each.space == chosen.space}
+    if len(scales) == 1 or hinted:
+        _log.info("%s", said)
+        return
+    others = " or ".join(each.name for each in fitting if each.convention != chosen.convention)
+    _log.warning("%s; if it is %s, which takes another scale, say so with --variant", said, others)
 
 
 def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
@@ -68,7 +83,7 @@ def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
     misfits = {each: _misfit(each, checkpoint) for each in _WITH_WEIGHTS}
     fitting = [each for each, misfit in misfits.items() if misfit is None]
     if not fitting:
-        raise CheckpointError(_unknown(checkpoint, misfits))
+        raise _unknown(checkpoint, misfits)
     return fitting
 
 
@@ -111,7 +126,8 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
             difference = _difference(network.shapes(), network.fit(state))
             if difference is not None:
                 return f"its {role}'s {difference}"
-    return None
+    lacks_both = checkpoint.decoder is None and variant.encoder is None
+    return "it has no encoder" if lacks_both else None
 
 
 def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> str | None:
@@ -126,21 +142,39 @@ def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Ten
     return None
 
 
-def _undecided(checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Variant]) -> str:
-    choices = ", ".join(f"{each.name} ({each.latents_of})" for each in fitting)
-    hint = f"; the name suggests {hinted[-1].name}" if hinted else ""
-    return (
-        f"{checkpoint.origin}: the shapes are those of {choices}, which do not make the same frames"
-        f"{hint}; say which it is with --variant (variant= in Python)"
-    )
+def _undecided(
+    checkpoint: Checkpoint, fitting: list[Variant], hinted: list[Variant]
+) -> CheckpointError:
+    choices = ", ".join(f"{each.name} ({each.latents_of.partition(',')[0]})" for each in fitting)
+    best = max((each.name for each in hinted), key=len, default=None)
+    hint = f"; the name suggests {best}" if best else ""
+    return CheckpointError(
+        f"{checkpoint.origin}: the shapes are those of {choices}, which do not make the same"
+        f" frames{hint}; say which it is with --variant (variant= in Python)"
+    ).with_details(*(f"{each.name}: {each.latents_of}" for each in fitting))
 
 
-def _unknown(checkpoint: Checkpoint, misfits: Mapping[Variant, str | None]) -> str:
-    first = checkpoint.decoder or checkpoint.encoder or {}
-    name, shape = next(((n, tuple(t.shape)) for n, t in first.items()), ("nothing", ()))
-    names = ", ".join(each.name for each in misfits)
-    tried = "; ".join(f"not {each.name}: {misfit}" for each, misfit in misfits.items())
-    return (
-        f"{checkpoint.origin}: expected the weights of {names}; found"
-        f" {len(first)} tensors, the first being {name} {shape} ({tried})"
-    )
+def _unknown(checkpoint: Checkpoint, misfits: Mapping[Variant, str | None]) -> CheckpointError:
+    """The error about weights of no known shapes, with the variant that comes nearest."""
+    state = checkpoint.decoder or checkpoint.encoder or {}
+    nearest = max(misfits, key=lambda each: _alike(each, checkpoint))
+    name, shape = next(((n, tuple(t.shape)) for n, t in state.items()), ("nothing", ()))
+    halves = (("encoder", checkpoint.encoder), ("decoder", checkpoint.decoder))
+    tensors = (f"{r}.{n}: {list(t.shape)}" for r, half in halves for n, t in (half or {}).items())
+    return CheckpointError(
+        f"{checkpoint.origin}: expected the weights of a known model, found {len(state)} tensors,"
+        f" the first being {name[:60]} {shape}; nearest is {nearest.name}, but {misfits[nearest]}"
+    ).with_details(*(f"not {each.name}: {misfit}" for each, misfit in misfits.items()), *tensors)
+
+
+def _alike(variant: Variant, checkpoint: Checkpoint) -> int:
+    """How many of a checkpoint's tensors have a variant's names and shapes."""
+    count = 0
+    for make, state in (
+        (variant.decoder, checkpoint.decoder),
+        (variant.encoder, checkpoint.encoder),
+    ):
+        if make is not None and state is not None:
+            shapes = _outline(make).shapes()
+            count += sum(shapes.get(name) == tuple(each.shape) for name, each in state.items())
+    return count

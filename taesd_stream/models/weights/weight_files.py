@@ -15,11 +15,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from taesd_stream.errors import CheckpointError
+from taesd_stream.models.weights.foreign_files import (
+    HEAD_BYTES,
+    LATENTS_INSTEAD,
+    foreign_archive,
+    foreign_file,
+)
 from video.errors import first_line
 
 __all__ = [
     "DIFFUSERS_WEIGHTS",
-    "LATENTS_INSTEAD",
     "MAX_CHECKPOINT_BYTES",
     "WEIGHT_SUFFIXES",
     "naming",
@@ -40,15 +45,9 @@ DIFFUSERS_WEIGHTS: Final = tuple(
 )
 """Where the weights may be in a diffusers folder, the preferred place and form first."""
 
-LATENTS_INSTEAD: Final = (
-    "which looks like a latents file; give it as the input, and a checkpoint as the model"
-)
-"""The end of a message about latents that were given as a model."""
-
 _ZIP_MAGIC: Final = b"PK\x03\x04"
-_NPY_MAGIC: Final = b"\x93NUMPY"
 # The pickled number that torch.save wrote first before PyTorch 1.6.
-_OLD_TORCH_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_LEGACY_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 @contextmanager
@@ -57,7 +56,8 @@ def naming(origin: str | Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"{origin}: {error}") from error.__cause__
+        named = CheckpointError(f"{origin}: {error}").with_details(*error.details)
+        raise named from error.__cause__
 
 
 def require_size(size_bytes: int, remedy: str, *, found: str = "") -> None:
@@ -102,30 +102,18 @@ def read_weight_file(path: Path) -> Mapping[str, object]:
                     "rename it to end in .pth"
                 )
             return _read_torch_archive(path)
+        if head.startswith(_LEGACY_MAGIC):
+            return _load(path, "torch.save file", mmap=False)
         if len(head) > 8 and head[8:9] == b"{":
             return _read_safetensors(path, size_bytes, head)
-        raise CheckpointError(_describe_foreign(head))
+        raise CheckpointError(
+            f"expected a .safetensors file or a torch.save archive, found {foreign_file(head)}"
+        )
 
 
 def _read_head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(16)
-
-
-def _describe_foreign(head: bytes) -> str:
-    if not head:
-        return "expected a checkpoint, found an empty file; fetch it again"
-    if head.startswith(_NPY_MAGIC):
-        return f"expected a checkpoint, found a .npy array, {LATENTS_INSTEAD}"
-    if head.startswith(_OLD_TORCH_MAGIC[: len(head)]):
-        return (
-            "expected a torch.save archive, found the format of PyTorch before 1.6; "
-            "load it there with weights_only=True and save its state dict again"
-        )
-    return (
-        "expected a .safetensors file or a torch.save archive, "
-        f"found a file that begins with {head!r}; fetch it again"
-    )
+        return stream.read(HEAD_BYTES)
 
 
 def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, object]:
@@ -144,8 +132,12 @@ def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, 
 
 def _read_torch_archive(path: Path) -> Mapping[str, object]:
     _check_archive_sizes(path)
+    return _load(path, "torch.save archive", mmap=True)
+
+
+def _load(path: Path, kind: str, *, mmap: bool) -> Mapping[str, object]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"one that asks for {wanted[1]}" if wanted else f"another ({first_line(error)})"
@@ -153,8 +145,9 @@ def _read_torch_archive(path: Path) -> Mapping[str, object]:
             f"expected a pickle of tensors only, found {what}, and it was not run; "
             "save the model's state_dict() instead"
         ) from error
-    except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError, IndexError) as error:
-        raise _broken("torch.save archive", error) from error
+    except Exception as error:
+        # A damaged pickle fails wherever its instructions happen to lead PyTorch.
+        raise _broken(kind, error) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"expected a checkpoint's named tensors, {_describe_content(content)}"
@@ -169,17 +162,14 @@ def _check_archive_sizes(path: Path) -> None:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise _broken("torch.save archive", error) from error
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        first = repr(entries[0].filename) if entries else "nothing"
-        raise CheckpointError(
-            "expected a torch.save archive, found another kind of zip, which begins with "
-            f"{first}; give a checkpoint"
-        )
+    foreign = foreign_archive([entry.filename for entry in entries])
+    if foreign is not None:
+        raise CheckpointError(f"expected a torch.save archive, found {foreign}")
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
             raise CheckpointError(
                 "expected a torch.save archive, whose entries are stored as they are, "
-                f"found the compressed entry {entry.filename!r}; unpack the archive first"
+                f"found the compressed entry {entry.filename[:60]!r}; unpack the archive first"
             )
     total_bytes = sum(entry.file_size for entry in entries)
     require_size(total_bytes, "the file is damaged or hostile", found="entries that claim ")
