@@ -7,6 +7,7 @@ packet, about 20 ms; re-encoded sound to the millisecond).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -37,6 +38,8 @@ _ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 _BIT_RATE_PER_CHANNEL = 96_000
 _OPUS_RATE = 48_000
 _MAX_AAC_RATE = 48_000
+_EARLY_PACKETS = 4
+"""Packets before the first that is heard: AAC needs one of them, MP3 a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class _Piece:
 class AudioTrack(Closing):
     """The first audio stream of the file ``source``, to go into a ``container_format``.
 
+    What is heard before ``start_seconds`` is left out, and the rest is heard that much earlier:
+    exactly where sound is encoded anew, and where it is copied into .mp4 and .mov; where it is
+    copied into .mkv and .webm, which cannot hide a part of a packet, from the next packet on.
+
     Open it before the output is created, ``attach`` it, ``advance`` it as pictures are written,
     ``finish`` it, and ``close`` it whatever happens.
 
@@ -59,7 +66,9 @@ class AudioTrack(Closing):
             holds none.
     """
 
-    def __init__(self, source: Path, container_format: str) -> None:
+    def __init__(
+        self, source: Path, container_format: str, start_seconds: Fraction = Fraction(0)
+    ) -> None:
         if container_format not in _COPIES:
             raise InputError(
                 f"a {container_format} holds no sound; found audio '{source}': leave it out, or"
@@ -71,6 +80,9 @@ class AudioTrack(Closing):
         if not self._input.streams.audio:
             self._input.close()
             raise InputError(f"expected a file with sound; found none in '{source}'")
+        # From where the source begins: its own pictures, if it has any, are then in step with ours.
+        self._origin = Fraction(self._input.start_time or 0, av.time_base) + start_seconds
+        self._begins_within = start_seconds > 0
 
     def attach(self, container: OutputContainer) -> None:
         """Add the stream to ``container``, before its first packet is written."""
@@ -83,10 +95,14 @@ class AudioTrack(Closing):
             # would put everything else off by as much, the pictures too. Opus has a field for it
             # in both.
             takes_early_sound = codec == "opus" or self._format in ("mp4", "mov")
-            self._pieces = _copied(self._input, self._stream, takes_early_sound=takes_early_sound)
+            if self._begins_within:
+                takes_early_sound = self._format in ("mp4", "mov")
+            self._pieces = _copied(
+                self._input, self._stream, self._origin, takes_early_sound=takes_early_sound
+            )
         else:
             self._stream = _add_encoder(container, _ENCODERS[self._format], source.codec_context)
-            self._pieces = _decoded(self._input, self._stream.codec_context)
+            self._pieces = _decoded(self._input, self._stream.codec_context, self._origin)
         self._next = self._read()
 
     def _read(self) -> _Piece | None:
@@ -120,7 +136,7 @@ class AudioTrack(Closing):
             count = int((stop_seconds - piece.start_seconds) * frame.sample_rate)
             if count == 0:
                 return []
-            frame = _first_samples(frame, count)
+            frame = _part(frame, 0, count)
         return list(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -128,16 +144,15 @@ class AudioTrack(Closing):
         self._input.close()
 
 
-def _origin_seconds(source: InputContainer) -> Fraction:
-    """When the source begins: its own pictures, if it has any, are then in step with ours."""
-    return Fraction(source.start_time or 0, av.time_base)
-
-
 def _copied(
-    source: InputContainer, stream: av.AudioStream, *, takes_early_sound: bool
+    source: InputContainer, stream: av.AudioStream, origin: Fraction, *, takes_early_sound: bool
 ) -> Iterator[_Piece]:
-    """Packets as they are, for ``stream``, under new times; read as they are asked for."""
-    origin = _origin_seconds(source)
+    """Packets as they are, for ``stream``, under new times; read as they are asked for.
+
+    Of those before ``origin`` the last ones go along, if that is possible: a decoder needs them for
+    the first that is heard.
+    """
+    early: deque[_Piece] = deque(maxlen=_EARLY_PACKETS)
     for packet in source.demux(source.streams.audio[0]):
         if packet.pts is None or packet.dts is None:
             continue
@@ -148,7 +163,13 @@ def _copied(
             continue
         packet.stream = stream
         start = packet.pts * packet.time_base
-        yield _Piece(start, start + (packet.duration or 0) * packet.time_base, packet)
+        piece = _Piece(start, start + (packet.duration or 0) * packet.time_base, packet)
+        if start < 0:
+            early.append(piece)
+            continue
+        while early:
+            yield early.popleft()
+        yield piece
 
 
 def _add_encoder(
@@ -165,8 +186,13 @@ def _add_encoder(
     return stream
 
 
-def _decoded(source: InputContainer, encoder: av.AudioCodecContext) -> Iterator[_Piece]:
-    """Frames brought to what ``encoder`` takes, without gaps; decoded as they are asked for."""
+def _decoded(
+    source: InputContainer, encoder: av.AudioCodecContext, origin: Fraction
+) -> Iterator[_Piece]:
+    """Frames brought to what ``encoder`` takes, without gaps, from ``origin`` on.
+
+    They are decoded as they are asked for.
+    """
     tick = Fraction(1, encoder.sample_rate)
     resampler = av.AudioResampler(encoder.format, encoder.layout, encoder.sample_rate)
     frames = source.decode(audio=0)
@@ -174,22 +200,26 @@ def _decoded(source: InputContainer, encoder: av.AudioCodecContext) -> Iterator[
     if first is None:
         return
     start_seconds = Fraction(first.pts or 0) * (first.time_base or tick)
-    start = round((start_seconds - _origin_seconds(source)) / tick)
+    start = round((start_seconds - origin) / tick)
     for frame in chain((first,), frames, (None,)):
         for resampled in resampler.resample(frame):
             if resampled is None:
                 return
             resampled.pts, resampled.time_base = start, tick
             end = start + resampled.samples
-            yield _Piece(start * tick, end * tick, resampled)
+            if end > 0:
+                heard = resampled if start >= 0 else _part(resampled, -start, end)
+                yield _Piece(max(start, 0) * tick, end * tick, heard)
             start = end
 
 
-def _first_samples(frame: av.AudioFrame, count: int) -> av.AudioFrame:
-    """The first ``count`` samples of ``frame``, at the same time."""
+def _part(frame: av.AudioFrame, skipped: int, count: int) -> av.AudioFrame:
+    """Of ``frame`` the ``count`` samples behind the first ``skipped``, at their time."""
     start, frame.pts = frame.pts, None
     samples = av.AudioFifo()
     samples.write(frame)
+    if skipped:
+        samples.read(skipped)
     cut = cast("av.AudioFrame", samples.read(count))
-    cut.pts, cut.time_base = start, frame.time_base
+    cut.pts, cut.time_base = (start or 0) + skipped, frame.time_base
     return cut

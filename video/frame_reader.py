@@ -35,6 +35,7 @@ class FrameReader(Closing):
         path: what is read.
         width, height: pixels of every frame.
         rate: frames per second.
+        knows_rate: whether that is what the file says, and not what it was opened with.
         frame_count, duration_seconds: None where the file does not say.
     """
 
@@ -42,8 +43,14 @@ class FrameReader(Closing):
     width: int
     height: int
     rate: Fraction
+    knows_rate: bool = True
     frame_count: int | None
     duration_seconds: Fraction | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For the user, a line each, on what frames are not; complete once all are read."""
+        return ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

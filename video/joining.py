@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from video.size_note import read_size_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
     from os import PathLike
 
     from av.container import InputContainer, OutputContainer
@@ -37,6 +37,7 @@ def join_segments(
     *,
     rate: str | int | float | Fraction,
     audio: str | PathLike[str] | None = None,
+    audio_start: Fraction = Fraction(0),
     overwrite: bool = False,
 ) -> Path:
     """Join videos of one kind, each of which begins with a key frame and holds frames at ``rate``.
@@ -48,6 +49,7 @@ def join_segments(
         segments: the files, in order; of the container of ``path``.
         path: .mp4, .mov, .mkv or .webm.
         audio: a file whose first audio stream goes along, cut at the end of the video.
+        audio_start: the seconds of it to leave out, before that of the first frame.
 
     Raises:
         InputError: if there are none, they do not fit each other, or cannot be read.
@@ -76,7 +78,7 @@ def join_segments(
         check_alike(known[0], each)
     work = f"joining segments into '{target}'"
     with PartFile(target) as part, write_faults(target, work, av.FFmpegError):
-        with Muxer(CONTAINERS[target.suffix.lower()], audio) as muxer:
+        with Muxer(CONTAINERS[target.suffix.lower()], audio, audio_start) as muxer:
             _copy(known, muxer, part.path, exact_rate)
         sync_file(part.path)
         _publish(part, overwrite=overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from video.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from fractions import Fraction
     from os import PathLike
 
     from av.container import OutputContainer
@@ -42,14 +42,22 @@ class Muxer(Closing):
     Args:
         container_format: FFmpeg's name of the container.
         audio: a file whose first audio stream goes along.
+        audio_start: the seconds of it to leave out.
 
     Raises:
         InputError: if the audio cannot be read, or does not fit the container.
     """
 
-    def __init__(self, container_format: str, audio: str | PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        container_format: str,
+        audio: str | PathLike[str] | None,
+        audio_start: Fraction = Fraction(0),
+    ) -> None:
         self._format = container_format
-        self._audio = None if audio is None else AudioTrack(Path(audio), container_format)
+        self._audio = None
+        if audio is not None:
+            self._audio = AudioTrack(Path(audio), container_format, audio_start)
         self._container: OutputContainer | None = None
 
     def open(self, target: Path | UnseekableStream) -> OutputContainer:

@@ -23,9 +23,10 @@ class VideoOptions:
         audio: a file whose first audio stream goes along, cut at the end of the video.
         overwrite: whether a file of that name may be replaced.
         threads: for the encoder; None is as many as it likes.
+        audio_start: the seconds of sound to leave out, before that of the first frame.
 
     Raises:
-        InputError: for a number of threads that makes no sense.
+        InputError: for a number of threads, or of seconds, that makes no sense.
 
     >>> VideoOptions(Fraction(24000, 1001), crf=20).rate
     Fraction(24000, 1001)
@@ -38,7 +39,10 @@ class VideoOptions:
     audio: str | PathLike[str] | None = None
     overwrite: bool = False
     threads: int | None = None
+    audio_start: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"expected at least 1 thread; found {self.threads!r}")
+        if self.audio_start < 0:
+            raise InputError(f"expected sound from 0 s on; found {self.audio_start} s")

@@ -7,7 +7,10 @@ from fractions import Fraction
 
 from video.errors import InputError
 
-__all__ = ["MAX_RATE", "parse_rate"]
+__all__ = ["DEFAULT_RATE", "MAX_RATE", "parse_rate"]
+
+DEFAULT_RATE = 24
+"""Frames per second, where nothing says how many."""
 
 MAX_RATE = 1000
 """Frames per second; past this, a container that counts milliseconds cannot tell frames apart."""

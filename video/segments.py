@@ -255,5 +255,6 @@ class SegmentedWriter(FrameSink):
             self.path,
             rate=self._options.rate,
             audio=self._options.audio,
+            audio_start=self._options.audio_start,
             overwrite=self._options.overwrite,
         )

@@ -180,6 +180,8 @@ class ImageSequenceReader(FrameReader):
         InputError: as ``read_sequence`` does.
     """
 
+    knows_rate = False
+
     def __init__(
         self, source: str | PathLike[str], rate: str | int | float | Fraction = 24
     ) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -26,7 +27,6 @@ from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from fractions import Fraction
     from os import PathLike
 
     import numpy as np
@@ -61,6 +61,7 @@ class VideoWriter(PartSink):
         audio: a file whose first audio stream goes along, cut at the end of the video.
         overwrite: whether a file of that name may be replaced.
         threads: for the encoder; None is as many as it likes.
+        audio_start: the seconds of sound to leave out, before that of the first frame.
 
     Raises:
         InputError: for arguments that are wrong, before anything is created; for frames that
@@ -91,8 +92,11 @@ class VideoWriter(PartSink):
         audio: str | PathLike[str] | None = None,
         overwrite: bool = False,
         threads: int | None = None,
+        audio_start: Fraction = Fraction(0),
     ) -> None:
-        options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
+        options = VideoOptions(
+            parse_rate(rate), codec, crf, lossless, audio, overwrite, threads, audio_start
+        )
         name, self._stream = _path_and_stream(path)
         super().__init__(name, overwrite=options.overwrite)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
@@ -104,7 +108,7 @@ class VideoWriter(PartSink):
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
         self._notes += self._limits(CONTAINERS[suffix])
-        self._muxer = Muxer(CONTAINERS[suffix], options.audio)
+        self._muxer = Muxer(CONTAINERS[suffix], options.audio, options.audio_start)
         try:
             self._open(options.threads)
         except BaseException:
@@ -150,6 +154,11 @@ class VideoWriter(PartSink):
             yield (
                 f"{self.spec.codec.name} needs even sizes: {width}x{height} was padded to"
                 f" {coded_width}x{coded_height} by repeating the last row or column"
+            )
+        if self.spec.lossless and self._encoder.is_rgb and container_format in ("mp4", "mov"):
+            yield (
+                f"lossless {self.spec.codec.name} is RGB, which phones, browsers and Windows will"
+                " not play: for them leave --lossless out (lossless=False in Python)"
             )
         if container_format == "gif" and self.spec.rate > 50:
             yield f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})"

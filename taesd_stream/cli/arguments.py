@@ -172,7 +172,8 @@ def add_view(parser: argparse.ArgumentParser) -> None:
         "--crop",
         metavar="X,Y,W,H",
         type=crop,
-        help="only this part of every picture: left, top, width and height in pixels",
+        help="only this part of every picture: left, top, width and height in pixels; default: all"
+        " of the size that the latents say",
     )
     add_wrap(group)
 
@@ -219,8 +220,7 @@ def add_file(parser: argparse.ArgumentParser) -> None:
         "--fps",
         metavar="R",
         type=fps,
-        default="24",
-        help="such as 24, 23.976, 24000/1001; default: 24",
+        help="such as 24, 23.976, 24000/1001; default: what the latents say, or 24",
     )
     group.add_argument(
         "--codec",
@@ -238,7 +238,9 @@ def add_file(parser: argparse.ArgumentParser) -> None:
         "--lossless", action="store_true", help=f"keep every RGB byte{_in('lossless')}"
     )
     group.add_argument(
-        "--audio", metavar="FILE", help=f"a file whose sound goes along{_in('audio')}"
+        "--audio",
+        metavar="FILE",
+        help=f"a file whose sound goes along, that of the same frames{_in('audio')}",
     )
 
 

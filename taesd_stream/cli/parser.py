@@ -79,10 +79,11 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output",
         metavar="OUT",
-        help=".safetensors or .npy; .png for 8-bit latents of four channels",
+        help=".safetensors .npy .pt .pth, .latent for ComfyUI; .png for 8-bit latents of four"
+        " channels",
     )
     arguments.add_model(parser, default="taesd")
-    arguments.add_convention(parser, "model")
+    arguments.add_convention(parser, "model, and vae for .latent")
     arguments.add_frames(parser)
     arguments.add_wrap(parser)
     arguments.add_engine(parser)

@@ -10,7 +10,7 @@ from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
-from taesd_stream.engine.shapes import as_pictures
+from taesd_stream.engine.shapes import as_pictures, check_range
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.picture_run import PictureRun
@@ -41,8 +41,9 @@ class EncodingModel(LoadedModel):
         """Latents from pictures.
 
         Args:
-            x: (N, 3, H, W), or (N, T, 3, H, W) for video, in [0, 1]; any float dtype. Where a side
-                is no multiple of ``spec.spatial_scale``, the last latent stands for fewer pixels.
+            x: (N, 3, H, W), or (N, T, 3, H, W) for video, in [0, 1], give or take 0.05, as resizing
+                overshoots; any float dtype. Where a side is no multiple of
+                ``spec.spatial_scale``, the last latent stands for fewer pixels.
             convention: The scale of the latents that are wanted: as of ``decode``.
             on_tile: Told after each tile how many latents are done, and of how many.
 
@@ -50,7 +51,7 @@ class EncodingModel(LoadedModel):
             (N, C, h, w) or (N, T, C, h, w), in the computing dtype, on the device of ``x``.
 
         Raises:
-            InputError: Shape, dtype, tile, overlap or memory is wrong.
+            InputError: Shape, dtype, range, tile, overlap or memory is wrong.
             NonFiniteError: A picture holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
@@ -58,6 +59,7 @@ class EncodingModel(LoadedModel):
         encoder = coder_of(self, "encode")
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
+            check_range(image, index)
         options = TileOptions(tile, overlap, memory, crop, wrap)
         scale = encoder.scale(convention)
         return scale.from_network(TensorRun(encoder, options, on_tile).encode(checked))

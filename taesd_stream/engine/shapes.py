@@ -10,7 +10,10 @@ from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
 
-__all__ = ["as_one_picture", "as_pictures", "as_sizes", "checked_length"]
+__all__ = ["as_one_picture", "as_pictures", "as_sizes", "check_range", "checked_length"]
+
+# Bicubic and Lanczos resizing overshoot at edges: by 0.04 to 0.2 in the worst case.
+_OVERSHOOT = 0.05
 
 
 def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
@@ -54,6 +57,26 @@ def as_sizes(shape: Iterable[int], channels: int, who: str) -> tuple[int, ...]:
             f"shape: expected {channels} channels for {who}, found {sizes[-3]} in {sizes}"
         )
     return sizes
+
+
+def check_range(image: Tensor, index: int) -> None:
+    """Refuse a picture, (3, H, W), whose values are not in [0, 1].
+
+    Raises:
+        InputError: It says which range was found, and how to get the right one.
+    """
+    least, most = (float(each) for each in image.aminmax())
+    if least >= -_OVERSHOOT and most <= 1 + _OVERSHOOT:
+        return
+    advice = "bring it there, or clamp it if it only overshoots a little"
+    if least >= 0 and most <= 255:
+        advice = "it looks like 0 to 255: divide it by 255"
+    elif least >= -1 - _OVERSHOOT and most <= 1 + _OVERSHOOT:
+        advice = "it looks like [-1, 1]: give (x + 1) / 2"
+    raise InputError(
+        f"images: expected values in [0, 1], found {least:.4g} to {most:.4g} in image {index};"
+        f" {advice}"
+    )
 
 
 def checked_length(length: int | None, state: StreamState | None) -> int | None:

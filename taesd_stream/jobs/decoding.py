@@ -44,7 +44,7 @@ def render(
     size: tuple[int, int] | None = None,
     skip_latents: int = 0,
     frames: slice | None = None,
-    fps: str | int | float | Fraction = 24,
+    fps: str | int | float | Fraction | None = None,
     tile: Tile = "auto",
     overlap: Overlap = "exact",
     memory: int | str = "auto",
@@ -80,11 +80,12 @@ def render(
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
         layout, key, convention, size, skip_latents: As of ``open_latents``.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
-        fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction.
+        fps: Frames per second: 24, "24000/1001", "23.976", or a Fraction; None is the rate that a
+            file of latents says their video had, or else 24.
         codec: What ``video.choose_codec`` takes; None is the suffix's.
         crf: Quality of a video, 0 is best; None is the codec's.
         lossless: Keep every RGB byte.
-        audio: A file whose sound goes along.
+        audio: A file whose sound goes along: that of the frames that are made.
         compression: Of a picture: deflate, jpeg or none in .tif, zstd or none in .ome.zarr, jpeg or
             png in .dzi; None is the first of these, or of those that keep every byte.
         quality: Of jpeg, 1 to 100; None is 90.
@@ -97,7 +98,8 @@ def render(
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts: the one that is carried out and returned.
 
-    The other keywords are those of ``load`` and ``AutoEncoder.decode``.
+    The other keywords are those of ``load`` and ``AutoEncoder.decode``; without ``crop``, pictures
+    have the true size that a file of latents says they had.
 
     Raises:
         InputError: Something given is wrong; no file is left.

@@ -15,6 +15,7 @@ from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
+from taesd_stream.jobs.decoding_defaults import with_audio_of, with_rate_of, with_size_of
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
 from taesd_stream.latents import LatentSource, open_latents
@@ -86,6 +87,8 @@ def open_decoding(
             the budget.
     """
     options = replace(options, memory=read_budget(options.memory, ae.settings.device))
+    output = with_rate_of(output, source, ae, frames)
+    options = with_size_of(options, source, ae)
     if output.resume:
         options = with_recorded_tile(options, output)
     decoder = coder_of(ae, "decode")
@@ -103,7 +106,7 @@ def open_decoding(
     noun = "picture" if output.makes_pictures else "frame"
     video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD, noun=noun)
     _say_what_is_made(source, ae, output, video)
-    return FrameDecoding(ae, source, output, video)
+    return FrameDecoding(ae, source, with_audio_of(output, video.numbers), video)
 
 
 def _goes_in_bands(

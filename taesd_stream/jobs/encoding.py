@@ -18,27 +18,30 @@ from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.frame_windows import chosen_frames
-from taesd_stream.errors import InputError, Interrupted
+from taesd_stream.errors import InputError
 from taesd_stream.jobs.delivery.frame_sinks import Frame
-from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
 from taesd_stream.jobs.delivery.waiting import frames_that_wait
+from taesd_stream.jobs.encoding_output import (
+    KnownLatents,
+    check_channels,
+    check_count,
+    check_name,
+    convention_of,
+    is_stack,
+    write_pictures,
+    write_stack,
+)
 from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_regions
 from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
-from taesd_stream.latents import LatentWriter, save_latents
 from taesd_stream.latents.metadata import LatentMetadata
-from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
 from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead
-from video.safe_files.numbering import NumberedFiles, is_pattern
-from video.safe_files.part_file import check_output
 
 __all__ = ["encode_file"]
-
-_PICTURE = ".png"
 
 
 def encode_file(
@@ -66,11 +69,14 @@ def encode_file(
     Args:
         images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png"; or
             one picture of any size as .tif, .zarr or .npy, of which only parts are read at a time.
-        out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .png for 8-bit latents
-            of four channels, with %d in the name for several.
+        out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .pt or .pth, a dict with
+            them under "latents"; .latent for ComfyUI; .png for 8-bit latents of four channels, with
+            %d in the name for several. All but .npy and .png keep the video's rate, the pictures'
+            size and the convention, which decoding goes by.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
         convention: The scale of the latents: "model", as the diffusion model sees them, or "vae",
-            as the full VAE's decode takes them; None is what ``load`` was told, or "model".
+            as the full VAE's decode takes them; None is what ``load`` was told, or "model", and
+            "vae" for .latent, which has no other.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         overwrite: Whether an existing file may be replaced.
         progress: Show a bar on standard error, if that is a terminal.
@@ -83,27 +89,28 @@ def encode_file(
         OutputError: The output could not be written; no file is left.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    _check_name(os.fspath(out), overwrite=overwrite)
+    check_name(os.fspath(out), overwrite=overwrite)
     source, target = Path(images), Path(out)
+    convention = convention_of(target, convention)
     wanted = (variant or "taesd") if model is None else model
     ae = load_model(wanted, ModelOptions(variant, device, dtype, backend, vae=vae))
-    _check_channels(target, ae)
+    check_channels(target, ae)
     options = TileOptions(tile, overlap, memory, wrap=wrap)
     scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
-    is_stack = target.suffix.lower() in ARRAY_SUFFIXES
-    in_bands = is_stack and frames is None and is_read_in_regions(source)
+    in_bands = is_stack(target) and frames is None and is_read_in_regions(source)
     if in_bands and not coder_of(ae, "encode").remembers:
         return encode_picture(
             source, target, ae, options, scale=scale, overwrite=overwrite, reporting=reporting
         )
     with open_reader(source) as reader:
         job = _FrameEncoding(reader, ae, options, frames, scale=scale, reporting=reporting)
-        _check_count(target, job.count)
+        check_count(target, job.count)
         start = time.perf_counter()
-        write = _write_stack if is_stack else _write_pictures
         with closing(job.latents()) as latents:
-            written, notes = write(target, latents, job.metadata, overwrite)
+            writer = write_stack if is_stack(target) else write_pictures
+            written, notes = writer(target, latents, job.known, overwrite)
+        notes += reader.notes
     return encoded(
         ae,
         target,
@@ -111,7 +118,7 @@ def encode_file(
         start,
         frames=job.encoded,
         latents=written,
-        notes=(*notes, *_lost_frames(ae, job.encoded, written)),
+        notes=(*notes, *job.known.lost_in(target), *_lost_frames(ae, job.encoded, written)),
     )
 
 
@@ -121,7 +128,7 @@ class _FrameEncoding:
     Attributes:
         count: How many frames there will be; None if nobody knows.
         plan: How they are cut.
-        metadata: What is known of the latents that they become.
+        known: What is known of the latents that they become.
         encoded: How many frames are done with.
     """
 
@@ -136,8 +143,10 @@ class _FrameEncoding:
         reporting: Reporting,
     ) -> None:
         self._reader, self._reporting = reader, reporting
-        self.metadata = LatentMetadata(scale.convention)
         self._chosen = chosen_frames(reader.frame_count, frames)
+        rate = reader.rate / self._chosen.step if reader.knows_rate else None
+        size = reader.height, reader.width
+        self.known = KnownLatents(LatentMetadata(scale.convention, rate, size), ae.spec)
         self.count = None if reader.frame_count is None else len(self._chosen)
         self._stream = EncodeStream(
             coder_of(ae, "encode"),
@@ -172,34 +181,6 @@ class _FrameEncoding:
             self._bar.part(done, total)
 
 
-def _check_name(name: str, *, overwrite: bool) -> None:
-    """Refuse an output that cannot be, before a model is loaded."""
-    out = Path(name)
-    if out.suffix.lower() not in (*ARRAY_SUFFIXES, _PICTURE):
-        raise InputError(
-            f"output: expected a name ending in {', '.join(ARRAY_SUFFIXES)} or {_PICTURE}, found"
-            f" {name!r}"
-        )
-    if not is_pattern(out):
-        check_output(out, overwrite=overwrite)
-
-
-def _check_channels(out: Path, ae: AutoEncoder) -> None:
-    if out.suffix.lower() == _PICTURE and ae.spec.latent_channels != 4:
-        raise InputError(
-            f"output: {_PICTURE} holds latents of 4 channels, and those of {ae.spec.name} have"
-            f" {ae.spec.latent_channels}; write {out.stem}.safetensors"
-        )
-
-
-def _check_count(out: Path, frames: int | None) -> None:
-    if out.suffix.lower() == _PICTURE and frames not in (None, 1) and not is_pattern(out):
-        raise InputError(
-            f"output: {out} is one picture, and there are {frames} latents; write"
-            f" {out.stem}_%05d{out.suffix}, or give --frames N for one"
-        )
-
-
 def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
     some = False
     for frame in islice(reader, chosen.start, chosen.stop, chosen.step):
@@ -209,47 +190,6 @@ def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
         raise InputError(
             f"frames: {reader.path} has no frame from {chosen.start} on; give a smaller start"
         )
-
-
-def _write_stack(
-    out: Path, latents: Iterator[Tensor], metadata: LatentMetadata, overwrite: bool
-) -> tuple[int, tuple[str, ...]]:
-    """Write all latents into one file; how many, and what there is to say about them."""
-    inode_before = inode_of(out)
-    writer = LatentWriter(out, metadata=metadata, overwrite=overwrite)
-    try:
-        with writer:
-            for latent in latents:
-                writer.write(latent)
-    except KeyboardInterrupt as error:
-        left = what_is_left(writer, out, inode_before, what="latents")
-        raise Interrupted(f"interrupted; {left}") from error
-    return writer.frames_written, ()
-
-
-def _write_pictures(
-    out: Path, latents: Iterator[Tensor], _: LatentMetadata, overwrite: bool
-) -> tuple[int, tuple[str, ...]]:
-    """Write each latent as an 8-bit picture; as ``_write_stack``."""
-    written = 0
-
-    def counted() -> Iterator[Tensor]:
-        nonlocal written
-        for latent in latents:
-            yield latent
-            written += 1
-
-    try:
-        saved = save_latents(out, counted(), overwrite=overwrite)
-    except KeyboardInterrupt as error:
-        left = "nothing is left behind"
-        if written and is_pattern(out):
-            files = NumberedFiles.of(out)
-            first, last = files.file(0), files.file(written - 1)
-            left = f"{written} finished pictures are kept, {first} to {last}"
-        raise Interrupted(f"interrupted; {left}") from error
-    clipped = f"{saved.clipped_values} values beyond what 8 bits hold were clipped"
-    return saved.frames, (clipped,) if saved.clipped_values else ()
 
 
 def _lost_frames(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.running.planes import PixelPlane
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import Interrupted
+from taesd_stream.jobs.encoding_output import KnownLatents
 from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents.metadata import LatentMetadata
@@ -47,7 +48,7 @@ def encode_picture(
 
     Args:
         path: A .tif, a Zarr or a .npy.
-        out: .npy or .safetensors.
+        out: .safetensors, .npy, .latent, .pt or .pth.
         scale: Of the latents that are wanted.
 
     Raises:
@@ -60,6 +61,7 @@ def encode_picture(
         source = PixelPlane(plane, reader.read)
         picture = PictureRun(coder_of(ae, "encode"), source, options, scale)
         metadata = LatentMetadata(scale.convention, size=(plane.height, plane.width))
+        known = KnownLatents(metadata, ae.spec)
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made = picture.made
@@ -79,4 +81,4 @@ def encode_picture(
                     writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted; nothing is left behind") from error
-    return encoded(ae, out, picture.plan, start)
+    return encoded(ae, out, picture.plan, start, notes=known.lost_in(out))

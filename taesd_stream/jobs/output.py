@@ -15,7 +15,7 @@ from taesd_stream.jobs.resume.journal import folder_of
 from video.codecs import choose_codec
 from video.large.formats import choose_compression, choose_format
 from video.options import VideoOptions
-from video.rates import parse_rate
+from video.rates import DEFAULT_RATE, parse_rate
 from video.safe_files.part_file import check_output
 from video.spec import VideoSpec
 
@@ -33,11 +33,13 @@ class Output:
 
     Attributes:
         name: A file, a folder, a pattern such as ``frame_%05d.png``, or "-" for standard output.
-        fps: Frames per second, as ``video.parse_rate`` takes it.
+        fps: Frames per second, as ``video.parse_rate`` takes it; None is what the latents say, or
+            else 24.
         codec: What ``video.choose_codec`` takes; None is the suffix's.
         crf: Quality of a video, 0 is best; None is the codec's.
         lossless: Keep every RGB byte.
         audio: A file whose sound goes along.
+        audio_start: The seconds of that sound that belong to frames before the first one.
         compression: Of a picture written by rows, what its format calls it; None is its default.
         quality: Of JPEG, 1 to 100; None is 90.
         preview: A small picture of what is done, written again and again.
@@ -54,7 +56,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     """
 
     name: str | os.PathLike[str]
-    fps: str | int | float | Fraction = 24
+    fps: str | int | float | Fraction | None = None
     codec: str | None = None
     crf: int | None = None
     lossless: bool = False
@@ -64,9 +66,10 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     preview: str | os.PathLike[str] | None = None
     resume: bool = False
     overwrite: bool = False
+    audio_start: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
-        rate, kind = parse_rate(self.fps), self.kind
+        rate, kind = self.rate, self.kind
         for option in _OPTIONS:
             value = getattr(self, option)
             if value is not None and value is not False and option not in kind.takes:
@@ -86,7 +89,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     @property
     def rate(self) -> Fraction:
         """Frames per second, exactly."""
-        return parse_rate(self.fps)
+        return parse_rate(DEFAULT_RATE if self.fps is None else self.fps)
 
     @property
     def suffix(self) -> str:
@@ -168,7 +171,13 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     def video_options(self) -> VideoOptions:
         """The options that concern a video."""
         return VideoOptions(
-            self.rate, self.codec, self.crf, self.lossless, self.audio, self.overwrite
+            self.rate,
+            self.codec,
+            self.crf,
+            self.lossless,
+            self.audio,
+            self.overwrite,
+            audio_start=self.audio_start,
         )
 
     def check_place(self) -> None:

@@ -53,9 +53,11 @@ class LatentMetadata:
         >>> LatentMetadata.read({"convention": "mine", "pixels": "63 by 47"})
         LatentMetadata(convention=None, frames_per_second=None, size=None)
         """
-        convention = next((each for each in CONVENTIONS if strings.get(_CONVENTION) == each), None)
-        rate = re.fullmatch(r"(\d{1,9})(?:/(\d{1,9}))?", str(strings.get(_RATE)))
-        size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", str(strings.get(_SIZE)))
+        facts = {name: strings.get(name) for name in (_CONVENTION, _RATE, _SIZE)}
+        said = {name: fact if isinstance(fact, str) else "" for name, fact in facts.items()}
+        convention = next((each for each in CONVENTIONS if said[_CONVENTION] == each), None)
+        rate = re.fullmatch(r"(\d{1,12})(?:/(\d{1,12}))?", said[_RATE])
+        size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", said[_SIZE])
         numbers = (int(rate[1]), int(rate[2] or 1)) if rate else (0, 0)
         return cls(
             convention,

@@ -109,6 +109,9 @@ def open_content(
     again = partial(open_content, kind=kind, metadata=metadata, depth=depth + 1)
     if depth < _DEEPEST and isinstance(content, Mapping):
         named = {str(key): value for key, value in content.items()}
+        said = LatentMetadata.read(named)
+        if said != LatentMetadata():
+            again = partial(again, metadata=said)
         chosen = choose_key({key: info_of(value) for key, value in named.items()}, options, name)
         if chosen == _DISTRIBUTION:  # of a full VAE's encoder, before anything is scaled
             again = partial(again, metadata=LatentMetadata("vae"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,8 @@ from einops import rearrange
 from torch import Tensor
 
 from taesd_stream.jobs.output import Output
-from taesd_stream.latents.writing.array_file import ARRAY_SUFFIXES
+from taesd_stream.latents.metadata import LatentMetadata
+from taesd_stream.latents.writing.array_formats import ARRAY_SUFFIXES, array_format
 from taesd_stream.latents.writing.stack_writer import StackWriter
 from tiling import Size
 from video.large.row_writer import RowWriter
@@ -27,12 +29,17 @@ Frame = npt.NDArray[np.uint8]
 
 
 class _ImageStack(StackWriter):
-    """Frames as one array of bytes: (T, H, W, 3) in .npy, (T, 3, H, W) in .safetensors."""
+    """Frames as one array of bytes: (T, H, W, 3) in .npy, (T, 3, H, W) in .safetensors.
+
+    The latter says their rate.
+    """
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool) -> None:
-        super().__init__(path, key="images", overwrite=overwrite)
+    def __init__(self, path: str | os.PathLike[str], *, rate: Fraction, overwrite: bool) -> None:
+        said = LatentMetadata(frames_per_second=rate)
+        kind = partial(array_format, key="images", metadata=said)
+        super().__init__(path, ARRAY_SUFFIXES, kind, what="images", dtype=None, overwrite=overwrite)
         self._planar = self.path.suffix.lower() == ".safetensors"
 
     def write(self, frame: Frame | Tensor) -> None:
@@ -50,7 +57,7 @@ def open_sink(output: Output, size: Size) -> Sink:
     if output.kind.is_one_picture:
         return row_opener(output, size)()
     if output.suffix in ARRAY_SUFFIXES:
-        return _ImageStack(output.name, overwrite=output.overwrite)
+        return _ImageStack(output.name, rate=output.rate, overwrite=output.overwrite)
     output.check_size(size.width, size.height)
     return open_writer_with(
         output.name, width=size.width, height=size.height, options=output.video_options

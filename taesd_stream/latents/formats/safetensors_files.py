@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taesd_stream.latents.raw_store import FileBytes
     from taesd_stream.latents.source import StoredSource
 
-__all__ = ["SAFETENSORS_DTYPES", "open_safetensors"]
+__all__ = ["COMFYUI_MARKER", "SAFETENSORS_DTYPES", "open_safetensors"]
 
 SAFETENSORS_DTYPES: Final = {
     "F64": torch.float64,
@@ -33,7 +33,9 @@ SAFETENSORS_DTYPES: Final = {
 }
 """The dtypes that latents can have, by the format's names for them."""
 
-_COMFYUI_MARKER: Final = "latent_format_version_0"
+COMFYUI_MARKER: Final = "latent_format_version_0"
+"""The empty array by which ComfyUI's .latent says that its numbers are in the full VAE's scale."""
+
 _LENGTH: Final = struct.Struct("<Q")
 
 
@@ -69,5 +71,5 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
     metadata = LatentMetadata.read(said)
     if key == "latent_tensor":
         # ComfyUI's LoadLatent (nodes.py) multiplies by 1 / 0.18215 where its marker is not there.
-        metadata = replace(metadata, convention="vae" if _COMFYUI_MARKER in header else "model")
+        metadata = replace(metadata, convention="vae" if COMFYUI_MARKER in header else "model")
     return open_store(store, options, name=named, kind="a .safetensors file", metadata=metadata)

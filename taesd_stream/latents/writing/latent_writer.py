@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import torch
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_floating
 from taesd_stream.latents.metadata import LatentMetadata
+from taesd_stream.latents.writing.array_formats import LATENT_SUFFIXES, latent_format
 from taesd_stream.latents.writing.stack_writer import StackWriter
 
 __all__ = ["LatentWriter"]
 
 
 class LatentWriter(StackWriter):
-    """A ``StackWriter`` of latents (C, h, w) under the key ``latents``, which holds (T, C, h, w).
+    """A ``StackWriter`` of latents (C, h, w), which holds (T, C, h, w) in all.
+
+    In .safetensors they are under the key ``latents``; in .pt and .pth, too, in a dict beside what
+    is said of them; in ComfyUI's .latent under ``latent_tensor``, those of a video as
+    (1, C, T, h, w), and in the convention "vae".
 
     Args:
-        path: the .npy or .safetensors file to make.
+        path: the .safetensors, .npy, .latent, .pt or .pth file to make.
         dtype: of the stored numbers; None is the first latent's dtype.
-        metadata: what a .safetensors file says of them.
+        metadata: what all of these but .npy say of them.
+        is_video: whether they follow each other in time, which only a .latent tells.
         overwrite: whether an existing file may be replaced.
 
     Example:
@@ -39,9 +46,14 @@ class LatentWriter(StackWriter):
         *,
         dtype: torch.dtype | None = None,
         metadata: LatentMetadata | None = None,
+        is_video: bool = False,
         overwrite: bool = False,
     ) -> None:
-        super().__init__(path, key="latents", dtype=dtype, metadata=metadata, overwrite=overwrite)
+        known = metadata or LatentMetadata()
+        kind = partial(latent_format, metadata=known, is_video=is_video)
+        super().__init__(
+            path, LATENT_SUFFIXES, kind, what="latents", dtype=dtype, overwrite=overwrite
+        )
 
     def write(self, tensor: torch.Tensor) -> None:
         """Append a latent (C, h, w) of any floating dtype, from any device.

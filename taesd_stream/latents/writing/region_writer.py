@@ -1,27 +1,29 @@
-"""One latent into a .npy or .safetensors file, region by region, in bounded memory."""
+"""One latent into a file, region by region, in bounded memory."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import torch
 
 from taesd_stream.latents.metadata import LatentMetadata
-from taesd_stream.latents.writing.array_file import HEADER_BYTES, ArrayFile
+from taesd_stream.latents.writing.array_file import ArrayFile
+from taesd_stream.latents.writing.array_formats import LATENT_SUFFIXES, latent_format
 
 __all__ = ["RegionWriter"]
 
 
 class RegionWriter(ArrayFile):
-    """Writes regions of a latent, which cover it, as (1, C, h, w) under the key ``latents``.
+    """Writes regions of a latent, which cover it, as (1, C, h, w) where ``LatentWriter`` does.
 
     The file appears under its name when the block ends well; after an error nothing is left.
 
     Args:
-        path: the .npy or .safetensors file to make.
+        path: the .safetensors, .npy, .latent, .pt or .pth file to make.
         shape: channels, height and width of the latent.
         dtype: of the stored numbers.
-        metadata: what a .safetensors file says of them.
+        metadata: what all of these but .npy say of it.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -48,9 +50,11 @@ class RegionWriter(ArrayFile):
         metadata: LatentMetadata | None = None,
         overwrite: bool = False,
     ) -> None:
-        super().__init__(path, key="latents", metadata=metadata, overwrite=overwrite)
+        known = metadata or LatentMetadata()
+        kind = partial(latent_format, metadata=known, is_video=False)
+        super().__init__(path, LATENT_SUFFIXES, kind, overwrite=overwrite)
         self._shape, self._dtype = shape, dtype
-        self._header(dtype, (1, *shape))
+        self._format.check_dtype(dtype)
 
     def write(self, rows: slice, columns: slice, part: torch.Tensor) -> None:
         """Put (C, rows, columns) in its place."""
@@ -60,7 +64,7 @@ class RegionWriter(ArrayFile):
         for channel in range(channels):
             for index, row in enumerate(range(rows.start, rows.stop)):
                 place = ((channel * height + row) * width + columns.start) * itemsize
-                self._put(HEADER_BYTES + place, numbers[channel, index].data)
+                self._put(place, numbers[channel, index].data)
 
     def _finished(self) -> tuple[torch.dtype, tuple[int, ...]]:
         return self._dtype, (1, *self._shape)

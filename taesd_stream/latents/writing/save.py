@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from taesd_stream.latents.formats.png_files import write_png
 from taesd_stream.latents.opening import open_latents
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.writing.latent_writer import LatentWriter
+from taesd_stream.models import variants_for
 from video.safe_files.numbering import NumberedFiles, is_pattern
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from taesd_stream.latents.opening import Latents
 
 __all__ = ["Saved", "save_latents"]
+
+_log = logging.getLogger("taesd_stream")
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ def save_latents(
     """Write latents to ``path`` in bounded memory.
 
     Args:
-        path: a .safetensors (key ``latents``) or .npy file, which holds (T, C, h, w); or the name
-            of an 8-bit .png, with %d or %05d in it for several (from 0): four channels, clamped to
-            [-3, 3] and rounded to steps of 6/255.
+        path: a file of a kind that :class:`LatentWriter` makes, which keeps what the source says of
+            the latents, but for .npy; ComfyUI's .latent takes them in the convention "vae". Or the
+            name of an 8-bit .png, with %d or %05d in it for several (from 0): four channels,
+            clamped to [-3, 3] and rounded to steps of 6/255.
         latents: what ``open_latents`` takes, in a layout that can be told.
         dtype: what to store; None keeps theirs. A PNG has none.
         overwrite: whether existing files may be replaced.
@@ -75,10 +80,28 @@ def save_latents(
                     f"expected no dtype for a PNG, which has 8 bits, found {dtype}: leave it out"
                 )
             return _save_pngs(target, source, overwrite=overwrite)
-        writer = stack.enter_context(LatentWriter(target, dtype=dtype, overwrite=overwrite))
+        if target.suffix.lower() == ".npy" and source.convention == "vae":
+            _log.warning("%s keeps no convention: decode it with --convention vae", target)
+        writer = stack.enter_context(
+            LatentWriter(
+                target,
+                dtype=dtype,
+                metadata=source.metadata,
+                is_video=_is_video(source),
+                overwrite=overwrite,
+            )
+        )
         for latent in source:
             writer.write(latent)
     return Saved(target, writer.frames_written)
+
+
+def _is_video(source: LatentSource) -> bool:
+    """Whether latents follow each other in time, as far as their axes and their channels tell."""
+    axes = source.layout.split()
+    fitting = variants_for(source.channels)
+    of_videos = bool(fitting) and all(each.timing.growth > 1 for each in fitting)
+    return ("N" in axes and "T" in axes) or "T" in axes[1:] or of_videos
 
 
 def _save_pngs(target: Path, source: LatentSource, *, overwrite: bool) -> Saved:

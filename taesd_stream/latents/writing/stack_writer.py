@@ -1,14 +1,15 @@
-"""Equal tensors into one .npy or .safetensors file, one at a time, in bounded memory."""
+"""Equal tensors into one file, one at a time, in bounded memory."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch
 
 from taesd_stream.errors import InputError
-from taesd_stream.latents.metadata import LatentMetadata
-from taesd_stream.latents.writing.array_file import HEADER_BYTES, ArrayFile
+from taesd_stream.latents.writing.array_file import ArrayFile
+from taesd_stream.latents.writing.array_formats import ArrayFormat
 
 __all__ = ["StackWriter"]
 
@@ -19,40 +20,30 @@ class StackWriter(ArrayFile):
     After KeyboardInterrupt the tensors that were written stay in ``kept_part``, a valid file.
 
     Args:
-        path: the .npy or .safetensors file to make.
-        key: the array's name in a .safetensors file.
+        path, suffixes, file_format, overwrite: as of :class:`ArrayFile`.
+        what: the name of what is written, for errors.
         dtype: of the stored numbers; None is the first tensor's dtype.
-        metadata: what a .safetensors file says of latents.
-        overwrite: whether an existing file may be replaced.
 
     Raises:
         InputError: as :class:`ArrayFile`, or (when the block ends) nothing was written.
         OutputError: the disk is full.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with StackWriter(f"{folder}/a.npy", key="images") as writer:
-        ...         for _ in range(3):
-        ...             writer.write(torch.zeros(8, 8, 3, dtype=torch.uint8))
-        ...     writer.frames_written, writer.path.name
-        (3, 'a.npy')
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
+        suffixes: tuple[str, ...],
+        file_format: Callable[[str], ArrayFormat],
         *,
-        key: str,
-        dtype: torch.dtype | None = None,
-        metadata: LatentMetadata | None = None,
-        overwrite: bool = False,
+        what: str,
+        dtype: torch.dtype | None,
+        overwrite: bool,
     ) -> None:
-        super().__init__(path, key=key, metadata=metadata, overwrite=overwrite)
-        self._dtype = dtype
+        super().__init__(path, suffixes, file_format, overwrite=overwrite)
+        self._what, self._dtype = what, dtype
         self._shape: tuple[int, ...] = ()
         if dtype is not None:
-            self._header(dtype, ())
+            self._format.check_dtype(dtype)
 
     def write(self, tensor: torch.Tensor) -> None:
         """Append a tensor of the first one's shape, from any device.
@@ -63,21 +54,21 @@ class StackWriter(ArrayFile):
         shape = tuple(tensor.shape)
         if tensor.numel() == 0 or shape != (self._shape or shape):
             raise InputError(
-                f"expected {self._key} of shape {self._shape or 'other than empty'}, found "
+                f"expected {self._what} of shape {self._shape or 'other than empty'}, found "
                 f"{shape} at number {self.frames_written}: write equal ones, one at a time"
             )
         dtype = self._dtype or tensor.dtype
         if not self._shape:
-            self._header(dtype, (1, *shape))
+            self._format.check_dtype(dtype)
             self._dtype, self._shape = dtype, shape
         numbers = tensor.detach().to("cpu", dtype).contiguous()
-        place = HEADER_BYTES + self.frames_written * numbers.nbytes
+        place = self.frames_written * numbers.nbytes
         self._put(place, numbers.view(torch.uint8).numpy().data)
         self.frames_written += 1
 
     def _finished(self) -> tuple[torch.dtype, tuple[int, ...]]:
         if self._dtype is None or not self.frames_written:
             raise InputError(
-                f"expected {self._key} to write to {self.path}, found none: write at least one"
+                f"expected {self._what} to write to {self.path}, found none: write at least one"
             )
         return self._dtype, (self.frames_written, *self._shape)
