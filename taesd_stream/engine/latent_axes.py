@@ -87,7 +87,8 @@ def _has_time_second(z: Tensor, channels: int) -> bool:
     """Whether the numbers of four axes, T as long as C, say that these are C, T, h and w."""
     if z.dim() != 4 or z.shape[:2] != (channels, channels) or not z.numel():
         return False
-    told = layout_by_content(TensorStore(z, "latents"), (_TIME_FIRST, _TIME_SECOND))
+    readings = (_TIME_FIRST, _TIME_SECOND)
+    told = layout_by_content(TensorStore(z, "latents"), readings, usual=_TIME_FIRST)
     if told is None or told.layout != _TIME_SECOND:
         return False
     _log.info("latents: taken as C T H W, told by content: %s", told.because)

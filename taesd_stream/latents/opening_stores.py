@@ -106,7 +106,7 @@ def _told_by_content(
     """
     if options.alike is not None and options.alike in readings:
         return options.alike, ""
-    told = layout_by_content(store, readings)
+    told = layout_by_content(store, readings, usual=expected)
     if told is None:
         return None
     taken = f"taken as {told.layout}, told by content: {told.because}"

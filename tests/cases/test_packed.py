@@ -169,6 +169,17 @@ def test_plain_latents_get_no_line(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+@pytest.mark.parametrize("blur", [0.0, 0.1])
+def test_a_picture_of_tiles_is_no_packed_latents(blur: float) -> None:
+    """Tiles of 32 pixels make columns in fours, as packing does; an encoder blurs their edges."""
+    tiles = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(0))
+    plane = tiles.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    for axis in (1, 2):
+        plane = (1 - 2 * blur) * plane + blur * (plane.roll(1, axis) + plane.roll(-1, axis))
+    assert ts.open_latents(plane).layout == "C H W"
+    assert ts.open_latents(plane, channels=4).layout == "C H W"
+
+
 def test_a_picture_is_no_packed_latents() -> None:
     """An RGB picture of 64x64 for a model of 16 channels."""
     with pytest.raises(ts.LatentsError, match=r"expected latents stored C H W with 16"):
@@ -269,6 +280,15 @@ def test_an_iterator_may_yield_them(axes: int) -> None:
     assert torch.equal(torch.stack(list(source)), plain)
     with pytest.raises(ts.LatentsError, match="expected one latent, found 3 that are packed"):
         next(iter(ts.open_latents(iter([each]), channels=16, size=(96, 160))))
+
+
+def test_no_mode_of_torch_matters() -> None:
+    plain = smooth(4, 16, 16, 16)
+    packed, wide = in_patches(plain), in_patches(smooth(1, 16, 12, 20))
+    with torch.device("meta"), torch.inference_mode():
+        assert torch.equal(ts.open_latents(packed)[:], plain)
+        with pytest.raises(ts.LayoutError, match="such as 160x96"):
+            ts.open_latents(wide, channels=16)
 
 
 def test_only_rows_of_tokens_that_are_needed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
