@@ -14,6 +14,7 @@ from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import check_finite
+from taesd_stream.latents.formats.png_pictures import picture_instead
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import Store
@@ -21,6 +22,9 @@ from taesd_stream.latents.source import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from taesd_stream.latents.raw_store import FileBytes
     from taesd_stream.latents.source import StoredSource
@@ -39,10 +43,15 @@ def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one 8-bit RGBA PNG: a float32 latent (4, h, w) within [-3, 3].
 
     Raises:
-        LatentsError: the PNG is not RGBA with 8 bits, or broken (once it is read).
+        LatentsError: the PNG is not RGBA with 8 bits, or broken, or the numbers of its pixels show
+            that it is a picture, and no layout says otherwise. Of several only the first one is
+            looked at here; the others are when they are read.
     """
+    store = _PngStore(file_bytes, is_surely_latents=options.layout is not None)
+    if options.alike is None and not store.is_surely_latents:
+        store.levels()
     return open_store(
-        _PngStore(file_bytes),
+        store,
         options.without_key(file_bytes.name),
         name=file_bytes.name,
         kind="an 8-bit PNG",
@@ -75,7 +84,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
 class _PngStore(Store):
     """One picture as a (4, h, w) array, decoded at each read."""
 
-    def __init__(self, file_bytes: FileBytes) -> None:
+    def __init__(self, file_bytes: FileBytes, *, is_surely_latents: bool) -> None:
         head = file_bytes.head(_IHDR.size)
         if len(head) < _IHDR.size:
             raise LatentsError(f"{file_bytes.name}: expected a PNG, found {len(head)} bytes of one")
@@ -87,9 +96,15 @@ class _PngStore(Store):
             )
         self.shape = (4, height, width)
         self.dtype = torch.float32
+        self.is_surely_latents = is_surely_latents
         self._file = file_bytes
 
     def copy_to(self, out: torch.Tensor, index: Sequence[slice]) -> None:
+        levels = rearrange(torch.from_numpy(self.levels()), "H W C -> C H W")
+        out.copy_(((levels.float() / 255 - 0.5) * (2 * LIMIT))[tuple(index)])
+
+    def levels(self) -> NDArray[np.uint8]:
+        """The picture, (h, w, 4); refused where it is no latent."""
         from video.errors import InputError
         from video.images import read_image
 
@@ -98,5 +113,11 @@ class _PngStore(Store):
             picture = read_image(self._file.path, channels=4)
         except InputError as error:
             raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
-        levels = rearrange(torch.from_numpy(picture), "H W C -> C H W")
-        out.copy_(((levels.float() / 255 - 0.5) * (2 * LIMIT))[tuple(index)])
+        because = None if self.is_surely_latents else picture_instead(picture)
+        if because is not None:
+            raise LatentsError(
+                f"{self._file.name}: expected latents, found a picture with transparency "
+                f"({because}): encode it first, or give --layout CHW (layout= in Python) if it is "
+                "latents"
+            )
+        return picture
