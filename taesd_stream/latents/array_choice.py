@@ -31,6 +31,8 @@ _MORE_KEYS: Final = (
 )
 """Further keys, the surer ones first: of trainers, of pipelines' outputs, and of VAEs' ones."""
 
+# Weights of layers, which never are latents, whatever their shape.
+_LAYER_KEY: Final = re.compile(r".*\.(weight|bias)")
 _VIDEO_AXES: Final = 5
 _MOST_LISTED: Final = 6
 _MOST_KEY_LETTERS: Final = 40
@@ -75,7 +77,11 @@ def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str
         if key in entries:
             return key
         raise LatentsError(f"{name}: expected the key {key!r}, found {listing(entries)}")
-    fitting = {key: info for key, info in entries.items() if info.may_be_latents}
+    fitting = {
+        key: info
+        for key, info in entries.items()
+        if info.may_be_latents and not _LAYER_KEY.fullmatch(key)
+    }
     chosen = _by_name(fitting) or only_fitting(fitting, options)
     if chosen is not None:
         _say_what_is_left(chosen, fitting, name)

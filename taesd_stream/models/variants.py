@@ -27,6 +27,7 @@ from taesd_stream.models.video_architectures import (
     taehv_decoder,
     taehv_encoder,
     taehv_super_decoder,
+    taehv_wide_decoder,
     taesdv_decoder,
 )
 
@@ -154,7 +155,7 @@ def _taehv(
         encoder=partial(taehv_encoder, space.channels, pooling=pooling, patch=patch),
         timing=DecodeTiming(growth=frames, lead=frames - 1),
         encode_timing=EncodeTiming(shrink=prod(pooling)),
-        leaves_out=("time", "space") if decoder is taehv_decoder else ("time",),
+        leaves_out=("time",) if decoder is taehv_super_decoder else ("time", "space"),
     )
 
 
@@ -219,6 +220,15 @@ _TABLE: tuple[Variant, ...] = (
         patch=4,
         growth=(2, 2, 2),
         pooling=(2, 2, 2),
+    ),
+    _taehv(
+        "taeltx2_3_wide",
+        "LTX-2.3, LTX-2.5",
+        latent_spaces.LTX2,
+        patch=4,
+        growth=(2, 2, 2),
+        pooling=(2, 2, 2),
+        decoder=taehv_wide_decoder,
     ),
     replace(
         _taehv("taeh3", "MiniMax H3", latent_spaces.MINIMAX_H3, patch=2),

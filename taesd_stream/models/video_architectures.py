@@ -19,16 +19,37 @@ from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 
-__all__ = ["taehv_decoder", "taehv_encoder", "taehv_super_decoder", "taesdv_decoder"]
+__all__ = [
+    "taehv_decoder",
+    "taehv_encoder",
+    "taehv_super_decoder",
+    "taehv_wide_decoder",
+    "taesdv_decoder",
+]
 
 _WIDTHS = (256, 128, 64, 64)
 _SUPER_WIDTHS = (512, 256, 128, 64)
+_WIDE_WIDTHS = (1024, 512, 256, 64)
 
 
 def _mem_block(width: int, slope: float = 0) -> MemBlock:
     relu = partial(ReLU, slope)
     convs = [Conv(2 * width, width), relu(), Conv(width, width), relu(), Conv(width, width)]
     return MemBlock(Chain(convs), slope=slope)
+
+
+def _wide_block(width: int) -> MemBlock:
+    groups = width // 64
+    layers = [
+        Conv(2 * width, width, kernel=1),
+        ReLU(),
+        Conv(width, width, groups=groups),
+        ReLU(),
+        Conv(width, width, kernel=1),
+        ReLU(),
+        Conv(width, width, groups=groups),
+    ]
+    return MemBlock(Chain(layers))
 
 
 def _super_block(width: int) -> MemBlock:
@@ -61,6 +82,7 @@ def taehv_decoder(
     patch: int = 1,
     slope: float = 0,
     signed: bool = False,
+    wide: bool = False,
 ) -> Network:
     """Latents to frames: TAEHV and, with ``growth`` (1, 2, 3), TAEM1.
 
@@ -71,25 +93,32 @@ def taehv_decoder(
         slope: What negative values are multiplied by between layers.
         signed: Whether the last convolution makes pixels in [-1, 1], as LightX2V's for Hunyuan
             Video 1.5 does.
+        wide: Whether blocks are wider and their convolutions grouped, as in ``taeltx2_3_wide``.
     """
+    widths = _WIDE_WIDTHS if wide else _WIDTHS
+    block = _wide_block if wide else partial(_mem_block, slope=slope)
     layers: dict[int, Layer] = {
         0: SoftClamp(),
-        1: Conv(latent_channels, _WIDTHS[0]),
+        1: Conv(latent_channels, widths[0]),
         2: ReLU(slope),
     }
-    for stage, (width, next_width) in enumerate(pairwise(_WIDTHS)):
+    for stage, (width, next_width) in enumerate(pairwise(widths)):
         number = 3 + 6 * stage
-        layers |= {number + block: _mem_block(width, slope) for block in range(3)}
+        layers |= {number + each: block(width) for each in range(3)}
         layers[number + 4] = TimeGrow(width, growth[stage])
         if enlarging[stage] > 1:
             layers[number + 3] = Upsample(enlarging[stage])
         layers[number + 5] = Conv(width, next_width, bias=False)
-    layers |= {21: ReLU(slope), 22: Conv(_WIDTHS[-1], 3 * patch**2)}
+    layers |= {21: ReLU(slope), 22: Conv(widths[-1], 3 * patch**2)}
     if patch > 1:
         layers[23] = PixelShuffle(patch)
     if signed:
         layers[24] = SignedToUnit()
     return Network(layers, latent_channels)
+
+
+taehv_wide_decoder = partial(taehv_decoder, wide=True)
+"""Latents to frames with wider blocks of grouped convolutions: ``taeltx2_3_wide``."""
 
 
 def taehv_super_decoder(

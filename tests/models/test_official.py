@@ -30,7 +30,7 @@ from taesd_stream.models.weights.official import (
 NAMES = (
     *("taesd", "taesdxl", "taesd3", "taef1", "taef2", "taesana", "taesdv", "taehv"),
     *("taew2_1", "taew2_2", "taehv1_5", "taecvx", "taeos1_3", "taeltx_2", "taeltx2_3"),
-    *("taeh3", "taehv1_5_super", "taew2_2_super", "taem1"),
+    *("taeltx2_3_wide", "taeh3", "taehv1_5_super", "taew2_2_super", "taem1"),
 )
 
 
