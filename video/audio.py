@@ -2,7 +2,7 @@
 
 Sound is read and written alongside the pictures, never ahead of them, so that neither the muxer nor
 we hold more of it than a moment's worth; and it ends where the pictures end (copied sound to the
-packet, about 20 ms; re-encoded sound to the millisecond).
+packet, about 20 ms; plain samples and re-encoded sound to the millisecond).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class AudioTrack(Closing):
     """The first audio stream of the file ``source``, to go into a ``container_format``.
 
     What is heard before ``start_seconds`` is left out, and the rest is heard that much earlier:
-    exactly where sound is encoded anew, and where it is copied into .mp4 and .mov; where it is
-    copied into .mkv and .webm, which cannot hide a part of a packet, from the next packet on.
+    exactly where sound is encoded anew, is plain samples, or goes into .mp4 or .mov; where it is
+    copied into .mkv or .webm, which cannot hide a part of a packet, from the next packet on.
 
     Open it before the output is created, ``attach`` it, ``advance`` it as pictures are written,
     ``finish`` it, and ``close`` it whatever happens.
@@ -130,7 +130,12 @@ class AudioTrack(Closing):
     def _packets(self, piece: _Piece, stop_seconds: Fraction) -> list[av.Packet[Any]]:
         """Packets of ``piece``, without what comes after ``stop_seconds`` where it can be cut."""
         if isinstance(piece.content, av.Packet):
-            return [piece.content]
+            context = self._input.streams.audio[0].codec_context
+            if piece.end_seconds <= stop_seconds or not _is_plain(context):
+                return [piece.content]
+            part = _samples_of(piece.content, context, piece.start_seconds, stop_seconds)
+            part.stream = self._stream
+            return [part]
         frame = piece.content
         if piece.end_seconds > stop_seconds:
             count = int((stop_seconds - piece.start_seconds) * frame.sample_rate)
@@ -153,23 +158,45 @@ def _copied(
     the first that is heard.
     """
     early: deque[_Piece] = deque(maxlen=_EARLY_PACKETS)
+    context = source.streams.audio[0].codec_context
     for packet in source.demux(source.streams.audio[0]):
         if packet.pts is None or packet.dts is None:
             continue
         offset = round(origin / packet.time_base)
         packet.pts -= offset
         packet.dts -= offset
-        if packet.pts < 0 and not takes_early_sound:
-            continue
         packet.stream = stream
         start = packet.pts * packet.time_base
-        piece = _Piece(start, start + (packet.duration or 0) * packet.time_base, packet)
-        if start < 0:
-            early.append(piece)
-            continue
-        while early:
-            yield early.popleft()
-        yield piece
+        end = start + (packet.duration or 0) * packet.time_base
+        if start >= 0:
+            while early:
+                yield early.popleft()
+            yield _Piece(start, end, packet)
+        elif takes_early_sound:
+            early.append(_Piece(start, end, packet))
+        elif end > 0 and _is_plain(context):
+            part = _samples_of(packet, context, Fraction(0), end)
+            part.stream = stream
+            yield _Piece(Fraction(0), end, part)
+
+
+def _is_plain(context: av.AudioCodecContext) -> bool:
+    """Whether packets hold plain samples, so that they can be cut anywhere."""
+    return context.codec.canonical_name.startswith("pcm_")
+
+
+def _samples_of(
+    packet: av.Packet[Any], context: av.AudioCodecContext, start: Fraction, stop: Fraction
+) -> av.Packet[Any]:
+    """The samples of a packet of plain ones that are heard from ``start`` to ``stop`` (seconds)."""
+    begin = (packet.pts or 0) * packet.time_base
+    bytes_each = context.format.bytes * context.layout.nb_channels
+    first, last = (round((time - begin) * context.sample_rate) for time in (start, stop))
+    part: av.Packet[Any] = av.Packet(bytes(packet)[first * bytes_each : last * bytes_each])
+    part.time_base = packet.time_base
+    part.pts = part.dts = round(start / packet.time_base)
+    part.duration = round((stop - start) / packet.time_base)
+    return part
 
 
 def _add_encoder(

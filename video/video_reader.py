@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoReader"]
 
+# Where nothing says where chroma lies, it lies over the left one of two columns, as in all video,
+# while swscale would take it to lie between them. Decoders that know better say so themselves, and
+# so do other containers; what is said here would go before these.
+_SILENT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "mxf")
+_LEFT_CODECS = ("prores", "dnxhd", "v210", "cfhd")
+
 
 class VideoReader(FrameReader):
     """The frames of a video file, in order; a context manager and an iterable, to go through once.
@@ -83,6 +89,8 @@ class VideoReader(FrameReader):
             raise InputError(f"expected a video in '{self.path}'; found no pictures in it")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
+            stream.codec_context.options = {"chroma_sample_location": "left"}
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate else Fraction(25)
         self._true_size = noted_size(container)
