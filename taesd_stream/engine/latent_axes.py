@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from taesd_stream.latents.layout_by_content import layout_by_content
-from taesd_stream.latents.opening_packed import packed_reading
+from taesd_stream.latents.packed_choice import packed_reading
 from taesd_stream.latents.read_options import LatentOptions, ReadOptions
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.tensors import TensorStore

@@ -1,4 +1,4 @@
-"""Sources of packed latents, once it is known that they are packed, how, and how large."""
+"""Sources of packed latents, once it is known how they are packed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from taesd_stream.errors import LatentsError, LayoutError
-from taesd_stream.latents.layouts import KNOWN_CHANNELS, possible_layouts
+from taesd_stream.errors import LayoutError
 from taesd_stream.latents.metadata import LatentMetadata
-from taesd_stream.latents.packed_by_content import (
-    Numbers,
-    Rows,
-    channels_last,
-)
+from taesd_stream.latents.packed_by_content import Rows
 from taesd_stream.latents.packed_store import PatchPlanes, Tokens
 from taesd_stream.latents.packing import (
     PACKED,
@@ -22,27 +17,18 @@ from taesd_stream.latents.packing import (
     Packing,
     grid_of_size,
     likely_grids,
-    pack_of_planes,
-    packings_of,
     square_grid,
 )
 from taesd_stream.latents.source import StoredSource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import Store
 
-__all__ = ["PackedReading", "packed_reading"]
+__all__ = ["PackedReading"]
 
 _LAYOUT: Final = "N C T H W"
 _MOST_SIZES: Final = 4
-_FEWEST_FEATURES: Final = 48
-"""Planes of fewer columns are too small to be doubted."""
-
-_PACKED_CHANNELS: Final = KNOWN_CHANNELS - {4}
-"""The channels of latents that are known to be packed."""
 
 _log = logging.getLogger("taesd_stream")
 
@@ -134,55 +120,6 @@ class PackedReading:
         )
 
 
-def packed_reading(store: Store, options: ReadOptions, name: str) -> PackedReading | None:
-    """The way in which an array is packed; None where it is not.
-
-    Where the axes fit planes, too, its numbers are asked: packed it is only if they say so.
-
-    Raises:
-        LatentsError: It is said to be packed, and cannot be.
-        LayoutError: It may be packed in several ways, or its numbers contradict the channels.
-    """
-    shape = tuple(store.shape)
-    if options.layout not in (None, PACKED) or 0 in shape:
-        return None
-    fitting = _fitting(shape, options.channels or _PACKED_CHANNELS)
-    if options.layout == PACKED:
-        if not fitting:
-            raise LatentsError(
-                f"{name}: expected packed latents, (N, tokens, features) of"
-                f" {_counts(options.possible_channels)} channels, found shape {shape}: leave"
-                " --layout packed out, or name the model that they are for"
-            )
-        return _only(fitting, store, name)
-    if options.alike is not None:
-        return _only(fitting, store, name) if fitting and options.alike == PACKED else None
-    plain = possible_layouts(shape, options.possible_channels)
-    if plain and len(shape) == 3 and shape[-1] < _FEWEST_FEATURES:
-        return None
-    told = _told(store, fitting)
-    if told is not None:
-        return replace(told, was_told=bool(plain))
-    if options.size is not None and plain and _has_size(shape, fitting, options.size):
-        return _only(fitting, store, name)
-    _refuse_other_channels(store, options, name, plain=plain, fitting=fitting)
-    if plain or not fitting or _look_like_planes(store, fitting):
-        return None
-    return _only(fitting, store, name)
-
-
-def _has_size(
-    shape: tuple[int, ...], fitting: Sequence[PackedReading], size: tuple[int, int]
-) -> bool:
-    """Whether tokens, but not planes, make a picture of the size that is given."""
-    tokens = [each.packing for each in fitting if not each.are_planes]
-    grids = [grid_of_size(packing, shape[-2], size) for packing in tokens]
-    is_planes = any(
-        (scale * shape[-2], scale * shape[-1]) == size for each in tokens for scale in each.scales
-    )
-    return not is_planes and any(grid is not None and grid.times == 1 for grid in grids)
-
-
 def _warn_of_another_size(store: Store, packing: Packing, grid: Grid, name: str) -> None:
     """Say so where the tokens of one picture plainly have another size than is given."""
     others = [each for each in likely_grids(packing, store.shape[-2]) if each != grid]
@@ -197,82 +134,3 @@ def _warn_of_another_size(store: Store, packing: Packing, grid: Grid, name: str)
             rows.likeliest(others)[0],
             grid,
         )
-
-
-def _fitting(shape: tuple[int, ...], channels: Collection[int]) -> list[PackedReading]:
-    """Every reading of a shape as packed latents of one of ``channels``."""
-    found = []
-    if len(shape) in (2, 3):
-        found += [PackedReading(packing) for packing in packings_of(shape[-1], channels)]
-    packing = pack_of_planes(shape[-3], channels) if len(shape) in (3, 4) else None
-    if packing is not None:
-        found.append(PackedReading(packing, are_planes=True))
-    return found
-
-
-def _told(store: Store, fitting: Sequence[PackedReading]) -> PackedReading | None:
-    """The first of the readings that the numbers agree with."""
-    for reading in fitting:
-        numbers = Numbers(store, are_planes=reading.are_planes)
-        for packing in (reading.packing, channels_last(reading.packing)):
-            if numbers.fit(packing):
-                return replace(reading, packing=packing)
-    return None
-
-
-def _look_like_planes(store: Store, fitting: Sequence[PackedReading]) -> bool:
-    """Whether numbers say that these are no tokens but planes, of whatever channels."""
-    tokens = [each for each in fitting if not each.are_planes]
-    numbers = Numbers(store) if tokens else None
-    return numbers is not None and all(numbers.fit(each.packing) is False for each in tokens)
-
-
-def _only(fitting: Sequence[PackedReading], store: Store, name: str) -> PackedReading:
-    """The one reading that there is, or that the numbers agree with."""
-    told = _told(store, fitting)
-    if told is None and len(fitting) > 1:
-        counts = _counts([each.packing.channels for each in fitting])
-        either = " or ".join(str(each.packing) for each in fitting)
-        raise LayoutError(
-            f"{name}: packed latents of shape {tuple(store.shape)} may be {either}: name a model"
-            f" of {counts} channels with --model",
-            readings=(),
-        )
-    return told or fitting[0]
-
-
-def _refuse_other_channels(
-    store: Store,
-    options: ReadOptions,
-    name: str,
-    *,
-    plain: Sequence[str],
-    fitting: Sequence[PackedReading],
-) -> None:
-    """Refuse packed latents of other channels than they are to have.
-
-    Args:
-        plain: The layouts that they may have as planes.
-        fitting: How they may be packed with the channels that they are to have.
-
-    Raises:
-        LayoutError: The numbers tell that they are packed otherwise, or nothing else is possible.
-    """
-    shape = tuple(store.shape)
-    others = _fitting(shape, _PACKED_CHANNELS)
-    told = _told(store, others)
-    if told is None and (plain or fitting or not others or _look_like_planes(store, others)):
-        return
-    found = _counts([each.packing.channels for each in ([told] if told is not None else others)])
-    planes = "".join(plain[0].split()) if plain else ""
-    raise LayoutError(
-        f"{name}: expected latents of {_counts(options.possible_channels)} channels, found shape"
-        f" {shape}, which is packed latents of {found} channels: use the model that they are for"
-        + f", or --layout {planes} if they are not packed"
-        * bool(plain),
-        readings=(),
-    )
-
-
-def _counts(channels: Collection[int]) -> str:
-    return " or ".join(str(count) for count in sorted(set(channels)))

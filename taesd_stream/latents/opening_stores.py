@@ -10,7 +10,7 @@ from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents.checks import require_channels, require_floating
 from taesd_stream.latents.layout_by_content import layout_by_content
 from taesd_stream.latents.layouts import infer_layout, parse_layout, possible_layouts
-from taesd_stream.latents.opening_packed import packed_reading
+from taesd_stream.latents.packed_choice import packed_reading
 from taesd_stream.latents.source import Store, StoredSource
 
 if TYPE_CHECKING:

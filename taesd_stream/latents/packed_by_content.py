@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taesd_stream.latents.packing import Grid, Packing
     from taesd_stream.latents.source import Store
 
-__all__ = ["Numbers", "Rows", "channels_last"]
+__all__ = ["Numbers", "Rows", "orders_of"]
 
 # Mean correlations of neighbouring columns of features, measured as below in clips of Stable
 # Diffusion, FLUX.2 and Wan 2.1. In 2x2 patches of 8x8 latents and more, columns of one channel
@@ -45,7 +45,7 @@ _LEAST_DIFFERENCE: Final = 0.005
 _MUCH_MORE_ALIKE: Final = 0.2
 _FEWEST_TOKENS: Final = 100
 
-_MOST_PACKS: Final = 8
+_MOST_PACKS: Final = 4
 _MOST_TOKENS: Final = 128
 _MOST_ROWS: Final = 16
 _MOST_FEATURES: Final = 64
@@ -74,6 +74,8 @@ class Numbers:
         if are_planes:
             block = block.flatten(-2).transpose(-1, -2)
         self._block = block.double().reshape(-1, *block.shape[-2:])
+        columns = _directions(self._block, 1)
+        self._correlations = (columns.mT @ columns).mean(0)
 
     def fit(self, packing: Packing) -> bool | None:
         """Whether they are packed so (True), or are planes (False), or nobody knows (None)."""
@@ -99,11 +101,8 @@ class Numbers:
 
     def _likeness(self, step: int, chosen: torch.Tensor | None = None) -> float:
         """The mean correlation of the columns of features ``chosen`` and those ``step`` further."""
-        columns = _directions(self._block, 1)
-        products = (columns[..., step:] * columns[..., :-step]).sum(1)
-        if chosen is not None:
-            products = products[..., chosen[: products.shape[-1]]]
-        return float(products.mean())
+        found = self._correlations.diagonal(step)
+        return float((found if chosen is None else found[chosen[: len(found)]]).mean())
 
 
 class Rows:
@@ -149,9 +148,9 @@ class Rows:
         return likeness - (float(between.mean()) if len(between) else 0.0)
 
 
-def channels_last(packing: Packing) -> Packing:
-    """The packing with the features in the other order."""
-    return replace(packing, order="p q c")
+def orders_of(packing: Packing) -> tuple[Packing, ...]:
+    """The packing in every order of its features, of which numbers can tell one."""
+    return (packing, replace(packing, order="p q c")) if packing.side > 1 else (packing,)
 
 
 def _along_tokens(block: torch.Tensor) -> float:
