@@ -6,7 +6,8 @@ that the work could not be finished (the disk is full, the encoder failed).
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from typing import Final, Self
 
 __all__ = [
     "InputError",
@@ -16,6 +17,12 @@ __all__ = [
     "TaesdStreamError",
     "first_line",
 ]
+
+
+_TERMINAL_CODE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_SENTENCE_END: Final = re.compile(r"(?<=[a-z0-9)'\"\]]{2})[.!?](?= +[A-Z(])")
+_MOST_LETTERS: Final = 120
+_LAST_LETTERS: Final = ".:;, "
 
 
 class TaesdStreamError(Exception):
@@ -52,13 +59,22 @@ class MissingExtraError(TaesdStreamError, ImportError):
 
 
 def first_line(error: BaseException) -> str:
-    """The beginning of what another library's exception says, for one line of a message.
+    """The first sentence of what another library's exception says, for one line of a message.
+
+    Colours of a terminal are taken out of it, and what is long ends behind a word.
 
     >>> first_line(ValueError("no such tile: \\n it is missing"))
     'no such tile'
+    >>> first_line(ValueError("\\x1b[1mUnsupported\\x1b[0m class. Please see the manual."))
+    'Unsupported class'
     """
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120].rstrip(".:; ")
+    text = _TERMINAL_CODE.sub("", str(error)).strip() or type(error).__name__
+    line = "".join(letter if letter.isprintable() else "?" for letter in text.splitlines()[0])
+    sentence = _SENTENCE_END.split(line, maxsplit=1)[0]
+    if len(sentence) > _MOST_LETTERS:
+        sentence = sentence[: _MOST_LETTERS + 1].rpartition(" ")[0] or sentence[:_MOST_LETTERS]
+        return f"{sentence.rstrip(_LAST_LETTERS)} ..."
+    return sentence.rstrip(_LAST_LETTERS)
 
 
 # Tracebacks name errors as users catch them: ``except taesd_stream.InputError``.
