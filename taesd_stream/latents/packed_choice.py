@@ -60,7 +60,8 @@ class _Choice:
         self._store, self._options, self._name = store, options, name
         self._shape = tuple(store.shape)
         self._numbers: dict[bool, Numbers] = {}
-        self._plain = possible_layouts(self._shape, options.possible_channels)
+        layouts = possible_layouts(self._shape, options.possible_channels)
+        self._plain = [layout for layout in layouts if not layout.endswith("C")]
         self.fitting = _fitting(self._shape, options.channels or _PACKED_CHANNELS)
 
     def said(self) -> PackedReading:

@@ -107,15 +107,15 @@ def test_wherever_they_are(kind: str, axes: int, tmp_path: Path) -> None:
         assert "packed" in source.describe()
 
 
-@pytest.mark.parametrize("planes", [(2, 128, 5, 7), (128, 5, 7)])
+@pytest.mark.parametrize("planes", [(2, 128, 5, 7), (128, 5, 7), (2, 128, 5, 32)])
 def test_flux2_as_planes_of_patches(planes: tuple[int, ...]) -> None:
     stored = torch.randn(planes, generator=torch.Generator().manual_seed(0))
     unpatchify = pipeline_function("flux2.pipeline_flux2", "_unpatchify_latents")
-    expected = unpatchify(stored.view(-1, 128, 5, 7))
+    expected = unpatchify(stored.view(-1, *planes[-3:]))
     with ts.open_latents(stored, channels=32) as source:
         assert torch.equal(source[:], expected)
         part = source.region(0, slice(1, 4), slice(3, 14))
-        assert torch.equal(part, expected[0][:, 1:4, 3:])
+        assert torch.equal(part, expected[0][:, 1:4, 3:14])
 
 
 def test_flux2_in_comfyuis_file_is_normalised(tmp_path: Path) -> None:
