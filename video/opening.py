@@ -90,13 +90,14 @@ def _is_video(path: str | PathLike[str]) -> bool:
 def open_reader(
     path: str | PathLike[str], *, rate: str | int | float | Fraction = 24
 ) -> FrameReader:
-    """Open a video, a still, a folder of pictures or a pattern, as frames.
+    """Open a video, a still, a folder of pictures, a pattern or an array of bytes, as frames.
 
-    ``rate`` is for pictures; a video has its own.
+    ``rate`` is for pictures and arrays; a video has its own.
 
     Raises:
         InputError: if there is nothing to read.
     """
+    from video.array_reader import ARRAY_SUFFIXES, ArrayReader
     from video.sequence import ImageSequenceReader
     from video.webp import is_animated_webp
 
@@ -105,6 +106,8 @@ def open_reader(
     is_still = source.suffix.lower() in READABLE_SUFFIXES and not is_animated_webp(source)
     if source.is_dir() or is_pattern or is_still:
         return ImageSequenceReader(source, rate)
+    if source.suffix.lower() in ARRAY_SUFFIXES:
+        return ArrayReader(source, rate)
     from video.video_reader import VideoReader
 
     return VideoReader(source)

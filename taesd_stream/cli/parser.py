@@ -73,8 +73,8 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help="a video, a picture, a folder of them, or frames_%%05d.png; a .tif, .zarr or .npy of"
-        " any size",
+        help="a video, a picture, a folder of them, or frames_%%05d.png; frames that decode wrote"
+        " as .npy or .safetensors; a .tif, .zarr or .npy of any size",
     )
     parser.add_argument(
         "output",

@@ -67,8 +67,9 @@ def encode_file(
     """Encode a video, a still, or numbered pictures into latents, in bounded memory.
 
     Args:
-        images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png"; or
-            one picture of any size as .tif, .zarr or .npy, of which only parts are read at a time.
+        images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png";
+            frames in one array as ``render`` writes them, .npy or .safetensors; or one picture of
+            any size as .tif, .zarr or .npy, of which only parts are read at a time.
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .pt or .pth, a dict with
             them under "latents"; .latent for ComfyUI; .png for 8-bit latents of four channels, with
             %d in the name for several. All but .npy and .png keep the video's rate, the pictures'

@@ -19,19 +19,23 @@ from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
+from video.array_reader import holds_several_frames
 from video.large.reading import open_regions
 
 __all__ = ["encode_picture", "is_read_in_regions"]
 
 
 def is_read_in_regions(path: Path) -> bool:
-    """Whether a picture is one of which parts can be read: .tif, Zarr or .npy.
+    """Whether it is one picture of which parts can be read: .tif, Zarr or .npy.
 
-    A .tif is read as a whole, by OpenCV, where tifffile is not installed.
+    A .npy may hold several frames instead. A .tif is read as a whole, by OpenCV, where tifffile is
+    not installed.
     """
     if path.suffix.lower() in (".tif", ".tiff"):
         return path.is_file() and find_spec("tifffile") is not None
-    return path.suffix.lower() in (".npy", ".zarr")
+    if path.suffix.lower() == ".npy":
+        return not holds_several_frames(path)
+    return path.suffix.lower() == ".zarr"
 
 
 def encode_picture(
