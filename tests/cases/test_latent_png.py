@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,13 @@ def test_encoded_pictures_are_latents(of: str, shared: Path, tmp_path: Path) -> 
     (latent,) = ts.load("nano", device="cpu").encode(pictures[of][None])
     ts.latents.save_latents(tmp_path / "z.png", latent)
     assert ts.open_latents(tmp_path / "z.png").shape == (4, 32, 32)
+
+
+@pytest.mark.parametrize("size", [(2**31 - 1, 1), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
+def test_a_size_that_the_file_cannot_have_is_refused(size: tuple[int, int], tmp_path: Path) -> None:
+    data = bytearray((_SAMPLE / "00000.png").read_bytes())
+    data[16:24] = struct.pack(">II", *size)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ts.LatentsError, match="expected a whole PNG"):
+        ts.open_latents(tmp_path / "a.png")

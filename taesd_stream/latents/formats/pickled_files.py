@@ -53,7 +53,7 @@ def refuse_pickle(name: str) -> AbstractContextManager[None]:
     """Turn what is found in a pickle, if that is no data, into a LatentsError."""
     found = f"{name}: expected tensors and arrays in a pickle, found something else"
     remedy = "save the latents as one tensor, or as .safetensors"
-    return refuse_broken(found, remedy, PickleDataError)
+    return refuse_broken(found, remedy, Exception)  # a broken file makes it stumble anywhere
 
 
 def _is_torch(file: IO[bytes]) -> bool:

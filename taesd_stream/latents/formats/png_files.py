@@ -37,6 +37,8 @@ LIMIT: Final = 3.0
 
 _IHDR: Final = struct.Struct(">8x4x4sIIBB")
 _RGBA: Final = 6
+_MOST_INFLATED: Final = 1032
+"""Deflate makes no byte to more of them."""
 
 
 def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
@@ -93,6 +95,11 @@ class _PngStore(Store):
             raise LatentsError(
                 f"{file_bytes.name}: expected latents as an RGBA PNG of 8 bits, found colour type "
                 f"{colours} with {bits} bits: a picture is encoded first, latents are not"
+            )
+        if height * (1 + 4 * width) > _MOST_INFLATED * file_bytes.size:
+            raise LatentsError(
+                f"{file_bytes.name}: expected a whole PNG, found {file_bytes.size} bytes for "
+                f"{width}x{height} pixels: copy or save it anew"
             )
         self.shape = (4, height, width)
         self.dtype = torch.float32
