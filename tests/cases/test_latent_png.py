@@ -96,3 +96,12 @@ def test_a_size_that_the_file_cannot_have_is_refused(size: tuple[int, int], tmp_
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(ts.LatentsError, match="expected a whole PNG"):
         ts.open_latents(tmp_path / "a.png")
+
+
+def test_a_chunk_that_the_file_cannot_have_is_refused(tmp_path: Path) -> None:
+    data = bytearray((_SAMPLE / "00000.png").read_bytes())
+    place = data.index(b"IDAT") - 4
+    data[place : place + 4] = struct.pack(">I", 2**31 - 1)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ts.LatentsError, match="2147483647 bytes of b'IDAT'"):
+        ts.open_latents(tmp_path / "a.png")

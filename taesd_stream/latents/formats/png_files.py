@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 
 from taesd_stream.errors import LatentsError
-from taesd_stream.latents.checks import check_finite
+from taesd_stream.latents.checks import check_finite, require_memory
 from taesd_stream.latents.formats.png_pictures import picture_instead
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
@@ -36,6 +36,10 @@ LIMIT: Final = 3.0
 """The largest magnitude that 8-bit latents can have."""
 
 _IHDR: Final = struct.Struct(">8x4x4sIIBB")
+_CHUNK: Final = struct.Struct(">I4s")
+_SUM_BYTES: Final = 4
+_BYTES_PER_PIXEL: Final = 4 + 4 * 4
+"""As it is read, and as float32."""
 _RGBA: Final = 6
 _MOST_INFLATED: Final = 1032
 """Deflate makes no byte to more of them."""
@@ -101,6 +105,8 @@ class _PngStore(Store):
                 f"{file_bytes.name}: expected a whole PNG, found {file_bytes.size} bytes for "
                 f"{width}x{height} pixels: copy or save it anew"
             )
+        _require_chunks_inside(file_bytes)
+        require_memory(_BYTES_PER_PIXEL * height * width, f"the pixels of {file_bytes.name}")
         self.shape = (4, height, width)
         self.dtype = torch.float32
         self.is_surely_latents = is_surely_latents
@@ -128,3 +134,21 @@ class _PngStore(Store):
                 "latents"
             )
         return picture
+
+
+def _require_chunks_inside(file_bytes: FileBytes) -> None:
+    """Refuse a PNG whose chunks claim to be longer than the file: readers would make room first."""
+    place = len(PNG_MAGIC)
+    with file_bytes.open() as file:
+        file.seek(place)
+        while len(head := file.read(_CHUNK.size)) == _CHUNK.size:
+            length, kind = _CHUNK.unpack(head)
+            place += _CHUNK.size + length + _SUM_BYTES
+            if place > file_bytes.size:
+                raise LatentsError(
+                    f"{file_bytes.name}: broken PNG: expected {length} bytes of {kind!r}, found "
+                    "fewer: copy or save it anew"
+                )
+            if kind == b"IEND":
+                return
+            file.seek(place)
