@@ -22,7 +22,7 @@ between, as einops writes them; users may leave the spaces out and write small l
 
 N C H W and H W C are taken only where they are asked for: models that make pictures take T C H W
 for the former, and three axes may be packed. Of four and five, channels are taken to be the last
-where no other axis can be, and where they are more than the four of a picture with transparency.
+where no other axis can be, and where they, rows and columns are more than the four of a picture.
 What is packed is unpacked as N C T H W: see ``packing``. However they are stored, a source hands
 out latents one by one in the order of time, each (C, h, w), or several as (T, C, h, w). Shapes are
 written with commas; small ``h`` and ``w`` count latents, where ``H`` and ``W`` of a picture's shape
@@ -72,9 +72,10 @@ def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[s
         if shape[layout.split().index("C")] in channels
     )
     last = _CHANNELS_LAST.get(len(shape))
-    if not found and last is not None and shape[-1] in channels and shape[-1] > _RGBA:
-        return (last,)
-    return found
+    # Pictures, (N, 3, H, W), may be as wide as latents have channels, but latents are not so low.
+    if found or last is None or shape[-1] not in channels or min(shape[-3:]) <= _RGBA:
+        return found
+    return (last,)
 
 
 def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:

@@ -26,6 +26,11 @@ def test_channels_are_last_where_no_other_axis_can_be_theirs(
         assert torch.equal(source.region(0, slice(1, 4), slice(2, 7)), expected[0, :, 1:4, 2:7])
 
 
+def test_pictures_as_wide_as_latents_have_channels_are_no_latents() -> None:
+    with pytest.raises(ts.LatentsError, match="expected latents stored T C H W"):
+        ts.open_latents(torch.zeros(2, 3, 128, 128))
+
+
 def test_an_array_of_pictures_with_transparency_is_no_latents() -> None:
     with pytest.raises(ts.LatentsError, match="expected latents stored T C H W"):
         ts.open_latents(np.zeros((2, 6, 7, 4), np.float32), channels=4)

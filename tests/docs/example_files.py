@@ -69,7 +69,7 @@ def write_generators_latents(folder: Path) -> None:
         "wan": (1, 16, 2, 2, 2),
         "wan_5b": (1, 48, 2, 2, 2),
         "hunyuan": (1, 16, 2, 2, 2),
-        "kandinsky": (1, 2, 2, 3, 16),
+        "kandinsky": (1, 2, 5, 6, 16),
         "hunyuan_1_5": (1, 32, 2, 2, 2),
         "cogvideox": (1, 3, 16, 2, 2),
         "cogvideox_1_5": (1, 4, 16, 2, 2),
