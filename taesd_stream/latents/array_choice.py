@@ -60,13 +60,19 @@ class ArrayInfo:
             return self.holds_latents
         return self.is_floating and 3 <= len(self.shape) <= 5
 
+    @property
+    def may_be_tokens(self) -> bool:
+        """Whether it may be one picture that is packed, (tokens, features)."""
+        return self.is_floating and self.shape is not None and len(self.shape) == 2
+
 
 def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str) -> str:
     """Find the one of several named arrays that holds the latents.
 
     That is the options' key where it is given; else one with a name that pipelines and trainers
     use, such as ``latents``; else the only floating-point array of 3 to 5 axes, or the only such
-    that has as many channels as asked for. What is taken among several is logged.
+    that has as many channels as asked for; or, where there is none, the only one of 2 axes. What is
+    taken among several is logged.
 
     >>> from taesd_stream.latents.read_options import ReadOptions
     >>> choose_key({"z": ArrayInfo("float32", (1, 4, 8, 8), True)}, ReadOptions(), "a.npz")
@@ -90,6 +96,9 @@ def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str
     chosen = next((usual for usual in _FIRST_KEYS if usual in entries and not fitting), None)
     if chosen is not None:
         return chosen
+    tokens = [key for key, info in entries.items() if info.may_be_tokens]
+    if not fitting and len(tokens) == 1 and not _LAYER_KEY.fullmatch(tokens[0]):
+        return tokens[0]
     raise LatentsError(
         f"{name}: expected the key latents or a single floating-point array of 3 to 5 axes, found "
         f"{listing(entries)}: say which with --key (key= in Python)"

@@ -101,7 +101,7 @@ def test_wherever_they_are(kind: str, axes: int, tmp_path: Path) -> None:
     elif kind == "npy":
         np.save(path, packed.numpy())
     elif kind == "npz":
-        np.savez_compressed(path, latents=packed.numpy())
+        np.savez_compressed(path, packed.numpy())
     with ts.open_latents(sources.get(kind, path), channels=16, size=(96, 160)) as source:
         assert torch.equal(source[0], plain[0])
         assert "packed" in source.describe()
