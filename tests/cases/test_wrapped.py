@@ -125,7 +125,7 @@ def test_a_distribution_is_its_mean_in_the_vaes_scale(in_file: bool, tmp_path: P
 
 
 def test_a_picture_in_an_output_is_no_latent(tmp_path: Path) -> None:
-    torch.save(DecoderOutput(sample=torch.zeros(1, 3, 16, 16)), tmp_path / "a.pt")
+    torch.save(DecoderOutput(sample=torch.zeros(1, 3, 20, 20)), tmp_path / "a.pt")
     with pytest.raises(ts.LatentsError, match="channels"):
         ts.open_latents(tmp_path / "a.pt")
 
