@@ -9,6 +9,7 @@ from torch import Tensor
 from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.engine.pixels import with_alpha
 from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
 from taesd_stream.engine.shapes import as_pictures, check_range
 from taesd_stream.engine.streams.decode_stream import Frame
@@ -43,7 +44,8 @@ class EncodingModel(LoadedModel):
         Args:
             x: (N, 3, H, W), or (N, T, 3, H, W) for video, in [0, 1], give or take 0.05, as resizing
                 overshoots; any float dtype. Where a side is no multiple of
-                ``spec.spatial_scale``, the last latent stands for fewer pixels.
+                ``spec.spatial_scale``, the last latent stands for fewer pixels. A model of four
+                ``spec.image_channels`` takes these, too, with straight alpha; three are opaque.
             convention: The scale of the latents that are wanted: as of ``decode``.
             on_tile: Told after each tile how many latents are done, and of how many.
 
@@ -55,8 +57,9 @@ class EncodingModel(LoadedModel):
             NonFiniteError: A picture holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        checked = as_pictures(x, "images", 3, self.spec.name)
         encoder = coder_of(self, "encode")
+        channels = encoder.network.channels
+        checked = as_pictures(with_alpha(x, channels), "images", channels, self.spec.name)
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
             check_range(image, index)
@@ -144,4 +147,5 @@ class EncodingModel(LoadedModel):
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
         encoder, options = coder_of(self, "encode"), TileOptions(tile, overlap, memory, crop, wrap)
-        return PictureRun(encoder, PixelPlane(size, read), options, encoder.scale(convention))
+        pixels = PixelPlane(size, read, encoder.network.channels)
+        return PictureRun(encoder, pixels, options, encoder.scale(convention))

@@ -8,18 +8,25 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-__all__ = ["to_array", "to_bytes", "to_images"]
+__all__ = ["over_white", "to_array", "to_bytes", "to_images", "with_alpha"]
+
+_RGB, _RGBA = 3, 4
 
 
 def to_bytes(pixels: Tensor) -> Tensor:
     """(3, H, W) floats, of which [0, 1] counts, to (H, W, 3) bytes, rounded to the nearest.
 
-    They stay on the device.
+    They stay on the device. Transparent ones, (4, H, W) with straight alpha, are laid over white.
 
     >>> to_bytes(torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)).tolist()
     [[[0, 128, 255]]]
+    >>> to_bytes(torch.tensor([0.0, 1.0, 0.0, 0.5]).view(4, 1, 1)).tolist()
+    [[[128, 255, 128]]]
     """
-    scaled = pixels.float().clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)
+    clear = pixels.float().clamp(0, 1)
+    if clear.shape[0] == _RGBA:
+        clear = over_white(clear)
+    scaled = clear.mul_(255).add_(0.5).to(torch.uint8)
     return rearrange(scaled, "c h w -> h w c")
 
 
@@ -33,10 +40,25 @@ def to_array(image: Tensor) -> npt.NDArray[np.uint8]:
     return array
 
 
-def to_images(frames: npt.NDArray[np.uint8]) -> Tensor:
-    """(N, H, W, 3) bytes to (N, 3, H, W) float32 in [0, 1].
+def to_images(frames: npt.NDArray[np.uint8], channels: int = 3) -> Tensor:
+    """(N, H, W, 3) bytes to (N, channels, H, W) float32 in [0, 1]: a fourth one is opaque alpha.
 
     >>> to_images(np.full((1, 2, 2, 3), 255, np.uint8)).shape
     torch.Size([1, 3, 2, 2])
     """
-    return rearrange(torch.from_numpy(frames), "n h w c -> n c h w").float().div_(255)
+    rgb = rearrange(torch.from_numpy(frames), "n h w c -> n c h w").float().div_(255)
+    return with_alpha(rgb, channels)
+
+
+def over_white(rgba: Tensor) -> Tensor:
+    """(..., 4, H, W) in [0, 1], of straight alpha, laid over white: (..., 3, H, W)."""
+    rgb, alpha = rgba[..., :3, :, :], rgba[..., 3:, :, :]
+    return torch.addcmul(1 - alpha, rgb, alpha)
+
+
+def with_alpha(rgb: Tensor, channels: int) -> Tensor:
+    """Pictures in as many channels as asked for: opaque where they have no alpha and need one."""
+    lacks_alpha = isinstance(rgb, Tensor) and rgb.dim() >= _RGB and rgb.shape[-_RGB] == _RGB
+    if channels != _RGBA or not lacks_alpha:
+        return rgb
+    return torch.cat([rgb, torch.ones_like(rgb[..., :1, :, :])], dim=-3)

@@ -16,6 +16,9 @@ from video.codecs import CONTAINERS
 
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
+_RGB = 3
+_OVER_WHITE = "transparency: laid over white; decode() in Python keeps it, as a fourth channel"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
@@ -138,7 +141,7 @@ def rendered(
         seconds=0.0 if start is None else time.perf_counter() - start,
         peak_bytes=peak_bytes(ae.settings.device),
         plan=plan,
-        notes=notes,
+        notes=(*notes, _OVER_WHITE) if ae.spec.image_channels > _RGB else notes,
     )
 
 

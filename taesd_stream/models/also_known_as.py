@@ -36,6 +36,7 @@ ALSO_KNOWN_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "taef2": (
         *("FLUX.2", "FLUX.2 dev", "FLUX.2 klein", "ERNIE-Image", "Lens", "Ideogram 4", "FIBO 2"),
     ),
+    "taeqi2_1": ("Qwen-Image 2.1",),
     "taesana": ("Sana", "Sana 1.5", "Sana Sprint", "DC-AE f32c32"),
     "taesdv": (
         *("AnimateLCM", "AnimateDiff", "SVD", "Stable Video Diffusion", "AnimateLCM-SVD"),

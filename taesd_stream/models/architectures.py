@@ -17,6 +17,7 @@ from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
 from taesd_stream.models.layers.residual import Residual
+from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.upsampling import SmoothUpsample, Upsample
 from taesd_stream.models.linear_maps import LinearMap
 from taesd_stream.models.network import Network
@@ -25,6 +26,8 @@ __all__ = [
     "latent2rgb_decoder",
     "nano_decoder",
     "nano_encoder",
+    "taeqi_decoder",
+    "taeqi_encoder",
     "taesana_decoder",
     "taesana_encoder",
     "taesd_decoder",
@@ -55,12 +58,29 @@ def taesana_decoder(latent_channels: int) -> Network:
     return _decoder(latent_channels, (256, 128, 64, 64, 64, 64))
 
 
-def _decoder(latent_channels: int, widths: Sequence[int], *, pool: bool = False) -> Network:
-    """Twice as large at the end of each stage; ``pool`` is for the first one's blocks."""
+def taeqi_decoder(latent_channels: int) -> Network:
+    """Latents to RGBA pixels of straight alpha, 16 times as large: for Qwen-Image 2.1's VAE."""
+    return _decoder(latent_channels, (256, 128, 64, 64), image_channels=4, patch=2)
+
+
+def _decoder(
+    latent_channels: int,
+    widths: Sequence[int],
+    *,
+    pool: bool = False,
+    image_channels: int = 3,
+    patch: int = 1,
+) -> Network:
+    """Twice as large at the end of each stage, and at last ``patch`` times.
+
+    Args:
+        pool: Whether the first stage's blocks have a global branch.
+    """
     layers: list[Layer] = [SoftClamp(), Conv(latent_channels, widths[0]), ReLU()]
     for stage, (width, next_width) in enumerate(pairwise(widths)):
         layers += [*_blocks(3, width, pool=pool and stage == 0), *_up(width, next_width)]
-    layers += [_block(widths[-1]), Conv(widths[-1], 3)]
+    layers += [_block(widths[-1]), Conv(widths[-1], image_channels * patch**2)]
+    layers += [PixelShuffle(patch)] if patch > 1 else []
     return Network(dict(enumerate(layers)), latent_channels)
 
 
@@ -75,15 +95,27 @@ def taesana_encoder(latent_channels: int) -> Network:
     return _encoder(stem, latent_channels)
 
 
-def _encoder(stem: Sequence[Layer], latent_channels: int, *, pool: bool = False) -> Network:
-    """Three stages of 64 channels behind a ``stem``; ``pool`` is for the last one's blocks."""
-    width = 64
-    layers: list[Layer] = [*stem, _block(width)]
-    for stage in range(3):
-        down = Conv(width, width, stride=2, bias=False)
-        layers += [down, *_blocks(3, width, pool=pool and stage == 2)]
-    layers += [Conv(width, latent_channels)]
-    return Network(dict(enumerate(layers)), 3)
+def taeqi_encoder(latent_channels: int) -> Network:
+    """RGBA pixels of straight alpha to latents, 16 times as small: for Qwen-Image 2.1's VAE."""
+    stem = [PixelUnshuffle(2), Conv(4 * 2**2, 64), ReLU()]
+    return _encoder(stem, latent_channels, widths=(64, 64, 128, 256), image_channels=4)
+
+
+def _encoder(
+    stem: Sequence[Layer],
+    latent_channels: int,
+    *,
+    pool: bool = False,
+    widths: Sequence[int] = (64, 64, 64, 64),
+    image_channels: int = 3,
+) -> Network:
+    """Three stages behind a ``stem`` and a block; ``pool`` is for the last one's blocks."""
+    layers: list[Layer] = [*stem, _block(widths[0])]
+    for stage, (width, next_width) in enumerate(pairwise(widths)):
+        down = Conv(width, next_width, stride=2, bias=False)
+        layers += [down, *_blocks(3, next_width, pool=pool and stage == 2)]
+    layers += [Conv(widths[-1], latent_channels)]
+    return Network(dict(enumerate(layers)), image_channels)
 
 
 def nano_decoder() -> Network:

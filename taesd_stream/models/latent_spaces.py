@@ -176,4 +176,5 @@ COGVIDEOX: Final = _scaled(
 OPEN_SORA1_3: Final = LatentSpace("Open-Sora 1.3", 16, source="in the code of its VAE")
 MOCHI: Final = _with_statistics("Mochi 1", 12, "mochi")
 LTX2: Final = LatentSpace("LTX-2", 128, source="in its VAE's own weights (per_channel_statistics)")
+QWEN_IMAGE_2_1: Final = _with_statistics("Qwen-Image 2.1", 64, "qwen_image_2_1")
 MINIMAX_H3: Final = _with_statistics("MiniMax H3", 24, "minimax_h3")

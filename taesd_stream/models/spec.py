@@ -32,6 +32,7 @@ class ModelSpec:
             the end; for taeh3, whose number here is 2, one is enough where it is known.
         timing: Which frames latents become: ``timing.frames(16)`` says how many.
         encode_timing: Which latents frames become: ``encode_timing.latents(81)``.
+        image_channels: Of the pictures as tensors: 3, or 4 where they are RGBA of straight alpha.
         halo: Latents that an exact tile of a decode reads around itself in one piece; None where
             the model has layers that see the whole plane (or has no decoder).
         encoder_halo: The same for an encode, also in latents.
@@ -54,6 +55,7 @@ class ModelSpec:
     first_frame_after: int
     timing: DecodeTiming
     encode_timing: EncodeTiming
+    image_channels: int = 3
 
     @property
     def label(self) -> str:
@@ -83,6 +85,7 @@ def spec_of(variant: Variant, encoder: Network | None, decoder: Network | None) 
         first_frame_after=variant.timing.least,
         timing=variant.timing,
         encode_timing=variant.encode_timing,
+        image_channels=variant.image_channels,
     )
 
 

@@ -15,6 +15,8 @@ from taesd_stream.models.architectures import (
     latent2rgb_decoder,
     nano_decoder,
     nano_encoder,
+    taeqi_decoder,
+    taeqi_encoder,
     taesana_decoder,
     taesana_encoder,
     taesd_decoder,
@@ -59,6 +61,7 @@ class Variant:
         convention: The scale of the latents that the network itself takes and makes.
         also: Names by which users know its latents' space: they lead to it, too.
         hub: The repository on the Hugging Face hub that has its weights, where "hub" says so.
+        image_channels: Of the pictures: 3, or 4 where they are RGBA of straight alpha.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Variant:
     convention: Convention = "model"
     also: tuple[str, ...] = ()
     hub: str | None = None
+    image_channels: int = 3
 
     @property
     def latent_channels(self) -> int:
@@ -84,6 +88,11 @@ class Variant:
     def built_in(self) -> bool:
         """Whether the package alone is enough to decode with it."""
         return self.weights in ("packaged", "none")
+
+    @property
+    def is_suggested(self) -> bool:
+        """Whether it may be taken unasked: its author's own, of TAESD and its kin, to download."""
+        return self.weights == "official" or (self.hub or "").startswith("madebyollin/")
 
     def reduced(self, *, time_upscale: bool, space_upscale: bool) -> Variant:
         """The variant with a decoder that makes fewer frames, or smaller ones, at less cost.
@@ -179,6 +188,17 @@ _TABLE: tuple[Variant, ...] = (
         partial(taesana_decoder, 32),
         partial(taesana_encoder, 32),
     ),
+    Variant(
+        "taeqi2_1",
+        "Qwen-Image 2.1",
+        latent_spaces.QWEN_IMAGE_2_1,
+        16,
+        partial(taeqi_decoder, 64),
+        partial(taeqi_encoder, 64),
+        weights="hub",
+        hub="madebyollin/taeqi2_1",
+        image_channels=4,
+    ),
     replace(
         _taesd("hybrid-sd-tinyvae", "Stable Diffusion 1 and 2", latent_spaces.SD1),
         weights="hub",
@@ -263,10 +283,10 @@ VARIANTS: Final = tuple(replace(each, also=ALSO_KNOWN_AS.get(each.name, ())) for
 
 
 def variants_for(channels: int, *, built_in: bool = False) -> tuple[Variant, ...]:
-    """The variants whose latents have ``channels`` channels, and whose weights are at hand.
+    """The variants whose latents have ``channels`` channels.
 
     Args:
-        built_in: Those that the package alone is enough for; else those with official weights.
+        built_in: Those that the package alone is enough for; else those that are suggested.
 
     >>> [variant.name for variant in variants_for(48)]
     ['taew2_2', 'taew2_2_super']
@@ -275,5 +295,5 @@ def variants_for(channels: int, *, built_in: bool = False) -> tuple[Variant, ...
         variant
         for variant in VARIANTS
         if variant.latent_channels == channels
-        and (variant.built_in if built_in else variant.weights == "official")
+        and (variant.built_in if built_in else variant.is_suggested)
     )

@@ -1,7 +1,8 @@
 """Models newer than the goldens, against outputs of their own reference code.
 
 ``tests/data/references`` holds these outputs, under the weights of ``synthetic_weights``:
-taeltx2_3_wide's from madebyollin/taehv's branch of that name (commit 32ac0146b110).
+taeltx2_3_wide's from madebyollin/taehv's branch of that name (commit 32ac0146b110), taeqi2_1's from
+a public copy of madebyollin/taesd's code with that model's F16Encoder and F16Decoder.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -69,3 +72,57 @@ def test_encoding_equals_the_reference(
     made = ae.encode(reference["images"], tile=tile)
     span = float(reference["encoded"].max() - reference["encoded"].min())
     assert float((made - reference["encoded"]).abs().max()) < 1e-4 * span
+
+
+# --- transparency ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rgba() -> ts.AutoEncoder:
+    return ts.load(weights("taeqi2_1"), device="cpu", backend="torch")
+
+
+def over_white(reference: Tensor) -> Tensor:
+    """Straight alpha over white by the definition, in bytes: (H, W, 3)."""
+    picture = reference.clamp(0, 1).double()[0]
+    flat = picture[:3] * picture[3] + (1 - picture[3])
+    return (flat * 255 + 0.5).floor().permute(1, 2, 0)
+
+
+def test_pictures_have_four_channels(rgba: ts.AutoEncoder) -> None:
+    assert rgba.spec.image_channels == 4
+    assert rgba.spec.spatial_scale == 16
+    made = rgba.decode(torch.zeros(2, 64, 1, 2))
+    assert made.shape == (2, 4, 16, 32)
+
+
+def test_three_channels_are_encoded_as_opaque_ones(rgba: ts.AutoEncoder) -> None:
+    rgb = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    opaque = torch.cat([rgb, torch.ones(1, 1, 32, 48)], dim=1)
+    assert torch.equal(rgba.encode(rgb), rgba.encode(opaque))
+    frame = (rgb[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    (streamed,) = rgba.encode_stream([frame])
+    of_bytes = torch.from_numpy(frame).permute(2, 0, 1)[None] / 255
+    assert torch.allclose(streamed, rgba.encode(of_bytes)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", ["exact", 1])
+def test_bytes_are_laid_over_white(rgba: ts.AutoEncoder, overlap: int | str) -> None:
+    reference = load_file(REFERENCES / "taeqi2_1.safetensors")
+    (frame,) = rgba.stream(reference["latents"], tile=None, overlap=overlap)  # type: ignore[arg-type]
+    assert frame.shape == (48, 64, 3)
+    difference = torch.from_numpy(frame).double() - over_white(reference["decoded"])
+    assert float(difference.abs().max()) <= 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.mp4"])
+def test_files_of_transparent_pictures(tmp_path: Path, rgba: ts.AutoEncoder, name: str) -> None:
+    reference = load_file(REFERENCES / "taeqi2_1.safetensors")
+    torch.save(reference["latents"], tmp_path / "z.pt")
+    done = ts.render(tmp_path / "z.pt", tmp_path / name, model=rgba)
+    assert (tmp_path / name).exists()
+    assert any("over white" in note for note in done.notes)
+    if name == "a.png":
+        pixels = torch.from_numpy(np.array(Image.open(tmp_path / name)))
+        difference = pixels.double() - over_white(reference["decoded"])
+        assert float(difference.abs().max()) <= 1

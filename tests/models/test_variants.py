@@ -36,10 +36,10 @@ def test_names_and_shapes_are_the_official_ones(name: str) -> None:
 def test_a_variant_keeps_its_promises(variant: Variant) -> None:
     decoder = variant.decoder()
     assert decoder.channels == variant.latent_channels
-    assert decoder.out_channels == 3
+    assert decoder.out_channels == variant.image_channels
     if variant.encoder is not None:
         encoder = variant.encoder()
-        assert encoder.channels == 3
+        assert encoder.channels == variant.image_channels
         assert encoder.out_channels == variant.latent_channels
         assert encoder.scale == (1, variant.spatial_scale)
     assert (variant.weights == "official") == (variant.name in official_names())

@@ -175,6 +175,7 @@ class PixelPlane:
     Args:
         size: Height and width.
         read: Rows and columns to (h, w, 3) RGB bytes, a fresh array.
+        channels: 3, or 4 for opaque RGBA.
 
     >>> import numpy as np
     >>> plane = PixelPlane(Size(2, 2), lambda rows, columns: np.full((2, 2, 3), 255, np.uint8))
@@ -183,15 +184,14 @@ class PixelPlane:
     """
 
     frames = 1
-    channels = 3
 
-    def __init__(self, size: Size, read: ReadPixels) -> None:
-        self.size = size
+    def __init__(self, size: Size, read: ReadPixels, channels: int = 3) -> None:
+        self.size, self.channels = size, channels
         self._read = read
 
     def read(self, block: Block) -> Tensor:
         _, y, x = block.slices
-        return to_images(self._read(y, x)[None])
+        return to_images(self._read(y, x)[None], self.channels)
 
 
 PicturePlane: TypeAlias = LatentPlane | PixelPlane

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -211,9 +212,9 @@ class DecodeStream(VideoStream):
             if self._is_wanted(first_raw + index)
         ]
         exact = run.plan.overlap == "exact"
-        shape = (*made, 3) if exact else (3, *made)
+        shape = (*made, 3) if exact else (self._coder.network.out_channels, *made)
         dtype = torch.uint8 if exact else torch.float32
-        device = self._room(run.plan, len(wanted) * 3 * made.area * dtype.itemsize)
+        device = self._room(run.plan, len(wanted) * prod(shape) * dtype.itemsize)
         frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
         for index, (y, x), pixels in run.parts(latents, self._on_tile):
             if index not in frames:

@@ -169,7 +169,7 @@ class EncodeStream(VideoStream):
 
     def _feed(self, frame: Frame) -> Iterator[Tensor]:
         """The latents that one more frame completes."""
-        pictures = to_images(frame[None])
+        pictures = to_images(frame[None], self._coder.network.channels)
         run = self._run
         if run is None or self._timing.begins_group(self._seen):
             run = self._begin(Size(*pictures.shape[2:]))

@@ -37,8 +37,10 @@ _FLOAT8_DTYPES: Final = (
 )
 # ComfyUI's name for what the float8 weights of a layer are multiplied by.
 _FLOAT8_SCALE: Final = "scale_weight"
-# RGB, folded 1, 2 or 4 pixels a side into channels, and RGBA, folded 2.
-_IMAGE_CHANNELS: Final = (3, 12, 48, 16)
+# RGBA, folded 2 pixels a side into channels, by a layer before the encoder's first convolution.
+_FOLDED_RGBA: Final = 16
+# RGB, folded 1, 2 or 4 pixels a side.
+_IMAGE_CHANNELS: Final = (3, 12, 48, _FOLDED_RGBA)
 
 
 def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
@@ -172,8 +174,9 @@ def _role_by_shapes(bare: Mapping[str, Tensor]) -> Role:
     if outer:
         (first_number, first), (_, last) = outer[0], outer[-1]
         is_pointwise = first.shape[2:] == (1, 1)
-        reads_pixels = first_number == 0 and not is_pointwise and first.shape[1] in _IMAGE_CHANNELS
         makes_pixels = last.shape[0] in _IMAGE_CHANNELS and (first_number == 1 or is_pointwise)
+        is_first = first_number == 0 or (first.shape[1] == _FOLDED_RGBA and not makes_pixels)
+        reads_pixels = is_first and not is_pointwise and first.shape[1] in _IMAGE_CHANNELS
         if reads_pixels != makes_pixels:
             return "encoder" if reads_pixels else "decoder"
         found = f"a first one of {list(first.shape)} and a last one of {list(last.shape)}"
