@@ -121,7 +121,7 @@ def parse_layout(text: str, shape: Sequence[int]) -> str:
     known = [*_INFERRED.get(len(shape), ()), *_ON_REQUEST.get(len(shape), ())]
     wanted = " ".join("".join(text.split()).upper())
     if wanted not in known:
-        choice = ", ".join(layout.replace(" ", "") for layout in known) or "none: 3 to 5 axes"
+        choice = ", ".join([*(layout.replace(" ", "") for layout in known), "packed"])
         raise LatentsError(
             f"layout {text!r} does not fit latents of shape {tuple(shape)}: use one of {choice}"
         )

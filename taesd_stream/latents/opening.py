@@ -14,6 +14,7 @@ from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import require_channels
 from taesd_stream.latents.iterator_source import IteratorSource
 from taesd_stream.latents.opening_paths import open_path
+from taesd_stream.latents.packing import PACKED
 from taesd_stream.latents.presented_source import PresentedSource
 from taesd_stream.latents.read_options import LatentOptions, ReadOptions
 from taesd_stream.latents.source import LatentSource
@@ -100,7 +101,9 @@ def open_with(
     Raises:
         LatentsError: as there.
     """
-    read = ReadOptions(options.layout, channels, options.key, size=options.size)
+    is_packed = (options.layout or "").strip().lower() == PACKED
+    layout = PACKED if is_packed else options.layout
+    read = ReadOptions(layout, channels, options.key, size=options.size)
     opened = _opened(source, read)
     owns = opened is not source
     known_better = options.convention not in (None, opened.convention)

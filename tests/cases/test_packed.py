@@ -245,10 +245,12 @@ def test_it_can_be_said() -> None:
     random = torch.randn(16, 64, 64, generator=torch.Generator().manual_seed(0))
     assert ts.open_latents(random, channels=16).layout == "C H W"
     unpack = pipeline_function("flux.pipeline_flux", "_unpack_latents")
-    with ts.open_latents(random, channels=16, layout="packed") as source:
+    with ts.open_latents(random, channels=16, layout=" Packed") as source:
         assert torch.equal(source[:], unpack(random, 128, 128, 8))
     with pytest.raises(ts.LatentsError, match="expected packed latents"):
         ts.open_latents(torch.zeros(4, 8, 8), layout="packed")
+    with pytest.raises(ts.LatentsError, match="use one of CHW, HWC, packed"):
+        ts.open_latents(in_patches(smooth(1, 16, 16, 16)), layout="NCHW")
 
 
 def test_a_size_tells_what_the_numbers_do_not() -> None:
