@@ -13,11 +13,11 @@ from taesd_stream.latents.packed_by_content import Rows
 from taesd_stream.latents.packed_store import PatchPlanes, Tokens
 from taesd_stream.latents.packing import (
     PACKED,
-    Grid,
     Packing,
-    grid_of_size,
-    likely_grids,
-    square_grid,
+    Raster,
+    likely_rasters,
+    raster_of_size,
+    square_raster,
 )
 from taesd_stream.latents.source import StoredSource
 
@@ -65,11 +65,11 @@ class PackedReading:
         if self.are_planes and known.convention is not None:
             # ComfyUI's latents of FLUX.2 have this form, and alone of all are normalised.
             known = replace(known, convention="model")
-        grid = self._grid(store, options.size or known.size, name)
+        raster = self._raster(store, options.size or known.size, name)
         packs = math.prod(store.shape[: -3 if self.are_planes else -2])
         opener = PatchPlanes if self.are_planes else Tokens
-        unpacked = opener(store, self.packing, grid, packs)
-        remark = self._remark(store, unpacked.shape, grid)
+        unpacked = opener(store, self.packing, raster, packs)
+        remark = self._remark(store, unpacked.shape, raster)
         if options.alike is None:
             _log.info("%s: %s; --layout (layout= in Python) overrides this", name, remark)
         return StoredSource(
@@ -82,24 +82,24 @@ class PackedReading:
             metadata=known,
         )
 
-    def _grid(self, store: Store, size: tuple[int, int] | None, name: str) -> Grid:
+    def _raster(self, store: Store, size: tuple[int, int] | None, name: str) -> Raster:
         """The place of the tokens."""
         if self.are_planes:
             token = self.packing.scales[0] * self.packing.side
             rows, columns = store.shape[-2:]
-            return Grid(1, rows, columns, token)
+            return Raster(1, rows, columns, token)
         tokens = store.shape[-2]
-        square = square_grid(self.packing, tokens)
-        others = [grid for grid in likely_grids(self.packing, tokens) if grid != square]
+        square = square_raster(self.packing, tokens)
+        others = [raster for raster in likely_rasters(self.packing, tokens) if raster != square]
         if size is not None:
-            grid = grid_of_size(self.packing, tokens, size)
-            if grid is not None:
-                _warn_of_another_size(store, self.packing, grid, name)
-                return grid
+            raster = raster_of_size(self.packing, tokens, size)
+            if raster is not None:
+                _warn_of_another_size(store, self.packing, raster, name)
+                return raster
         elif square is not None and not Rows(store).speak_against(square, others):
             return square
-        grids = others if square is None else [square, *others]
-        likely = Rows(store).likeliest(grids)[:_MOST_SIZES]
+        rasters = others if square is None else [square, *others]
+        likely = Rows(store).likeliest(rasters)[:_MOST_SIZES]
         found = "" if size is None else f" and the size {size[1]}x{size[0]}"
         raise LayoutError(
             f"{name}: expected packed latents whose size is known, found {tokens} tokens of"
@@ -108,29 +108,29 @@ class PackedReading:
             readings=(),
         )
 
-    def _remark(self, store: Store, shape: tuple[int, ...], grid: Grid) -> str:
+    def _remark(self, store: Store, shape: tuple[int, ...], raster: Raster) -> str:
         clips, _, times, *_ = shape
         what = f"{clips} picture{'s' * (clips > 1)}"
         if times > 1:
             what = f"{clips} video{'s' * (clips > 1)} of {times} latents"
         told = ", told by content" if self.was_told else ""
         return (
-            f"taken as packed{told}: {tuple(store.shape)} is {what} of {grid.pixels} pixels in"
+            f"taken as packed{told}: {tuple(store.shape)} is {what} of {raster.pixels} pixels in"
             f" {self.packing}"
         )
 
 
-def _warn_of_another_size(store: Store, packing: Packing, grid: Grid, name: str) -> None:
+def _warn_of_another_size(store: Store, packing: Packing, raster: Raster, name: str) -> None:
     """Say so where the tokens of one picture plainly have another size than is given."""
-    others = [each for each in likely_grids(packing, store.shape[-2]) if each != grid]
-    if grid.times > 1:
+    others = [each for each in likely_rasters(packing, store.shape[-2]) if each != raster]
+    if raster.times > 1:
         return
     rows = Rows(store)
-    if rows.speak_against(grid, others):
+    if rows.speak_against(raster, others):
         _log.warning(
             "%s: in pictures of %s pixels neighbours look far more alike than in ones of %s: if the"
             " picture is scrambled, give that --size",
             name,
             rows.likeliest(others)[0],
-            grid,
+            raster,
         )

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taesd_stream.latents.packing import Grid, Packing
+    from taesd_stream.latents.packing import Packing, Raster
     from taesd_stream.latents.source import Store
 
 __all__ = ["Numbers", "Rows", "orders_of"]
@@ -125,24 +125,24 @@ class Rows:
         self._tokens = (numbers - numbers.mean(0)) / deviation
         self._first = middle.start
 
-    def likeliest(self, grids: Sequence[Grid]) -> list[Grid]:
+    def likeliest(self, rasters: Sequence[Raster]) -> list[Raster]:
         """Places of the tokens, the one first in which neighbours look most alike."""
-        return sorted(grids, key=self._likeness, reverse=True)
+        return sorted(rasters, key=self._likeness, reverse=True)
 
-    def speak_against(self, square: Grid, others: Sequence[Grid]) -> bool:
+    def speak_against(self, square: Raster, others: Sequence[Raster]) -> bool:
         """Whether what could be a square picture has neighbours far more alike in another place."""
         if len(self._tokens) < _FEWEST_TOKENS or not others:
             return False
         most = max(map(self._likeness, others))
         return most >= max(_LEAST_ALIKE, self._likeness(square) + _MUCH_MORE_ALIKE)
 
-    def _likeness(self, grid: Grid) -> float:
+    def _likeness(self, raster: Raster) -> float:
         """The mean correlation of tokens below each other, less that of tokens of two times."""
-        alike = (self._tokens[grid.columns :] * self._tokens[: -grid.columns]).mean(1)
+        alike = (self._tokens[raster.columns :] * self._tokens[: -raster.columns]).mean(1)
         if not len(alike):
             return -1.0
-        rows = (torch.arange(len(alike), device="cpu") + self._first) // grid.columns
-        in_two_times = rows % grid.rows == grid.rows - 1
+        rows = (torch.arange(len(alike), device="cpu") + self._first) // raster.columns
+        in_two_times = rows % raster.rows == raster.rows - 1
         within, between = alike[~in_two_times], alike[in_two_times]
         likeness = float(within.mean()) if len(within) else -1.0
         return likeness - (float(between.mean()) if len(between) else 0.0)

@@ -10,7 +10,7 @@ from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, possible_layouts
 from taesd_stream.latents.opening_packed import PackedReading
 from taesd_stream.latents.packed_by_content import Numbers, orders_of
-from taesd_stream.latents.packing import PACKED, grid_of_size, pack_of_planes, packings_of
+from taesd_stream.latents.packing import PACKED, pack_of_planes, packings_of, raster_of_size
 
 if TYPE_CHECKING:
     from taesd_stream.latents.read_options import ReadOptions
@@ -127,10 +127,12 @@ class _Choice:
         if size is None:
             return False
         tokens = [each.packing for each in self.fitting if not each.are_planes]
-        grids = [grid_of_size(packing, rows, size) for packing in tokens]
+        rasters = [raster_of_size(packing, rows, size) for packing in tokens]
         scales = {scale for packing in tokens for scale in packing.scales}
         is_of_planes = any((scale * rows, scale * columns) == size for scale in scales)
-        return not is_of_planes and any(grid is not None and grid.times == 1 for grid in grids)
+        return not is_of_planes and any(
+            raster is not None and raster.times == 1 for raster in rasters
+        )
 
     def _refuse_other_channels(self) -> None:
         """Refuse packed latents of other channels than they are to have.

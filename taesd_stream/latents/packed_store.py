@@ -11,7 +11,7 @@ from einops import rearrange
 from taesd_stream.latents.source import Store
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.packing import Grid, Packing
+    from taesd_stream.latents.packing import Packing, Raster
 
 __all__ = ["PatchPlanes", "Tokens"]
 
@@ -25,22 +25,22 @@ class _Unpacked(Store):
     Args:
         packed: The array as it is stored.
         packing: How.
-        grid: The place of its tokens.
-        packs: The number of arrays of ``grid`` that it holds.
+        raster: The place of its tokens.
+        packs: The number of arrays of ``raster`` that it holds.
     """
 
-    def __init__(self, packed: Store, packing: Packing, grid: Grid, packs: int) -> None:
-        self._packed, self._packing, self._grid = packed, packing, grid
-        times = grid.times if packing.is_of_videos else 1
-        frames = packs * grid.times
-        height, width = grid.rows * packing.side, grid.columns * packing.side
+    def __init__(self, packed: Store, packing: Packing, raster: Raster, packs: int) -> None:
+        self._packed, self._packing, self._raster = packed, packing, raster
+        times = raster.times if packing.is_of_videos else 1
+        frames = packs * raster.times
+        height, width = raster.rows * packing.side, raster.columns * packing.side
         self.shape = (frames // times, packing.channels, times, height, width)
         self.dtype = packed.dtype
 
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         clips, channels, times, rows, columns = index
         side = self._packing.side
-        most = max(1, _PIECE_NUMBERS // (self._grid.columns * self._packing.features))
+        most = max(1, _PIECE_NUMBERS // (self._raster.columns * self._packing.features))
         stop = -(-rows.stop // side)
         for number, clip in enumerate(range(clips.start, clips.stop)):
             for place, time in enumerate(range(times.start, times.stop)):
@@ -80,15 +80,15 @@ class Tokens(_Unpacked):
     """Latents stored as tokens, (N, tokens, features) or (tokens, features)."""
 
     def _tokens(self, frame: int, rows: slice, columns: slice) -> torch.Tensor:
-        grid, side, features = self._grid, self._packing.side, self._packing.features
-        pack, time = divmod(frame, grid.times)
-        start = (time * grid.rows + rows.start) * grid.columns
-        count = (rows.stop - rows.start) * grid.columns
+        raster, side, features = self._raster, self._packing.side, self._packing.features
+        pack, time = divmod(frame, raster.times)
+        start = (time * raster.rows + rows.start) * raster.columns
+        count = (rows.stop - rows.start) * raster.columns
         index: tuple[slice, ...] = (slice(start, start + count), slice(0, features))
         shape: tuple[int, ...] = (count, features)
         if len(self._packed.shape) == 3:
             index, shape = (slice(pack, pack + 1), *index), (1, *shape)
-        block = self._read(shape, index).view(-1, grid.columns, features)
+        block = self._read(shape, index).view(-1, raster.columns, features)
         return block[:, columns.start // side : -(-columns.stop // side)]
 
 

@@ -17,13 +17,13 @@ from taesd_stream.models.variants import VARIANTS
 
 __all__ = [
     "PACKED",
-    "Grid",
     "Packing",
-    "grid_of_size",
-    "likely_grids",
+    "Raster",
+    "likely_rasters",
     "pack_of_planes",
     "packings_of",
-    "square_grid",
+    "raster_of_size",
+    "square_raster",
 ]
 
 PACKED: Final = "packed"
@@ -82,7 +82,7 @@ class Packing:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Raster:
     """The place of tokens: how many times, rows and columns of them there are.
 
     Attributes:
@@ -123,36 +123,36 @@ def pack_of_planes(planes: int, channels: Collection[int]) -> Packing | None:
     return packing if fits else None
 
 
-def grid_of_size(packing: Packing, tokens: int, size: tuple[int, int]) -> Grid | None:
+def raster_of_size(packing: Packing, tokens: int, size: tuple[int, int]) -> Raster | None:
     """The place of tokens in a picture of a height and width in pixels, if there is one.
 
     A side is rounded down to whole tokens, as pipelines do.
 
-    >>> grid_of_size(Packing(16), 60, (96, 160))
-    Grid(times=1, rows=6, columns=10, token=16)
+    >>> raster_of_size(Packing(16), 60, (96, 160))
+    Raster(times=1, rows=6, columns=10, token=16)
     """
     for scale in packing.scales:
         token = scale * packing.side
         rows, columns = (side // token for side in size)
         if rows * columns > 0 and tokens % (rows * columns) == 0:
-            return Grid(tokens // (rows * columns), rows, columns, token)
+            return Raster(tokens // (rows * columns), rows, columns, token)
     return None
 
 
-def square_grid(packing: Packing, tokens: int) -> Grid | None:
+def square_raster(packing: Packing, tokens: int) -> Raster | None:
     """The place of tokens in one square picture, if they can be one."""
     side = math.isqrt(tokens)
     if packing.is_of_videos or side * side != tokens:
         return None
-    return Grid(1, side, side, packing.scales[0] * packing.side)
+    return Raster(1, side, side, packing.scales[0] * packing.side)
 
 
-def likely_grids(packing: Packing, tokens: int) -> list[Grid]:
+def likely_rasters(packing: Packing, tokens: int) -> list[Raster]:
     """Every place that tokens can have in pictures of usual proportions, squarest first."""
     token = packing.scales[0] * packing.side
     times = _divisors(tokens) if packing.is_of_videos else [1]
     found = [
-        Grid(count, area // columns, columns, token)
+        Raster(count, area // columns, columns, token)
         for count in times
         for area in (tokens // count,)
         for columns in _divisors(area)
@@ -160,7 +160,9 @@ def likely_grids(packing: Packing, tokens: int) -> list[Grid]:
         and columns**2 <= _LONGEST * area
         and (count == 1 or area >= _SMALLEST_OF_VIDEO)
     ]
-    return sorted(found, key=lambda grid: (abs(math.log(grid.rows / grid.columns)), grid.times))
+    return sorted(
+        found, key=lambda raster: (abs(math.log(raster.rows / raster.columns)), raster.times)
+    )
 
 
 @cache
