@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.layouts import possible_layouts
+from taesd_stream.latents.packing import packings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ _MORE_KEYS: Final = (
 # Weights of layers, which never are latents, whatever their shape.
 _LAYER_KEY: Final = re.compile(r".*\.(weight|bias)")
 _VIDEO_AXES: Final = 5
+_PACKED_AXES: Final = 3
 _MOST_LISTED: Final = 6
 _MOST_KEY_LETTERS: Final = 40
 
@@ -88,7 +90,9 @@ def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str
         for key, info in entries.items()
         if info.may_be_latents and not _LAYER_KEY.fullmatch(key)
     }
-    chosen = _by_name(fitting) or only_fitting(fitting, options)
+    likely = {key: info for key, info in fitting.items() if _is_likely(info, options)}
+    ways = (_by_name(likely), only_fitting(likely, options), _by_name(fitting))
+    chosen = None if _are_sizes_of_one(likely) else next(filter(None, ways), None)
     if chosen is not None:
         _say_what_is_left(chosen, fitting, name)
         return chosen
@@ -112,11 +116,12 @@ def has_usual_key(keys: Iterable[str]) -> bool:
 
 def only_fitting(entries: Mapping[str, ArrayInfo], options: ReadOptions) -> str | None:
     """The only one of what may be latents: by its channels, or a video's beside its sound's."""
-    if len(entries) == 1:
-        return next(iter(entries))
+    if len(entries) <= 1:
+        return next(iter(entries), None)
     by_channels = [key for key, info in entries.items() if _has_channels(info, options)]
+    packed = [key for key, info in entries.items() if _is_packed(info, options)]
     videos = [key for key, info in entries.items() if _is_video(info)]
-    return next((keys[0] for keys in (by_channels, videos) if len(keys) == 1), None)
+    return next((keys[0] for keys in (by_channels, packed, videos) if len(keys) == 1), None)
 
 
 def listing(entries: Mapping[str, object]) -> str:
@@ -131,13 +136,27 @@ def _by_name(fitting: Mapping[str, ArrayInfo]) -> str | None:
     if first is not None:
         return first
     sized = [key for key in fitting if _SIZED_KEY.fullmatch(key)]
-    if sized:
-        return sized[0] if len(sized) == 1 else None
-    return next((usual for usual in _MORE_KEYS if usual in fitting), None)
+    return next((usual for usual in (*sized, *_MORE_KEYS) if usual in fitting), None)
+
+
+def _are_sizes_of_one(fitting: Mapping[str, ArrayInfo]) -> bool:
+    """Whether a cache has several latents, of which none is meant more than another."""
+    sized = [key for key in fitting if _SIZED_KEY.fullmatch(key)]
+    return len(sized) > 1 and not any(key in fitting for key in _FIRST_KEYS)
 
 
 def _has_channels(info: ArrayInfo, options: ReadOptions) -> bool:
     return bool(info.shape and possible_layouts(info.shape, options.possible_channels))
+
+
+def _is_packed(info: ArrayInfo, options: ReadOptions) -> bool:
+    if info.shape is None or len(info.shape) != _PACKED_AXES:
+        return False
+    return bool(packings_of(info.shape[-1], options.possible_channels - {4}))
+
+
+def _is_likely(info: ArrayInfo, options: ReadOptions) -> bool:
+    return info.shape is None or _has_channels(info, options) or _is_packed(info, options)
 
 
 def _is_video(info: ArrayInfo) -> bool:

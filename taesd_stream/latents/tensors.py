@@ -157,8 +157,13 @@ def _meant(items: Mapping[str, object], options: ReadOptions, name: str) -> list
         if left:
             _log.info("%s: the latents are read, and not %s", only, listing(left))
         return [only]
-    nothing = [key for key, info in infos.items() if info.shape is None and key not in fitting]
-    return [key for key in items if key not in nothing] if fitting else list(items)
+    nothing = {k: info for k, info in infos.items() if info.shape is None and k not in fitting}
+    if not fitting or not nothing:
+        return list(items)
+    meant = [key for key in items if key not in nothing]
+    if len(meant) > 1:
+        _log.info("%s: left out, as it is no array: %s", name, listing(nothing))
+    return meant
 
 
 def _with_usual_keys(items: Mapping[str, object]) -> Mapping[str, object]:

@@ -158,6 +158,7 @@ def test_diffusers_is_not_imported(tmp_path: Path) -> None:
         {"latents": _PICTURES, "prompt_embeds": _EMBEDS},
         {"z": _PICTURES, "prompt_embeds": _EMBEDS, "mask": torch.zeros(3, 1, 6, 8)},
         (_PICTURES, _EMBEDS),
+        {"images": torch.zeros(3, 3, 48, 64), "z": _PICTURES, "t5": torch.zeros(1, 512, 4096)},
         {"latent_image": _PICTURES, "latent_conditioning_image": _PICTURES * 0},
         {"latent": _PICTURES, "first_frame_latent": _PICTURES[:1] * 0},
         ({"input_latents": _PICTURES, "latents": _PICTURES * 0}, {"context": _EMBEDS}, {}),
@@ -321,6 +322,30 @@ def test_latents_are_left_out_at_the_start_of_each_clip(tmp_path: Path) -> None:
     options = {"layout": "NTCHW", "skip_latents": 2}
     with ts.open_latents(tmp_path / "a.pt", **options) as source:
         assert torch.equal(source[:], clips[:, 2:].flatten(0, 1))
+
+
+def test_packed_latents_beside_what_was_asked_for() -> None:
+    packed = torch.randn(1, 256, 64, generator=torch.Generator().manual_seed(0))
+    content = {"img": packed, "txt": torch.zeros(1, 512, 4096), "img_ids": torch.zeros(1, 256, 3)}
+    assert ts.open_latents(content, channels=16).shape == (1, 16, 1, 32, 32)
+
+
+def test_what_is_left_out_among_several_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "taesd_stream"):
+        assert len(ts.open_latents([_PICTURES[0], None, _PICTURES[1]])) == 2
+    assert "latents[1]" in caplog.text
+
+
+def test_the_command_line_skips_latents(tmp_path: Path) -> None:
+    torch.save(_PICTURES, tmp_path / "whole.pt")
+    torch.save(_PICTURES[1:], tmp_path / "rest.pt")
+    for name, more in (("whole", ["--skip-latents", "1"]), ("rest", [])):
+        source, made = (str(tmp_path / f"{name}{suffix}") for suffix in (".pt", ".npy"))
+        assert (
+            main(["decode", source, made, "--model", "latent2rgb", "--device", "cpu", *more]) == 0
+        )
+    skipped, rest = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "rest"))
+    assert np.array_equal(skipped, rest)
 
 
 def test_the_command_line_reads_wrapped_latents(tmp_path: Path) -> None:

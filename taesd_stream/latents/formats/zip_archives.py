@@ -31,6 +31,7 @@ ARCHIVE_ERRORS: Final = (
     lzma.LZMAError,
     OSError,
     EOFError,
+    struct.error,
     ValueError,
     RuntimeError,  # an encrypted member, and, as NotImplementedError, an unknown compression
 )

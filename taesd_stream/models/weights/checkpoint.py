@@ -197,6 +197,6 @@ def _check_diffusers_config(path: Path) -> None:
     for key, required in _REQUIRED_CONFIG.items():
         if config.get(key, required) != required:
             raise CheckpointError(
-                f"{path}: expected {key} to be {required!r}, found {config[key]!r}; "
+                f"{path}: expected {key} to be {required!r}, found {config[key]!r:.60}; "
                 "only diffusers' AutoencoderTiny with the official layers is supported"
             )
