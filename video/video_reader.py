@@ -14,6 +14,8 @@ from video.color import frame_to_rgb
 from video.demux import open_input
 from video.errors import InputError
 from video.frame_reader import Frame, FrameReader
+from video.hdr import ToneMap, hdr_kind
+from video.reading_remarks import ReadingRemarks
 from video.size_note import noted_size
 from video.webp import open_webp
 
@@ -62,6 +64,8 @@ class VideoReader(FrameReader):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        self._remarks = ReadingRemarks(self.path.name)
+        self._tone_map: ToneMap | None = None
         self._container: InputContainer | None = None
         animation = open_webp(self.path)
         if animation is not None:
@@ -80,6 +84,7 @@ class VideoReader(FrameReader):
         total_ms = sum(animation.durations_ms)
         self.duration_seconds = Fraction(total_ms, 1000)
         self.rate = Fraction(1000 * self.frame_count, total_ms) if total_ms else Fraction(10)
+        self._remarks.variable_rate = len(set(animation.durations_ms)) > 1
         starts_ms = accumulate(animation.durations_ms, initial=0)
         pictures = enumerate(zip(animation.frames(), starts_ms, strict=False))
         return (Frame(image, Fraction(ms, 1000), index) for index, (image, ms) in pictures)
@@ -93,6 +98,7 @@ class VideoReader(FrameReader):
             stream.codec_context.options = {"chroma_sample_location": "left"}
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate else Fraction(25)
+        self._remarks.pixel_aspect = stream.sample_aspect_ratio
         self._true_size = noted_size(container)
         frames = self._converted(self._decode(container, stream))
         first = next(frames, None)
@@ -127,16 +133,32 @@ class VideoReader(FrameReader):
             seconds = index / self.rate
             if frame.pts is not None and frame.time_base is not None:
                 seconds = frame.pts * frame.time_base
+                self._remarks.look_at(seconds, self.rate, frame.time_base)
             yield Frame(image, seconds, index)
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        image = frame_to_rgb(frame)
+        image = self._rgb(frame)
         if self._true_size is not None:
             width, height = self._true_size
             if image.shape[0] - height in (0, 1) and image.shape[1] - width in (0, 1):
                 image = image[:height, :width]
         quarter_turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+    def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        kind = hdr_kind(frame)
+        if kind is not None and self._remarks.hdr is None:
+            self._tone_map = ToneMap.of(frame)
+            self._remarks.hdr, self._remarks.is_mapped = kind, self._tone_map is not None
+        tones = self._tone_map
+        if kind is None or tones is None or tones.size != (frame.width, frame.height):
+            return frame_to_rgb(frame)
+        return tones.to_rgb(frame)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In what frames are not as the file has them, a line each; complete once all are read."""
+        return tuple(self._remarks.lines(self.rate))
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames

@@ -1,0 +1,65 @@
+"""Remarks on a video that is read: in what its frames are not as the file has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ReadingRemarks"]
+
+_MOST_OFF = Fraction(1, 4)
+"""By which part of a frame's time the next may be early or late, where the rate is constant."""
+
+_CLOCK_TICKS = Fraction(3, 2)
+
+
+@dataclass(slots=True)
+class ReadingRemarks:
+    """What there is to say of a video; it is filled in while frames are read.
+
+    Attributes:
+        name: of the file.
+        pixel_aspect: width of a pixel over its height; None where nothing tells.
+        hdr: "PQ" or "HLG"; None for ordinary video.
+        is_mapped: whether that is brought to BT.709.
+        variable_rate: whether frames were found that do not follow each other at one rate.
+    """
+
+    name: str
+    pixel_aspect: Fraction | None = None
+    hdr: str | None = None
+    is_mapped: bool = False
+    variable_rate: bool = False
+    _before: Fraction | None = None
+
+    def look_at(self, seconds: Fraction, rate: Fraction, tick: Fraction) -> None:
+        """Look at the time of the next frame, which a clock of ``tick`` seconds tells."""
+        if self._before is not None:
+            off = abs(seconds - self._before - 1 / rate)
+            self.variable_rate |= off > max(_MOST_OFF / rate, _CLOCK_TICKS * tick)
+        self._before = seconds
+
+    def lines(self, rate: Fraction) -> Iterator[str]:
+        """For the user, a line each."""
+        if self.variable_rate:
+            yield (
+                f"{self.name}: its frames follow each other at a variable rate; they are taken one"
+                f" by one, as if at {rate} per second, which is the average"
+            )
+        if self.pixel_aspect and self.pixel_aspect != 1:
+            aspect = f"{self.pixel_aspect.numerator}:{self.pixel_aspect.denominator}"
+            yield (
+                f"{self.name}: its pixels are not square, but {aspect}; they are taken as they are"
+                " stored, and pictures look stretched"
+            )
+        if self.hdr is not None and self.is_mapped:
+            yield f"{self.name}: it is HDR ({self.hdr}); tones and colours are mapped to BT.709"
+        elif self.hdr is not None:
+            yield (
+                f"{self.name}: it is HDR ({self.hdr}), and this FFmpeg cannot map its tones to"
+                " BT.709: colours come out pale; map them before, or install a newer PyAV"
+            )
