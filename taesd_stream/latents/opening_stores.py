@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError, LayoutError
@@ -42,6 +43,12 @@ def open_store(
         LayoutError: the axes fit several layouts and the numbers do not tell either.
     """
     require_floating(store.dtype, name)
+    if math.prod(store.shape) * store.dtype.itemsize > sys.maxsize:
+        store.close()
+        raise LatentsError(
+            f"{name}: expected latents, found an array that claims to be of shape "
+            f"{tuple(store.shape)!s:.80}: copy or save it anew"
+        )
     packed = packed_reading(store, options, name)
     if packed is not None:
         return packed.source(store, options, name=name, kind=kind, metadata=metadata)

@@ -14,7 +14,6 @@ import io
 import os
 import pickle
 import re
-import resource
 import struct
 import sys
 import tempfile
@@ -179,7 +178,13 @@ def _check(kind: Kind, path: Path, case: _Case, report: Report) -> None:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most memory that this process had so far; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 # Damages. Each takes a file's bytes, and returns others.
