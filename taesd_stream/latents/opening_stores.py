@@ -43,7 +43,7 @@ def open_store(
         LayoutError: the axes fit several layouts and the numbers do not tell either.
     """
     require_floating(store.dtype, name)
-    if math.prod(store.shape) * store.dtype.itemsize > sys.maxsize:
+    if max((math.prod(store.shape[:-2]), *store.shape[-2:])) > sys.maxsize:
         store.close()
         raise LatentsError(
             f"{name}: expected latents, found an array that claims to be of shape "
