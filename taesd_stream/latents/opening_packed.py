@@ -63,14 +63,17 @@ class PackedReading:
         """
         known = metadata or LatentMetadata()
         if self.are_planes and known.convention is not None:
-            # ComfyUI's latents of FLUX.2 have this form, and alone of all are normalised.
+            # ComfyUI's latents of FLUX.2 have this form, and are normalised: its VAE undoes that.
             known = replace(known, convention="model")
-        raster = self._raster(store, options.size or known.size, name)
+        size = options.size or known.size
+        raster = self._raster(store, size, name)
         packs = math.prod(store.shape[: -3 if self.are_planes else -2])
         opener = PatchPlanes if self.are_planes else Tokens
         unpacked = opener(store, self.packing, raster, packs)
         remark = self._remark(store, unpacked.shape, raster)
         if options.alike is None:
+            if size is not None and not self.are_planes:
+                _warn_of_another_size(store, self.packing, raster, name)
             _log.info("%s: %s; --layout (layout= in Python) overrides this", name, remark)
         return StoredSource(
             unpacked,
@@ -94,7 +97,6 @@ class PackedReading:
         if size is not None:
             raster = raster_of_size(self.packing, tokens, size)
             if raster is not None:
-                _warn_of_another_size(store, self.packing, raster, name)
                 return raster
         elif square is not None and not Rows(store).speak_against(square, others):
             return square
