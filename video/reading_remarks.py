@@ -26,6 +26,7 @@ class ReadingRemarks:
         pixel_aspect: width of a pixel over its height; None where nothing tells.
         hdr: "PQ" or "HLG"; None for ordinary video.
         is_mapped: whether that is brought to BT.709.
+        is_slanted: whether it is to be shown turned by an angle that is no quarter turn.
         variable_rate: whether frames were found that do not follow each other at one rate.
     """
 
@@ -33,6 +34,7 @@ class ReadingRemarks:
     pixel_aspect: Fraction | None = None
     hdr: str | None = None
     is_mapped: bool = False
+    is_slanted: bool = False
     variable_rate: bool = False
     _before: Fraction | None = None
 
@@ -55,6 +57,11 @@ class ReadingRemarks:
             yield (
                 f"{self.name}: its pixels are not square, but {aspect}; they are taken as they are"
                 " stored, and pictures look stretched"
+            )
+        if self.is_slanted:
+            yield (
+                f"{self.name}: it is to be shown turned by an angle that is no quarter turn; frames"
+                " are taken as they are stored"
             )
         if self.hdr is not None and self.is_mapped:
             yield f"{self.name}: it is HDR ({self.hdr}); tones and colours are mapped to BT.709"

@@ -5,16 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from video.color import frame_to_rgb
 from video.demux import open_input
 from video.errors import InputError
 from video.frame_reader import Frame, FrameReader
 from video.hdr import ToneMap, hdr_kind
+from video.orientation import Orientation
 from video.reading_remarks import ReadingRemarks
 from video.size_note import noted_size
 from video.webp import open_webp
@@ -90,9 +92,12 @@ class VideoReader(FrameReader):
         return (Frame(image, Fraction(ms, 1000), index) for index, (image, ms) in pictures)
 
     def _video_frames(self, container: InputContainer) -> Iterator[Frame]:
-        if not container.streams.video:
-            raise InputError(f"expected a video in '{self.path}'; found no pictures in it")
-        stream = container.streams.video[0]
+        streams = container.streams.video
+        shown = [each for each in streams if not each.disposition & Disposition.attached_pic]
+        if not shown:
+            found = "cover art only" if streams else "no pictures in it"
+            raise InputError(f"expected a video in '{self.path}'; found {found}")
+        stream = shown[0]
         stream.thread_type = "AUTO"
         if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
             stream.codec_context.options = {"chroma_sample_location": "left"}
@@ -142,8 +147,12 @@ class VideoReader(FrameReader):
             width, height = self._true_size
             if image.shape[0] - height in (0, 1) and image.shape[1] - width in (0, 1):
                 image = image[:height, :width]
-        quarter_turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return image
+        orientation = Orientation.of_matrix(bytes(matrix))
+        self._remarks.is_slanted |= orientation is None
+        return image if orientation is None else orientation.applied(image)
 
     def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         kind = hdr_kind(frame)
