@@ -75,7 +75,8 @@ def info_of(value: object, depth: int = 0) -> ArrayInfo:
 def describe_wrapped(value: object) -> str:
     """What a value is, in a few words."""
     if isinstance(value, Record):
-        return f"{value.kind} of {', '.join(map(short, list(value.fields)[:4])) or 'nothing'}"
+        fields = ", ".join(map(short, list(value.fields)[:4]))
+        return f"{value.kind} of {fields}" if fields else value.kind
     value = without_wrapper(value)
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)}"

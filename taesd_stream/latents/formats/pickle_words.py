@@ -96,10 +96,12 @@ class Words:
         if known is not None:
             return known(self, *arguments)
         if str(name).startswith("torch._utils._rebuild_"):
-            return Record(f"torch tensor of {name.name.removeprefix('_rebuild_')}")
+            return Record(f"a tensor made by {name}")
         is_of_library = name.module.partition(".")[0] in _RECORD_ROOTS and "." not in name.name
         if str(name) in _RECORDS or is_of_library:
-            return Record(name.name, {str(n): value for n, value in enumerate(arguments)})
+            return Record(
+                str(name).rpartition(".")[2], {str(n): value for n, value in enumerate(arguments)}
+            )
         raise PickleDataError(f"one that asks for {name}, which is never run")
 
     def build(self, made: object, state: object) -> None:
@@ -177,7 +179,7 @@ class Words:
     def _numpy_dtype(self, text: Any = "", *_: object) -> _NumpyDtype:
         number = _NUMPY_NUMBER.fullmatch(text.lstrip("<>=|"))
         if number is None:
-            return _NumpyDtype("object" if text.lstrip("|").startswith("O") else str(text), 0)
+            return _NumpyDtype("object" if text.lstrip("|").startswith("O") else f"{text!r:.20}", 0)
         kind, size = _NUMPY_KINDS[number[1]], int(number[2])
         name = kind if kind == "bool" else f"{kind}{size * 8}"
         order = text[0] if text[0] in "<>" else _NATIVE_ORDER

@@ -140,7 +140,7 @@ def _load(path: Path, kind: str, *, mmap: bool) -> Mapping[str, object]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"one that asks for {wanted[1]}" if wanted else f"another ({first_line(error)})"
+        what = f"one that asks for {wanted[1]:.80}" if wanted else f"another ({first_line(error)})"
         raise CheckpointError(
             f"expected a pickle of tensors only, found {what}, and it was not run; "
             "save the model's state_dict() instead"
