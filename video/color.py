@@ -40,15 +40,16 @@ _INTERMEDIATE: dict[str, tuple[str, np.dtype[Any]]] = {
 }
 
 
-def check_image(image: object, *, width: int, height: int) -> NDArray[np.uint8]:
-    """Return ``image`` if it is uint8 of shape (height, width, 3); raise InputError if not."""
+def check_image(image: object, *, width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
+    """Return ``image`` if it is uint8 of shape (height, width, channels), else raise InputError."""
     if not isinstance(image, np.ndarray):
         raise InputError(
-            f"expected a numpy array ({height}, {width}, 3) of uint8; found {type(image).__name__}"
+            f"expected a numpy array ({height}, {width}, {channels}) of uint8; found"
+            f" {type(image).__name__}"
         )
-    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+    if image.shape != (height, width, channels) or image.dtype != np.uint8:
         raise InputError(
-            f"expected a frame of shape ({height}, {width}, 3) and dtype uint8;"
+            f"expected a frame of shape ({height}, {width}, {channels}) and dtype uint8;"
             f" found shape {image.shape} and dtype {image.dtype}"
         )
     return image

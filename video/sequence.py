@@ -93,7 +93,9 @@ class ImageSequenceWriter(FrameSink):
         return True
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Add one frame: uint8, (height, width, 3), RGB.
+        """Add one frame: uint8, (height, width, 3), RGB; or (height, width, 4), RGBA.
+
+        What is transparent stays so in .png and .webp.
 
         Raises:
             InputError: if its shape or dtype is another, or no frame may follow.
@@ -101,7 +103,8 @@ class ImageSequenceWriter(FrameSink):
         """
         self._check_open()
         width, height = self.size
-        image = check_image(frame, width=width, height=height)
+        channels = 4 if np.ndim(frame) == 3 and np.shape(frame)[2] == 4 else 3
+        image = check_image(frame, width=width, height=height, channels=channels)
         if self._target.numbered is None:
             if self._still is not None:
                 raise InputError(

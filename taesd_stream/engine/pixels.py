@@ -13,10 +13,11 @@ __all__ = ["over_white", "to_array", "to_bytes", "to_images", "with_alpha"]
 _RGB, _RGBA = 3, 4
 
 
-def to_bytes(pixels: Tensor) -> Tensor:
+def to_bytes(pixels: Tensor, *, transparent: bool = False) -> Tensor:
     """(3, H, W) floats, of which [0, 1] counts, to (H, W, 3) bytes, rounded to the nearest.
 
-    They stay on the device. Transparent ones, (4, H, W) with straight alpha, are laid over white.
+    They stay on the device. Those with straight alpha, (4, H, W), are laid over white, or become
+    (H, W, 4) where they may be ``transparent``.
 
     >>> to_bytes(torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)).tolist()
     [[[0, 128, 255]]]
@@ -24,7 +25,7 @@ def to_bytes(pixels: Tensor) -> Tensor:
     [[[128, 255, 128]]]
     """
     clear = pixels.float().clamp(0, 1)
-    if clear.shape[0] == _RGBA:
+    if clear.shape[0] == _RGBA and not transparent:
         clear = over_white(clear)
     scaled = clear.mul_(255).add_(0.5).to(torch.uint8)
     return rearrange(scaled, "c h w -> h w c")

@@ -34,6 +34,11 @@ class OutputKind:
         return any(suffix in ROW_SUFFIXES for suffix in self.suffixes)
 
     @property
+    def holds_alpha(self) -> bool:
+        """Whether pictures that are written to it as a whole may be transparent."""
+        return self in (PNG, FOLDER, WEBP_PICTURES)
+
+    @property
     def is_one_picture(self) -> bool:
         """Whether it never holds anything but one picture of any size."""
         return self in (TIFF, ZARR, DEEP_ZOOM)

@@ -17,7 +17,10 @@ from video.codecs import CONTAINERS
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
 _RGB = 3
-_OVER_WHITE = "transparency: laid over white; decode() in Python keeps it, as a fourth channel"
+_OVER_WHITE = (
+    "transparency was laid over white: of files only .png and numbered .webp keep it, of pictures"
+    " that memory holds as a whole"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +144,14 @@ def rendered(
         seconds=0.0 if start is None else time.perf_counter() - start,
         peak_bytes=peak_bytes(ae.settings.device),
         plan=plan,
-        notes=(*notes, _OVER_WHITE) if ae.spec.image_channels > _RGB else notes,
+        notes=(*notes, *_about_alpha(ae, output, plan)),
     )
+
+
+def _about_alpha(ae: AutoEncoder, output: Output, plan: TilePlan) -> tuple[str, ...]:
+    """The remark about a model's transparency, where the file does not keep it."""
+    is_kept = output.kind.holds_alpha and plan.bands is None
+    return () if is_kept or ae.spec.image_channels == _RGB else (_OVER_WHITE,)
 
 
 def encoded(

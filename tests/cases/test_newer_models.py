@@ -115,14 +115,36 @@ def test_bytes_are_laid_over_white(rgba: ts.AutoEncoder, overlap: int | str) -> 
     assert float(difference.abs().max()) <= 1
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.mp4"])
-def test_files_of_transparent_pictures(tmp_path: Path, rgba: ts.AutoEncoder, name: str) -> None:
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.mp4", "a.jpg", "a.webp"])
+def test_files_that_are_laid_over_white_and_say_so(
+    tmp_path: Path, rgba: ts.AutoEncoder, name: str
+) -> None:
     reference = load_file(REFERENCES / "taeqi2_1.safetensors")
-    torch.save(reference["latents"], tmp_path / "z.pt")
-    done = ts.render(tmp_path / "z.pt", tmp_path / name, model=rgba)
-    assert (tmp_path / name).exists()
+    done = ts.render(reference["latents"], tmp_path / name, model=rgba)
     assert any("over white" in note for note in done.notes)
-    if name == "a.png":
-        pixels = torch.from_numpy(np.array(Image.open(tmp_path / name)))
-        difference = pixels.double() - over_white(reference["decoded"])
+    if name in ("a.tif", "a.npy"):
+        path = tmp_path / name
+        pixels = np.load(path) if name == "a.npy" else np.array(Image.open(path))
+        difference = torch.from_numpy(pixels).double().squeeze() - over_white(reference["decoded"])
         assert float(difference.abs().max()) <= 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a_%02d.png", "a_%02d.webp"])
+@pytest.mark.parametrize("overlap", ["exact", 1])
+def test_pictures_that_stay_transparent(
+    tmp_path: Path, rgba: ts.AutoEncoder, name: str, overlap: int | str
+) -> None:
+    reference = load_file(REFERENCES / "taeqi2_1.safetensors")
+    out, lossless = tmp_path / name, "webp" in name
+    done = ts.render(  # type: ignore[call-overload]
+        reference["latents"], out, model=rgba, tile=None, overlap=overlap, lossless=lossless
+    )
+    assert not any("over white" in note for note in done.notes)
+    (path,) = tmp_path.iterdir()
+    pixels = np.array(Image.open(path)).astype(np.float64)
+    assert pixels.shape == (48, 64, 4)
+    expected = reference["decoded"][0].clamp(0, 1).double().permute(1, 2, 0) * 255
+    seen = pixels[..., 3] > 0  # WebP need not keep what is quite transparent
+    assert np.abs(pixels - expected.numpy())[seen].max() <= 0.51
+    assert np.abs(pixels - expected.numpy())[..., 3].max() <= 0.51
+    assert (pixels[..., 3] < 250).any()

@@ -45,6 +45,7 @@ class DecodeStream(VideoStream):
         plan_for: How latents of a size are cut; asked when the first one comes.
         scale: Brings latents to the numbers that the network takes.
         on_tile: Told after each tile how much is done, and of how much.
+        transparent: Whether frames keep an alpha that the model makes.
     """
 
     _action = "decode"
@@ -58,8 +59,10 @@ class DecodeStream(VideoStream):
         *,
         scale: LatentScale,
         on_tile: OnTile | None = None,
+        transparent: bool = False,
     ) -> None:
         super().__init__(coder, on_tile)
+        self._transparent = transparent
         self._window, self._plan_for, self._scale = window, plan_for, scale
         self._total = window.total
         self._arrived = self._done = 0
@@ -212,7 +215,8 @@ class DecodeStream(VideoStream):
             if self._is_wanted(first_raw + index)
         ]
         exact = run.plan.overlap == "exact"
-        shape = (*made, 3) if exact else (self._coder.network.out_channels, *made)
+        channels = self._coder.network.out_channels
+        shape = (*made, channels if self._transparent else 3) if exact else (channels, *made)
         dtype = torch.uint8 if exact else torch.float32
         device = self._room(run.plan, len(wanted) * prod(shape) * dtype.itemsize)
         frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
@@ -220,12 +224,12 @@ class DecodeStream(VideoStream):
             if index not in frames:
                 continue
             if exact:
-                frames[index][y, x] = to_bytes(pixels)
+                frames[index][y, x] = to_bytes(pixels, transparent=self._transparent)
             else:
                 frames[index][:, y, x] += pixels.to(frames[index])
         for index in wanted:
             frame = frames.pop(index)
-            yield frame if exact else to_bytes(frame)
+            yield frame if exact else to_bytes(frame, transparent=self._transparent)
 
     def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
         """The device to put frames together on: the model's, if that keeps within the budget."""

@@ -37,6 +37,7 @@ class VideoRun:
         plan: One that was made already; None makes it.
         convention: The scale of the latents, where it is not the one their source or the model has.
         noun: What the plan calls a frame.
+        transparent: Whether frames keep an alpha that the model makes: (H, W, 4) bytes.
 
     Raises:
         InputError: There are none of these frames, or nothing fits the budget.
@@ -53,7 +54,9 @@ class VideoRun:
         plan: TilePlan | None = None,
         convention: Convention | None = None,
         noun: str = "frame",
+        transparent: bool = False,
     ) -> None:
+        self._transparent = transparent
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
         self._convention, self._scale = convention, coder.scale(convention, latents)
@@ -124,11 +127,17 @@ class VideoRun:
             ahead=self._ahead,
             plan=replace(self.plan, frames=len(left)),
             convention=self._convention,
+            transparent=self._transparent,
         )
 
     def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
         opened = DecodeStream(
-            self._coder, window, self._plan_for, scale=self._scale, on_tile=on_tile
+            self._coder,
+            window,
+            self._plan_for,
+            scale=self._scale,
+            on_tile=on_tile,
+            transparent=self._transparent,
         )
         with window.read(self._latents, self._ahead) as latents:
             for latent in latents:
