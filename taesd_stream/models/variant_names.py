@@ -55,7 +55,7 @@ def unknown_model(name: str, expected: str) -> ModelNotFoundError:
     meant = ", ".join(dict.fromkeys(_led_to(each) for each in (*longer[:3], *close)))
     lines = (", ".join((each.name, *each.also)) for each in VARIANTS)
     return ModelNotFoundError(
-        f"model: expected {expected}, found {name[:80]!r}; "
+        f"model: expected {expected}, found {name[:80]!r}, which is none; "
         + (f"did you mean {meant}? " if meant else "")
         + "`taesd-video models` lists the names"
     ).with_details(*lines)

@@ -55,7 +55,9 @@ def test_names_are_unique_and_in_lower_case() -> None:
 
 def test_a_name_is_found_in_any_case_or_refused_in_one_line() -> None:
     assert variant_named("TaEsAnA").spatial_scale == 32
-    with pytest.raises(ModelNotFoundError, match=r"found 'taesd4'; did you mean taesd") as no:
+    with pytest.raises(
+        ModelNotFoundError, match=r"found 'taesd4', which is none; did you mean taesd"
+    ) as no:
         variant_named("taesd4")
     assert "\n" not in str(no.value)
 
