@@ -77,7 +77,13 @@ def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
 def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, Any]]:
     with open_latents(path, layout=layout) as source:
         fitting = [each.name for each in variants_for(source.channels)]
-        words = f"{source.describe()}\nmodels for them: {', '.join(fitting) or 'none'}"
+        said = source.metadata.as_strings()
+        facts = "".join(
+            f"\n{name.replace('_', ' ')}: {said[name]}"
+            for name in ("frames_per_second", "pixels")
+            if name in said
+        )
+        words = f"{source.describe()}{facts}\nmodels for them: {', '.join(fitting) or 'none'}"
         return words, {
             "kind": "latents",
             "file": str(path),
@@ -85,6 +91,8 @@ def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, An
             "layout": layout or source.layout,
             "dtype": str(source.dtype).removeprefix("torch."),
             "convention": source.convention,
+            "frames_per_second": said.get("frames_per_second"),
+            "pixels": said.get("pixels"),
             "latents": source.frames,
             "channels": source.channels,
             "height": source.height,

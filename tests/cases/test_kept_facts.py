@@ -200,6 +200,8 @@ def test_a_latent_file_has_but_one_scale(
     assert "expected vae for .latent" in capsys.readouterr().err
     with pytest.raises(ts.InputError, match="convention vae"):
         save_latents(out, torch.zeros(1, 4, 8, 8))
+    with pytest.raises(ts.InputError, match=r"one video for .*, found 2"):
+        save_latents(out, open_latents(torch.zeros(2, 48, 3, 4, 4), convention="vae"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -41,6 +41,8 @@ def test_latents(tmp_path: Path) -> None:
         "layout": "T C H W",
         "dtype": "bfloat16",
         "convention": None,
+        "frames_per_second": None,
+        "pixels": None,
         "latents": 3,
         "channels": 32,
         "height": 6,

@@ -82,12 +82,18 @@ def save_latents(
             return _save_pngs(target, source, overwrite=overwrite)
         if target.suffix.lower() == ".npy" and source.convention == "vae":
             _log.warning("%s keeps no convention: decode it with --convention vae", target)
+        is_video = _is_video(source)
+        if target.suffix.lower() == ".latent" and is_video and source.clips > 1:
+            raise InputError(
+                f"expected one video for {target}, found {source.clips}: save each by itself, or"
+                " write .safetensors"
+            )
         writer = stack.enter_context(
             LatentWriter(
                 target,
                 dtype=dtype,
                 metadata=source.metadata,
-                is_video=_is_video(source),
+                is_video=is_video,
                 overwrite=overwrite,
             )
         )
