@@ -104,15 +104,8 @@ def open_decoding(
             f" {ae.spec.name}; leave it out"
         )
     noun = "picture" if output.makes_pictures else "frame"
-    video = VideoRun(
-        decoder,
-        source,
-        options,
-        frames=frames,
-        ahead=_AHEAD,
-        noun=noun,
-        transparent=output.kind.holds_alpha,
-    )
+    video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD, noun=noun)
+    video = video.keeping_alpha(output.kind.holds_alpha)
     _say_what_is_made(source, ae, output, video)
     return FrameDecoding(ae, source, with_audio_of(output, video.numbers), video)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Self
 
 from torch import Tensor
 
@@ -37,7 +38,6 @@ class VideoRun:
         plan: One that was made already; None makes it.
         convention: The scale of the latents, where it is not the one their source or the model has.
         noun: What the plan calls a frame.
-        transparent: Whether frames keep an alpha that the model makes: (H, W, 4) bytes.
 
     Raises:
         InputError: There are none of these frames, or nothing fits the budget.
@@ -54,9 +54,8 @@ class VideoRun:
         plan: TilePlan | None = None,
         convention: Convention | None = None,
         noun: str = "frame",
-        transparent: bool = False,
     ) -> None:
-        self._transparent = transparent
+        self._transparent = False
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
         self._convention, self._scale = convention, coder.scale(convention, latents)
@@ -119,7 +118,7 @@ class VideoRun:
         left = self.numbers[done:]
         if not left:
             return None
-        return VideoRun(
+        rest = VideoRun(
             self._coder,
             self._latents,
             self._options,
@@ -127,8 +126,13 @@ class VideoRun:
             ahead=self._ahead,
             plan=replace(self.plan, frames=len(left)),
             convention=self._convention,
-            transparent=self._transparent,
         )
+        return rest.keeping_alpha(self._transparent)
+
+    def keeping_alpha(self, kept: bool) -> Self:
+        """This run, whose frames are (H, W, 4) bytes where the model makes alpha and it is kept."""
+        self._transparent = kept
+        return self
 
     def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
         opened = DecodeStream(
