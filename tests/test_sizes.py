@@ -19,10 +19,12 @@ MOST_PARAMETERS = 8
 SPELLED_OUT = frozenset(
     {
         "taesd_stream/engine/load.py:load",
+        "taesd_stream/engine/model_decoding.py:decode",
         "taesd_stream/engine/model_decoding.py:open_stream",
         "taesd_stream/engine/model_decoding.py:open_video",
         "taesd_stream/engine/model_decoding.py:stream",
         "taesd_stream/engine/model_encoding.py:open_encode_stream",
+        "taesd_stream/engine/streams/video_run.py:__init__",
         "taesd_stream/jobs/decoding.py:plan_for",
         "taesd_stream/jobs/decoding.py:render",
         "taesd_stream/jobs/encoding.py:encode_file",

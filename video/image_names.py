@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".bmp", ".tif", ".tiff")
+READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".bmp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif")
 _FOLDER_NAME = "%05d.png"
 
 
@@ -96,7 +96,12 @@ def sequence_files(source: str | PathLike[str]) -> list[Path]:
     """
     path = Path(source)
     if path.is_dir():
-        files = [entry for entry in path.iterdir() if entry.suffix.lower() in READABLE_SUFFIXES]
+        files = [
+            entry
+            for entry in path.iterdir()
+            # ._IMG.png is what macOS notes of IMG.png on other file systems.
+            if entry.suffix.lower() in READABLE_SUFFIXES and not entry.name.startswith(".")
+        ]
         files = sorted((file for file in files if file.is_file()), key=natural_order)
     else:
         files = [path] if path.is_file() else ImageTarget.of(path).existing()

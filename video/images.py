@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from video.errors import InputError
+from video.heif import heif_kind, read_heif
 from video.image_names import check_picture_name
+from video.orientation import UPRIGHT, Orientation
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
 
@@ -27,6 +32,8 @@ __all__ = [
     "write_image",
 ]
 
+_ORIENTATION_TAG = 0x0112
+_TIFF = (b"II*\0", b"MM\0*")
 _WEBP_LOSSLESS = 101
 _WEBP_QUALITY = 95
 _JPEG_QUALITY = 95
@@ -35,9 +42,9 @@ _JPEG_QUALITY = 95
 def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.uint8]:
     """Read a still as uint8, (H, W, 3) RGB or, with ``channels`` 4, (H, W, 4) RGBA.
 
-    With 3, grey becomes RGB, an alpha channel is left out, and a photograph is turned the way its
-    EXIF data says. With 4, the file must hold four channels, and they come back as stored. 16 bits
-    are rounded to 8.
+    With 3, grey becomes RGB, what is transparent shows white, and a photograph is turned the way
+    its EXIF data says. With 4, the file must hold four channels, and they come back as stored. 16
+    bits are rounded to 8.
 
     Raises:
         InputError: if there is no such file, it is no picture, or it has too few channels.
@@ -48,6 +55,9 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise InputError(f"expected a picture at '{source}'; found {what}")
+    kind = heif_kind(source)
+    if kind is not None:
+        return over_white(read_heif(source, kind))
     try:
         data = source.read_bytes()
     except OSError as error:
@@ -66,7 +76,46 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
     Raises:
         InputError: if they are no picture.
     """
-    flags = cv2.IMREAD_UNCHANGED if as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    image = _decoded(data, name, cv2.IMREAD_UNCHANGED)
+    if as_stored:
+        return image
+    if image.shape[2] == 4:
+        if data[:4] in _TIFF:
+            image = _transparent_tiff(data, image)
+        return orientation_of(data).applied(over_white(image))
+    return _decoded(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def over_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture without transparency: (H, W, 3) as it is, (H, W, 4) laid over white."""
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.uint32)
+    laid = image[..., :3] * alpha + 255 * (255 - alpha)
+    return ((laid + 127) // 255).astype(np.uint8)
+
+
+def _transparent_tiff(data: bytes, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A TIFF by Pillow, where it can: OpenCV multiplies its colours by their transparency."""
+    try:
+        with warnings.catch_warnings(), Image.open(BytesIO(data)) as found:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return np.asarray(found) if found.mode == "RGBA" else image
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+        return image
+
+
+def orientation_of(data: bytes) -> Orientation:
+    """The orientation that a picture's EXIF data asks for."""
+    try:
+        with warnings.catch_warnings(), Image.open(BytesIO(data)) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Orientation.of_exif(int(image.getexif().get(_ORIENTATION_TAG, 1)))
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+        return UPRIGHT
+
+
+def _decoded(data: bytes, name: Path, flags: int) -> NDArray[np.uint8]:
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:

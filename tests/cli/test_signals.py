@@ -37,7 +37,8 @@ def end(source: Path, out: Path, number: int, *, after_seconds: float, words=())
     )  # fmt: skip
     assert process.stderr is not None
     with process:
-        assert process.stderr.readline().startswith("decode ")
+        while not process.stderr.readline().startswith("decode "):
+            assert process.poll() is None
         time.sleep(after_seconds)
         process.send_signal(number)
         out_words, words_left = process.communicate(timeout=60)

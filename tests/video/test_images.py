@@ -25,7 +25,8 @@ def test_lossless_pictures_come_back(
         picture[..., 3] |= 1  # WebP drops the colour of what cannot be seen
     path = write_image(tmp_path / name, picture[..., :channels], lossless=True)
     np.testing.assert_array_equal(read_image(path, channels=channels), picture[..., :channels])
-    np.testing.assert_array_equal(read_image(path), picture[..., :3])
+    if channels == 3:  # what is transparent shows white
+        np.testing.assert_array_equal(read_image(path), picture[..., :3])
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 

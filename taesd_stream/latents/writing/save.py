@@ -80,26 +80,27 @@ def save_latents(
                     f"expected no dtype for a PNG, which has 8 bits, found {dtype}: leave it out"
                 )
             return _save_pngs(target, source, overwrite=overwrite)
-        if target.suffix.lower() == ".npy" and source.convention == "vae":
-            _log.warning("%s keeps no convention: decode it with --convention vae", target)
         is_video = _is_video(source)
-        if target.suffix.lower() == ".latent" and is_video and source.clips > 1:
-            raise InputError(
-                f"expected one video for {target}, found {source.clips}: save each by itself, or"
-                " write .safetensors"
-            )
-        writer = stack.enter_context(
-            LatentWriter(
-                target,
-                dtype=dtype,
-                metadata=source.metadata,
-                is_video=is_video,
-                overwrite=overwrite,
-            )
+        _check_kept(target, source, is_video=is_video)
+        opened = LatentWriter(
+            target, dtype=dtype, metadata=source.metadata, is_video=is_video, overwrite=overwrite
         )
+        writer = stack.enter_context(opened)
         for latent in source:
             writer.write(latent)
     return Saved(target, writer.frames_written)
+
+
+def _check_kept(target: Path, source: LatentSource, *, is_video: bool) -> None:
+    """Say what a file does not keep of the source, or refuse to write it."""
+    suffix = target.suffix.lower()
+    if suffix == ".npy" and source.convention == "vae":
+        _log.warning("%s keeps no convention: decode it with --convention vae", target)
+    if suffix == ".latent" and is_video and source.clips > 1:
+        raise InputError(
+            f"expected one video for {target}, found {source.clips}: save each by itself, or write"
+            " .safetensors"
+        )
 
 
 def _is_video(source: LatentSource) -> bool:
