@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from video.claimed_size import check_claimed_size
 from video.errors import InputError
 from video.heif import heif_kind, read_heif
 from video.image_names import check_picture_name
@@ -116,6 +117,7 @@ def orientation_of(data: bytes) -> Orientation:
 
 
 def _decoded(data: bytes, name: Path, flags: int) -> NDArray[np.uint8]:
+    check_claimed_size(data, name)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:

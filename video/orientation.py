@@ -33,7 +33,7 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: bytes) -> Orientation | None:
-        """What a display matrix asks for; None where rows would not stay straight.
+        """The orientation that a display matrix asks for; None where rows would be slanted.
 
         Args:
             matrix: nine 32-bit numbers in the machine's order, as FFmpeg has them: a point (x, y)
@@ -53,7 +53,7 @@ class Orientation:
 
     @classmethod
     def of_exif(cls, tag: int) -> Orientation:
-        """What the orientation tag of TIFF and EXIF asks for; 1, and what is none, is upright.
+        """The orientation that a tag of TIFF and EXIF asks for; 1, and no tag's, is upright.
 
         The tag says where the stored first row and column are shown (TIFF 6.0, page 36).
 
