@@ -62,7 +62,8 @@ def add_convention(parser: argparse.ArgumentParser, default: str) -> None:
         "--convention",
         choices=("model", "vae"),
         help="the scale of the latents: model, as the diffusion model sees them, or vae, as the"
-        f" full VAE's decode takes them (ComfyUI's samples, kohya's caches); default: {default}",
+        " full VAE's decode takes them (ComfyUI's samples, kohya's caches of SD and SDXL);"
+        f" default: {default}",
     )
     parser.add_argument(
         "--vae",

@@ -87,6 +87,8 @@ def write_generators_latents(folder: Path) -> None:
     unscaled = latents(1, 4, 2, 2) / 0.18215
     marker = {"latent_format_version_0": torch.tensor([])}
     save_file({"latent_tensor": unscaled, **marker}, folder / "ComfyUI_00001_.latent")
+    musubi = {"latents_2x2x2_float32": torch.randn(16, 2, 2, 2)}
+    save_file(musubi, folder / "musubi_wan.safetensors")
     for family, channels in (("sdxl", 4), ("flux", 16)):
         cached = {
             "latents_2x2": latents(channels, 2, 2).numpy(),
