@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from video.claimed_size import check_claimed_size
 from video.errors import InputError
 from video.heif import heif_kind, read_heif
 from video.image_names import check_picture_name
 from video.orientation import UPRIGHT, Orientation
+from video.pillow_opening import opened_by_pillow
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
 __all__ = [
     "check_writable",
@@ -32,6 +32,8 @@ __all__ = [
     "to_uint8",
     "write_image",
 ]
+
+Answer = TypeVar("Answer")
 
 _ORIENTATION_TAG = 0x0112
 _TIFF = (b"II*\0", b"MM\0*")
@@ -56,14 +58,17 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise InputError(f"expected a picture at '{source}'; found {what}")
-    kind = heif_kind(source)
-    if kind is not None:
-        return over_white(read_heif(source, kind))
     try:
         data = source.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error
-    image = decode_image(data, source, as_stored=channels == 4)
+    as_stored = channels == 4
+    kind = heif_kind(data)
+    if kind is None:
+        image = decode_image(data, source, as_stored=as_stored)
+    else:
+        image = read_heif(data, source, kind)
+        image = image if as_stored else over_white(image)
     if image.shape[2] < channels:
         raise InputError(f"expected {channels} channels in '{source}'; found {image.shape[2]}")
     return image
@@ -77,13 +82,15 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
     Raises:
         InputError: if they are no picture.
     """
-    image = _decoded(data, name, cv2.IMREAD_UNCHANGED)
-    if as_stored:
-        return image
-    if image.shape[2] == 4:
-        if data[:4] in _TIFF:
-            image = _transparent_tiff(data, image)
-        return orientation_of(data).applied(over_white(image))
+    check_claimed_size(data, name)
+    if as_stored or _may_be_transparent(data):
+        image = _decoded(data, name, cv2.IMREAD_UNCHANGED)
+        if as_stored:
+            return image
+        if image.shape[2] == 4:
+            if data[:4] in _TIFF:
+                image = _transparent_tiff(data, image)
+            return _orientation_of(data).applied(over_white(image))
     return _decoded(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
 
 
@@ -96,28 +103,39 @@ def over_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((laid + 127) // 255).astype(np.uint8)
 
 
+def _may_be_transparent(data: bytes) -> bool:
+    """Whether a picture's header does not say that it is opaque."""
+    return _asked(data, lambda image: image.has_transparency_data, otherwise=True)
+
+
 def _transparent_tiff(data: bytes, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A TIFF by Pillow, where it can: OpenCV multiplies its colours by their transparency."""
-    try:
-        with warnings.catch_warnings(), Image.open(BytesIO(data)) as found:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return np.asarray(found) if found.mode == "RGBA" else image
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
-        return image
+    return _asked(
+        data, lambda found: np.asarray(found) if found.mode == "RGBA" else image, otherwise=image
+    )
 
 
-def orientation_of(data: bytes) -> Orientation:
+def _orientation_of(data: bytes) -> Orientation:
     """The orientation that a picture's EXIF data asks for."""
+    return _asked(
+        data,
+        lambda image: Orientation.of_exif(int(image.getexif().get(_ORIENTATION_TAG, 1))),
+        otherwise=UPRIGHT,
+    )
+
+
+def _asked(data: bytes, question: Callable[[Image], Answer], *, otherwise: Answer) -> Answer:
+    """Pillow's answer to a question about a picture, or ``otherwise`` where it cannot read it."""
+    from PIL.Image import DecompressionBombError
+
     try:
-        with warnings.catch_warnings(), Image.open(BytesIO(data)) as image:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Orientation.of_exif(int(image.getexif().get(_ORIENTATION_TAG, 1)))
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
-        return UPRIGHT
+        with opened_by_pillow(data) as image:
+            return question(image)
+    except (OSError, ValueError, SyntaxError, TypeError, DecompressionBombError):
+        return otherwise
 
 
 def _decoded(data: bytes, name: Path, flags: int) -> NDArray[np.uint8]:
-    check_claimed_size(data, name)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:

@@ -98,14 +98,14 @@ def open_reader(
         InputError: if there is nothing to read.
     """
     from video.array_reader import ARRAY_SUFFIXES, ArrayReader
-    from video.heif import heif_kind
+    from video.heif import is_heif
     from video.sequence import ImageSequenceReader
     from video.webp import is_animated_webp
 
     source = Path(path)
     is_pattern = "%" in source.name and not source.is_file()
     is_still = source.suffix.lower() in READABLE_SUFFIXES and not is_animated_webp(source)
-    if source.is_file() and heif_kind(source) is not None:
+    if source.is_file() and is_heif(source):
         is_still = True  # whatever its name
     if source.is_dir() or is_pattern or is_still:
         return ImageSequenceReader(source, rate)

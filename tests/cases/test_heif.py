@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import struct
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,3 +146,34 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "._1.png").write_bytes(b"\0\5\26\7")
     with open_reader(tmp_path) as reader:
         assert reader.frame_count == 1
+
+
+def test_an_opaque_picture_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    decode = cv2.imdecode
+
+    def counting(*arguments: object) -> object:
+        calls.append(arguments)
+        return decode(*arguments)
+
+    monkeypatch.setattr(cv2, "imdecode", counting)
+    for suffix in (".png", ".jpg", ".webp", ".bmp", ".tif"):
+        Image.new("RGB", (8, 6), (200, 30, 30)).save(tmp_path / f"a{suffix}")
+        calls.clear()
+        assert read_image(tmp_path / f"a{suffix}").shape == (6, 8, 3)
+        assert len(calls) == 1, suffix
+
+
+def test_the_fourth_byte_of_an_opaque_bitmap_is_no_transparency(tmp_path: Path) -> None:
+    """A BMP of 32 bits without masks, in which it means nothing and is 0."""
+    pixels = bytes((30, 60, 200, 0)) * 6
+    info = struct.pack("<IiiHHIIiiII", 40, 3, 2, 1, 32, 0, len(pixels), 0, 0, 0, 0)
+    head = struct.pack("<2sIHHI", b"BM", 54 + len(pixels), 0, 0, 54)
+    (tmp_path / "a.bmp").write_bytes(head + info + pixels)
+    assert np.array_equal(read_image(tmp_path / "a.bmp"), np.full((2, 3, 3), (200, 60, 30)))
+
+
+def test_four_channels_of_avif_come_back_as_stored(tmp_path: Path) -> None:
+    Image.new("RGBA", (16, 16), (200, 30, 30, 128)).save(tmp_path / "a.avif", quality=100)
+    image = read_image(tmp_path / "a.avif", channels=4)
+    assert np.abs(image.astype(int) - (200, 30, 30, 128)).max() <= 6
