@@ -9,17 +9,19 @@ import psutil
 
 from video.errors import InputError
 
-__all__ = ["check_claimed_size"]
+__all__ = ["MOST_INFLATED", "check_claimed_size"]
+
+MOST_INFLATED = 1032
+"""The most bytes that deflate makes of one: a length of 258 in 2 bits (RFC 1951)."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
-# Deflate makes at most 1,032 bytes of one (RFC 1951: a length of 258 in 2 bits), and of 1-bit
-# pixels eight times as many; baseline JPEG takes at least 6 bits for a block of 64 pixels, and with
-# chroma at half size three blocks of six for 256 of them.
-_MOST_PIXELS_PER_BYTE = 8 * 1032
+# Pixels of 1 bit are eight times as many; baseline JPEG takes at least 6 bits for a block of 64
+# pixels, and with chroma at half size three blocks of six for 256 of them.
+_MOST_PIXELS_PER_BYTE = 8 * MOST_INFLATED
 _ALWAYS_ALLOWED_PIXELS = 1 << 22
 _BYTES_PER_PIXEL = 8
 """Decoded to 8 bits, and once more in the order of our side."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from taesd_stream.latents.source import Store
 
-__all__ = ["LayoutByContent", "layout_by_content"]
+__all__ = ["LayoutByContent", "directions", "layout_by_content", "middle"]
 
 # Mean correlations of neighbouring planes, measured as below. Along time: 0.96 to 1.00 in clips of
 # Stable Diffusion, FLUX.2 and Wan 2.1, and 0.83 to 0.96 when only every eighth latent is kept.
@@ -81,15 +81,18 @@ def layout_by_content(
 def _middle_of_first_clip(store: Store) -> torch.Tensor:
     """A float64 block of the axes behind N, as many values of each as are to be read."""
     most = (_MOST_SLICES, _MOST_SLICES, _MOST_SIDE, _MOST_SIDE)
-    index = [_middle(size, limit) for size, limit in zip(store.shape[-4:], most, strict=True)]
+    index = [middle(size, limit) for size, limit in zip(store.shape[-4:], most, strict=True)]
     clip = [slice(0, 1)] * (len(store.shape) - len(most))
-    shape = [part.stop - part.start for part in (*clip, *index)]
-    block = torch.empty(shape, dtype=store.dtype, device="cpu")
-    store.copy_to(block, (*clip, *index))
-    return block.double().view(shape[-4:])
+    block = store.block((*clip, *index))
+    return block.double().view(block.shape[-4:])
 
 
-def _middle(size: int, most: int) -> slice:
+def middle(size: int, most: int) -> slice:
+    """At most so many places, from the middle of an axis.
+
+    >>> middle(10, 4)
+    slice(3, 7, None)
+    """
     count = min(size, most)
     start = (size - count) // 2
     return slice(start, start + count)
@@ -100,7 +103,14 @@ def _likeness(block: torch.Tensor, axis: int) -> float:
 
     NaN, which is beyond no threshold, where there is one plane only or a number is not finite.
     """
-    planes = block.flatten(2).movedim(axis, 0)
+    planes = directions(block.flatten(2).movedim(axis, 0), -1)
+    return float((planes[1:] * planes[:-1]).sum(-1).mean())
+
+
+def directions(numbers: torch.Tensor, axis: int) -> torch.Tensor:
+    """Deviations from the mean along an axis, in units of their norm; flat ones count as 0.
+
+    The products of two, added up, are their correlation.
+    """
     # The bound on norms keeps the rounding errors of flat planes from being taken for a picture.
-    directions = normalize(planes - planes.mean(-1, keepdim=True), dim=-1, eps=1e-9)
-    return float((directions[1:] * directions[:-1]).sum(-1).mean())
+    return normalize(numbers - numbers.mean(axis, keepdim=True), dim=axis, eps=1e-9)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import torch
-from torch.nn.functional import normalize
+
+from taesd_stream.latents.layout_by_content import directions, middle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,15 +67,12 @@ class Numbers:
         few: tuple[int, ...] = (_MOST_PACKS, _MOST_TOKENS, shape[-1])
         if are_planes:
             few = (_MOST_PACKS, shape[-3], _MOST_ROWS, _MOST_ROWS)
-        index = [_middle(size, most) for size, most in zip(shape, few[-len(shape) :], strict=True)]
-        block = torch.empty(
-            [part.stop - part.start for part in index], dtype=store.dtype, device="cpu"
-        )
-        store.copy_to(block, tuple(index))
+        index = [middle(size, most) for size, most in zip(shape, few[-len(shape) :], strict=True)]
+        block = store.block(tuple(index))
         if are_planes:
             block = block.flatten(-2).transpose(-1, -2)
         self._block = block.double().reshape(-1, *block.shape[-2:])
-        columns = _directions(self._block, 1)
+        columns = directions(self._block, 1)
         self._correlations = (columns.mT @ columns).mean(0)
 
     def fit(self, packing: Packing) -> bool | None:
@@ -114,16 +112,13 @@ class Rows:
 
     def __init__(self, store: Store) -> None:
         *packs, tokens, features = store.shape
-        middle = _middle(tokens, _MOST_TOKENS_IN_ROWS)
-        index = (*(slice(0, 1) for _ in packs), middle, slice(0, min(features, _MOST_FEATURES)))
-        block = torch.empty(
-            [part.stop - part.start for part in index], dtype=store.dtype, device="cpu"
-        )
-        store.copy_to(block, index)
+        seen = middle(tokens, _MOST_TOKENS_IN_ROWS)
+        index = (*(slice(0, 1) for _ in packs), seen, slice(0, min(features, _MOST_FEATURES)))
+        block = store.block(index)
         numbers = block.double().view(block.shape[-2:])
         deviation = numbers.std(0, correction=0).clamp_min(1e-9)
         self._tokens = (numbers - numbers.mean(0)) / deviation
-        self._first = middle.start
+        self._first = seen.start
 
     def likeliest(self, rasters: Sequence[Raster]) -> list[Raster]:
         """Places of the tokens, the one first in which neighbours look most alike."""
@@ -155,16 +150,5 @@ def orders_of(packing: Packing) -> tuple[Packing, ...]:
 
 def _along_tokens(block: torch.Tensor) -> float:
     """The mean correlation of tokens and those after them."""
-    one, other = _directions(block[:, 1:], 1), _directions(block[:, :-1], 1)
+    one, other = directions(block[:, 1:], 1), directions(block[:, :-1], 1)
     return float((one * other).sum(1).mean())
-
-
-def _directions(numbers: torch.Tensor, axis: int) -> torch.Tensor:
-    """Deviations from the mean along an axis, in units of their norm; flat ones count as 0."""
-    return normalize(numbers - numbers.mean(axis, keepdim=True), dim=axis, eps=1e-9)
-
-
-def _middle(size: int, most: int) -> slice:
-    count = min(size, most)
-    start = (size - count) // 2
-    return slice(start, start + count)

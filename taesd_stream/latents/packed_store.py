@@ -70,11 +70,6 @@ class _Unpacked(Store):
         pattern = f"r k ({self._packing.order}) -> c (r p) (k q)"
         return rearrange(tokens, pattern, p=side, q=side)
 
-    def _read(self, shape: tuple[int, ...], index: tuple[slice, ...]) -> torch.Tensor:
-        block = torch.empty(shape, dtype=self.dtype, device="cpu")
-        self._packed.copy_to(block, index)
-        return block
-
 
 class Tokens(_Unpacked):
     """Latents stored as tokens, (N, tokens, features) or (tokens, features)."""
@@ -85,10 +80,9 @@ class Tokens(_Unpacked):
         start = (time * raster.rows + rows.start) * raster.columns
         count = (rows.stop - rows.start) * raster.columns
         index: tuple[slice, ...] = (slice(start, start + count), slice(0, features))
-        shape: tuple[int, ...] = (count, features)
         if len(self._packed.shape) == 3:
-            index, shape = (slice(pack, pack + 1), *index), (1, *shape)
-        block = self._read(shape, index).view(-1, raster.columns, features)
+            index = (slice(pack, pack + 1), *index)
+        block = self._packed.block(index).view(-1, raster.columns, features)
         return block[:, columns.start // side : -(-columns.stop // side)]
 
 
@@ -99,7 +93,7 @@ class PatchPlanes(_Unpacked):
         side, features = self._packing.side, self._packing.features
         wide = slice(columns.start // side, -(-columns.stop // side))
         index: tuple[slice, ...] = (slice(0, features), rows, wide)
-        shape: tuple[int, ...] = (features, rows.stop - rows.start, wide.stop - wide.start)
         if len(self._packed.shape) == 4:
-            index, shape = (slice(frame, frame + 1), *index), (1, *shape)
-        return rearrange(self._read(shape, index).view(shape[-3:]), "f r k -> r k f")
+            index = (slice(frame, frame + 1), *index)
+        block = self._packed.block(index)
+        return rearrange(block.view(block.shape[-3:]), "f r k -> r k f")

@@ -44,6 +44,13 @@ class Store(ABC):
         ``out`` has the block's shape and the store's dtype, lies on the CPU, and may be strided.
         """
 
+    def block(self, index: tuple[slice, ...]) -> torch.Tensor:
+        """The block ``index``, as of ``copy_to``, in a tensor of its own."""
+        shape = [part.stop - part.start for part in index]
+        block = torch.empty(shape, dtype=self.dtype, device="cpu")
+        self.copy_to(block, index)
+        return block
+
     def close(self) -> None:  # noqa: B027 (most have nothing to do)
         """Let go of what stays open between two reads, if anything does."""
 

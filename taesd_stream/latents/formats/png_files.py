@@ -18,6 +18,7 @@ from taesd_stream.latents.formats.png_pictures import picture_instead
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import Store
+from video.claimed_size import MOST_INFLATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +42,6 @@ _SUM_BYTES: Final = 4
 _BYTES_PER_PIXEL: Final = 4 + 4 * 4
 """As it is read, and as float32."""
 _RGBA: Final = 6
-_MOST_INFLATED: Final = 1032
-"""Deflate makes no byte to more of them."""
 
 
 def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
@@ -100,7 +99,7 @@ class _PngStore(Store):
                 f"{file_bytes.name}: expected latents as an RGBA PNG of 8 bits, found colour type "
                 f"{colours} with {bits} bits: a picture is encoded first, latents are not"
             )
-        if height * (1 + 4 * width) > _MOST_INFLATED * file_bytes.size:
+        if height * (1 + 4 * width) > MOST_INFLATED * file_bytes.size:
             raise LatentsError(
                 f"{file_bytes.name}: expected a whole PNG, found {file_bytes.size} bytes for "
                 f"{width}x{height} pixels: copy or save it anew"
