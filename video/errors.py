@@ -21,7 +21,6 @@ __all__ = [
 
 _TERMINAL_CODE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SENTENCE_END: Final = re.compile(r"(?<=[a-z0-9)'\"\]]{2})[.!?](?= +[A-Z(])")
-_MOST_LETTERS: Final = 120
 _LAST_LETTERS: Final = ".:;, "
 
 
@@ -58,10 +57,11 @@ class MissingExtraError(TaesdStreamError, ImportError):
     """An optional library is absent; the message holds the pip command that installs it."""
 
 
-def first_line(error: BaseException) -> str:
-    """The first sentence of what another library's exception says, for one line of a message.
+def first_line(error: BaseException, *, most_letters: int = 120) -> str:
+    """The first sentence of what another exception says, for one line of a message.
 
-    Colours of a terminal are taken out of it, and what is long ends behind a word.
+    Colours of a terminal are taken out of it, and what is longer than ``most_letters`` ends behind
+    a word.
 
     >>> first_line(ValueError("no such tile: \\n it is missing"))
     'no such tile'
@@ -71,8 +71,8 @@ def first_line(error: BaseException) -> str:
     text = _TERMINAL_CODE.sub("", str(error)).strip() or type(error).__name__
     line = "".join(letter if letter.isprintable() else "?" for letter in text.splitlines()[0])
     sentence = _SENTENCE_END.split(line, maxsplit=1)[0]
-    if len(sentence) > _MOST_LETTERS:
-        sentence = sentence[: _MOST_LETTERS + 1].rpartition(" ")[0] or sentence[:_MOST_LETTERS]
+    if len(sentence) > most_letters:
+        sentence = sentence[: most_letters + 1].rpartition(" ")[0] or sentence[:most_letters]
         return f"{sentence.rstrip(_LAST_LETTERS)} ..."
     return sentence.rstrip(_LAST_LETTERS)
 

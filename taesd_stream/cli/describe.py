@@ -21,6 +21,7 @@ from taesd_stream.models import (
     spec_of,
     variants_for,
 )
+from video.errors import first_line
 
 __all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
 
@@ -40,12 +41,16 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
             return describe_checkpoint(path)
         except CheckpointError as not_checkpoint:
             latents, weights = (
-                str(error).removeprefix(f"{path}: ") for error in (not_latents, not_checkpoint)
+                InputError(str(error).removeprefix(str(path)).lstrip(": "))
+                for error in (not_latents, not_checkpoint)
             )
             raise InputError(
-                f"{path}: expected latents or a checkpoint, found neither; as latents: {latents};"
-                f" as a checkpoint: {weights}"
-            ).with_details(*not_checkpoint.details) from None
+                f"{path}: expected latents or a checkpoint, found neither; as latents:"
+                f" {first_line(latents, most_letters=95)}; as a checkpoint:"
+                f" {first_line(weights, most_letters=95)}"
+            ).with_details(
+                f"as latents: {latents}", f"as a checkpoint: {weights}", *not_checkpoint.details
+            ) from None
 
 
 def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:

@@ -36,8 +36,9 @@ _MORE_KEYS: Final = (
 _LAYER_KEY: Final = re.compile(r".*\.(weight|bias)")
 _VIDEO_AXES: Final = 5
 _PACKED_AXES: Final = 3
-_MOST_LISTED: Final = 6
+_MOST_LISTED_LETTERS: Final = 130
 _MOST_KEY_LETTERS: Final = 40
+_MOST_INFO_LETTERS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str
     if key is not None:
         if key in entries:
             return key
-        raise LatentsError(f"{name}: expected the key {key!r}, found {listing(entries)}")
+        raise LatentsError(f"{name}: expected the key {short(key)}, found {listing(entries)}")
     fitting = {
         key: info
         for key, info in entries.items()
@@ -125,9 +126,17 @@ def only_fitting(entries: Mapping[str, ArrayInfo], options: ReadOptions) -> str 
 
 
 def listing(entries: Mapping[str, object]) -> str:
-    """What is there, by name, for errors: a few of it in full."""
-    shown = [f"{short(key)}: {info}" for key, info in list(entries.items())[:_MOST_LISTED]]
-    more = f" and {len(entries) - _MOST_LISTED} more" if len(entries) > _MOST_LISTED else ""
+    """What is there, by name, for errors: a few of it in full.
+
+    >>> listing({"z": "float32 (4, 8)", "step": "int64 ()"})
+    "'z': float32 (4, 8), 'step': int64 ()"
+    """
+    shown: list[str] = []
+    for key, info in entries.items():
+        if len(", ".join(shown)) > _MOST_LISTED_LETTERS:
+            break
+        shown.append(f"{short(key)}: {str(info):.{_MOST_INFO_LETTERS}}")
+    more = f" and {len(entries) - len(shown)} more" if len(entries) > len(shown) else ""
     return ", ".join(shown) + more if shown else "no arrays"
 
 

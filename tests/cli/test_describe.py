@@ -164,6 +164,20 @@ def test_neither(tmp_path: Path) -> None:
         describe_file(tmp_path / "missing.pt")
 
 
+def test_neither_in_a_line_that_is_not_long(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({f"a.module.of.a.long.name.{n}": torch.zeros(3) for n in range(40)}, path)
+    with pytest.raises(InputError) as caught:
+        describe_file(path)
+    line, details = str(caught.value).removeprefix(str(path)), caught.value.details
+    assert len(line) < 290
+    assert "as latents: expected the key" in line and "as a checkpoint: expected layers" in line
+    assert "say which with --key" in details[0] and details[1].endswith("of the TAESD family")
+    with pytest.raises(LatentsError) as caught_latents:
+        describe_latents(path)
+    assert len(str(caught_latents.value).removeprefix(str(path))) < 290
+
+
 def test_rows_of_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TAESD_STREAM_CACHE", str(tmp_path))
     rows = {row["model"]: row for row in model_rows()}
