@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["check_image", "frame_to_rgb", "pad_to", "planes_to_frame", "rgb_to_frame", "set_tags"]
+__all__ = [
+    "check_image",
+    "frame_to_rgb",
+    "has_alpha",
+    "pad_to",
+    "planes_to_frame",
+    "rgb_to_frame",
+    "set_tags",
+]
 
 # swscale's flags: bicubic, full chroma in and out, accurate rounding. Given as numbers, since not
 # every PyAV accepts the names combined.
@@ -135,13 +143,14 @@ def set_tags(target: av.VideoFrame | av.VideoCodecContext, tags: ColorTags) -> N
 
 
 def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Convert a decoded frame to (H, W, 3) RGB, by its own tags.
+    """Convert a decoded frame to (H, W, 3) RGB by its own tags, or to (H, W, 4) if it has alpha.
 
     Without a matrix tag, BT.709 is assumed from 720 rows on and BT.601 below; without a range tag,
     limited range, unless the pixel format says otherwise.
     """
+    target = "rgba" if has_alpha(frame) else "rgb24"
     if frame.format.is_rgb:
-        return _owned(frame.reformat(format="rgb24", interpolation=_ACCURATE))
+        return _owned(frame.reformat(format=target, interpolation=_ACCURATE))
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED_MATRIX:
         matrix = 1 if frame.height >= _HD_HEIGHT else 6
@@ -149,13 +158,19 @@ def frame_to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     is_full = declared == _FULL or (declared != _LIMITED and frame.format.name.startswith("yuvj"))
     return _owned(
         frame.reformat(
-            format="rgb24",
+            format=target,
             interpolation=_ACCURATE,
             src_colorspace=_MATRIX_TO_SWSCALE.get(matrix, 1),
             src_color_range=_FULL if is_full else _LIMITED,
             dst_color_range=_FULL,
         )
     )
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether the pixel format of a frame has an alpha channel, or a palette that may have one."""
+    pixels = frame.format
+    return pixels.has_palette or any(component.is_alpha for component in pixels.components)
 
 
 def _owned(frame: av.VideoFrame) -> NDArray[np.uint8]:

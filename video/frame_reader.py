@@ -21,7 +21,10 @@ __all__ = ["Frame", "FrameReader"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture: uint8 (H, W, 3) RGB, when it is shown, and its number from 0."""
+    """One picture: uint8 (H, W, 3) RGB, when it is shown, and its number from 0.
+
+    Where transparency is kept, it is (H, W, 4).
+    """
 
     image: NDArray[np.uint8]
     pts_seconds: Fraction

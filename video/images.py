@@ -16,6 +16,7 @@ from video.orientation import UPRIGHT, Orientation
 from video.pillow_opening import opened_by_pillow
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
+from video.transparency import OVER_WHITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ __all__ = [
     "decode_image",
     "jpeg_parameters",
     "read_image",
+    "read_upright",
     "to_uint8",
     "write_image",
 ]
@@ -54,7 +56,24 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
     """
     if channels not in (3, 4):
         raise InputError(f"expected 3 or 4 channels to be asked for; found {channels!r}")
-    source = Path(path)
+    if channels == 3:
+        return OVER_WHITE.applied(read_upright(path))
+    image = _read(Path(path), as_stored=True)
+    if image.shape[2] < channels:
+        raise InputError(f"expected {channels} channels in '{path}'; found {image.shape[2]}")
+    return image
+
+
+def read_upright(path: str | PathLike[str]) -> NDArray[np.uint8]:
+    """Read a still as it is to be shown: uint8 (H, W, 3), or (H, W, 4) where it has transparency.
+
+    Raises:
+        InputError: if there is no such file, or it is no picture.
+    """
+    return _read(Path(path), as_stored=False)
+
+
+def _read(source: Path, *, as_stored: bool) -> NDArray[np.uint8]:
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise InputError(f"expected a picture at '{source}'; found {what}")
@@ -62,22 +81,17 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
         data = source.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error
-    as_stored = channels == 4
     kind = heif_kind(data)
-    if kind is None:
-        image = decode_image(data, source, as_stored=as_stored)
-    else:
-        image = read_heif(data, source, kind)
-        image = image if as_stored else over_white(image)
-    if image.shape[2] < channels:
-        raise InputError(f"expected {channels} channels in '{source}'; found {image.shape[2]}")
-    return image
+    if kind is not None:
+        return read_heif(data, source, kind)
+    return decode_image(data, source, as_stored=as_stored)
 
 
 def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[np.uint8]:
     """Decode the bytes of an image file: uint8, (H, W, 3 or 4); ``name`` is for the message.
 
-    ``as_stored`` keeps an alpha channel and ignores EXIF; else the result has three channels.
+    ``as_stored`` ignores EXIF; else the picture is upright, and has four channels only where it may
+    be transparent.
 
     Raises:
         InputError: if they are no picture.
@@ -90,17 +104,8 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
         if image.shape[2] == 4:
             if data[:4] in _TIFF:
                 image = _transparent_tiff(data, image)
-            return _orientation_of(data).applied(over_white(image))
+            return _orientation_of(data).applied(image)
     return _decoded(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-
-
-def over_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture without transparency: (H, W, 3) as it is, (H, W, 4) laid over white."""
-    if image.shape[2] == 3:
-        return image
-    alpha = image[..., 3:].astype(np.uint32)
-    laid = image[..., :3] * alpha + 255 * (255 - alpha)
-    return ((laid + 127) // 255).astype(np.uint8)
 
 
 def _may_be_transparent(data: bytes) -> bool:

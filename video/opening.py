@@ -11,6 +11,7 @@ from video.errors import InputError
 from video.image_names import READABLE_SUFFIXES
 from video.options import VideoOptions
 from video.rates import parse_rate
+from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -88,11 +89,15 @@ def _is_video(path: str | PathLike[str]) -> bool:
 
 
 def open_reader(
-    path: str | PathLike[str], *, rate: str | int | float | Fraction = 24
+    path: str | PathLike[str],
+    *,
+    rate: str | int | float | Fraction = 24,
+    transparency: Transparency = OVER_WHITE,
 ) -> FrameReader:
     """Open a video, a still, a folder of pictures, a pattern or an array of bytes, as frames.
 
-    ``rate`` is for pictures and arrays; a video has its own.
+    ``rate`` is for pictures and arrays; a video has its own. ``transparency`` says what becomes of
+    what has alpha: it is laid over white, or another colour, or kept.
 
     Raises:
         InputError: if there is nothing to read.
@@ -108,9 +113,9 @@ def open_reader(
     if source.is_file() and is_heif(source):
         is_still = True  # whatever its name
     if source.is_dir() or is_pattern or is_still:
-        return ImageSequenceReader(source, rate)
+        return ImageSequenceReader(source, rate, transparency)
     if source.suffix.lower() in ARRAY_SUFFIXES:
         return ArrayReader(source, rate)
     from video.video_reader import VideoReader
 
-    return VideoReader(source)
+    return VideoReader(source, transparency)

@@ -1,4 +1,4 @@
-"""Remarks on a video that is read: in what its frames are not as the file has them."""
+"""Remarks on what is read: in what its frames are not as the file has them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from video.transparency import OVER_WHITE, Transparency, is_transparent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["ReadingRemarks"]
 
@@ -19,10 +24,11 @@ _CLOCK_TICKS = Fraction(3, 2)
 
 @dataclass(slots=True)
 class ReadingRemarks:
-    """What there is to say of a video; it is filled in while frames are read.
+    """What there is to say of a video or of pictures; it is filled in while frames are read.
 
     Attributes:
         name: of the file.
+        transparency: what becomes of frames with alpha.
         pixel_aspect: width of a pixel over its height; None where nothing tells.
         hdr: "PQ" or "HLG"; None for ordinary video.
         is_mapped: whether that is brought to BT.709.
@@ -31,12 +37,20 @@ class ReadingRemarks:
     """
 
     name: str
+    transparency: Transparency = OVER_WHITE
     pixel_aspect: Fraction | None = None
     hdr: str | None = None
     is_mapped: bool = False
     is_slanted: bool = False
     variable_rate: bool = False
     _before: Fraction | None = None
+    _is_laid_over: bool = False
+
+    def taken(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame, (H, W, 3) or (H, W, 4), by the rule for what is transparent."""
+        if not (self.transparency.is_kept or self._is_laid_over):
+            self._is_laid_over = is_transparent(image)
+        return self.transparency.applied(image)
 
     def look_at(self, seconds: Fraction, rate: Fraction, tick: Fraction) -> None:
         """Look at the time of the next frame, which a clock of ``tick`` seconds tells."""
@@ -47,6 +61,8 @@ class ReadingRemarks:
 
     def lines(self, rate: Fraction) -> Iterator[str]:
         """For the user, a line each."""
+        if self._is_laid_over:
+            yield f"{self.name}: what is transparent was laid over {self.transparency.color_name}"
         if self.variable_rate:
             yield (
                 f"{self.name}: its frames follow each other at a variable rate; they are taken one"

@@ -12,11 +12,13 @@ from video.color import check_image
 from video.errors import InputError, OutputExistsError
 from video.frame_reader import Frame, FrameReader
 from video.image_names import parse_target, sequence_files
-from video.images import read_image, write_image
+from video.images import read_upright, write_image
 from video.rates import parse_rate
+from video.reading_remarks import ReadingRemarks
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import require_folder
 from video.sink import FrameSink
+from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,12 +163,18 @@ class ImageSequenceWriter(FrameSink):
 def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
     """Pictures of a folder, a pattern or a single file, as uint8 (H, W, 3) RGB, one at a time.
 
+    What is transparent shows white.
+
     Raises:
         InputError: if there are none, one cannot be read, or their sizes differ.
     """
+    return _pictures(source, ReadingRemarks(Path(source).name))
+
+
+def _pictures(source: str | PathLike[str], remarks: ReadingRemarks) -> Iterator[NDArray[np.uint8]]:
     shape: tuple[int, ...] | None = None
     for file in sequence_files(source):
-        image = read_image(file)
+        image = remarks.taken(read_upright(file))
         if shape is not None and image.shape != shape:
             raise InputError(
                 f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}"
@@ -179,6 +187,8 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
 class ImageSequenceReader(FrameReader):
     """Pictures as the frames of a video at ``rate``: the protocol of ``VideoReader``.
 
+    ``transparency`` says what becomes of pictures with alpha.
+
     Raises:
         InputError: as ``read_sequence`` does.
     """
@@ -186,17 +196,26 @@ class ImageSequenceReader(FrameReader):
     knows_rate = False
 
     def __init__(
-        self, source: str | PathLike[str], rate: str | int | float | Fraction = 24
+        self,
+        source: str | PathLike[str],
+        rate: str | int | float | Fraction = 24,
+        transparency: Transparency = OVER_WHITE,
     ) -> None:
         self.path = Path(source)
+        self._remarks = ReadingRemarks(self.path.name, transparency)
         self.rate = parse_rate(rate)
         files = sequence_files(source)
         self.frame_count = len(files)
         self.duration_seconds = len(files) / self.rate
-        self.height, self.width = read_image(files[0]).shape[:2]
+        self.height, self.width = read_upright(files[0]).shape[:2]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In what frames are not as the files have them; complete once all are read."""
+        return tuple(self._remarks.lines(self.rate))
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, image in enumerate(read_sequence(self.path)):
+        for index, image in enumerate(_pictures(self.path, self._remarks)):
             yield Frame(image, index / self.rate, index)
 
     def close(self) -> None:

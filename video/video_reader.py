@@ -5,13 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
 from av.stream import Disposition
 
-from video.color import frame_to_rgb
+from video.color import frame_to_rgb, has_alpha
 from video.demux import open_input
 from video.errors import InputError
 from video.frame_reader import Frame, FrameReader
@@ -19,6 +19,7 @@ from video.hdr import ToneMap, hdr_kind
 from video.orientation import Orientation
 from video.reading_remarks import ReadingRemarks
 from video.size_note import noted_size
+from video.transparency import OVER_WHITE, Transparency
 from video.webp import open_webp
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = ["VideoReader"]
 # while swscale would take it to lie between them. Decoders that know better say so themselves, and
 # so do other containers; what is said here would go before these.
 _SILENT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "mxf")
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _LEFT_CODECS = ("prores", "dnxhd", "v210", "cfhd")
 
 
@@ -45,7 +47,7 @@ class VideoReader(FrameReader):
     Reads .mp4, .mov, .mkv, .webm, .gif, .webp and more; holds a few frames at a time. Colours are
     converted by the file's own tags, or by custom where it has none (BT.709 from 720 rows on,
     BT.601 below). Pictures are turned as the file asks for, and what ``VideoWriter`` padded to an
-    even size is cropped again.
+    even size is cropped again. What is transparent is laid over white, or as ``transparency`` says.
 
     ``frame_count`` and ``duration_seconds`` are None where the file does not say.
 
@@ -64,9 +66,9 @@ class VideoReader(FrameReader):
         ['0', '1/24']
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], transparency: Transparency = OVER_WHITE) -> None:
         self.path = Path(path)
-        self._remarks = ReadingRemarks(self.path.name)
+        self._remarks = ReadingRemarks(self.path.name, transparency)
         self._tone_map: ToneMap | None = None
         self._container: InputContainer | None = None
         animation = open_webp(self.path)
@@ -89,7 +91,10 @@ class VideoReader(FrameReader):
         self._remarks.variable_rate = len(set(animation.durations_ms)) > 1
         starts_ms = accumulate(animation.durations_ms, initial=0)
         pictures = enumerate(zip(animation.frames(), starts_ms, strict=False))
-        return (Frame(image, Fraction(ms, 1000), index) for index, (image, ms) in pictures)
+        return (
+            Frame(self._remarks.taken(image), Fraction(ms, 1000), index)
+            for index, (image, ms) in pictures
+        )
 
     def _video_frames(self, container: InputContainer) -> Iterator[Frame]:
         streams = container.streams.video
@@ -119,7 +124,7 @@ class VideoReader(FrameReader):
 
     def _decode(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         try:
-            yield from container.decode(stream)
+            yield from _frames_of(container, stream)
         except av.FFmpegError as error:
             raise InputError(
                 f"'{self.path}' cannot be decoded: {error.strerror}; is it damaged?"
@@ -127,7 +132,7 @@ class VideoReader(FrameReader):
 
     def _converted(self, decoded: Iterator[av.VideoFrame]) -> Iterator[Frame]:
         for index, frame in enumerate(decoded):
-            image = self._image(frame)
+            image = self._remarks.taken(self._image(frame))
             if index == 0:
                 self.height, self.width = image.shape[:2]
             elif image.shape[:2] != (self.height, self.width):
@@ -162,7 +167,10 @@ class VideoReader(FrameReader):
         tones = self._tone_map
         if kind is None or tones is None or tones.size != (frame.width, frame.height):
             return frame_to_rgb(frame)
-        return tones.to_rgb(frame)
+        image = tones.to_rgb(frame)
+        if has_alpha(frame):
+            return np.dstack((image, frame_to_rgb(frame)[..., 3]))
+        return image
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -177,3 +185,12 @@ class VideoReader(FrameReader):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+
+def _frames_of(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Decoded frames, with the alpha of WebM, which FFmpeg's own decoders leave out."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return container.decode(stream)
+    decoder = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
+    return (frame for packet in container.demux(stream) for frame in decoder.decode(packet))

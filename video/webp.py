@@ -37,11 +37,11 @@ class WebpAnimation:
     durations_ms: tuple[int, ...]
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Each frame as uint8 (height, width, 3), laid over black where it is transparent."""
+        """Each frame as uint8 (height, width, 3), or 4 where the animation has transparency."""
         with _opened(self.path) as image:
             for index in range(image.n_frames):
                 image.seek(index)
-                yield _over_black(np.asarray(image))
+                yield np.array(image)
 
 
 def is_animated_webp(path: Path) -> bool:
@@ -93,10 +93,3 @@ def _duration_ms(image: WebPImageFile, index: int) -> int:
     image.seek(index)
     image.load()
     return int(image.info["duration"])
-
-
-def _over_black(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if pixels.shape[2] == 3:
-        return pixels.copy()
-    alpha = pixels[..., 3:].astype(np.uint16)
-    return ((pixels[..., :3] * alpha + 127) // 255).astype(np.uint8)
