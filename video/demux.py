@@ -21,7 +21,7 @@ __all__ = ["open_input"]
 _PROTOCOLS = "file"
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,webp_pipe,mpegts,mpeg,ogg,ivf,y4m,yuv4mpegpipe,"
-    "apng,wav,w64,mp3,flac,aac,ac3,aiff,caf,h264,hevc,obu,m4v"
+    "apng,wav,w64,mp3,flac,aac,ac3,aiff,caf,h264,hevc,obu,m4v,flv,asf,mxf,mpegvideo,rm"
 )
 
 

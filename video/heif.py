@@ -10,13 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from video.errors import InputError, MissingExtraError, first_line
-from video.pillow_opening import opened_by_pillow
+from video.errors import InputError, MissingExtraError
+from video.pillow_reading import read_by_pillow
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from video.pillow_reading import StoredPicture
 
 __all__ = ["HEAD_BYTES", "heif_kind", "is_heif", "read_heif"]
 
@@ -58,31 +56,21 @@ def is_heif(path: Path) -> bool:
         raise InputError(f"cannot read '{path}': {error.strerror}") from error
 
 
-def read_heif(data: bytes, name: Path, kind: HeifKind) -> NDArray[np.uint8]:
-    """Read a still as it is to be shown: uint8 (H, W, 3), or 4 where it has transparency.
+def read_heif(data: bytes, name: Path, kind: HeifKind) -> StoredPicture:
+    """Read a still, put together from its tiles.
 
     Raises:
         InputError: it is damaged.
         MissingExtraError: it is HEIC, and pillow-heif is not installed.
     """
-    if kind == "HEIC":
-        if find_spec("pillow_heif") is None:
-            raise MissingExtraError(
-                f"'{name}' is a HEIC picture, and pillow-heif, which reads them, is not installed;"
-                " pip install 'taesd-stream[heic]'"
-            )
-        import pillow_heif
+    if kind == "AVIF":
+        return read_by_pillow(data, name, kind)
+    if find_spec("pillow_heif") is None:
+        raise MissingExtraError(
+            f"'{name}' is a HEIC picture, and pillow-heif, which reads them, is not installed;"
+            " pip install 'taesd-stream[heic]'"
+        )
+    import pillow_heif
 
-        pillow_heif.register_heif_opener()
-    from PIL.Image import DecompressionBombError
-    from PIL.ImageOps import exif_transpose
-
-    try:
-        with opened_by_pillow(data) as image:
-            shown = exif_transpose(image)
-            mode = "RGBA" if shown.has_transparency_data else "RGB"
-            return np.asarray(shown.convert(mode))
-    except (OSError, ValueError, RuntimeError, SyntaxError, DecompressionBombError) as error:
-        raise InputError(
-            f"cannot read '{name}' as {kind}: {first_line(error)}; is it complete?"
-        ) from error
+    pillow_heif.register_heif_opener()
+    return read_by_pillow(data, name, "HEIF")

@@ -23,7 +23,11 @@ __all__ = [
 ]
 
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".bmp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif")
+READABLE_SUFFIXES = (
+    *WRITABLE_SUFFIXES,
+    *(".bmp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".jfif", ".jpe", ".jp2", ".j2k"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi"),
+)
 _FOLDER_NAME = "%05d.png"
 
 

@@ -1,29 +1,27 @@
-"""Stills in and out of files, through OpenCV; RGB order on our side."""
+"""Stills in and out of files: Pillow reads them, OpenCV writes them; RGB order on our side."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from video.claimed_size import check_claimed_size
 from video.errors import InputError
+from video.file_kinds import HEAD_BYTES, kind_of, refuse_unread
 from video.heif import heif_kind, read_heif
 from video.image_names import check_picture_name
-from video.orientation import UPRIGHT, Orientation
-from video.pillow_opening import opened_by_pillow
+from video.pillow_reading import read_by_pillow
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
 from video.transparency import OVER_WHITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
 __all__ = [
     "check_writable",
@@ -31,14 +29,9 @@ __all__ = [
     "jpeg_parameters",
     "read_image",
     "read_upright",
-    "to_uint8",
     "write_image",
 ]
 
-Answer = TypeVar("Answer")
-
-_ORIENTATION_TAG = 0x0112
-_TIFF = (b"II*\0", b"MM\0*")
 _WEBP_LOSSLESS = 101
 _WEBP_QUALITY = 95
 _JPEG_QUALITY = 95
@@ -47,9 +40,9 @@ _JPEG_QUALITY = 95
 def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.uint8]:
     """Read a still as uint8, (H, W, 3) RGB or, with ``channels`` 4, (H, W, 4) RGBA.
 
-    With 3, grey becomes RGB, what is transparent shows white, and a photograph is turned the way
-    its EXIF data says. With 4, the file must hold four channels, and they come back as stored. 16
-    bits are rounded to 8.
+    With 3, grey becomes RGB, what is transparent shows white, a photograph is turned the way its
+    EXIF data says, and colours of another profile are brought to sRGB. With 4, the file must hold
+    four channels, and they come back as stored. 16 bits are rounded to 8.
 
     Raises:
         InputError: if there is no such file, it is no picture, or it has too few channels.
@@ -81,97 +74,33 @@ def _read(source: Path, *, as_stored: bool) -> NDArray[np.uint8]:
         data = source.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error
-    kind = heif_kind(data)
-    if kind is not None:
-        return read_heif(data, source, kind)
     return decode_image(data, source, as_stored=as_stored)
 
 
 def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[np.uint8]:
     """Decode the bytes of an image file: uint8, (H, W, 3 or 4); ``name`` is for the message.
 
-    ``as_stored`` ignores EXIF; else the picture is upright, and has four channels only where it may
-    be transparent.
+    ``as_stored`` ignores EXIF and colour profiles; else the picture is as it is to be shown. It has
+    four channels only where it may be transparent.
 
     Raises:
         InputError: if they are no picture.
     """
-    check_claimed_size(data, name)
-    if as_stored or _may_be_transparent(data):
-        image = _decoded(data, name, cv2.IMREAD_UNCHANGED)
-        if as_stored:
-            return image
-        if image.shape[2] == 4:
-            if data[:4] in _TIFF:
-                image = _transparent_tiff(data, image)
-            return _orientation_of(data).applied(image)
-    return _decoded(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-
-
-def _may_be_transparent(data: bytes) -> bool:
-    """Whether a picture's header does not say that it is opaque."""
-    return _asked(data, lambda image: image.has_transparency_data, otherwise=True)
-
-
-def _transparent_tiff(data: bytes, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A TIFF by Pillow, where it can: OpenCV multiplies its colours by their transparency."""
-    return _asked(
-        data, lambda found: np.asarray(found) if found.mode == "RGBA" else image, otherwise=image
-    )
-
-
-def _orientation_of(data: bytes) -> Orientation:
-    """The orientation that a picture's EXIF data asks for."""
-    return _asked(
-        data,
-        lambda image: Orientation.of_exif(int(image.getexif().get(_ORIENTATION_TAG, 1))),
-        otherwise=UPRIGHT,
-    )
-
-
-def _asked(data: bytes, question: Callable[[Image], Answer], *, otherwise: Answer) -> Answer:
-    """Pillow's answer to a question about a picture, or ``otherwise`` where it cannot read it."""
-    from PIL.Image import DecompressionBombError
-
-    try:
-        with opened_by_pillow(data) as image:
-            return question(image)
-    except (OSError, ValueError, SyntaxError, TypeError, DecompressionBombError):
-        return otherwise
-
-
-def _decoded(data: bytes, name: Path, flags: int) -> NDArray[np.uint8]:
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        raise InputError(f"cannot read '{name}' as a picture: {error.err}") from error
-    if decoded is None:
+    kind = kind_of(data[:HEAD_BYTES], name)
+    refuse_unread(kind, name)
+    heif = heif_kind(data)
+    if heif is not None:
+        picture = read_heif(data, name, heif)
+    elif kind is not None and kind.pillow is not None:
+        check_claimed_size(data, name)
+        picture = read_by_pillow(data, name, kind.pillow)
+    else:
+        found = f"{len(data)} bytes of no known format" if kind is None else kind.name
         raise InputError(
-            f"cannot read '{name}' as a picture: {len(data)} bytes of no known format; is it"
-            " complete?"
+            f"cannot read '{name}' as a picture: expected .png, .jpg, .webp, .tif, .heic or the"
+            f" like, found {found}"
         )
-    try:
-        image = to_uint8(decoded)
-    except ValueError as error:
-        raise InputError(f"{error} in '{name}'") from None
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(image, order), dtype=np.uint8)
-
-
-def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """8 bits as they are, 16 rounded to them.
-
-    Raises:
-        ValueError: if they are neither.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        # 65535 is 257 times 255: the nearest of 256 levels.
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    raise ValueError(f"expected 8 or 16 bits a channel; found {pixels.dtype}")
+    return picture.pixels if as_stored else picture.shown()
 
 
 def check_writable(path: str | PathLike[str], *, overwrite: bool) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from video.codecs import CONTAINERS
 from video.errors import InputError
+from video.file_kinds import kind_of_file, refuse_unread
 from video.image_names import READABLE_SUFFIXES
 from video.options import VideoOptions
 from video.rates import parse_rate
@@ -103,19 +104,32 @@ def open_reader(
         InputError: if there is nothing to read.
     """
     from video.array_reader import ARRAY_SUFFIXES, ArrayReader
-    from video.heif import is_heif
     from video.sequence import ImageSequenceReader
-    from video.webp import is_animated_webp
 
     source = Path(path)
     is_pattern = "%" in source.name and not source.is_file()
-    is_still = source.suffix.lower() in READABLE_SUFFIXES and not is_animated_webp(source)
-    if source.is_file() and is_heif(source):
-        is_still = True  # whatever its name
-    if source.is_dir() or is_pattern or is_still:
+    if source.is_dir() or is_pattern:
         return ImageSequenceReader(source, rate, transparency)
     if source.suffix.lower() in ARRAY_SUFFIXES:
         return ArrayReader(source, rate)
+    if _is_still(source):
+        return ImageSequenceReader(source, rate, transparency)
     from video.video_reader import VideoReader
 
     return VideoReader(source, transparency)
+
+
+def _is_still(source: Path) -> bool:
+    """Whether a file is one picture: by what it holds, or by its name where that tells nothing."""
+    from video.heif import is_heif
+    from video.webp import is_animated_webp
+
+    if not source.is_file():
+        return source.suffix.lower() in READABLE_SUFFIXES
+    kind = kind_of_file(source)
+    refuse_unread(kind, source)
+    if is_heif(source):
+        return True
+    if kind is None:
+        return source.suffix.lower() in READABLE_SUFFIXES
+    return kind.pillow is not None and not is_animated_webp(source)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ReadingRemarks"]
+__all__ = ["ReadingRemarks", "pages_note"]
 
 _MOST_OFF = Fraction(1, 4)
 """By which part of a frame's time the next may be early or late, where the rate is constant."""
@@ -86,3 +86,13 @@ class ReadingRemarks:
                 f"{self.name}: it is HDR ({self.hdr}), and this FFmpeg cannot map its tones to"
                 " BT.709: colours come out pale; map them before, or install a newer PyAV"
             )
+
+
+def pages_note(name: str, pages: int) -> tuple[str, ...]:
+    """A remark on the pages of a TIFF of which only the first is taken; none for one."""
+    if pages < 2:
+        return ()
+    return (
+        f"{name}: the first of its {pages} pages is taken; `tiffsplit {name} page_` makes a file of"
+        " each, and their folder is read as frames",
+    )

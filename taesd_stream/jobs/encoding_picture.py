@@ -21,6 +21,7 @@ from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
 from video.array_reader import holds_several_frames
 from video.large.reading import open_regions
+from video.large.reading_tiff import is_tiff_in_parts
 
 __all__ = ["encode_picture", "is_read_in_regions"]
 
@@ -28,11 +29,11 @@ __all__ = ["encode_picture", "is_read_in_regions"]
 def is_read_in_regions(path: Path) -> bool:
     """Whether it is one picture of which parts can be read: .tif, Zarr or .npy.
 
-    A .npy may hold several frames instead. A .tif is read as a whole, by OpenCV, where tifffile is
-    not installed.
+    A .npy may hold several frames instead. A .tif is read as a whole, by Pillow, where tifffile is
+    not installed, or its colours are such that Pillow has to make RGB of them.
     """
     if path.suffix.lower() in (".tif", ".tiff"):
-        return path.is_file() and find_spec("tifffile") is not None
+        return path.is_file() and find_spec("tifffile") is not None and is_tiff_in_parts(path)
     if path.suffix.lower() == ".npy":
         return not holds_several_frames(path)
     return path.suffix.lower() == ".zarr"
@@ -66,6 +67,7 @@ def encode_picture(
         picture = PictureRun(coder_of(ae, "encode"), source, options, scale)
         metadata = LatentMetadata(scale.convention, size=(plane.height, plane.width))
         known = KnownLatents(metadata, ae.spec)
+        notes = reader.notes
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made = picture.made
@@ -85,4 +87,4 @@ def encode_picture(
                     writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted; nothing is left behind") from error
-    return encoded(ae, out, picture.plan, start, notes=known.lost_in(out))
+    return encoded(ae, out, picture.plan, start, notes=(*notes, *known.lost_in(out)))

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 
 import av
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +17,7 @@ from PIL import Image
 import taesd_stream as ts
 from taesd_stream.cli.main import main
 from video import open_reader, read_image
+from video.pillow_opening import opened_by_pillow
 
 
 @pytest.fixture(scope="module")
@@ -148,15 +148,15 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
         assert reader.frame_count == 1
 
 
-def test_an_opaque_picture_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    decode = cv2.imdecode
+    opening = opened_by_pillow
 
-    def counting(*arguments: object) -> object:
-        calls.append(arguments)
-        return decode(*arguments)
+    def counting(data: bytes, kind: str) -> object:
+        calls.append(kind)
+        return opening(data, kind)
 
-    monkeypatch.setattr(cv2, "imdecode", counting)
+    monkeypatch.setattr("video.pillow_reading.opened_by_pillow", counting)
     for suffix in (".png", ".jpg", ".webp", ".bmp", ".tif"):
         Image.new("RGB", (8, 6), (200, 30, 30)).save(tmp_path / f"a{suffix}")
         calls.clear()

@@ -50,10 +50,18 @@ def test_sixteen_bits_grey_and_alpha_are_read_sensibly(tmp_path: Path) -> None:
         read_image(tmp_path / "grey.png", channels=4)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"a\.png'; found an empty file"),
+        (b"no picture", r"a\.png'; found a text"),
+        (b"\x89PNG\r\n\x1a\n", r"cannot read '.*a\.png' as a picture"),
+        (b"\1\2\3\4", r"cannot read '.*a\.png' as a picture.*4 bytes of no known format"),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"cannot read '.*a\.png' as a picture"):
+    with pytest.raises(InputError, match=message):
         read_image(tmp_path / "a.png")
 
 

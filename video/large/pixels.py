@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from video.errors import InputError
-from video.images import to_uint8
+from video.pillow_reading import to_uint8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

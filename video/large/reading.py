@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from video.closing import Closing
 from video.errors import InputError, TaesdStreamError, first_line
@@ -14,13 +12,17 @@ from video.large.raw_pixels import open_npy
 from video.large.reading_tiff import open_tiff
 from video.large.reading_zarr import open_zarr
 from video.npy_header import NPY_MAGIC
+from video.reading_remarks import pages_note
 from video.regions import checked_region
 from video.safe_files.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import NDArray
+
+    from video.large.shown_pixels import Pixels
 
 __all__ = ["CACHE_BYTES", "RegionReader", "open_regions"]
 
@@ -32,14 +34,6 @@ _KINDS = (
 )
 
 
-class _Pixels(Protocol):
-    """The pixels of a picture in a file of some kind, of a height and a width."""
-
-    size: tuple[int, int]
-
-    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]: ...
-
-
 class RegionReader(Closing):
     """A picture of which regions can be read; made by ``open_regions``.
 
@@ -48,14 +42,22 @@ class RegionReader(Closing):
     Attributes:
         path: the file or folder.
         height, width: of the picture, in pixels.
+        notes: for the user, a line each, on what is not read.
     """
 
     def __init__(
-        self, path: Path, pixels: _Pixels, *, watched: tuple[Path, ...], closing: ExitStack
+        self,
+        path: Path,
+        pixels: Pixels,
+        *,
+        watched: tuple[Path, ...],
+        closing: ExitStack,
+        pages: int = 1,
     ) -> None:
         self.path = path
+        self.notes = pages_note(path.name, pages)
         self.height, self.width = pixels.size
-        self._pixels: _Pixels | None = pixels
+        self._pixels: Pixels | None = pixels
         self._watched, self._closing = WatchedFiles(f"'{path}'", *watched), closing
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
@@ -91,7 +93,7 @@ class RegionReader(Closing):
 def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -> RegionReader:
     """Open a picture of any size, to read regions of it.
 
-    TIFF and BigTIFF in tiles or strips (the first page, as it is stored: not turned), OME-Zarr 0.4
+    TIFF and BigTIFF in tiles or strips (the first page, upright and in sRGB), OME-Zarr 0.4
     and 0.5 (the full size of the first picture), plain Zarr arrays, and .npy arrays; grey or RGB,
     with alpha or without, of 8 or 16 bits. What the file is is told from its content.
 
@@ -107,6 +109,7 @@ def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.save(f"{folder}/a.npy", np.ones((4, 6, 3), np.uint8))
         ...     with open_regions(f"{folder}/a.npy") as reader:
@@ -117,24 +120,28 @@ def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
     try:
         with ExitStack() as undoing:
             closing = undoing.enter_context(ExitStack())
-            pixels, watched = _opened(source, closing, cache_bytes)
-            reader = RegionReader(source, pixels, watched=watched, closing=closing)
+            pixels, watched, pages = _opened(source, closing, cache_bytes)
+            reader = RegionReader(source, pixels, watched=watched, closing=closing, pages=pages)
             undoing.pop_all()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error
     return reader
 
 
-def _opened(source: Path, closing: ExitStack, cache_bytes: int) -> tuple[_Pixels, tuple[Path, ...]]:
+def _opened(
+    source: Path, closing: ExitStack, cache_bytes: int
+) -> tuple[Pixels, tuple[Path, ...], int]:
+    """The pixels, the files that they are in, and how many pages there are."""
     if source.is_dir():
-        return open_zarr(source, cache_bytes=cache_bytes)
+        return *open_zarr(source, cache_bytes=cache_bytes), 1
     if not source.is_file():
         what = "something else" if source.exists() else "no such file"
         raise InputError(f"expected {_KINDS} at '{source}'; found {what}")
     with source.open("rb") as file:
         head = file.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:
-        return open_npy(source, closing), (source,)
+        return open_npy(source, closing), (source,), 1
     if head.startswith(_TIFF):
-        return open_tiff(source, closing, cache_bytes=cache_bytes), (source,)
+        picture = open_tiff(source, closing, cache_bytes=cache_bytes)
+        return picture.pixels, (source,), picture.pages
     raise InputError(f"expected {_KINDS} at '{source}'; found another kind of file")

@@ -6,15 +6,21 @@ for each region that touches it, and it makes pixels of what is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from video.color_profile import ColorProfile
 from video.errors import InputError, TaesdStreamError, first_line
+from video.file_kinds import kind_of_file
 from video.large.blocks import Blocks
 from video.large.libraries import load_library
 from video.large.pixels import MOST_BLOCK_BYTES, check_block, to_rgb
 from video.large.raw_pixels import RawLayout, RawPixels
+from video.large.shown_pixels import Pixels, ShownPixels
+from video.orientation import UPRIGHT, Orientation
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -22,37 +28,123 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["open_tiff"]
+__all__ = ["TiffPicture", "is_tiff_in_parts", "open_tiff"]
 
-_GREY, _RGB, _YCBCR = 1, 2, 6
+Value = TypeVar("Value", int, bytes)
+
+_ORIENTATION_TAG, _PROFILE_TAG = 274, 34675
+_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_SMALLER = 0.75
+"""Of both sides of a page: another that is smaller than that is a preview, or a pyramid's level."""
 _ALPHA = ((1,), (2,))
 # JPEG in its old form, in its new one, and two more names of that.
 _JPEG = (6, 7, 33007, 34892)
 _JPEG_END = b"\xff\xd9"
 
 
-def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> Blocks | RawPixels:
-    """The first page of a TIFF; ``closing`` takes the file.
+@dataclass(frozen=True, slots=True)
+class TiffPicture:
+    """The picture of a TIFF.
+
+    Attributes:
+        pixels: as they are to be shown.
+        pages: how many pages there are, of which this is the first.
+    """
+
+    pixels: Pixels
+    pages: int
+
+
+def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> TiffPicture:
+    """The first page of a TIFF, upright and in sRGB; ``closing`` takes the file.
+
+    Where rows and columns change places, up to 256 MiB of what is decoded are kept.
 
     Raises:
         InputError: if it holds no grey or RGB picture of 8 or 16 bits, or its tiles are huge.
         MissingExtraError: if a library that it needs is not installed.
     """
-    tifffile = load_library("tifffile", ".tif")
     try:
-        page = closing.enter_context(tifffile.TiffFile(path)).pages[0]
+        file = closing.enter_context(_tifffile().TiffFile(path))
+        page = file.pages[0]
         _check_page(page, path)
         if page.compression != 1:
             load_library("imagecodecs", "compressed .tif")
+        orientation = Orientation.of_exif(_tag(page, _ORIENTATION_TAG, int) or 1)
+        profile = ColorProfile.of(_tag(page, _PROFILE_TAG, bytes))
+        pages = _pages(file)
         layout = _raw_layout(page)
+        stored: Pixels
         if layout is None:
-            return _tiff_blocks(page, path, cache_bytes)
-        closing.close()
-        return RawPixels(closing.enter_context(path.open("rb", buffering=0)), layout)
+            most = MOST_BLOCK_BYTES if orientation.transposed else 0
+            stored = _tiff_blocks(page, path, max(cache_bytes, most))
+        else:
+            closing.close()
+            stored = RawPixels(closing.enter_context(path.open("rb", buffering=0)), layout)
     except TaesdStreamError:
         raise
     except Exception as error:  # whatever a broken header makes the library stumble over
-        raise InputError(f"cannot read '{path}' as TIFF: {first_line(error)}") from error
+        raise InputError(
+            f"cannot read '{path}' as TIFF: {first_line(error)}; is it complete?"
+        ) from error
+    if orientation != UPRIGHT or profile is not None:
+        stored = ShownPixels(stored, orientation, profile)
+    return TiffPicture(stored, pages)
+
+
+def is_tiff_in_parts(path: Path) -> bool:
+    """Whether a file is a TIFF that ``open_tiff`` is to read, or to refuse.
+
+    Others are read as a whole: those of a palette, of 1 bit, of CMYK, and what is no TIFF.
+    """
+    kind = kind_of_file(path)
+    if kind is None or kind.pillow != "TIFF":
+        return False
+    try:
+        with _tifffile().TiffFile(path) as file:
+            page = file.pages[0]
+            is_shallow = max(np.ravel(page.bitspersample)) <= 8
+            return not (is_shallow and _is_for_pillow(page))
+    except TaesdStreamError:
+        raise
+    except Exception:  # open_tiff says what is wrong
+        return True
+
+
+def _is_for_pillow(page: Any) -> bool:
+    is_jpeg = page.compression in _JPEG
+    return (
+        page.photometric in (_WHITE_IS_ZERO, _PALETTE, _CMYK, _LAB)
+        or (page.photometric == _YCBCR and not is_jpeg)
+        or page.bitspersample in (1, 2, 4)
+    )
+
+
+def _tifffile() -> Any:
+    """The library, which is kept from logging to standard error where nobody set up logging."""
+    library = load_library("tifffile", ".tif")
+    log = logging.getLogger("tifffile")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    return library
+
+
+def _tag(page: Any, code: int, kind: type[Value]) -> Value | None:
+    tag = page.tags.get(code)
+    return kind(tag.value) if tag is not None and isinstance(tag.value, kind) else None
+
+
+def _pages(file: Any) -> int:
+    """How many pages there are, or 1 where the second is a smaller copy of the first."""
+    pages = len(file.pages)
+    if pages < 2:
+        return 1
+    first, second = file.pages[0], file.pages[1]
+    is_smaller = (
+        second.imagewidth < _SMALLER * first.imagewidth
+        and second.imagelength < _SMALLER * first.imagelength
+    )
+    return 1 if is_smaller or second.is_reduced or second.is_mask else pages
 
 
 def _check_page(page: Any, path: Path) -> None:
