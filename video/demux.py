@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 
+from video.cut_short import FirstBytes, end_of_whole_boxes, lacks_index
 from video.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,10 +37,23 @@ def open_input(path: str | PathLike[str]) -> InputContainer:
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise InputError(f"expected a video or audio file at '{source}'; found {what}")
-    options = {"protocol_whitelist": _PROTOCOLS, "format_whitelist": _FORMATS}
+    options = {
+        "fflags": "discardcorrupt",
+        "protocol_whitelist": _PROTOCOLS,
+        "format_whitelist": _FORMATS,
+    }
     try:
         return av.open(f"file:{source.absolute()}", mode="r", options=options)
     except (av.FFmpegError, ValueError) as error:
+        end = end_of_whole_boxes(source)
+        if end is not None:
+            with suppress(av.FFmpegError, ValueError):
+                return av.open(FirstBytes(source, end), mode="r", options=options)
+        if lacks_index(source):
+            raise InputError(
+                f"cannot read '{source}': it has no index of its frames (moov), which is written"
+                " last: the recording or the copy was cut short; copy it anew, or repair it"
+            ) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"cannot read '{source}' as a video or audio file: {reason}; is it complete?"

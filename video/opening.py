@@ -121,15 +121,13 @@ def open_reader(
 
 def _is_still(source: Path) -> bool:
     """Whether a file is one picture: by what it holds, or by its name where that tells nothing."""
+    from video.animation import is_animation
     from video.heif import is_heif
-    from video.webp import is_animated_webp
 
     if not source.is_file():
         return source.suffix.lower() in READABLE_SUFFIXES
     kind = kind_of_file(source)
     refuse_unread(kind, source)
-    if is_heif(source):
-        return True
     if kind is None:
         return source.suffix.lower() in READABLE_SUFFIXES
-    return kind.pillow is not None and not is_animated_webp(source)
+    return (kind.pillow is not None or is_heif(source)) and not is_animation(source)

@@ -33,6 +33,8 @@ class ReadingRemarks:
         hdr: "PQ" or "HLG"; None for ordinary video.
         is_mapped: whether that is brought to BT.709.
         is_slanted: whether it is to be shown turned by an angle that is no quarter turn.
+        is_cut_short: whether the file ends before its end.
+        damaged: how many frames could be decoded only in part.
         variable_rate: whether frames were found that do not follow each other at one rate.
     """
 
@@ -42,6 +44,8 @@ class ReadingRemarks:
     hdr: str | None = None
     is_mapped: bool = False
     is_slanted: bool = False
+    is_cut_short: bool = False
+    damaged: int = 0
     variable_rate: bool = False
     _before: Fraction | None = None
     _is_laid_over: bool = False
@@ -63,7 +67,15 @@ class ReadingRemarks:
         """For the user, a line each."""
         if self._is_laid_over:
             yield f"{self.name}: what is transparent was laid over {self.transparency.color_name}"
-        if self.variable_rate:
+        if self.is_cut_short:
+            yield (
+                f"{self.name}: the file is cut short; its frames are taken as far as they go, and"
+                " the last may be damaged"
+            )
+        if self.damaged:
+            yield f"{self.name}: frames that are damaged in it: {self.damaged}; they look it"
+        # Where a file is cut, frames lack those that they are shown between.
+        elif self.variable_rate:
             yield (
                 f"{self.name}: its frames follow each other at a variable rate; they are taken one"
                 f" by one, as if at {rate} per second, which is the average"

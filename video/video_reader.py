@@ -11,7 +11,9 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from video.animation import open_animation
 from video.color import frame_to_rgb, has_alpha
+from video.cut_short import is_cut_short
 from video.demux import open_input
 from video.errors import InputError
 from video.frame_reader import Frame, FrameReader
@@ -20,7 +22,6 @@ from video.orientation import Orientation
 from video.reading_remarks import ReadingRemarks
 from video.size_note import noted_size
 from video.transparency import OVER_WHITE, Transparency
-from video.webp import open_webp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-    from video.webp import WebpAnimation
+    from video.animation import Animation
 
 __all__ = ["VideoReader"]
 
@@ -71,18 +72,19 @@ class VideoReader(FrameReader):
         self._remarks = ReadingRemarks(self.path.name, transparency)
         self._tone_map: ToneMap | None = None
         self._container: InputContainer | None = None
-        animation = open_webp(self.path)
+        animation = open_animation(self.path)
         if animation is not None:
             self._frames = self._animation_frames(animation)
             return
         self._container = open_input(self.path)
+        self._remarks.is_cut_short = is_cut_short(self.path)
         try:
             self._frames = self._video_frames(self._container)
         except BaseException:
             self.close()
             raise
 
-    def _animation_frames(self, animation: WebpAnimation) -> Iterator[Frame]:
+    def _animation_frames(self, animation: Animation) -> Iterator[Frame]:
         self.width, self.height = animation.width, animation.height
         self.frame_count = len(animation.durations_ms)
         total_ms = sum(animation.durations_ms)
@@ -103,6 +105,8 @@ class VideoReader(FrameReader):
             found = "cover art only" if streams else "no pictures in it"
             raise InputError(f"expected a video in '{self.path}'; found {found}")
         stream = shown[0]
+        if stream.frames == 1:  # a picture in place of the animation, as HEIF has them
+            stream = max(shown, key=lambda each: each.frames)
         stream.thread_type = "AUTO"
         if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
             stream.codec_context.options = {"chroma_sample_location": "left"}
@@ -113,8 +117,11 @@ class VideoReader(FrameReader):
         frames = self._converted(self._decode(container, stream))
         first = next(frames, None)
         if first is None:
-            raise InputError(f"expected a video in '{self.path}'; found no frame in it")
-        self.frame_count = stream.frames or None
+            found = "no frame in it"
+            if self._remarks.is_cut_short:
+                found = "that the file is cut short before its first frame ends: copy it anew"
+            raise InputError(f"expected a video in '{self.path}'; found {found}")
+        self.frame_count = None if self._remarks.is_cut_short else stream.frames or None
         self.duration_seconds = None
         if stream.duration is not None and stream.time_base is not None:
             self.duration_seconds = stream.duration * stream.time_base
@@ -126,6 +133,8 @@ class VideoReader(FrameReader):
         try:
             yield from _frames_of(container, stream)
         except av.FFmpegError as error:
+            if self._remarks.is_cut_short:
+                return
             raise InputError(
                 f"'{self.path}' cannot be decoded: {error.strerror}; is it damaged?"
             ) from error
@@ -133,6 +142,7 @@ class VideoReader(FrameReader):
     def _converted(self, decoded: Iterator[av.VideoFrame]) -> Iterator[Frame]:
         for index, frame in enumerate(decoded):
             image = self._remarks.taken(self._image(frame))
+            self._remarks.damaged += frame.is_corrupt
             if index == 0:
                 self.height, self.width = image.shape[:2]
             elif image.shape[:2] != (self.height, self.width):

@@ -1,0 +1,126 @@
+"""Animated WebP and AVIF, one frame at a time, through Pillow; and which stills are animations.
+
+FFmpeg's decoder skips animations of WebP and the transparency of AVIF's, and OpenCV's reader holds
+all frames of one in memory. Pillow's holds the bytes of the file and the canvas. It blends those of
+animated PNG wrongly where they are half transparent: FFmpeg reads these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.Image import DecompressionBombError
+from PIL.WebPImagePlugin import WebPImageFile
+
+from video.errors import InputError, first_line
+from video.heif import HEAD_BYTES, heif_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Animation", "is_animation", "open_animation"]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_PIXELS = 1 << 28  # those of the largest frame, 16384x16384
+
+
+AnimationKind = Literal["AVIF", "PNG", "WEBP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """An animation's canvas in pixels, and the milliseconds that each frame stays."""
+
+    path: Path
+    width: int
+    height: int
+    durations_ms: tuple[int, ...]
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Each frame as uint8 (height, width, 3), or 4 where the animation has transparency."""
+        with _opened(self.path) as image:
+            for index in range(image.n_frames):
+                image.seek(index)
+                yield np.array(image)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether this is a file of WebP, AVIF or PNG that has several frames, or one for a time."""
+    kind = _kind(path)
+    if kind == "PNG":
+        return _is_animated_png(path)
+    if kind is None:
+        return False
+    with _opened(path) as image:
+        return image.n_frames > 1 or (kind == "WEBP" and _duration_ms(image, 0) > 0)
+
+
+def open_animation(path: Path) -> Animation | None:
+    """Go through an animation once for its frames' times; None for a still, and what FFmpeg reads.
+
+    Raises:
+        InputError: if the file is cut short or inconsistent, or its canvas is too large.
+    """
+    if _kind(path) == "PNG" or not is_animation(path):
+        return None
+    with _opened(path) as image:
+        durations_ms = tuple(_duration_ms(image, index) for index in range(image.n_frames))
+        return Animation(path, image.width, image.height, durations_ms)
+
+
+def _kind(path: Path) -> AnimationKind | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head.startswith(_PNG):
+        return "PNG"
+    return "AVIF" if head[4:12] == b"ftypavis" or heif_kind(head) == "AVIF" else None
+
+
+def _is_animated_png(path: Path) -> bool:
+    """Whether a PNG says, before its picture, that several follow."""
+    with path.open("rb") as file:
+        place = len(_PNG)
+        file.seek(place)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            if head[4:] == b"acTL":
+                return int.from_bytes(file.read(4), "big") > 1
+            place += 12 + int.from_bytes(head[:4], "big")
+            file.seek(place)
+            if not head[4:].isalpha():
+                break
+    return False
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[AvifImageFile | WebPImageFile]:
+    reader = WebPImageFile if _kind(path) == "WEBP" else AvifImageFile
+    name = "WebP" if reader is WebPImageFile else "AVIF"
+    try:
+        # Not through Image.open, which warns of large pictures besides refusing larger ones.
+        with path.open("rb") as file, reader(file) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise DecompressionBombError(f"{image.width}x{image.height} pixels")
+            yield image
+    except DecompressionBombError as error:
+        raise InputError(f"'{path}' claims too large a canvas: {first_line(error)}") from error
+    except (OSError, SyntaxError, EOFError, ValueError, RuntimeError, MemoryError) as error:
+        raise InputError(
+            f"'{path}' is no complete {name} ({first_line(error)}); is it damaged?"
+        ) from error
+
+
+def _duration_ms(image: AvifImageFile | WebPImageFile, index: int) -> int:
+    image.seek(index)
+    image.load()
+    return int(image.info["duration"])
