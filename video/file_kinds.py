@@ -51,11 +51,12 @@ class FileKind:
     @property
     def is_picture(self) -> bool:
         """Whether it shows something that a folder of pictures could have had in it."""
-        return self.pillow is not None or self.advice in _ADVICE_ON_PICTURES
+        return self.pillow is not None or self.advice in _ADVICE_ON_PICTURES or self == _GIF
 
 
 _ADVICE_ON_PICTURES = (Advice.picture, Advice.drawing, Advice.raw, Advice.hdr)
 _TIFF = FileKind("a TIFF", "TIFF")
+_GIF = FileKind("a GIF", is_video=True)
 _JPEG_2000 = FileKind("a JPEG 2000 picture", "JPEG2000")
 _PNM = FileKind("a PPM or PGM picture", "PPM")
 _TGA = FileKind("a TGA picture", "TGA")
@@ -113,7 +114,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"fLaC", FileKind("a sound (FLAC)", advice=Advice.sound)),
     (8, b"WAVE", FileKind("a sound (WAV)", advice=Advice.sound)),
     (8, b"AVI ", FileKind("an AVI", is_video=True)),
-    (0, b"GIF8", FileKind("a GIF", is_video=True)),
+    (0, b"GIF8", _GIF),
     (0, b"\x1a\x45\xdf\xa3", FileKind("a Matroska or WebM file", is_video=True)),
     (4, b"ftyp", FileKind("an MP4 or QuickTime file", is_video=True)),
     (0, b"YUV4MPEG2", FileKind("a y4m file", is_video=True)),

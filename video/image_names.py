@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from video.errors import InputError
+from video.file_kinds import FileKind, kind_of_file, refuse_unread
 from video.safe_files.numbering import NUMBER, NumberedFiles, natural_order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "check_picture_name",
     "parse_target",
     "sequence_files",
+    "skipped_pictures",
 ]
 
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -100,17 +104,33 @@ def sequence_files(source: str | PathLike[str]) -> list[Path]:
     """
     path = Path(source)
     if path.is_dir():
-        files = [
-            entry
-            for entry in path.iterdir()
-            # ._IMG.png is what macOS notes of IMG.png on other file systems.
-            if entry.suffix.lower() in READABLE_SUFFIXES and not entry.name.startswith(".")
-        ]
+        files = [entry for entry in _visible(path) if entry.suffix.lower() in READABLE_SUFFIXES]
         files = sorted((file for file in files if file.is_file()), key=natural_order)
     else:
         files = [path] if path.is_file() else ImageTarget.of(path).existing()
     if not files:
+        for file, kind in skipped_pictures(path):
+            refuse_unread(kind, file)
         raise InputError(
             f"expected pictures ({', '.join(READABLE_SUFFIXES)}) at '{path}'; found none"
         )
     return files
+
+
+def skipped_pictures(source: Path) -> list[tuple[Path, FileKind]]:
+    """What looks like a picture in a folder, and is not among its ``sequence_files``."""
+    if not source.is_dir():
+        return []
+    found = []
+    for entry in sorted(_visible(source), key=natural_order):
+        if entry.suffix.lower() not in READABLE_SUFFIXES and entry.is_file():
+            with suppress(InputError):  # it cannot be read
+                kind = kind_of_file(entry)
+                if kind is not None and kind.is_picture:
+                    found.append((entry, kind))
+    return found
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """The entries of a folder, without ._IMG.png, which is what macOS notes of IMG.png."""
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -7,15 +7,21 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from video.file_kinds import kind_of_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from PIL.Image import Image
 
-__all__ = ["opened_by_pillow"]
+__all__ = ["is_smaller_copy", "opened_by_pillow", "pages_of"]
 
 # Their sizes have been checked against their bytes, and against memory.
 _CHECKED = ("PNG", "JPEG")
+
+
+_SMALLER = 0.75
 
 
 @contextmanager
@@ -36,3 +42,23 @@ def opened_by_pillow(data: bytes, kind: str) -> Iterator[Image]:
         factory, _ = Image.OPEN[kind]
         with factory(BytesIO(data), "") as image:
             yield image
+
+
+def pages_of(path: Path) -> int:
+    """How many pages a TIFF has that are no smaller copies of its first; 1 for another file."""
+    kind = kind_of_file(path)
+    if kind is None or kind.pillow != "TIFF":
+        return 1
+    try:
+        with opened_by_pillow(path.read_bytes(), "TIFF") as image:
+            pages, first = int(getattr(image, "n_frames", 1)), image.size
+            if pages > 1:
+                image.seek(1)
+            return 1 if is_smaller_copy(image.size, first) else pages
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError):
+        return 1  # a page behind the first is damaged
+
+
+def is_smaller_copy(size: tuple[int, int], first: tuple[int, int]) -> bool:
+    """Whether a page of a size is a preview of the first page, or a level of a pyramid."""
+    return all(side < _SMALLER * full for side, full in zip(size, first, strict=True))

@@ -10,11 +10,14 @@ from video.transparency import OVER_WHITE, Transparency, is_transparent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ReadingRemarks", "pages_note"]
+    from video.file_kinds import FileKind
+
+__all__ = ["ReadingRemarks", "pages_note", "skipped_note"]
 
 _MOST_OFF = Fraction(1, 4)
 """By which part of a frame's time the next may be early or late, where the rate is constant."""
@@ -108,3 +111,13 @@ def pages_note(name: str, pages: int) -> tuple[str, ...]:
         f"{name}: the first of its {pages} pages is taken; `tiffsplit {name} page_` makes a file of"
         " each, and their folder is read as frames",
     )
+
+
+def skipped_note(folder: str, skipped: list[tuple[Path, FileKind]]) -> tuple[str, ...]:
+    """A remark on what looks like a picture in a folder and is not taken; none for nothing."""
+    if not skipped:
+        return ()
+    path, kind = skipped[0]
+    more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    what = kind.advice or "rename it, as .png or what it is"
+    return (f"{folder}: left out, by its name: {path.name}, {kind.name}{more}: {what}",)

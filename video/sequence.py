@@ -11,10 +11,11 @@ import numpy as np
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
 from video.frame_reader import Frame, FrameReader
-from video.image_names import parse_target, sequence_files
+from video.image_names import parse_target, sequence_files, skipped_pictures
 from video.images import read_upright, write_image
+from video.pillow_opening import pages_of
 from video.rates import parse_rate
-from video.reading_remarks import ReadingRemarks
+from video.reading_remarks import ReadingRemarks, pages_note, skipped_note
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import require_folder
 from video.sink import FrameSink
@@ -178,7 +179,7 @@ def _pictures(source: str | PathLike[str], remarks: ReadingRemarks) -> Iterator[
         if shape is not None and image.shape != shape:
             raise InputError(
                 f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}"
-                " like those before it"
+                " like those before it: make them one size, or encode each for itself"
             )
         shape = image.shape
         yield image
@@ -208,11 +209,14 @@ class ImageSequenceReader(FrameReader):
         self.frame_count = len(files)
         self.duration_seconds = len(files) / self.rate
         self.height, self.width = read_upright(files[0]).shape[:2]
+        pages = pages_of(files[0]) if len(files) == 1 else 1
+        skipped = skipped_pictures(self.path)
+        self._on_files = pages_note(files[0].name, pages) + skipped_note(self.path.name, skipped)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """In what frames are not as the files have them; complete once all are read."""
-        return tuple(self._remarks.lines(self.rate))
+        return (*self._remarks.lines(self.rate), *self._on_files)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, image in enumerate(_pictures(self.path, self._remarks)):

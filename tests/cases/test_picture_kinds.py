@@ -229,7 +229,57 @@ def test_the_pages_that_are_not_read_are_counted(
     words = ["encode", str(tmp_path / "a.tif"), str(tmp_path / "z.npy"), "--model", "nano"]
     assert main(words) == 0
     assert "a.tif: the first of its 3 pages is taken" in capsys.readouterr().err
+    palette = first.quantize(16)
+    palette.save(tmp_path / "a.tif", save_all=True, append_images=[palette])
+    assert main([*words, "--overwrite"]) == 0
+    assert "a.tif: the first of its 2 pages is taken" in capsys.readouterr().err
     level = first.resize((20, 12))
     first.save(tmp_path / "a.tif", save_all=True, append_images=[level])
     assert main([*words, "--overwrite"]) == 0
     assert "page" not in capsys.readouterr().err, "it is a pyramid"
+
+
+def test_a_folder_holds_other_things_too(
+    picture: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("1.png", "2.JPG"):
+        Image.fromarray(picture).save(folder / name)
+    others = {
+        "Thumbs.db": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "desktop.ini": b"[.ShellClassInfo]\r\n",
+        ".DS_Store": b"\0\0\0\1Bud1",
+        "._1.png": b"\0\5\26\7",
+        "notes.txt": b"these are mine",
+    }
+    for name, content in others.items():
+        (folder / name).write_bytes(content)
+    words = ["encode", str(folder), str(tmp_path / "z.npy"), "--model", "nano", "--overwrite"]
+    assert main(words) == 0
+    assert "left out" not in capsys.readouterr().err
+    assert len(np.load(tmp_path / "z.npy")) == 2
+    (folder / "3.jxl").write_bytes(UNREAD["a.jxl"][0])
+    (folder / "4").write_bytes((folder / "1.png").read_bytes())
+    assert main(words) == 0
+    assert "photos: left out, by its name: 3.jxl, a JPEG XL picture and 1 more" in (
+        capsys.readouterr().err
+    )
+    for name in ("1.png", "2.JPG", "4"):
+        (folder / name).unlink()
+    assert main(words) == 2
+    assert "found a JPEG XL picture, which is not read: save it as .png" in capsys.readouterr().err
+
+
+def test_pictures_of_two_sizes_are_one_error(
+    picture: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(picture).save(folder / "1.png")
+    Image.fromarray(picture[:16]).save(folder / "2.png")
+    assert main(["encode", str(folder), str(tmp_path / "z.npy"), "--model", "nano"]) == 2
+    printed = capsys.readouterr().err
+    assert "2.png' is 40x16; expected 40x24 like those before it: make them one size" in printed
+    assert printed.count("taesd-video: ") == 1
+    assert not (tmp_path / "z.npy").exists()

@@ -21,6 +21,7 @@ from video.large.pixels import MOST_BLOCK_BYTES, check_block, to_rgb
 from video.large.raw_pixels import RawLayout, RawPixels
 from video.large.shown_pixels import Pixels, ShownPixels
 from video.orientation import UPRIGHT, Orientation
+from video.pillow_opening import is_smaller_copy
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -34,8 +35,6 @@ Value = TypeVar("Value", int, bytes)
 
 _ORIENTATION_TAG, _PROFILE_TAG = 274, 34675
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_SMALLER = 0.75
-"""Of both sides of a page: another that is smaller than that is a preview, or a pyramid's level."""
 _ALPHA = ((1,), (2,))
 # JPEG in its old form, in its new one, and two more names of that.
 _JPEG = (6, 7, 33007, 34892)
@@ -140,9 +139,8 @@ def _pages(file: Any) -> int:
     if pages < 2:
         return 1
     first, second = file.pages[0], file.pages[1]
-    is_smaller = (
-        second.imagewidth < _SMALLER * first.imagewidth
-        and second.imagelength < _SMALLER * first.imagelength
+    is_smaller = is_smaller_copy(
+        (second.imagewidth, second.imagelength), (first.imagewidth, first.imagelength)
     )
     return 1 if is_smaller or second.is_reduced or second.is_mask else pages
 
