@@ -54,7 +54,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "zarr",
         }
     ),
-    # It yields frames and bands and knows no files, but threads and scratch files.
+    # It yields frames and bands and knows no files, but threads, scratch files and transparency.
     "taesd_stream.engine": frozenset(
         {
             "einops",
@@ -71,6 +71,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "torch",
             "video.background",
             "video.safe_files",
+            "video.transparency",
         }
     ),
     "taesd_stream.jobs": frozenset(

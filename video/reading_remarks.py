@@ -66,8 +66,8 @@ class ReadingRemarks:
             self.variable_rate |= off > max(_MOST_OFF / rate, _CLOCK_TICKS * tick)
         self._before = seconds
 
-    def lines(self, rate: Fraction) -> Iterator[str]:
-        """For the user, a line each."""
+    def lines(self, rate: Fraction | None = None) -> Iterator[str]:
+        """For the user, a line each; pictures have no ``rate``."""
         if self._is_laid_over:
             yield f"{self.name}: what is transparent was laid over {self.transparency.color_name}"
         if self.is_cut_short:

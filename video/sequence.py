@@ -216,7 +216,7 @@ class ImageSequenceReader(FrameReader):
     @property
     def notes(self) -> tuple[str, ...]:
         """In what frames are not as the files have them; complete once all are read."""
-        return (*self._remarks.lines(self.rate), *self._on_files)
+        return (*self._remarks.lines(), *self._on_files)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, image in enumerate(_pictures(self.path, self._remarks)):

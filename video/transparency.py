@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
+
+from video.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OVER_WHITE", "WHITE", "Transparency", "is_transparent"]
+__all__ = ["OVER_WHITE", "WHITE", "Background", "Transparency", "is_transparent"]
+
+Background: TypeAlias = str | tuple[int, int, int] | None
+"""A colour by its name in CSS, as #rrggbb, or as three bytes; None where none is asked for."""
 
 WHITE: Final = (255, 255, 255)
 _OPAQUE: Final = 255
@@ -35,6 +40,17 @@ class Transparency:
 
     background: tuple[int, int, int] = WHITE
     is_kept: bool = False
+
+    @classmethod
+    def of(cls, background: Background, *, holds_alpha: bool) -> Self:
+        """Kept where that is possible and no colour is asked for; else laid over it, or white.
+
+        Raises:
+            InputError: it is no colour.
+        """
+        if background is None:
+            return cls(is_kept=holds_alpha)
+        return cls(_parsed(background))
 
     @property
     def color_name(self) -> str:
@@ -64,6 +80,27 @@ OVER_WHITE: Final = Transparency()
 def is_transparent(image: NDArray[np.uint8]) -> bool:
     """Whether any pixel of (H, W, 3 or 4) bytes is not opaque."""
     return image.shape[2] == 4 and int(image[..., 3].min()) < _OPAQUE
+
+
+def _parsed(background: str | tuple[int, int, int]) -> tuple[int, int, int]:
+    """The bytes of a colour.
+
+    >>> _parsed("#ff8000"), _parsed("navy")
+    ((255, 128, 0), (0, 0, 128))
+    """
+    from PIL.ImageColor import getrgb
+
+    try:
+        levels = getrgb(background) if isinstance(background, str) else tuple(background)
+    except (ValueError, TypeError):
+        levels = ()
+    if len(levels) != 3 or not all(type(level) is int and 0 <= level < 256 for level in levels):
+        raise InputError(
+            "background: expected a colour such as white, black or #00ff00, found"
+            f" {str(background)[:40]!r}"
+        )
+    red, green, blue = levels
+    return red, green, blue
 
 
 def _opaque(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

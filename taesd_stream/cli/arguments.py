@@ -8,6 +8,7 @@ from taesd_stream.cli.values import crop, fps, frames, overlap, size, tile
 from taesd_stream.jobs.output_kinds import compressions, suffixes_that_take
 
 __all__ = [
+    "add_background",
     "add_convention",
     "add_decoding",
     "add_engine",
@@ -242,6 +243,16 @@ def add_file(parser: argparse.ArgumentParser) -> None:
         "--audio",
         metavar="FILE",
         help=f"a file whose sound goes along, that of the same frames{_in('audio')}",
+    )
+
+
+def add_background(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the colour that what is transparent is laid over."""
+    parser.add_argument(
+        "--background",
+        metavar="COLOUR",
+        help="what is transparent is laid over it: a name such as white, or #rrggbb; default:"
+        f" {default}",
     )
 
 

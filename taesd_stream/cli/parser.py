@@ -65,6 +65,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     arguments.add_view(parser)
     arguments.add_file(parser)
     arguments.add_picture(parser)
+    arguments.add_background(parser, "kept where OUT can, else white")
     arguments.add_overwrite(parser)
 
 
@@ -86,6 +87,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     arguments.add_convention(parser, "model, and vae for .latent")
     arguments.add_frames(parser)
     arguments.add_wrap(parser)
+    arguments.add_background(parser, "white, or kept by models of RGBA pictures")
     arguments.add_engine(parser)
     arguments.add_overwrite(parser)
 

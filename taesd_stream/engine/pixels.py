@@ -8,16 +8,18 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-__all__ = ["over_white", "to_array", "to_bytes", "to_images", "with_alpha"]
+from video.transparency import OVER_WHITE, Transparency
+
+__all__ = ["laid_over", "to_array", "to_bytes", "to_images", "with_alpha"]
 
 _RGB, _RGBA = 3, 4
 
 
-def to_bytes(pixels: Tensor, *, transparent: bool = False) -> Tensor:
+def to_bytes(pixels: Tensor, transparency: Transparency = OVER_WHITE) -> Tensor:
     """(3, H, W) floats, of which [0, 1] counts, to (H, W, 3) bytes, rounded to the nearest.
 
-    They stay on the device. Those with straight alpha, (4, H, W), are laid over white, or become
-    (H, W, 4) where they may be ``transparent``.
+    They stay on the device. Those with straight alpha, (4, H, W), are laid over a colour, or become
+    (H, W, 4) where it is kept.
 
     >>> to_bytes(torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)).tolist()
     [[[0, 128, 255]]]
@@ -25,8 +27,8 @@ def to_bytes(pixels: Tensor, *, transparent: bool = False) -> Tensor:
     [[[128, 255, 128]]]
     """
     clear = pixels.float().clamp(0, 1)
-    if clear.shape[0] == _RGBA and not transparent:
-        clear = over_white(clear)
+    if clear.shape[0] == _RGBA and not transparency.is_kept:
+        clear = laid_over(clear, transparency.background)
     scaled = clear.mul_(255).add_(0.5).to(torch.uint8)
     return rearrange(scaled, "c h w -> h w c")
 
@@ -42,19 +44,22 @@ def to_array(image: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def to_images(frames: npt.NDArray[np.uint8], channels: int = 3) -> Tensor:
-    """(N, H, W, 3) bytes to (N, channels, H, W) float32 in [0, 1]: a fourth one is opaque alpha.
+    """(N, H, W, 3 or 4) bytes to (N, channels, H, W) float32 in [0, 1]: alpha is opaque if missing.
 
     >>> to_images(np.full((1, 2, 2, 3), 255, np.uint8)).shape
     torch.Size([1, 3, 2, 2])
     """
-    rgb = rearrange(torch.from_numpy(frames), "n h w c -> n c h w").float().div_(255)
-    return with_alpha(rgb, channels)
+    pixels = rearrange(torch.from_numpy(frames), "n h w c -> n c h w").float().div_(255)
+    return with_alpha(pixels, channels)
 
 
-def over_white(rgba: Tensor) -> Tensor:
-    """(..., 4, H, W) in [0, 1], of straight alpha, laid over white: (..., 3, H, W)."""
+def laid_over(rgba: Tensor, background: tuple[int, int, int]) -> Tensor:
+    """(..., 4, H, W) in [0, 1], of straight alpha, laid over RGB bytes: (..., 3, H, W)."""
     rgb, alpha = rgba[..., :3, :, :], rgba[..., 3:, :, :]
-    return torch.addcmul(1 - alpha, rgb, alpha)
+    clear = 1 - alpha
+    # Not a tensor of the colour, which a GPU would have to wait for.
+    under = torch.cat([clear * (level / 255) for level in background], dim=-3)
+    return under.addcmul_(rgb, alpha)
 
 
 def with_alpha(rgb: Tensor, channels: int) -> Tensor:

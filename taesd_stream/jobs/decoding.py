@@ -23,6 +23,7 @@ from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
 from taesd_stream.models.latent_spaces import Convention
 from tiling import TilePlan
+from video.transparency import Background
 
 __all__ = ["plan_for", "render"]
 
@@ -65,6 +66,7 @@ def render(
     preview: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    background: Background = None,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
 ) -> Rendered:
@@ -95,6 +97,8 @@ def render(
             all of it is, and go on from what an earlier run has kept. Where the output is there
             already, made by the same run, nothing is done.
         overwrite: Whether an existing file may be replaced.
+        background: The colour that pictures with transparency are laid over: "white", "#00ff00", or
+            three bytes. None keeps the transparency where the file does, and is white elsewhere.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts: the one that is carried out and returned.
 
@@ -113,7 +117,8 @@ def render(
     (2, 48, 32)
     """
     output = Output(
-        out, fps, codec, crf, lossless, audio, compression, quality, preview, resume, overwrite
+        *(out, fps, codec, crf, lossless, audio, compression, quality, preview, resume, overwrite),
+        background=background,
     )
     output.check_place()
     if not resume and folder_of(out).is_dir():

@@ -53,6 +53,7 @@ def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
         decoding.run.plan,
         compression=decoding.output.chosen_compression,
         quality=decoding.output.quality,
+        background=decoding.output.background,
     )
 
 

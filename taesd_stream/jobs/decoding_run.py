@@ -105,7 +105,7 @@ def open_decoding(
         )
     noun = "picture" if output.makes_pictures else "frame"
     video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD, noun=noun)
-    video = video.keeping_alpha(output.kind.holds_alpha)
+    video = video.with_transparency(output.transparency)
     _say_what_is_made(source, ae, output, video)
     return FrameDecoding(ae, source, with_audio_of(output, video.numbers), video)
 

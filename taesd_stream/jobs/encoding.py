@@ -40,8 +40,12 @@ from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead
+from video.large.reading import open_regions
+from video.transparency import Background, Transparency
 
 __all__ = ["encode_file"]
+
+_RGBA = 4
 
 
 def encode_file(
@@ -61,6 +65,7 @@ def encode_file(
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     overwrite: bool = False,
+    background: Background = None,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
 ) -> Encoded:
@@ -80,6 +85,8 @@ def encode_file(
             "vae" for .latent, which has no other.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
         overwrite: Whether an existing file may be replaced.
+        background: The colour that what is transparent is laid over: "white", "#00ff00", or three
+            bytes. None is white, but for models of four ``spec.image_channels``, which take alpha.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts: the one that is carried out and returned.
 
@@ -99,12 +106,19 @@ def encode_file(
     options = TileOptions(tile, overlap, memory, wrap=wrap)
     scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
+    transparency = Transparency.of(background, holds_alpha=ae.spec.image_channels == _RGBA)
     in_bands = is_stack(target) and frames is None and is_read_in_regions(source)
     if in_bands and not coder_of(ae, "encode").remembers:
         return encode_picture(
-            source, target, ae, options, scale=scale, overwrite=overwrite, reporting=reporting
+            open_regions(source, transparency=transparency),
+            target,
+            ae,
+            options,
+            scale=scale,
+            overwrite=overwrite,
+            reporting=reporting,
         )
-    with open_reader(source) as reader:
+    with open_reader(source, transparency=transparency) as reader:
         job = _FrameEncoding(reader, ae, options, frames, scale=scale, reporting=reporting)
         check_count(target, job.count)
         start = time.perf_counter()

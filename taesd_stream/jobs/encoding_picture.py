@@ -20,7 +20,7 @@ from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
 from video.array_reader import holds_several_frames
-from video.large.reading import open_regions
+from video.large.reading import RegionReader
 from video.large.reading_tiff import is_tiff_in_parts
 
 __all__ = ["encode_picture", "is_read_in_regions"]
@@ -40,7 +40,7 @@ def is_read_in_regions(path: Path) -> bool:
 
 
 def encode_picture(
-    path: Path,
+    reader: RegionReader,
     out: Path,
     ae: AutoEncoder,
     options: TileOptions,
@@ -52,7 +52,7 @@ def encode_picture(
     """Encode a picture, in memory that does not depend on its height.
 
     Args:
-        path: A .tif, a Zarr or a .npy.
+        reader: Of a .tif, a Zarr or a .npy; it is closed.
         out: .safetensors, .npy, .latent, .pt or .pth.
         scale: Of the latents that are wanted.
 
@@ -61,13 +61,13 @@ def encode_picture(
         OutputError: The latents could not be written.
         Interrupted: Ctrl-C; nothing is left.
     """
-    with open_regions(path) as reader:
+    with reader:
         plane = Size(reader.height, reader.width)
-        source = PixelPlane(plane, reader.read)
-        picture = PictureRun(coder_of(ae, "encode"), source, options, scale)
+        encoder = coder_of(ae, "encode")
+        source = PixelPlane(plane, reader.read, encoder.network.channels)
+        picture = PictureRun(encoder, source, options, scale)
         metadata = LatentMetadata(scale.convention, size=(plane.height, plane.width))
         known = KnownLatents(metadata, ae.spec)
-        notes = reader.notes
         reporting.on_plan(picture.plan)
         start = time.perf_counter()
         made = picture.made
@@ -87,4 +87,4 @@ def encode_picture(
                     writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted; nothing is left behind") from error
-    return encoded(ae, out, picture.plan, start, notes=(*notes, *known.lost_in(out)))
+    return encoded(ae, out, picture.plan, start, notes=(*reader.notes, *known.lost_in(out)))

@@ -18,6 +18,7 @@ from video.options import VideoOptions
 from video.rates import DEFAULT_RATE, parse_rate
 from video.safe_files.part_file import check_output
 from video.spec import VideoSpec
+from video.transparency import Background, Transparency
 
 __all__ = ["STANDARD_OUTPUT", "Output"]
 
@@ -45,6 +46,8 @@ class Output:
         preview: A small picture of what is done, written again and again.
         resume: Keep what is finished, and go on from what an earlier run has kept.
         overwrite: Whether an existing file may be replaced.
+        background: The colour that transparent pictures are laid over, whatever the file could
+            hold; None keeps alpha where the file does, and is white elsewhere.
 
     Raises:
         InputError: The name tells no kind of file, or an option makes no sense for its kind.
@@ -66,6 +69,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     preview: str | os.PathLike[str] | None = None
     resume: bool = False
     overwrite: bool = False
+    background: Background = None
     audio_start: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
@@ -79,7 +83,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         if kind in (kinds.VIDEO, kinds.GIF, kinds.WEBP, kinds.STREAM):
             for codec in choose_codec(self.suffix, self.codec, lossless=self.lossless):
                 VideoSpec(16, 16, rate, codec, self.crf, self.lossless)
-        _ = self.chosen_compression
+        _ = self.chosen_compression, self.transparency
 
     @property
     def path(self) -> Path:
@@ -110,6 +114,11 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     def makes_pictures(self) -> bool:
         """Whether every frame becomes a file of its own."""
         return self.kind is kinds.FOLDER or self.is_for_several
+
+    @property
+    def transparency(self) -> Transparency:
+        """What becomes of pictures with alpha."""
+        return Transparency.of(self.background, holds_alpha=self.kind.holds_alpha)
 
     @property
     def is_segmentable(self) -> bool:

@@ -17,10 +17,7 @@ from video.codecs import CONTAINERS
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
 _RGB = 3
-_OVER_WHITE = (
-    "transparency was laid over white: of files only .png and numbered .webp keep it, of pictures"
-    " that memory holds as a whole"
-)
+_KEEPERS = "of files only .png and numbered .webp keep it, of pictures that memory holds as a whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +147,12 @@ def rendered(
 
 def _about_alpha(ae: AutoEncoder, output: Output, plan: TilePlan) -> tuple[str, ...]:
     """The remark about a model's transparency, where the file does not keep it."""
-    is_kept = output.kind.holds_alpha and plan.bands is None
-    return () if is_kept or ae.spec.image_channels == _RGB else (_OVER_WHITE,)
+    transparency = output.transparency
+    is_kept = transparency.is_kept and plan.bands is None
+    if is_kept or ae.spec.image_channels == _RGB:
+        return ()
+    said = f"transparency was laid over {transparency.color_name}"
+    return (said if output.background is not None else f"{said}: {_KEEPERS}",)
 
 
 def encoded(

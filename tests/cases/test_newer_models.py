@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import taesd_stream as ts
+from taesd_stream.jobs.encoding import encode_file
 from taesd_stream.models import detect, read_checkpoint
 from tests.synthetic_weights import synthetic_state_dict
 
@@ -148,3 +149,53 @@ def test_pictures_that_stay_transparent(
     assert np.abs(pixels - expected.numpy())[seen].max() <= 0.51
     assert np.abs(pixels - expected.numpy())[..., 3].max() <= 0.51
     assert (pixels[..., 3] < 250).any()
+
+
+def over(reference: Tensor, color: tuple[int, int, int]) -> np.ndarray:
+    """What Pillow makes of the reference over a colour."""
+    rgba = (reference.clamp(0, 1)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    image = Image.fromarray(rgba)
+    under = Image.new("RGBA", image.size, color)
+    return np.asarray(Image.alpha_composite(under, image).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("color", ["#ff8000", (255, 128, 0)])
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "a.tif"])
+def test_a_background_is_laid_under_whatever_the_file_could_keep(
+    tmp_path: Path, rgba: ts.AutoEncoder, name: str, color: str | tuple[int, int, int]
+) -> None:
+    reference = load_file(REFERENCES / "taeqi2_1.safetensors")
+    path = tmp_path / name
+    done = ts.render(reference["latents"], path, model=rgba, background=color)
+    assert "transparency was laid over #ff8000" in done.notes
+    pixels = (np.load(path) if name == "a.npy" else np.array(Image.open(path))).squeeze()
+    assert np.abs(pixels - over(reference["decoded"], (255, 128, 0))).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy"])
+def test_a_model_of_rgba_pictures_takes_their_alpha(
+    tmp_path: Path, rgba: ts.AutoEncoder, name: str
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1, 4, 32, 48), generator=generator, dtype=torch.uint8)
+    pixels = images[0].permute(1, 2, 0).numpy()
+    path, out = tmp_path / name, tmp_path / "a.safetensors"
+    if name == "a.npy":
+        np.save(path, pixels)
+    else:
+        Image.fromarray(pixels).save(path)
+    done = encode_file(path, out, model=rgba)
+    assert not any("laid over" in note for note in done.notes)
+    expected = rgba.encode(images.float() / 255)
+    assert torch.allclose(load_file(out)["latents"], expected, atol=1e-5)
+    done = encode_file(path, out, model=rgba, background="white", overwrite=True)
+    assert f"{name}: what is transparent was laid over white" in done.notes
+    flat = torch.from_numpy(over(images.float() / 255, (255, 255, 255)) / 255).float()
+    expected = rgba.encode(flat.permute(2, 0, 1)[None])
+    assert torch.allclose(load_file(out)["latents"], expected, atol=1e-4)
+
+
+def test_a_background_that_is_no_colour_is_refused(tmp_path: Path) -> None:
+    for color in ("fuchsiaish", "#12345678", (1, 2, 300)):
+        with pytest.raises(ts.InputError, match="background: expected a colour such as white"):
+            ts.render(torch.zeros(1, 4, 2, 2), tmp_path / "a.png", model="nano", background=color)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from video import InputError
 from video.large.reading import RegionReader, open_regions
@@ -35,7 +36,12 @@ def smooth() -> Pixels:
 
 
 def in_rgb(pixels: Pixels) -> Pixels:
-    return np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
+    """Grey as RGB, and alpha laid over white by Pillow."""
+    if pixels.shape[2] in (1, 3):
+        return np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels
+    image = Image.fromarray(pixels, "LA" if pixels.shape[2] == 2 else "RGBA").convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
 def tiff(**options: object) -> Save:

@@ -31,6 +31,7 @@ from tests.video.large_pictures import (
     zarr_array,
 )
 from video.large.reading import RegionReader, open_regions
+from video.transparency import Transparency
 
 tifffile = pytest.importorskip("tifffile")
 zarr = pytest.importorskip("zarr")
@@ -70,21 +71,44 @@ def test_sixteen_bits_are_rounded_to_eight(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 @pytest.mark.parametrize("kind", ["tiles", "raw", "deflate", "npy", "zarr 3", "ome 0.4"])
-def test_grey_becomes_rgb_and_alpha_is_left_out(kind: str, channels: int, tmp_path: Path) -> None:
+def test_grey_becomes_rgb_and_alpha_is_laid_over_white(
+    kind: str, channels: int, tmp_path: Path
+) -> None:
     if channels == 2 and kind in ("npy", "zarr 3", "ome 0.4"):
         pytest.skip("only a TIFF says that its second channel is alpha")
     pixels = picture(channels=channels)
-    made = read_all(KINDS[kind](tmp_path, pixels))
-    np.testing.assert_array_equal(made, in_rgb(pixels))
+    path = KINDS[kind](tmp_path, pixels)
+    with open_regions(path) as reader:
+        np.testing.assert_array_equal(whole(reader), in_rgb(pixels))
+        assert len(reader.notes) == (0 if channels == 1 else 1)
+    with open_regions(path, transparency=Transparency(is_kept=True)) as reader:
+        alpha = whole(reader)[..., 3]
+        np.testing.assert_array_equal(alpha, 255 if channels == 1 else pixels[..., -1])
+        assert reader.notes == ()
 
 
-def test_alpha_in_a_plane_of_its_own_is_not_decoded(tmp_path: Path) -> None:
+def test_premultiplied_alpha_is_told_from_straight(tmp_path: Path) -> None:
+    straight = picture(channels=4)
+    alpha = straight[..., 3:].astype(float) / 255
+    multiplied = np.dstack((np.round(straight[..., :3] * alpha), straight[..., 3]))
+    save = tiff(extrasamples=["assocalpha"], tile=(48, 64))
+    made = read_all(save(tmp_path, multiplied.astype(np.uint8)))
+    assert np.abs(made.astype(int) - in_rgb(straight)).max() <= 1
+
+
+def test_a_fourth_channel_that_is_no_alpha_is_left_out(tmp_path: Path) -> None:
+    pixels = picture(channels=4)
+    made = read_all(tiff(extrasamples=["unspecified"], tile=(48, 64))(tmp_path, pixels))
+    np.testing.assert_array_equal(made, pixels[..., :3])
+
+
+def test_alpha_may_lie_in_a_plane_of_its_own(tmp_path: Path) -> None:
     pixels = picture(channels=4)
     save = tiff(planarconfig="separate", tile=(48, 64), compression="zlib")
     with open_regions(save(tmp_path, pixels)) as reader:
         decoded = count_decodes(reader)
-        np.testing.assert_array_equal(whole(reader), pixels[..., :3])
-    assert sorted(decoded) == list(range(12))
+        np.testing.assert_array_equal(whole(reader), in_rgb(pixels))
+    assert sorted(decoded) == list(range(16))
 
 
 @pytest.mark.parametrize("axes", ["yx", "zyx", "tyx"])
@@ -171,7 +195,7 @@ def test_memory_is_bounded_by_region_cache_and_tile(kept: int, tmp_path: Path) -
     path = tiff(tile=(tile, tile), compression="zlib", compressionargs={"level": 1})(
         tmp_path, pixels
     )
-    tile_bytes, region_bytes = tile * tile * 3, 128 * 512 * 3
+    tile_bytes, region_bytes = tile * tile * 4, 128 * 512 * 4
     with open_regions(path, cache_bytes=kept * tile_bytes) as reader:
         tracemalloc.start()
         try:
@@ -179,7 +203,7 @@ def test_memory_is_bounded_by_region_cache_and_tile(kept: int, tmp_path: Path) -
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    # At hand: the tile before, what is stored, and that decoded with its alpha, and copied.
+    # At hand: the tile before, what is stored, and that decoded, copied, and laid over white.
     assert peak < kept * tile_bytes + region_bytes + 6 * tile_bytes
 
 

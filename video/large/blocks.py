@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Blocks", "Decode"]
 
 Decode: TypeAlias = "Callable[[int, int], NDArray[np.uint8] | None]"
-"""The block in a row and a column of blocks, (h, w, 3), cut at the picture's borders or not; None
-where it was never written: it is black."""
+"""The block in a row and a column of blocks, (h, w, channels), cut at the picture's borders or not;
+None where it was never written: it is black, or transparent where there is alpha."""
 
 
 class Blocks:
@@ -32,6 +32,7 @@ class Blocks:
         block_size: those of a block.
         decode: makes a block.
         cache_bytes: what may be kept; the block at hand always is.
+        channels: of a block: 3, or 4 with alpha.
 
     Example:
         >>> made = lambda row, column: np.full((4, 4, 3), row, np.uint8)
@@ -47,15 +48,17 @@ class Blocks:
         decode: Decode,
         *,
         cache_bytes: int,
+        channels: int = CHANNELS,
     ) -> None:
-        self.size = size
+        self.size, self._channels = size, channels
         self._block_size, self._decode = block_size, decode
-        self._most_kept = max(1, cache_bytes // (math.prod(block_size) * CHANNELS))
+        self._most_kept = max(1, cache_bytes // (math.prod(block_size) * channels))
         self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8] | None] = OrderedDict()
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """The pixels of some rows and columns within the picture, (h, w, 3)."""
-        out = np.zeros((rows.stop - rows.start, columns.stop - columns.start, CHANNELS), np.uint8)
+        """The pixels of some rows and columns within the picture, (h, w, channels)."""
+        shape = (rows.stop - rows.start, columns.stop - columns.start, self._channels)
+        out = np.zeros(shape, np.uint8)
         high, wide = self._block_size
         for row in _touched(rows, high):
             for column in _touched(columns, wide):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from video.pillow_reading import to_uint8
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MOST_BLOCK_BYTES", "check_block", "is_picture_type", "to_rgb"]
+__all__ = ["MOST_BLOCK_BYTES", "Alpha", "check_block", "is_picture_type", "to_rgb"]
+
+Alpha: TypeAlias = Literal["straight", "premultiplied"] | None
+"""What follows the colours: an alpha, by which they are multiplied already or not; or no alpha."""
 
 MOST_BLOCK_BYTES: Final = 256 << 20
 """The most that a tile, a strip or a chunk may take once it is decoded, in bytes."""
@@ -25,16 +28,30 @@ def is_picture_type(dtype: np.dtype[Any] | None) -> bool:
     return dtype is not None and dtype.kind == "u" and dtype.itemsize in (1, 2)
 
 
-def to_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """(h, w, channels) of 8 or 16 bits to (h, w, 3) of 8: grey or RGB, each with alpha or without.
+def to_rgb(pixels: NDArray[Any], alpha: Alpha = None) -> NDArray[np.uint8]:
+    """(h, w, channels) of 8 or 16 bits, grey or RGB, to (h, w, 3) of 8; with alpha to (h, w, 4).
+
+    What comes out has straight alpha. Further channels are left out.
 
     Example:
         >>> to_rgb(np.array([[[65535, 7]]], ">u2")).tolist()
         [[[255, 255, 255]]]
+        >>> to_rgb(np.array([[[50, 128]]], np.uint8), "premultiplied").tolist()
+        [[[100, 100, 100, 128]]]
     """
-    colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
-    eight = to_uint8(colors.astype(colors.dtype.newbyteorder("="), copy=False))
-    return np.repeat(eight, 3, axis=2) if eight.shape[2] == 1 else np.ascontiguousarray(eight)
+    colors = 3 if pixels.shape[2] >= 3 else 1
+    kept = pixels[..., : colors + (alpha is not None)]
+    eight = to_uint8(kept.astype(kept.dtype.newbyteorder("="), copy=False))
+    if colors == 1:
+        eight = eight[..., [0, 0, 0, *range(1, eight.shape[2])]]
+    return _straight(eight) if alpha == "premultiplied" else np.ascontiguousarray(eight)
+
+
+def _straight(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w, 4) whose colours were multiplied by their alpha, without that."""
+    alpha = pixels[..., 3:].astype(np.uint32)
+    colors = (pixels[..., :3] * np.uint32(255) + alpha // 2) // np.maximum(alpha, 1)
+    return np.concatenate((np.minimum(colors, 255).astype(np.uint8), pixels[..., 3:]), axis=2)
 
 
 def check_block(shape: tuple[int, ...], itemsize: int, path: Path) -> None:

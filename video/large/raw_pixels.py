@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from video.errors import InputError
-from video.large.pixels import is_picture_type, to_rgb
+from video.large.pixels import Alpha, is_picture_type, to_rgb
 from video.large.row_buffer import fill_from, read_rows
 from video.npy_header import read_npy_header
 
@@ -28,6 +28,7 @@ class RawLayout(NamedTuple):
     offset: int
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+    alpha: Alpha
 
 
 class RawPixels:
@@ -45,7 +46,7 @@ class RawPixels:
         stride = self.size[1] * self._pixel_bytes
         place = rows.start * stride + columns.start * self._pixel_bytes
         found = read_rows(self._fill, self._layout.offset + place, shape, stride=stride)
-        return to_rgb(found.view(self._layout.dtype))
+        return to_rgb(found.view(self._layout.dtype), self._layout.alpha)
 
 
 def open_npy(path: Path, closing: ExitStack) -> RawPixels:
@@ -69,4 +70,6 @@ def open_npy(path: Path, closing: ExitStack) -> RawPixels:
         )
     header.require_inside(os.fstat(file.fileno()).st_size, f"'{path}'")
     height, width, channels = sizes
-    return RawPixels(file, RawLayout(header.length, (height, width, channels), header.dtype))
+    alpha: Alpha = "straight" if channels == 4 else None
+    layout = RawLayout(header.length, (height, width, channels), header.dtype, alpha)
+    return RawPixels(file, layout)

@@ -12,9 +12,10 @@ from video.large.raw_pixels import open_npy
 from video.large.reading_tiff import open_tiff
 from video.large.reading_zarr import open_zarr
 from video.npy_header import NPY_MAGIC
-from video.reading_remarks import pages_note
+from video.reading_remarks import ReadingRemarks, pages_note
 from video.regions import checked_region
 from video.safe_files.watched_files import WatchedFiles
+from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -30,7 +31,7 @@ CACHE_BYTES = 32 << 20
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = (
     "a TIFF, an OME-Zarr, a Zarr array (H, W), (H, W, 3 or 4) or (3 or 4, H, W), or a .npy (H, W)"
-    " or (H, W, 3)"
+    " or (H, W, 3 or 4)"
 )
 
 
@@ -42,7 +43,6 @@ class RegionReader(Closing):
     Attributes:
         path: the file or folder.
         height, width: of the picture, in pixels.
-        notes: for the user, a line each, on what is not read.
     """
 
     def __init__(
@@ -50,12 +50,14 @@ class RegionReader(Closing):
         path: Path,
         pixels: Pixels,
         *,
+        transparency: Transparency,
         watched: tuple[Path, ...],
         closing: ExitStack,
         pages: int = 1,
     ) -> None:
         self.path = path
-        self.notes = pages_note(path.name, pages)
+        self._remarks = ReadingRemarks(path.name, transparency)
+        self._pages = pages
         self.height, self.width = pixels.size
         self._pixels: Pixels | None = pixels
         self._watched, self._closing = WatchedFiles(f"'{path}'", *watched), closing
@@ -63,8 +65,9 @@ class RegionReader(Closing):
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """The pixels of some rows and columns: (h, w, 3) RGB bytes, a fresh array.
 
-        16 bits are rounded to 8, grey becomes RGB, and an alpha channel is left out. What a sparse
-        TIFF or a Zarr array leaves out is black, or what the array says.
+        16 bits are rounded to 8, and grey becomes RGB. What is transparent is laid over white, or
+        treated as the reader was told: where it is kept, (h, w, 4). What a sparse TIFF or a Zarr
+        array leaves out is black, transparent where there is alpha, or what the array says.
 
         Raises:
             InputError: if they do not lie within the picture, the file changed meanwhile, the
@@ -75,7 +78,7 @@ class RegionReader(Closing):
         rows, columns = checked_region(rows, columns, (self.height, self.width), f"'{self.path}'")
         self._watched.check()
         try:
-            return self._pixels.read(rows, columns)
+            return self._remarks.taken(self._pixels.read(rows, columns))
         except TaesdStreamError:
             raise
         except Exception as error:  # every codec has exceptions of its own
@@ -84,13 +87,23 @@ class RegionReader(Closing):
                 f" {columns.start}:{columns.stop}: {first_line(error)}; is it complete?"
             ) from error
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For the user, a line each, on what pixels are not; complete once all are read."""
+        return *self._remarks.lines(), *pages_note(self.path.name, self._pages)
+
     def close(self) -> None:
         """Let go of the file and of what is kept of it; a second call does nothing."""
         self._pixels = None
         self._closing.close()
 
 
-def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -> RegionReader:
+def open_regions(
+    path: str | PathLike[str],
+    *,
+    cache_bytes: int = CACHE_BYTES,
+    transparency: Transparency = OVER_WHITE,
+) -> RegionReader:
     """Open a picture of any size, to read regions of it.
 
     TIFF and BigTIFF in tiles or strips (the first page, upright and in sRGB), OME-Zarr 0.4
@@ -102,6 +115,7 @@ def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
         cache_bytes: what decoded tiles, strips or chunks may take, for regions that follow each
             other lie in the same ones. The one at hand is always kept. To decode each only once,
             keep a row of them: the picture's width times their height times 3.
+        transparency: what becomes of pixels with alpha.
 
     Raises:
         InputError: if it is none of these.
@@ -121,7 +135,14 @@ def open_regions(path: str | PathLike[str], *, cache_bytes: int = CACHE_BYTES) -
         with ExitStack() as undoing:
             closing = undoing.enter_context(ExitStack())
             pixels, watched, pages = _opened(source, closing, cache_bytes)
-            reader = RegionReader(source, pixels, watched=watched, closing=closing, pages=pages)
+            reader = RegionReader(
+                source,
+                pixels,
+                transparency=transparency,
+                watched=watched,
+                closing=closing,
+                pages=pages,
+            )
             undoing.pop_all()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error

@@ -17,7 +17,7 @@ from video.errors import InputError, TaesdStreamError, first_line
 from video.file_kinds import kind_of_file
 from video.large.blocks import Blocks
 from video.large.libraries import load_library
-from video.large.pixels import MOST_BLOCK_BYTES, check_block, to_rgb
+from video.large.pixels import MOST_BLOCK_BYTES, Alpha, check_block, to_rgb
 from video.large.raw_pixels import RawLayout, RawPixels
 from video.large.shown_pixels import Pixels, ShownPixels
 from video.orientation import UPRIGHT, Orientation
@@ -35,7 +35,7 @@ Value = TypeVar("Value", int, bytes)
 
 _ORIENTATION_TAG, _PROFILE_TAG = 274, 34675
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_ALPHA = ((1,), (2,))
+_ALPHA: dict[int, Alpha] = {1: "premultiplied", 2: "straight"}
 # JPEG in its old form, in its new one, and two more names of that.
 _JPEG = (6, 7, 33007, 34892)
 _JPEG_END = b"\xff\xd9"
@@ -149,7 +149,7 @@ def _check_page(page: Any, path: Path) -> None:
     samples, photometric = page.samplesperpixel, page.photometric
     is_color = photometric == _RGB and samples >= 3
     is_grey = photometric == _GREY and (
-        samples == 1 or (samples == 2 and tuple(page.extrasamples) in _ALPHA)
+        samples == 1 or (samples == 2 and _alpha_of(page) is not None)
     )
     # Only JPEG comes out of its decoder as RGB.
     is_jpeg = photometric == _YCBCR and page.compression in _JPEG and page.planarconfig == 1
@@ -167,6 +167,12 @@ def _check_page(page: Any, path: Path) -> None:
         )
 
 
+def _alpha_of(page: Any) -> Alpha:
+    """What the first sample after the colours is, by the file's own word."""
+    extra = tuple(page.extrasamples)
+    return _ALPHA.get(int(extra[0])) if extra else None
+
+
 def _raw_layout(page: Any) -> RawLayout | None:
     """The place of the pixels, if they lie in the file as they are, and are all there."""
     if not page.is_final or (page.planarconfig != 1 and page.samplesperpixel > 1):
@@ -176,7 +182,8 @@ def _raw_layout(page: Any) -> RawLayout | None:
     if offset == 0 or sum(page.databytecounts) < needed or not is_whole:
         return None
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
-    return RawLayout(offset, shape, np.dtype(page.dtype).newbyteorder(file.byteorder))
+    dtype = np.dtype(page.dtype).newbyteorder(file.byteorder)
+    return RawLayout(offset, shape, dtype, _alpha_of(page))
 
 
 def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
@@ -186,7 +193,9 @@ def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
     contiguous = page.samplesperpixel if page.planarconfig == 1 else 1
     check_block((high, wide, contiguous), page.dtype.itemsize, path)
     across, down = -(-width // wide), -(-height // high)
-    planes = 3 if page.planarconfig != 1 and page.samplesperpixel >= 3 else 1
+    alpha = _alpha_of(page)
+    samples = (3 if page.samplesperpixel >= 3 else 1) + (alpha is not None)
+    planes = samples if page.planarconfig != 1 else 1
     found = min(len(page.dataoffsets), len(page.databytecounts))
     if found < across * down * planes:
         raise InputError(
@@ -201,9 +210,11 @@ def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
         if not present:
             return None
         black = np.zeros_like(present[0])
-        return to_rgb(np.concatenate([black if part is None else part for part in parts], axis=2))
+        pixels = np.concatenate([black if part is None else part for part in parts], axis=2)
+        return to_rgb(pixels, alpha)
 
-    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes)
+    channels = 3 if alpha is None else 4
+    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes, channels=channels)
 
 
 def _tiff_segment(page: Any, number: int, path: Path) -> NDArray[Any] | None:

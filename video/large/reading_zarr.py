@@ -9,7 +9,7 @@ import numpy as np
 
 from video.errors import InputError
 from video.large.blocks import Blocks
-from video.large.pixels import is_picture_type, to_rgb
+from video.large.pixels import Alpha, is_picture_type, to_rgb
 from video.large.zarr_arrays import ZarrNode
 
 if TYPE_CHECKING:
@@ -77,16 +77,18 @@ def _blocks(node: ZarrNode, axes: str, cache_bytes: int) -> Blocks:
     array = node.open()
     chunk = dict(zip(axes, array.chunks, strict=True))
     height, width, high, wide = shape["y"], shape["x"], chunk["y"], chunk["x"]
+    alpha: Alpha = "straight" if shape.get("c") == 4 else None
     order = [axis for axis in axes if axis in "yxc"]
 
     def decode(row: int, column: int) -> NDArray[np.uint8]:
         parts: dict[str, slice] = {
             "y": slice(row * high, min(height, (row + 1) * high)),
             "x": slice(column * wide, min(width, (column + 1) * wide)),
-            "c": slice(0, 3),
+            "c": slice(0, 4),
         }
         pixels = array.read(tuple(parts.get(axis, 0) for axis in axes))
         pixels = pixels.transpose([order.index(axis) for axis in "yxc" if axis in order])
-        return to_rgb(pixels if pixels.ndim == 3 else pixels[..., None])
+        return to_rgb(pixels if pixels.ndim == 3 else pixels[..., None], alpha)
 
-    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes)
+    channels = 3 if alpha is None else 4
+    return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes, channels=channels)

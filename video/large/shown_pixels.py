@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from video.color_profile import ColorProfile
@@ -20,7 +21,7 @@ class Pixels(Protocol):
     size: tuple[int, int]
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """The pixels of some rows and columns, (h, w, 3) RGB."""
+        """The pixels of some rows and columns, (h, w, 3) RGB, or (h, w, 4)."""
 
 
 class ShownPixels:
@@ -49,5 +50,6 @@ class ShownPixels:
             rows, columns = columns, rows
         found = self._stored.read(rows, columns)
         if self._profile is not None:
-            found = self._profile.applied(found)
+            colors = self._profile.applied(found[..., :3])
+            found = np.concatenate((colors, found[..., 3:]), axis=2)
         return self._orientation.applied(found)

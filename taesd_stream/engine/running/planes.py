@@ -174,8 +174,8 @@ class PixelPlane:
 
     Args:
         size: Height and width.
-        read: Rows and columns to (h, w, 3) RGB bytes, a fresh array.
-        channels: 3, or 4 for opaque RGBA.
+        read: Rows and columns to (h, w, 3) RGB bytes, or to (h, w, 4), a fresh array.
+        channels: 3, or 4 for RGBA, which is opaque where what is read has three.
 
     >>> import numpy as np
     >>> plane = PixelPlane(Size(2, 2), lambda rows, columns: np.full((2, 2, 3), 255, np.uint8))

@@ -22,6 +22,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.latents import check_finite
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
+from video.transparency import OVER_WHITE, Transparency
 
 __all__ = ["DecodeStream", "Frame"]
 
@@ -45,7 +46,7 @@ class DecodeStream(VideoStream):
         plan_for: How latents of a size are cut; asked when the first one comes.
         scale: Brings latents to the numbers that the network takes.
         on_tile: Told after each tile how much is done, and of how much.
-        transparent: Whether frames keep an alpha that the model makes.
+        transparency: What becomes of an alpha that the model makes.
     """
 
     _action = "decode"
@@ -59,10 +60,10 @@ class DecodeStream(VideoStream):
         *,
         scale: LatentScale,
         on_tile: OnTile | None = None,
-        transparent: bool = False,
+        transparency: Transparency = OVER_WHITE,
     ) -> None:
         super().__init__(coder, on_tile)
-        self._transparent = transparent
+        self._transparency = transparency
         self._window, self._plan_for, self._scale = window, plan_for, scale
         self._total = window.total
         self._arrived = self._done = 0
@@ -215,8 +216,8 @@ class DecodeStream(VideoStream):
             if self._is_wanted(first_raw + index)
         ]
         exact = run.plan.overlap == "exact"
-        channels = self._coder.network.out_channels
-        shape = (*made, channels if self._transparent else 3) if exact else (channels, *made)
+        channels, kept = self._coder.network.out_channels, self._transparency.is_kept
+        shape = (*made, channels if kept else 3) if exact else (channels, *made)
         dtype = torch.uint8 if exact else torch.float32
         device = self._room(run.plan, len(wanted) * prod(shape) * dtype.itemsize)
         frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
@@ -224,12 +225,12 @@ class DecodeStream(VideoStream):
             if index not in frames:
                 continue
             if exact:
-                frames[index][y, x] = to_bytes(pixels, transparent=self._transparent)
+                frames[index][y, x] = to_bytes(pixels, self._transparency)
             else:
                 frames[index][:, y, x] += pixels.to(frames[index])
         for index in wanted:
             frame = frames.pop(index)
-            yield frame if exact else to_bytes(frame, transparent=self._transparent)
+            yield frame if exact else to_bytes(frame, self._transparency)
 
     def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
         """The device to put frames together on: the model's, if that keeps within the budget."""

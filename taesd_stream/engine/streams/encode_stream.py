@@ -84,7 +84,8 @@ class EncodeStream(VideoStream):
         """Take in the next frame.
 
         Args:
-            frame: (H, W, 3) RGB bytes, of the size of the first one.
+            frame: (H, W, 3) RGB bytes, of the size of the first one; a model of four
+                ``spec.image_channels`` takes (H, W, 4), too.
 
         Returns:
             The latents that are known now and were not before, (C, h, w), on the CPU, in the
@@ -148,7 +149,9 @@ class EncodeStream(VideoStream):
         if not self._is_whole:
             raise cut_short()
         is_array = isinstance(frame, np.ndarray)
-        is_rgb = is_array and frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8
+        channels = {3, self._coder.network.channels}
+        is_rgb = is_array and frame.ndim == 3 and frame.shape[2] in channels
+        is_rgb = is_rgb and frame.dtype == np.uint8
         if not is_rgb or not frame.size:
             found = f"{frame.shape} of {frame.dtype}" if is_array else type(frame).__name__
             raise InputError(f"frame {self._seen}: expected (H, W, 3) bytes, found {found}")

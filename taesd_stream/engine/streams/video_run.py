@@ -18,6 +18,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
 from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan
+from video.transparency import OVER_WHITE, Transparency
 
 __all__ = ["VideoRun"]
 
@@ -55,7 +56,7 @@ class VideoRun:
         convention: Convention | None = None,
         noun: str = "frame",
     ) -> None:
-        self._transparent = False
+        self._transparency = OVER_WHITE
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
         self._convention, self._scale = convention, coder.scale(convention, latents)
@@ -127,11 +128,11 @@ class VideoRun:
             plan=replace(self.plan, frames=len(left)),
             convention=self._convention,
         )
-        return rest.keeping_alpha(self._transparent)
+        return rest.with_transparency(self._transparency)
 
-    def keeping_alpha(self, kept: bool) -> Self:
+    def with_transparency(self, transparency: Transparency) -> Self:
         """This run, whose frames are (H, W, 4) bytes where the model makes alpha and it is kept."""
-        self._transparent = kept
+        self._transparency = transparency
         return self
 
     def _decode(self, window: Window, on_tile: OnTile | None) -> Iterator[Tensor]:
@@ -141,7 +142,7 @@ class VideoRun:
             self._plan_for,
             scale=self._scale,
             on_tile=on_tile,
-            transparent=self._transparent,
+            transparency=self._transparency,
         )
         with window.read(self._latents, self._ahead) as latents:
             for latent in latents:

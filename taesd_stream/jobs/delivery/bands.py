@@ -14,6 +14,7 @@ from taesd_stream.engine.pixels import to_bytes
 from taesd_stream.engine.running.planes import ScratchPlane, TensorPlane, WritablePlane
 from taesd_stream.engine.streams.picture_run import PictureRun
 from tiling import Block, Interval, Region, Size
+from video.transparency import Transparency
 
 __all__ = ["Band", "Rows", "bands_of", "strips"]
 
@@ -52,12 +53,14 @@ class Band:
 def bands_of(
     picture: PictureRun,
     first: int,
+    transparency: Transparency,
     check: Callable[[], None],
     on_tile: Callable[[int, int], None],
 ) -> Generator[Band]:
     """The bands of a picture, from number ``first`` on.
 
     Args:
+        transparency: What becomes of an alpha that the model makes.
         check: Called after each tile; what it raises ends the work.
         on_tile: Told after each tile how many pixels are done, and of how many.
     """
@@ -74,7 +77,7 @@ def bands_of(
         band = picture.bands[number]
         if plane is None:
             plane, left = _room(picture, number), band.size * width
-        pixels = rearrange(to_bytes(tile), "h w c -> 1 c h w")
+        pixels = rearrange(to_bytes(tile, transparency), "h w c -> 1 c h w")
         plane.write(Block(_ONE, region.shift(-band.start, 0)), pixels)
         left -= region.area
         if not left:

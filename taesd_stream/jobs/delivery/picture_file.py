@@ -19,6 +19,7 @@ from video.large.disk_space import needed_bytes
 from video.large.npy import RowFile
 from video.large.row_writer import RowWriter
 from video.safe_files.part_file import publish
+from video.transparency import Transparency
 
 __all__ = ["needed_bytes_of", "rows_done", "write_bands"]
 
@@ -69,7 +70,15 @@ def write_bands(
             rows.replay()
             with (
                 writing_behind(closing, rows.take, most=1) as writing,
-                close(bands_of(picture, rows.next_band, writing.check, on_tile)) as bands,
+                close(
+                    bands_of(
+                        picture,
+                        rows.next_band,
+                        Transparency.of(output.background, holds_alpha=False),
+                        writing.check,
+                        on_tile,
+                    )
+                ) as bands,
             ):
                 for band in bands:
                     writing.put(band)

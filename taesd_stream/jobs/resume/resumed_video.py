@@ -95,6 +95,7 @@ def fingerprint_of_video(decoding: FrameDecoding) -> dict[str, str]:
         codec=output.codec,
         crf=output.crf,
         lossless=output.lossless,
+        background=output.background,
     )
 
 
