@@ -7,7 +7,7 @@ from pathlib import Path
 
 from video.errors import InputError
 
-__all__ = ["HEAD_BYTES", "Advice", "FileKind", "kind_of", "kind_of_file", "refuse_unread"]
+__all__ = ["HEAD_BYTES", "TIFF", "Advice", "FileKind", "kind_of", "kind_of_file", "refuse_unread"]
 
 HEAD_BYTES = 512
 """How much of a file tells its kind."""
@@ -55,7 +55,7 @@ class FileKind:
 
 
 _ADVICE_ON_PICTURES = (Advice.picture, Advice.drawing, Advice.raw, Advice.hdr)
-_TIFF = FileKind("a TIFF", "TIFF")
+TIFF = FileKind("a TIFF", "TIFF")
 _GIF = FileKind("a GIF", is_video=True)
 _JPEG_2000 = FileKind("a JPEG 2000 picture", "JPEG2000")
 _PNM = FileKind("a PPM or PGM picture", "PPM")
@@ -88,10 +88,10 @@ _BEGINNINGS: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"IIRO", _RAW),
     (0, b"IIRS", _RAW),
     (0, b"MMOR", _RAW),
-    (0, b"II*\0", _TIFF),
-    (0, b"MM\0*", _TIFF),
-    (0, b"II+\0", _TIFF),
-    (0, b"MM\0+", _TIFF),
+    (0, b"II*\0", TIFF),
+    (0, b"MM\0*", TIFF),
+    (0, b"II+\0", TIFF),
+    (0, b"MM\0+", TIFF),
     (0, b"\xff\x0a", _JPEG_XL),
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", _JPEG_XL),
     (0, b"II\xbc", FileKind("a JPEG XR picture", advice=Advice.picture)),
@@ -142,7 +142,7 @@ def kind_of(head: bytes, name: Path) -> FileKind | None:
     found = next(
         (kind for at, magic, kind in _BEGINNINGS if head.startswith(magic, at)), None
     ) or _less_plain_kind(head, suffix)
-    if found is _TIFF and suffix in _RAW_SUFFIXES:
+    if found is TIFF and suffix in _RAW_SUFFIXES:
         return _RAW
     if found is _ZIP and suffix in _LATENT_SUFFIXES:
         return _LATENTS

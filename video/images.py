@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from video.image_names import check_picture_name
 from video.pillow_reading import read_by_pillow
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import PartFile, check_output, write_faults
-from video.transparency import OVER_WHITE
+from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,6 +33,7 @@ __all__ = [
     "write_image",
 ]
 
+_MOST_PIXELS = 1 << 28
 _WEBP_LOSSLESS = 101
 _WEBP_QUALITY = 95
 _JPEG_QUALITY = 95
@@ -58,7 +60,7 @@ def read_image(path: str | PathLike[str], *, channels: int = 3) -> NDArray[np.ui
 
 
 def read_upright(path: str | PathLike[str]) -> NDArray[np.uint8]:
-    """Read a still as it is to be shown: uint8 (H, W, 3), or (H, W, 4) where it has transparency.
+    """Read a still as it is to be shown: uint8 (H, W, 3), or (H, W, 4) where it may be transparent.
 
     Raises:
         InputError: if there is no such file, or it is no picture.
@@ -70,11 +72,32 @@ def _read(source: Path, *, as_stored: bool) -> NDArray[np.uint8]:
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise InputError(f"expected a picture at '{source}'; found {what}")
+    if not as_stored and find_spec("tifffile") is not None:
+        image = _tiff_by_parts(source)
+        if image is not None:
+            return image
     try:
         data = source.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror}") from error
     return decode_image(data, source, as_stored=as_stored)
+
+
+def _tiff_by_parts(source: Path) -> NDArray[np.uint8] | None:
+    """A TIFF by tifffile, (H, W, 4), for it rounds 16 bits and prints nothing; or None."""
+    from video.large.reading import open_regions
+    from video.large.reading_tiff import is_tiff_in_parts
+
+    if not is_tiff_in_parts(source):
+        return None
+    with open_regions(source, transparency=Transparency(is_kept=True)) as reader:
+        if reader.width * reader.height > _MOST_PIXELS:
+            raise InputError(
+                f"expected a picture of up to {_MOST_PIXELS} pixels at '{source}'; found"
+                f" {reader.width}x{reader.height}: give it alone, to a model for pictures, which"
+                " reads it in parts"
+            )
+        return reader.read(slice(0, reader.height), slice(0, reader.width))
 
 
 def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from video.file_kinds import kind_of_file
+from video.file_kinds import TIFF, kind_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,7 @@ def opened_by_pillow(data: bytes, kind: str) -> Iterator[Image]:
 
 def pages_of(path: Path) -> int:
     """How many pages a TIFF has that are no smaller copies of its first; 1 for another file."""
-    kind = kind_of_file(path)
-    if kind is None or kind.pillow != "TIFF":
+    if kind_of_file(path) != TIFF:
         return 1
     try:
         with opened_by_pillow(path.read_bytes(), "TIFF") as image:

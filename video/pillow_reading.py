@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredPicture", "read_by_pillow", "to_uint8"]
 
 _ORIENTATION_TAG = 0x0112
-_DEEP = ("PNG", "TIFF")
+_DEEP_FORMATS = ("rgb48be", "rgba64be")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,7 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
         with opened_by_pillow(data, kind) as image:
             # Once it is loaded, the tiles of its file are forgotten.
             tiles = str(getattr(image, "tile", ""))
-            is_deep = kind in _DEEP and ";16" in tiles and image.mode[:1] != "I"
+            is_deep = kind == "PNG" and ";16" in tiles and image.mode[:1] != "I"
             image.load()
             # Only now: of a TIFF, Pillow has turned the pixels and taken the tag away.
             tag = image.getexif().get(_ORIENTATION_TAG, 1)
@@ -123,20 +124,21 @@ def _lab_as_rgb(image: Image) -> NDArray[np.uint8]:
 
 
 def _rounded(data: bytes, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture of 16 bits rounded to 8 by way of OpenCV, for Pillow leaves out the lower 8.
+    """A PNG of 16 bits rounded to 8 by way of FFmpeg, for Pillow leaves out the lower 8.
 
-    It is known to be whole. OpenCV multiplies the colours of a TIFF by their transparency.
+    It is known to be whole. Grey with transparency stays as Pillow has it.
     """
-    import cv2
+    import av
 
-    if truncated.shape[2] == 4 and not data.startswith(b"\x89PNG"):
+    try:
+        with av.open(BytesIO(data), "r", format="png_pipe") as container:
+            frame = next(container.decode(video=0))
+    except (av.FFmpegError, StopIteration):  # it minds a wrong sum
         return truncated
-    flags = cv2.IMREAD_UNCHANGED
-    stored: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if stored is None or stored.dtype != np.uint16 or stored.shape != truncated.shape:
+    if frame.format.name not in _DEEP_FORMATS:
         return truncated
-    order = cv2.COLOR_BGRA2RGBA if stored.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return to_uint8(cv2.cvtColor(stored, order))
+    stored: NDArray[Any] = frame.to_ndarray()
+    return to_uint8(stored) if stored.shape == truncated.shape else truncated
 
 
 def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:

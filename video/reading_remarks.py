@@ -77,8 +77,8 @@ class ReadingRemarks:
             )
         if self.damaged:
             yield f"{self.name}: frames that are damaged in it: {self.damaged}; they look it"
-        # Where a file is cut, frames lack those that they are shown between.
-        elif self.variable_rate:
+        # Where a file is cut, frames may be missing that are shown between others.
+        if self.variable_rate and not self.is_cut_short:
             yield (
                 f"{self.name}: its frames follow each other at a variable rate; they are taken one"
                 f" by one, as if at {rate} per second, which is the average"

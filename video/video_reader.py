@@ -107,6 +107,11 @@ class VideoReader(FrameReader):
         stream = shown[0]
         if stream.frames == 1:  # a picture in place of the animation, as HEIF has them
             stream = max(shown, key=lambda each: each.frames)
+        if stream.codec_context is None:
+            raise InputError(
+                f"expected a video in '{self.path}'; found a codec that this FFmpeg does not know;"
+                " is it damaged?"
+            )
         stream.thread_type = "AUTO"
         if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
             stream.codec_context.options = {"chroma_sample_location": "left"}

@@ -134,6 +134,17 @@ def test_sixteen_bits_are_rounded(channels: int, tmp_path: Path) -> None:
     assert differ(shown(tmp_path / "a.png"), expected) == 0
 
 
+@pytest.mark.parametrize("tag", [1, 2, 6])
+def test_sixteen_bits_of_a_tiff_are_rounded_and_turned(tag: int, tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 16, 3), np.uint16)
+    orientation = [(274, "H", 1, tag, True)]
+    tifffile.imwrite(
+        tmp_path / "a.tif", deep, photometric="rgb", extratags=orientation, compression="zlib"
+    )
+    turned = {1: deep, 2: deep[:, ::-1], 6: np.rot90(deep, -1)}[tag]
+    assert differ(shown(tmp_path / "a.tif"), np.round(turned / 257)) == 0
+
+
 @pytest.mark.parametrize("mode", ["P", "L", "RGB", "1"])
 def test_one_colour_may_be_transparent(
     mode: str, picture: NDArray[np.uint8], tmp_path: Path

@@ -14,7 +14,7 @@ import numpy as np
 
 from video.color_profile import ColorProfile
 from video.errors import InputError, TaesdStreamError, first_line
-from video.file_kinds import kind_of_file
+from video.file_kinds import TIFF, kind_of_file
 from video.large.blocks import Blocks
 from video.large.libraries import load_library
 from video.large.pixels import MOST_BLOCK_BYTES, Alpha, check_block, to_rgb
@@ -96,14 +96,12 @@ def is_tiff_in_parts(path: Path) -> bool:
 
     Others are read as a whole: those of a palette, of 1 bit, of CMYK, and what is no TIFF.
     """
-    kind = kind_of_file(path)
-    if kind is None or kind.pillow != "TIFF":
+    if kind_of_file(path) != TIFF:
         return False
     try:
         with _tifffile().TiffFile(path) as file:
             page = file.pages[0]
-            is_shallow = max(np.ravel(page.bitspersample)) <= 8
-            return not (is_shallow and _is_for_pillow(page))
+            return max(np.ravel(page.bitspersample)) > 8 or not _is_for_pillow(page)
     except TaesdStreamError:
         raise
     except Exception:  # open_tiff says what is wrong
