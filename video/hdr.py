@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ToneMap", "hdr_kind"]
+__all__ = ["HDR_KINDS", "ToneMap", "hdr_kind"]
 
-_KINDS = {16: "PQ", 18: "HLG"}
+HDR_KINDS = {16: "PQ", 18: "HLG"}
 """Transfer curves of H.273 that reach beyond what a screen shows."""
 
 _FILTER_NAMES = {16: "smpte2084", 18: "arib-std-b67"}
@@ -24,7 +24,7 @@ _BT709_OUT = "out_transfer=bt709:out_primaries=bt709:intent=perceptual"
 
 def hdr_kind(frame: av.VideoFrame) -> str | None:
     """The kind of high dynamic range that a decoded frame has, "PQ" or "HLG", or None."""
-    return _KINDS.get(int(frame.color_trc))
+    return HDR_KINDS.get(int(frame.color_trc))
 
 
 class ToneMap:

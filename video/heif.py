@@ -16,11 +16,13 @@ from video.pillow_reading import read_by_pillow
 if TYPE_CHECKING:
     from video.pillow_reading import StoredPicture
 
-__all__ = ["HEAD_BYTES", "heif_kind", "is_heif", "read_heif"]
+__all__ = ["HEAD_BYTES", "heif_hdr", "heif_kind", "is_heif", "read_heif"]
 
 HeifKind = Literal["HEIC", "AVIF"]
 
 HEAD_BYTES = 256
+_PROPERTIES_BYTES = 1 << 18
+_COLORS = b"colrnclx"
 # Brands of stills (ISO/IEC 23008-12, annex B; AVIF 1.1); a major brand of a sequence makes a video.
 _BRANDS: dict[bytes, HeifKind] = {
     b"heic": "HEIC",
@@ -54,6 +56,21 @@ def is_heif(path: Path) -> bool:
             return heif_kind(file.read(HEAD_BYTES)) is not None
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def heif_hdr(path: Path) -> str | None:
+    """The kind of high dynamic range that such a still says it has, "PQ" or "HLG", or None."""
+    if not is_heif(path):
+        return None
+    from video.hdr import HDR_KINDS
+
+    with path.open("rb") as file:
+        head = file.read(_PROPERTIES_BYTES)
+    place = head.find(_COLORS)
+    if place < 0:
+        return None
+    transfer = place + len(_COLORS) + 2  # behind the primaries
+    return HDR_KINDS.get(int.from_bytes(head[transfer : transfer + 2], "big"))
 
 
 def read_heif(data: bytes, name: Path, kind: HeifKind) -> StoredPicture:

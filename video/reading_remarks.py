@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from video.file_kinds import FileKind
 
-__all__ = ["ReadingRemarks", "pages_note", "skipped_note"]
+__all__ = ["ReadingRemarks", "hdr_still_note", "pages_note", "skipped_note"]
 
 _MOST_OFF = Fraction(1, 4)
 """By which part of a frame's time the next may be early or late, where the rate is constant."""
@@ -101,6 +101,16 @@ class ReadingRemarks:
                 f"{self.name}: it is HDR ({self.hdr}), and this FFmpeg cannot map its tones to"
                 " BT.709: colours come out pale; map them before, or install a newer PyAV"
             )
+
+
+def hdr_still_note(name: str, hdr: str | None) -> tuple[str, ...]:
+    """A remark on a still of high dynamic range, "PQ" or "HLG"; none where it is None."""
+    if hdr is None:
+        return ()
+    return (
+        f"{name}: it is HDR ({hdr}), and tones of stills are not mapped: colours come out pale;"
+        " save it as SDR, such as .jpg",
+    )
 
 
 def pages_note(name: str, pages: int) -> tuple[str, ...]:

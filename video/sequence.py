@@ -11,11 +11,12 @@ import numpy as np
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
 from video.frame_reader import Frame, FrameReader
+from video.heif import heif_hdr
 from video.image_names import parse_target, sequence_files, skipped_pictures
 from video.images import read_upright, write_image
 from video.pillow_opening import pages_of
 from video.rates import parse_rate
-from video.reading_remarks import ReadingRemarks, pages_note, skipped_note
+from video.reading_remarks import ReadingRemarks, hdr_still_note, pages_note, skipped_note
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import require_folder
 from video.sink import FrameSink
@@ -211,7 +212,12 @@ class ImageSequenceReader(FrameReader):
         self.height, self.width = read_upright(files[0]).shape[:2]
         pages = pages_of(files[0]) if len(files) == 1 else 1
         skipped = skipped_pictures(self.path)
-        self._on_files = pages_note(files[0].name, pages) + skipped_note(self.path.name, skipped)
+        name = files[0].name
+        self._on_files = (
+            *hdr_still_note(name, heif_hdr(files[0])),
+            *pages_note(name, pages),
+            *skipped_note(self.path.name, skipped),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

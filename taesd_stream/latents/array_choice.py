@@ -135,7 +135,7 @@ def listing(entries: Mapping[str, object]) -> str:
     for key, info in entries.items():
         if len(", ".join(shown)) > _MOST_LISTED_LETTERS:
             break
-        shown.append(f"{short(key)}: {str(info):.{_MOST_INFO_LETTERS}}")
+        shown.append(f"{short(key)}: {info!s:.{_MOST_INFO_LETTERS}}")
     more = f" and {len(entries) - len(shown)} more" if len(entries) > len(shown) else ""
     return ", ".join(shown) + more if shown else "no arrays"
 

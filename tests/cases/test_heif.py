@@ -177,3 +177,31 @@ def test_four_channels_of_avif_come_back_as_stored(tmp_path: Path) -> None:
     Image.new("RGBA", (16, 16), (200, 30, 30, 128)).save(tmp_path / "a.avif", quality=100)
     image = read_image(tmp_path / "a.avif", channels=4)
     assert np.abs(image.astype(int) - (200, 30, 30, 128)).max() <= 6
+
+
+@pytest.mark.parametrize(("transfer", "word"), [(16, "HDR (PQ)"), (18, "HDR (HLG)"), (13, "")])
+def test_high_dynamic_range_of_a_still_is_said(transfer: int, word: str, tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = pillow_heif.from_pillow(Image.new("RGB", (64, 64), (200, 30, 30)))
+    colors = {"color_primaries": 9, "transfer_characteristics": transfer, "matrix_coefficients": 9}
+    picture.save(tmp_path / "a.hif", format="HEIF", save_nclx_profile=True, **colors)
+    with open_reader(tmp_path / "a.hif") as reader:
+        list(reader)
+        assert any(word in note for note in reader.notes) if word else reader.notes == ()
+
+
+def test_colours_of_display_p3_become_those_of_srgb(tmp_path: Path) -> None:
+    """What telephones write."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pyvips = pytest.importorskip("pyvips")
+    y, x = np.mgrid[0:64, 0:96]
+    image = np.stack((x * 2, y * 3, 200 - x), axis=-1).astype(np.uint8)
+    stored = pyvips.Image.new_from_array(image).copy(interpretation="srgb")
+    icc = bytes(pyvips.Image.profile_load("p3"))
+    stored.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    expected = stored.icc_transform("srgb", intent="relative").numpy().astype(int)
+    pillow_heif.register_heif_opener()
+    Image.fromarray(image).save(tmp_path / "a.heic", quality=100, chroma=444, icc_profile=icc)
+    shown = read_image(tmp_path / "a.heic")
+    assert np.abs(shown - expected).mean() < 2
+    assert np.abs(image.astype(int) - expected).mean() > 6

@@ -171,8 +171,10 @@ def test_neither_in_a_line_that_is_not_long(tmp_path: Path) -> None:
         describe_file(path)
     line, details = str(caught.value).removeprefix(str(path)), caught.value.details
     assert len(line) < 290
-    assert "as latents: expected the key" in line and "as a checkpoint: expected layers" in line
-    assert "say which with --key" in details[0] and details[1].endswith("of the TAESD family")
+    assert "as latents: expected the key" in line
+    assert "as a checkpoint: expected layers" in line
+    assert "say which with --key" in details[0]
+    assert details[1].endswith("of the TAESD family")
     with pytest.raises(LatentsError) as caught_latents:
         describe_latents(path)
     assert len(str(caught_latents.value).removeprefix(str(path))) < 290
