@@ -16,6 +16,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError
 from PIL.WebPImagePlugin import WebPImageFile
 
+from video.claimed_size import check_claimed_size
 from video.errors import InputError, first_line
 from video.heif import HEAD_BYTES, heif_kind
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Animation", "is_animation", "open_animation"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_MOST_PIXELS = 1 << 28  # those of the largest frame, 16384x16384
 
 
 AnimationKind = Literal["AVIF", "PNG", "WEBP"]
@@ -104,14 +104,15 @@ def _is_animated_png(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[AvifImageFile | WebPImageFile]:
-    reader = WebPImageFile if _kind(path) == "WEBP" else AvifImageFile
-    name = "WebP" if reader is WebPImageFile else "AVIF"
+    kind = "WEBP" if _kind(path) == "WEBP" else "AVIF"
+    reader, name = (WebPImageFile, "WebP") if kind == "WEBP" else (AvifImageFile, kind)
     try:
         # Not through Image.open, which warns of large pictures besides refusing larger ones.
         with path.open("rb") as file, reader(file) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise DecompressionBombError(f"{image.width}x{image.height} pixels")
+            check_claimed_size(image.size, kind, path.stat().st_size, path)
             yield image
+    except InputError:
+        raise
     except DecompressionBombError as error:
         raise InputError(f"'{path}' claims too large a canvas: {first_line(error)}") from error
     except (OSError, SyntaxError, EOFError, ValueError, RuntimeError, MemoryError) as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 
 from video.closing import Closing
-from video.demux import open_input
+from video.demux import open_input, require_decoder
 from video.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,12 +77,26 @@ class AudioTrack(Closing):
         self._source = source
         self._format = container_format
         self._input = open_input(source)
-        if not self._input.streams.audio:
-            self._input.close()
-            raise InputError(f"expected a file with sound; found none in '{source}'")
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
         # From where the source begins: its own pictures, if it has any, are then in step with ours.
         self._origin = Fraction(self._input.start_time or 0, av.time_base) + start_seconds
         self._begins_within = start_seconds > 0
+
+    def _check(self) -> None:
+        if not self._input.streams.audio:
+            raise InputError(f"expected a file with sound; found none in '{self._source}'")
+        stream = self._input.streams.audio[0]
+        require_decoder(stream, self._source)
+        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+        if min(rate, channels) < 1:
+            raise InputError(
+                f"expected sound in '{self._source}'; found {channels} channels of {rate} samples a"
+                " second; is it complete?"
+            )
 
     def attach(self, container: OutputContainer) -> None:
         """Add the stream to ``container``, before its first packet is written."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import av
 
+from video.claimed_size import check_claimed_size, most_pixels
 from video.cut_short import FirstBytes, end_of_whole_boxes, lacks_index
 from video.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
 
-__all__ = ["open_input"]
+__all__ = ["limited_size", "open_input", "require_decoder"]
 
 # A playlist that calls itself .mp4 could make FFmpeg open other files, or addresses: so no
 # playlists, and no protocol but "file". The name goes with its protocol, or "12:30.mp4" is none.
@@ -41,6 +42,8 @@ def open_input(path: str | PathLike[str]) -> InputContainer:
         "fflags": "discardcorrupt",
         "protocol_whitelist": _PROTOCOLS,
         "format_whitelist": _FORMATS,
+        # Opening decodes a frame where a header leaves something out.
+        "max_pixels": str(most_pixels(None, source.stat().st_size)),
     }
     try:
         return av.open(f"file:{source.absolute()}", mode="r", options=options)
@@ -58,3 +61,30 @@ def open_input(path: str | PathLike[str]) -> InputContainer:
         raise InputError(
             f"cannot read '{source}' as a video or audio file: {reason}; is it complete?"
         ) from error
+
+
+def require_decoder(stream: av.VideoStream | av.AudioStream, path: Path) -> None:
+    """Refuse a stream that nothing here can decode.
+
+    Raises:
+        InputError: its codec is unknown.
+    """
+    context: object = stream.codec_context  # None where there is none, whatever its type says
+    if context is None:
+        what, kinds = ("sound", "WAV") if stream.type == "audio" else ("video", "H.264 or AV1")
+        raise InputError(
+            f"cannot decode the {what} in '{path}': its codec is none that is known here; convert"
+            f" it to {kinds}, or copy it anew"
+        )
+
+
+def limited_size(stream: av.VideoStream, path: Path) -> dict[str, str]:
+    """The options of a decoder that makes no pictures larger than the file can hold.
+
+    Raises:
+        InputError: its header claims larger ones.
+    """
+    context, file_bytes = stream.codec_context, path.stat().st_size
+    codec = context.codec.canonical_name
+    check_claimed_size((context.width, context.height), codec, file_bytes, path)
+    return {"max_pixels": str(most_pixels(codec, file_bytes))}

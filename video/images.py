@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from video.claimed_size import check_claimed_size
 from video.errors import InputError
 from video.file_kinds import HEAD_BYTES, kind_of, refuse_unread
 from video.heif import heif_kind, read_heif
@@ -115,7 +114,6 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
     if heif is not None:
         picture = read_heif(data, name, heif)
     elif kind is not None and kind.pillow is not None:
-        check_claimed_size(data, name)
         picture = read_by_pillow(data, name, kind.pillow)
     else:
         found = f"{len(data)} bytes of no known format" if kind is None else kind.name

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BT709", "RGB", "ColorTags", "VideoSpec"]
 
+# x265's code for AVX2 writes past its buffers where a picture is 36 to 48 pixels wide.
+_SAFE_X265_WIDTH = 64
+
 MAX_SIDE = 16384
 """Pixels; the longest side that the codecs here have profiles for."""
 
@@ -118,6 +121,8 @@ class VideoSpec:
             options |= self.codec.quality.encoder_options(self.crf)
         if encoder.name.startswith("libx264"):
             options |= x264_options()
+        if encoder.name == "libx265" and self.width < _SAFE_X265_WIDTH:
+            options["x265-params"] += ":asm=0"
         if not encoder.is_rgb:
             options["chroma_sample_location"] = "left"
         return options

@@ -14,7 +14,7 @@ from av.stream import Disposition
 from video.animation import open_animation
 from video.color import frame_to_rgb, has_alpha
 from video.cut_short import is_cut_short
-from video.demux import open_input
+from video.demux import limited_size, open_input, require_decoder
 from video.errors import InputError
 from video.frame_reader import Frame, FrameReader
 from video.hdr import ToneMap, hdr_kind
@@ -107,14 +107,12 @@ class VideoReader(FrameReader):
         stream = shown[0]
         if stream.frames == 1:  # a picture in place of the animation, as HEIF has them
             stream = max(shown, key=lambda each: each.frames)
-        if stream.codec_context is None:
-            raise InputError(
-                f"expected a video in '{self.path}'; found a codec that this FFmpeg does not know;"
-                " is it damaged?"
-            )
+        require_decoder(stream, self.path)
+        options = limited_size(stream, self.path)
         stream.thread_type = "AUTO"
         if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
-            stream.codec_context.options = {"chroma_sample_location": "left"}
+            options |= {"chroma_sample_location": "left"}
+        stream.codec_context.options = options
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate else Fraction(25)
         self._remarks.pixel_aspect = stream.sample_aspect_ratio
@@ -208,4 +206,5 @@ def _frames_of(container: InputContainer, stream: av.VideoStream) -> Iterator[av
     if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
         return container.decode(stream)
     decoder = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
+    decoder.options = stream.codec_context.options
     return (frame for packet in container.demux(stream) for frame in decoder.decode(packet))

@@ -200,7 +200,7 @@ def _damaged(original: _Original, case: _Case, originals: dict[str, _Original]) 
     for _ in range(turn.choice([1, 1, 1, 2, 5])):
         data = turn.choice(_DAMAGES)(data, turn)
     if data.startswith(b"\x89PNG") and turn.random() < 0.7:
-        return _with_png_sums(data)
+        return with_png_sums(data)
     return data
 
 
@@ -298,7 +298,7 @@ def _damaged_member(data: bytes, turn: Random) -> bytes:
     return made.getvalue()
 
 
-def _with_png_sums(data: bytes) -> bytes:
+def with_png_sums(data: bytes) -> bytes:
     """A PNG whose chunks have the sums that belong to them, as far as they are chunks."""
     made, place = bytearray(data[:8]), 8
     while place + 12 <= len(data):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import taesd_stream as ts
-from tests.cases import fuzzed_kinds, fuzzing
+from tests.cases import fuzzed_kinds, fuzzed_media, fuzzing
+from video import InputError
 
 
 def test_damaged_files_do_no_harm(tmp_path: Path) -> None:
     assert fuzzed_kinds
+    assert fuzzed_media
     report = fuzzing.fuzz(fuzzing.KINDS, range(20 * len(fuzzing.KINDS)), seed=14, folder=tmp_path)
     assert not report.faults, str(report)
     assert all(report.refused[kind] for kind in fuzzing.KINDS), str(report)
@@ -25,3 +27,34 @@ def test_an_array_of_a_size_that_nothing_can_have_is_refused(tmp_path: Path) -> 
     path.write_text(json.dumps(metadata))
     with pytest.raises(ts.LatentsError, match="claims to be of shape"):
         ts.open_latents(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "true", "other", "said"),
+    [
+        ("mp4 h264", b"avc1\0\0\0\0", b"zzzz\0\0\0\0", r"cannot decode the video .* codec is none"),
+        ("ivf", b"VP80", b"zzzz", r"cannot decode the video .* codec is none"),
+        (
+            "sound wav",
+            b"fmt \x10\0\0\0\1\0",
+            b"fmt \x10\0\0\0zz",
+            r"cannot decode the sound .* codec is none",
+        ),
+    ],
+)
+def test_a_codec_that_nobody_knows_is_refused(
+    kind: str, true: bytes, other: bytes, said: str, tmp_path: Path
+) -> None:
+    path = fuzzing.KINDS[kind].make(tmp_path)
+    path.write_bytes(path.read_bytes().replace(true, other))
+    with pytest.raises(InputError, match=said):
+        fuzzing.KINDS[kind].open(path)
+
+
+def test_sound_without_a_rate_is_refused(tmp_path: Path) -> None:
+    path = fuzzing.KINDS["sound flac"].make(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[18:21] = bytes(3)  # 20 bits of a rate, and 3 of channels
+    path.write_bytes(data[: data.index(b"\xff\xf8")])  # its frames would say them, too
+    with pytest.raises(InputError, match="of 0 samples a second"):
+        fuzzing.KINDS["sound flac"].open(path)

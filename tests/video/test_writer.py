@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -179,6 +180,25 @@ def test_hevc_of_one_or_two_frames_has_times_that_can_be(tmp_path: Path, count: 
         fill(VideoWriter(path, width=64, height=48, rate=24, codec="h265"), pictures(count))
         with VideoReader(path) as reader:
             assert [frame.pts_seconds for frame in reader] == [Fraction(0), Fraction(1, 24)][:count]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc is asked to look at its heap")
+def test_hevc_of_any_width_leaves_memory_alone(tmp_path: Path) -> None:
+    """x265 writes past its buffers at these widths on processors with AVX2."""
+    code = """
+        import sys
+        import numpy as np
+        from video import open_writer
+
+        for width in (36, 40, 46, 48):
+            path = f"{sys.argv[1]}/{width}.mp4"
+            with open_writer(path, width=width, height=40, codec="h265") as writer:
+                for level in (0, 90, 180):
+                    writer.write(np.full((40, width, 3), level, np.uint8))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    heap = {"MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "7"}
+    assert subprocess.run(command, env=os.environ | heap, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("size", [(33, 17), (33, 18), (34, 17), (1, 1)])
