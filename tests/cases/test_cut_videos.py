@@ -84,7 +84,9 @@ def test_other_kinds_say_it_too(
         found = [frame.image for frame in reader]
         assert any("cut short" in note for note in reader.notes)
     assert 1 <= len(found) < len(frames)
-    for one, other in zip(found[:-1], frames, strict=False):
+    if suffix != ".avi":  # of which a part of a frame is left out
+        found.pop()
+    for one, other in zip(found, frames, strict=False):
         np.testing.assert_array_equal(one, other)
 
 

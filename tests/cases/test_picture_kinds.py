@@ -158,6 +158,19 @@ def test_one_colour_may_be_transparent(
     assert differ(shown(tmp_path / "a.png"), expected) == 0
 
 
+def test_one_grey_of_sixteen_bits_may_be_transparent(tmp_path: Path) -> None:
+    deep = np.arange(60000, 60000 + 12 * 16, dtype=np.uint16).reshape(12, 16)
+    Image.fromarray(deep).save(tmp_path / "a.png", transparency=60007)
+    expected = np.where(deep == 60007, 255, np.round(deep / 257))
+    assert differ(shown(tmp_path / "a.png"), np.dstack([expected] * 3)) == 0
+
+
+def test_sixteen_bits_of_a_pgm_are_rounded(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 16), np.uint16)
+    (tmp_path / "a.pgm").write_bytes(b"P5 16 12 65535\n" + deep.astype(">u2").tobytes())
+    assert differ(shown(tmp_path / "a.pgm"), np.dstack([np.round(deep / 257)] * 3)) == 0
+
+
 @pytest.mark.parametrize("suffix", [".ppm", ".tga", ".jp2", ".qoi", ".bmp"])
 @pytest.mark.parametrize("name", ["a{}", "a.png"])
 def test_other_kinds_are_told_by_their_content(
