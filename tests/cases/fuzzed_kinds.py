@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import taesd_stream as ts
+from taesd_stream.cli.describe import describe_file
 from taesd_stream.latents import save_latents
 from taesd_stream.models.weights.packaged import packaged_weights
 from tests.cases.fuzzing import KINDS, Kind, hostile_pickle, register
@@ -139,3 +140,5 @@ register(
 )
 register("hostile checkpoint", Kind(KINDS["hostile pickle"].make, _load, is_refused=True))
 register("diffusers config", Kind(_with_config, _load_folder))
+for _name in ("torch", "npz", "safetensors", "checkpoint safetensors"):
+    register(f"info of {_name}", Kind(KINDS[_name].make, describe_file))

@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 from safetensors.numpy import save_file
 
 from tests.cases.fuzzing import Kind, register
@@ -107,6 +107,16 @@ def _turned(path: Path) -> None:
     Image.fromarray(_RGB[0]).save(path, exif=exif)
 
 
+def _with_profile(**options: object) -> Write:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return _by_pillow(icc_profile=profile, **options)
+
+
+def _words(path: Path) -> None:
+    rows = "\n".join(" ".join(map(str, row)) for row in _RGB[0, ..., 0])
+    path.write_text(f"P2\n{WIDTH} {HEIGHT}\n255\n{rows}\n")
+
+
 def _heic(path: Path) -> None:
     import pillow_heif
 
@@ -176,7 +186,8 @@ def _coded(
             stream = container.add_stream(codec, rate=24)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
             for pixels in pictures:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+                order = "rgba" if pixels.shape[2] == 4 else "rgb24"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), order)
                 for packet in stream.encode(frame.reformat(format=pixel_format)):
                     container.mux(packet)
             for packet in stream.encode(None):
@@ -232,6 +243,15 @@ STILLS: Final[dict[str, tuple[str, Write]]] = {
     "tiff deflate": (".tif", _by_pillow(compression="tiff_adobe_deflate")),
     "tiff lzw with alpha": (".tif", _by_pillow(_RGBA[0], compression="tiff_lzw")),
     "tiff group 4": (".tif", _of_mode("1", compression="group4")),
+    "tiff cmyk": (".tif", _of_mode("CMYK")),
+    "avif animated": (".avif", _animated(duration=40)),
+    "jpeg with profile": (".jpg", _with_profile()),
+    "png with profile": (".png", _with_profile()),
+    "jpeg 2000": (".jp2", _by_pillow()),
+    "qoi": (".qoi", _by_pillow()),
+    "ppm": (".ppm", _by_pillow()),
+    "pgm in words": (".pgm", _words),
+    "tga": (".tga", _of_mode("P", compression="tga_rle")),
 }
 """Stills and animations: their suffix, and what writes one."""
 
@@ -242,6 +262,7 @@ LARGE: Final[dict[str, tuple[str, Write]]] = {
     "large tiff of jpeg": (".tif", _tiff(tile=(32, 32), compression="jpeg")),
     "large tiff of zstd": (".tif", _tiff(rowsperstrip=8, compression="zstd")),
     "large bigtiff": (".tif", _tiff(bigtiff=True, byteorder=">", compression="packbits")),
+    "large tiff turned": (".tif", _tiff(extratags=[(274, 3, 1, 6)])),
     "large npy": (".npy", lambda path: np.save(path, _RGB[0])),
 }
 """Pictures of which regions are read."""
@@ -263,6 +284,11 @@ VIDEOS: Final[dict[str, tuple[str, Write]]] = {
     "mp4 mpeg4": (".mp4", _coded("mpeg4")),
     "h264 bare": (".h264", _coded("libx264", form="h264")),
     "ivf": (".ivf", _coded("libvpx")),
+    "mov prores with alpha": (".mov", _coded("prores_ks", "yuva444p10le", pictures=_RGBA)),
+    "webm vp9 with alpha": (".webm", _coded("libvpx-vp9", "yuva420p", pictures=_RGBA)),
+    "flv": (".flv", _coded("flv", form="flv")),
+    "wmv": (".wmv", _coded("wmv2", form="asf")),
+    "mxf": (".mxf", _coded("mpeg2video", pictures=_NOISE)),
     "y4m": (".y4m", _coded("wrapped_avframe", "yuv420p", "yuv4mpegpipe")),
     "frames npy": (".npy", lambda path: np.save(path, _RGB)),
     "frames safetensors": (".safetensors", _frames_of_safetensors),
