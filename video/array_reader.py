@@ -15,7 +15,9 @@ from video.errors import InputError, first_line
 from video.frame_reader import Frame, FrameReader
 from video.npy_header import read_npy_header
 from video.rates import parse_rate
+from video.reading_remarks import ReadingRemarks
 from video.safe_files.scratch import read_all
+from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +35,8 @@ _KEY: Final = "images"
 _RATE: Final = "frames_per_second"
 _MOST_HEADER_BYTES: Final = 1 << 20
 _WANTED: Final = {
-    ".npy": "uint8 (T, H, W, 3) or (H, W, 3)",
-    ".safetensors": f"U8 (T, 3, H, W) under the key {_KEY}",
+    ".npy": "uint8 (T, H, W, 3 or 4) or (H, W, 3 or 4)",
+    ".safetensors": f"U8 (T, 3 or 4, H, W) under the key {_KEY}",
 }
 
 
@@ -58,11 +60,12 @@ class ArrayReader(FrameReader):
     """The frames of one array, read one at a time: the protocol of ``VideoReader``.
 
     A .npy holds uint8 (T, H, W, 3), or (H, W, 3) for one; a .safetensors uint8 (T, 3, H, W) under
-    the key ``images``, and may say their rate.
+    the key ``images``, and may say their rate. Four channels are RGBA.
 
     Args:
         path: the file.
         rate: where the file says none.
+        transparency: what becomes of a fourth channel, which is straight alpha.
 
     Raises:
         InputError: if there is no such file, or it holds something else.
@@ -76,8 +79,14 @@ class ArrayReader(FrameReader):
         (5, 6, 5)
     """
 
-    def __init__(self, path: str | PathLike[str], rate: str | int | float | Fraction) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        rate: str | int | float | Fraction,
+        transparency: Transparency = OVER_WHITE,
+    ) -> None:
         self.path = Path(path)
+        self._remarks = ReadingRemarks(self.path.name, transparency)
         try:
             self._file: FileIO = self.path.open("rb", buffering=0)
         except OSError as error:
@@ -112,7 +121,13 @@ class ArrayReader(FrameReader):
             place = layout.offset + index * stored.nbytes
             if read_all(self._file, place, stored.data.cast("B")):
                 raise InputError(f"'{self.path}' changed while it was read: leave it alone")
-            yield Frame(_as_rgb(stored, planar=layout.planar), index / self.rate, index)
+            image = self._remarks.taken(_channels_last(stored, planar=layout.planar))
+            yield Frame(image, index / self.rate, index)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In what frames are not as the file has them; complete once all are read."""
+        return tuple(self._remarks.lines())
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -132,7 +147,7 @@ def holds_several_frames(path: Path) -> bool:
     return len(shape) == 4 and shape[0] != 1
 
 
-def _as_rgb(stored: NDArray[np.uint8], *, planar: bool) -> NDArray[np.uint8]:
+def _channels_last(stored: NDArray[np.uint8], *, planar: bool) -> NDArray[np.uint8]:
     return np.ascontiguousarray(stored.transpose(1, 2, 0)) if planar else stored
 
 
@@ -141,7 +156,7 @@ def _npy_layout(file: FileIO, path: Path) -> _Layout:
     shape = header.shape if len(header.shape) == 4 else (1, *header.shape)
     if header.dtype != np.uint8 or header.is_fortran or not _is_video(shape, channels=3):
         raise _other(path, f"{header.dtype} {header.shape}")
-    return _Layout(header.length, shape[0], (shape[1], shape[2], 3), planar=False)
+    return _Layout(header.length, shape[0], (shape[1], shape[2], shape[3]), planar=False)
 
 
 def _safetensors_layout(file: FileIO, path: Path) -> _Layout:
@@ -168,9 +183,9 @@ def _safetensors_layout(file: FileIO, path: Path) -> _Layout:
 
 
 def _is_video(shape: tuple[object, ...], *, channels: int) -> bool:
-    """Whether it is (T, H, W, 3), or (T, 3, H, W) where ``channels`` is 1: the axis of colours."""
+    """Whether there are 3 or 4 ``channels``, which are the axis 3 or 1 of the frames."""
     sizes = all(type(size) is int and size > 0 for size in shape)
-    return sizes and len(shape) == 4 and shape[channels] == 3
+    return sizes and len(shape) == 4 and shape[channels] in (3, 4)
 
 
 def _rate(said: object) -> Fraction | None:

@@ -78,10 +78,25 @@ class Codec:
     encoders: tuple[Encoder, ...]
     quality: Quality | None = None
     lossless: Encoder | None = None
+    alpha: Encoder | None = None
+    """For frames that are transparent, where there is such a thing."""
+    lossless_alpha: Encoder | None = None
+    alpha_suffixes: tuple[str, ...] = ()
+    """Of ``suffixes``, those that keep transparency."""
     software: str | None = None
     """For hardware: the codec to name when none of the encoders opens."""
     tag: str | None = None
     """The four characters that mark the stream in .mp4 and .mov, where the default is not best."""
+
+    def holds_alpha(self, suffix: str, *, lossless: bool) -> bool:
+        """Whether transparency is kept in a file with ``suffix``.
+
+        Example:
+            >>> CODECS["vp9"].holds_alpha(".webm", lossless=False)
+            True
+        """
+        encoder = self.lossless_alpha if lossless else self.alpha
+        return encoder is not None and suffix in self.alpha_suffixes
 
 
 CONTAINERS: Mapping[str, str] = MappingProxyType(
@@ -108,12 +123,20 @@ _H265 = Encoder("libx265", "yuv420p", (("x265-params", _X265_QUIET),), even_size
 _H265_RGB = Encoder("libx265", "gbrp", (("x265-params", f"{_X265_QUIET}:lossless=1"),))
 _VP9_OPTIONS = (("row-mt", "1"), ("deadline", "good"), ("cpu-used", "4"))
 _VP9 = Encoder("libvpx-vp9", "yuv420p", _VP9_OPTIONS)
+_VP9_ALPHA = Encoder("libvpx-vp9", "yuva420p", _VP9_OPTIONS)
 _VP9_RGB = Encoder("libvpx-vp9", "gbrp", (*_VP9_OPTIONS, ("lossless", "1")))
 _AV1 = Encoder("libsvtav1", "yuv420p", (("preset", "8"),))
 # Even, since pictures of an odd width come back from it with their last columns garbled.
 _PRORES_OPTIONS = (("profile", "hq"), ("vendor", "apl0"))
 _PRORES = Encoder("prores_ks", "yuv422p10le", _PRORES_OPTIONS, even_size=True)
-_FFV1 = Encoder("ffv1", "bgr0", (("level", "3"), ("g", "1"), ("slicecrc", "1")))
+_PRORES_4444_OPTIONS = (("profile", "4444"), ("vendor", "apl0"))
+_PRORES_4444 = Encoder("prores_ks", "yuv444p10le", _PRORES_4444_OPTIONS, even_size=True)
+_PRORES_4444_ALPHA = Encoder(
+    "prores_ks", "yuva444p10le", (*_PRORES_4444_OPTIONS, ("alpha_bits", "16")), even_size=True
+)
+_FFV1_OPTIONS = (("level", "3"), ("g", "1"), ("slicecrc", "1"))
+_FFV1 = Encoder("ffv1", "bgr0", _FFV1_OPTIONS)
+_FFV1_ALPHA = Encoder("ffv1", "bgra", _FFV1_OPTIONS)
 _WEBP_OPTIONS = (("compression_level", "4"),)
 _WEBP = Encoder("libwebp_anim", "bgra", _WEBP_OPTIONS, ticks_per_second=1000)
 _WEBP_LOSSLESS = Encoder(
@@ -123,10 +146,33 @@ _WEBP_LOSSLESS = Encoder(
 _SOFTWARE = (
     Codec("h264", _MOVIES, (_H264,), Quality(("crf",), 18, 51), lossless=_H264_RGB),
     Codec("h265", _MOVIES, (_H265,), Quality(("crf",), 20, 51), lossless=_H265_RGB, tag="hvc1"),
-    Codec("vp9", (".webm", ".mkv", ".mp4"), (_VP9,), Quality(("crf",), 24, 63), lossless=_VP9_RGB),
+    Codec(
+        "vp9",
+        (".webm", ".mkv", ".mp4"),
+        (_VP9,),
+        Quality(("crf",), 24, 63),
+        lossless=_VP9_RGB,
+        alpha=_VP9_ALPHA,
+        alpha_suffixes=(".webm", ".mkv"),
+    ),
     Codec("av1", (".mp4", ".mkv", ".webm"), (_AV1,), Quality(("crf",), 26, 63)),
     Codec("prores", (".mov", ".mkv"), (_PRORES,)),
-    Codec("ffv1", (".mkv",), (_FFV1,), lossless=_FFV1),
+    Codec(
+        "prores4444",
+        (".mov", ".mkv"),
+        (_PRORES_4444,),
+        alpha=_PRORES_4444_ALPHA,
+        alpha_suffixes=(".mov", ".mkv"),
+    ),
+    Codec(
+        "ffv1",
+        (".mkv",),
+        (_FFV1,),
+        lossless=_FFV1,
+        alpha=_FFV1_ALPHA,
+        lossless_alpha=_FFV1_ALPHA,
+        alpha_suffixes=(".mkv",),
+    ),
     Codec("gif", (".gif",), (Encoder("gif", "pal8"),)),
     Codec(
         "webp",
@@ -134,6 +180,9 @@ _SOFTWARE = (
         (_WEBP,),
         Quality(("quality",), default=10, maximum=100, base=100, scale=-1),
         lossless=_WEBP_LOSSLESS,
+        alpha=_WEBP,
+        lossless_alpha=_WEBP_LOSSLESS,
+        alpha_suffixes=(".webp",),
     ),
 )
 

@@ -43,8 +43,11 @@ _HD_HEIGHT = 720
 
 _INTERMEDIATE: dict[str, tuple[str, np.dtype[Any]]] = {
     "yuv420p": ("yuv444p", np.dtype(np.uint8)),
+    "yuva420p": ("yuva444p", np.dtype(np.uint8)),
     "nv12": ("yuv444p", np.dtype(np.uint8)),
     "yuv422p10le": ("yuv444p10le", np.dtype("<u2")),
+    "yuv444p10le": ("yuv444p10le", np.dtype("<u2")),
+    "yuva444p10le": ("yuva444p10le", np.dtype("<u2")),
 }
 
 
@@ -64,7 +67,7 @@ def check_image(image: object, *, width: int, height: int, channels: int = 3) ->
 
 
 def pad_to(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
-    """Repeat the last row and column of (H, W, 3) until it is (height, width, 3).
+    """Repeat the last row and column of (H, W, channels) until it is (height, width, channels).
 
     Example:
         >>> pad_to(np.zeros((3, 5, 3), np.uint8), width=6, height=4).shape
@@ -81,13 +84,16 @@ def rgb_to_frame(
 ) -> av.VideoFrame:
     """Convert (H, W, 3) RGB to a frame of ``pixel_format``, with the matrix and range of ``tags``.
 
+    (H, W, 4) RGBA is for formats with alpha.
+
     Example:
         >>> frame = rgb_to_frame(np.full((2, 2, 3), 255, np.uint8), "yuv420p")
         >>> bytes(frame.planes[0])[0], bytes(frame.planes[1])[0]
         (235, 128)
     """
-    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    if pixel_format == "rgb24":
+    stored = "rgba" if image.shape[2] == 4 else "rgb24"
+    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=stored)
+    if pixel_format == stored:
         return source
     if pixel_format not in _INTERMEDIATE:
         return source.reformat(format=pixel_format, interpolation=_ACCURATE)
@@ -99,9 +105,14 @@ def rgb_to_frame(
         src_color_range=_FULL,
         dst_color_range=tags.range_code,
     )
+    if pixel_format == full_format:
+        set_tags(full, tags)
+        return full
     is_halved_down = pixel_format != "yuv422p10le"
     luma, *chroma = (_plane(full, index, dtype) for index in range(3))
     planes = [luma, *(_halve(plane, vertical=is_halved_down) for plane in chroma)]
+    if stored == "rgba":
+        planes.append(_plane(full, 3, dtype))
     if pixel_format == "nv12":
         planes[1:] = [np.dstack(planes[1:]).reshape(len(planes[1]), -1)]
     return _frame_of(planes, pixel_format, (source.width, source.height), tags)

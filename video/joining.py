@@ -147,6 +147,9 @@ def _stream_like(
     # Opaque: else FFmpeg is asked for an encoder by the decoder's name, and libdav1d is none.
     stream = container.add_stream_from_template(template, opaque=True)
     stream.time_base = 1 / rate
+    alpha_mode = template.metadata.get("alpha_mode")
+    if alpha_mode is not None:  # of VP9 in Matroska, beside the frames
+        stream.metadata["alpha_mode"] = alpha_mode
     context = stream.codec_context
     context.framerate = rate  # without it Matroska has no duration for the last frame
     context.bit_rate = 0  # that of the first segment alone, as FFmpeg reckoned it

@@ -37,6 +37,7 @@ def open_writer(
     audio: str | PathLike[str] | None = None,
     overwrite: bool = False,
     threads: int | None = None,
+    alpha: bool = False,
 ) -> VideoWriter | ImageSequenceWriter:
     """Open what ``path`` asks for: a video by its suffix, numbered pictures, or a still.
 
@@ -54,7 +55,9 @@ def open_writer(
         ...     [file.name for file in writer.path.iterdir()]
         ['00000.png']
     """
-    options = VideoOptions(parse_rate(rate), codec, crf, lossless, audio, overwrite, threads)
+    options = VideoOptions(
+        parse_rate(rate), codec, crf, lossless, audio, overwrite, threads, alpha=alpha
+    )
     return open_writer_with(path, width=width, height=height, options=options)
 
 
@@ -111,7 +114,7 @@ def open_reader(
     if source.is_dir() or is_pattern:
         return ImageSequenceReader(source, rate, transparency)
     if source.suffix.lower() in ARRAY_SUFFIXES:
-        return ArrayReader(source, rate)
+        return ArrayReader(source, rate, transparency)
     if _is_still(source):
         return ImageSequenceReader(source, rate, transparency)
     from video.video_reader import VideoReader

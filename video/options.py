@@ -24,6 +24,7 @@ class VideoOptions:
         overwrite: whether a file of that name may be replaced.
         threads: for the encoder; None is as many as it likes.
         audio_start: the seconds of sound to leave out, before that of the first frame.
+        alpha: frames are (H, W, 4), and their transparency is kept.
 
     Raises:
         InputError: for a number of threads, or of seconds, that makes no sense.
@@ -40,6 +41,7 @@ class VideoOptions:
     overwrite: bool = False
     threads: int | None = None
     audio_start: Fraction = Fraction(0)
+    alpha: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

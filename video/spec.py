@@ -52,6 +52,7 @@ class VideoSpec:
 
     ``crf``: 0 is best; how far it goes, and the default, is the codec's.
     ``lossless``: every RGB byte comes back as it went in.
+    ``alpha``: frames are RGBA, and stay so.
 
     Raises:
         InputError: where the values make no sense, or not together.
@@ -69,6 +70,7 @@ class VideoSpec:
     codec: Codec
     crf: int | None = None
     lossless: bool = False
+    alpha: bool = False
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -84,6 +86,14 @@ class VideoSpec:
             able = ", ".join(row.name for row in CODECS.values() if row.lossless is not None)
             raise InputError(
                 f"codec {self.codec.name!r} cannot be lossless in RGB; those that can: {able}"
+            )
+        if (
+            self.alpha
+            and (self.codec.lossless_alpha if self.lossless else self.codec.alpha) is None
+        ):
+            able = ", ".join(row.name for row in CODECS.values() if row.alpha is not None)
+            raise InputError(
+                f"codec {self.codec.name!r} cannot keep transparency; those that can: {able}"
             )
         self._check_crf()
 
@@ -102,8 +112,15 @@ class VideoSpec:
             )
 
     @property
+    def _alpha_encoder(self) -> Encoder | None:
+        return self.codec.lossless_alpha if self.lossless else self.codec.alpha
+
+    @property
     def encoders(self) -> tuple[Encoder, ...]:
         """The encoders to try, in order."""
+        with_alpha = self._alpha_encoder
+        if self.alpha and with_alpha is not None:
+            return (with_alpha,)
         if self.lossless and self.codec.lossless is not None:
             return (self.codec.lossless,)
         return self.codec.encoders

@@ -203,7 +203,9 @@ class VideoReader(FrameReader):
 def _frames_of(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     """Decoded frames, with the alpha of WebM, which FFmpeg's own decoders leave out."""
     name = _ALPHA_DECODERS.get(stream.codec_context.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+    # A remuxed file may say it in capitals.
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    if name is None or said.get("alpha_mode") != "1" or name not in av.codecs_available:
         return container.decode(stream)
     decoder = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
     decoder.options = stream.codec_context.options

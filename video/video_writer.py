@@ -15,6 +15,7 @@ import av
 from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import StreamEncoder, pick_encoder
+from video.errors import InputError
 from video.muxing import Muxer
 from video.options import VideoOptions
 from video.part_sink import PartSink
@@ -62,6 +63,7 @@ class VideoWriter(PartSink):
         overwrite: whether a file of that name may be replaced.
         threads: for the encoder; None is as many as it likes.
         audio_start: the seconds of sound to leave out, before that of the first frame.
+        alpha: frames are (height, width, 4), RGBA with straight alpha, which is kept.
 
     Raises:
         InputError: for arguments that are wrong, before anything is created; for frames that
@@ -93,17 +95,23 @@ class VideoWriter(PartSink):
         overwrite: bool = False,
         threads: int | None = None,
         audio_start: Fraction = Fraction(0),
+        alpha: bool = False,
     ) -> None:
         options = VideoOptions(
-            parse_rate(rate), codec, crf, lossless, audio, overwrite, threads, audio_start
+            parse_rate(rate), codec, crf, lossless, audio, overwrite, threads, audio_start, alpha
         )
         name, self._stream = _path_and_stream(path)
         super().__init__(name, overwrite=options.overwrite)
         suffix = _STREAM_SUFFIX if self._stream else self.path.suffix.lower()
         specs = [
-            VideoSpec(width, height, options.rate, row, options.crf, options.lossless)
+            VideoSpec(width, height, options.rate, row, options.crf, options.lossless, alpha)
             for row in choose_codec(suffix, options.codec, lossless=options.lossless)
         ]
+        if alpha and not specs[0].codec.holds_alpha(suffix, lossless=options.lossless):
+            raise InputError(
+                f"{specs[0].codec.name} in {suffix} keeps no transparency: write"
+                f" {', '.join(specs[0].codec.alpha_suffixes)}"
+            )
         if self._stream is None:
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
@@ -180,13 +188,15 @@ class VideoWriter(PartSink):
             self._muxer.attach_audio()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Add one frame: uint8, (height, width, 3), RGB.
+        """Add one frame: uint8, (height, width, 3), RGB, or 4 where there is alpha.
 
         Raises:
             InputError: if its shape or dtype is another, or the writer is closed.
             OutputError: if it cannot be written.
         """
-        image = check_image(frame, width=self.spec.width, height=self.spec.height)
+        width, height = self.size
+        channels = 4 if self.spec.alpha else 3
+        image = check_image(frame, width=width, height=height, channels=channels)
         self._add(image)
 
     def write_yuv(self, frame: YuvFrame) -> None:

@@ -227,8 +227,9 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--codec",
         metavar="C",
-        help="h264 h265 vp9 av1 prores ffv1 gif webp, an encoder's own name such as h264_nvenc, or"
-        f" h264_hw for whichever hardware there is{_in('codec')}; default: by OUT's suffix",
+        help="h264 h265 vp9 av1 prores prores4444 ffv1 gif webp, an encoder's own name such as"
+        " h264_nvenc, or h264_hw for whichever hardware there is"
+        f"{_in('codec')}; default: by OUT's suffix",
     )
     group.add_argument(
         "--crf",

@@ -15,7 +15,9 @@ from taesd_stream.models import VARIANTS
 from tiling import Size
 from video.rates import MAX_RATE
 
-__all__ = ["with_audio_of", "with_rate_of", "with_size_of"]
+__all__ = ["with_alpha_of", "with_audio_of", "with_rate_of", "with_size_of"]
+
+_RGBA = 4
 
 _log = logging.getLogger("taesd_stream")
 
@@ -33,6 +35,11 @@ def with_rate_of(
     step = frames.step if frames is not None and frames.step else 1
     rate = rate * _share_of_frames(ae) / abs(step)
     return replace(output, fps=rate) if rate <= MAX_RATE else output
+
+
+def with_alpha_of(output: Output, ae: AutoEncoder) -> Output:
+    """The output with alpha where the model makes it and the file keeps it."""
+    return replace(output, alpha=ae.spec.image_channels == _RGBA and output.holds_alpha)
 
 
 def with_size_of(options: TileOptions, source: LatentSource, ae: AutoEncoder) -> TileOptions:

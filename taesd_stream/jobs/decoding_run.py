@@ -15,7 +15,12 @@ from taesd_stream.engine.streams.frame_windows import chosen_frames
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
-from taesd_stream.jobs.decoding_defaults import with_audio_of, with_rate_of, with_size_of
+from taesd_stream.jobs.decoding_defaults import (
+    with_alpha_of,
+    with_audio_of,
+    with_rate_of,
+    with_size_of,
+)
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
 from taesd_stream.latents import LatentSource, open_latents
@@ -87,7 +92,7 @@ def open_decoding(
             the budget.
     """
     options = replace(options, memory=read_budget(options.memory, ae.settings.device))
-    output = with_rate_of(output, source, ae, frames)
+    output = with_alpha_of(with_rate_of(output, source, ae, frames), ae)
     options = with_size_of(options, source, ae)
     if output.resume:
         options = with_recorded_tile(options, output)
@@ -133,7 +138,7 @@ def _goes_in_bands(
         return False
     whole = decoder.network.out_plane(Size(source.height, source.width))
     budget = read_budget(options.memory, ae.settings.device)
-    is_large = 3 * options.view(whole).made(whole).area > budget.bytes // 4
+    is_large = output.channels * options.view(whole).made(whole).area > budget.bytes // 4
     return output.resume or output.preview is not None or is_large
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import NoReturn
 from taesd_stream.errors import InputError
 from taesd_stream.jobs import output_kinds as kinds
 from taesd_stream.jobs.resume.journal import folder_of
-from video.codecs import choose_codec
+from taesd_stream.jobs.standard_output import STANDARD_OUTPUT, check_standard_output
+from video.codecs import Codec, choose_codec
 from video.large.formats import choose_compression, choose_format
 from video.options import VideoOptions
 from video.rates import DEFAULT_RATE, parse_rate
@@ -20,10 +20,7 @@ from video.safe_files.part_file import check_output
 from video.spec import VideoSpec
 from video.transparency import Background, Transparency
 
-__all__ = ["STANDARD_OUTPUT", "Output"]
-
-STANDARD_OUTPUT = "-"
-
+__all__ = ["Output"]
 
 _OPTIONS = ("codec", "crf", "lossless", "audio", "compression", "quality", "preview", "resume")
 
@@ -48,6 +45,7 @@ class Output:
         overwrite: Whether an existing file may be replaced.
         background: The colour that transparent pictures are laid over, whatever the file could
             hold; None keeps alpha where the file does, and is white elsewhere.
+        alpha: Whether pictures are RGBA and stay so, which is known once the model is.
 
     Raises:
         InputError: The name tells no kind of file, or an option makes no sense for its kind.
@@ -70,6 +68,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     resume: bool = False
     overwrite: bool = False
     background: Background = None
+    alpha: bool = False
     audio_start: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
@@ -80,9 +79,8 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
                 self._refuse(option, value)
         if self.resume and self.is_for_several:
             self._refuse("resume", True)
-        if kind in (kinds.VIDEO, kinds.GIF, kinds.WEBP, kinds.STREAM):
-            for codec in choose_codec(self.suffix, self.codec, lossless=self.lossless):
-                VideoSpec(16, 16, rate, codec, self.crf, self.lossless)
+        for codec in self._codecs:
+            VideoSpec(16, 16, rate, codec, self.crf, self.lossless)
         _ = self.chosen_compression, self.transparency
 
     @property
@@ -118,7 +116,27 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     @property
     def transparency(self) -> Transparency:
         """What becomes of pictures with alpha."""
-        return Transparency.of(self.background, holds_alpha=self.kind.holds_alpha)
+        return Transparency.of(self.background, holds_alpha=self.alpha)
+
+    @property
+    def holds_alpha(self) -> bool:
+        """Whether the file can keep transparency, and no background takes its place."""
+        if self.background is not None or self.chosen_compression == "jpeg":
+            return False
+        could = (codec.holds_alpha(self.suffix, lossless=self.lossless) for codec in self._codecs)
+        return self.kind.holds_alpha or any(could)
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that are written: 3, or 4 with alpha."""
+        return 4 if self.alpha else 3
+
+    @property
+    def _codecs(self) -> tuple[Codec, ...]:
+        """The codecs of a video, in the order to be tried; none where it is something else."""
+        if self.kind not in (kinds.VIDEO, kinds.GIF, kinds.WEBP, kinds.STREAM):
+            return ()
+        return choose_codec(self.suffix, self.codec, lossless=self.lossless)
 
     @property
     def is_segmentable(self) -> bool:
@@ -187,6 +205,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
             self.audio,
             self.overwrite,
             audio_start=self.audio_start,
+            alpha=self.alpha,
         )
 
     def check_place(self) -> None:
@@ -200,7 +219,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         """
         overwrite = self.overwrite or self.resume
         if self.is_stream:
-            _check_standard_output()
+            check_standard_output()
         elif self.kind.is_one_picture:
             from video.large.writing import check_rows
 
@@ -275,12 +294,3 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
             )
         is_going_on = self.resume and (folder_of(self.name).is_dir() or self.path.exists())
         check_writable(self.preview, overwrite=self.overwrite or is_going_on)
-
-
-def _check_standard_output() -> None:
-    if sys.stdout is None or sys.stdout.isatty():
-        found = "it is closed" if sys.stdout is None else "a terminal, which shows no video"
-        raise InputError(
-            f"output: expected standard output to go to a file or another program, found {found};"
-            " write > out.mkv or | ffplay - after the command"
-        )

@@ -21,22 +21,19 @@ class OutputKind:
         suffixes: What their names end in, in small letters; none for standard output and folders.
         takes: The options of ``Output`` that it has a use for; ``fps`` is never refused.
         largest: The most pixels of a side; None if there is no limit worth naming.
+        holds_alpha: Whether what is transparent stays so; of videos, their codec tells.
     """
 
     what: str
     suffixes: tuple[str, ...]
     takes: tuple[str, ...] = ()
     largest: int | None = None
+    holds_alpha: bool = False
 
     @property
     def holds_rows(self) -> bool:
         """Whether one picture of any size can be written to it, row by row."""
         return any(suffix in ROW_SUFFIXES for suffix in self.suffixes)
-
-    @property
-    def holds_alpha(self) -> bool:
-        """Whether pictures that are written to it as a whole may be transparent."""
-        return self in (PNG, FOLDER, WEBP_PICTURES)
 
     @property
     def is_one_picture(self) -> bool:
@@ -52,16 +49,16 @@ VIDEO = OutputKind(
 )
 GIF = OutputKind("an animation", (".gif",), ("codec",), largest=65535)
 WEBP = OutputKind("an animation", (".webp",), ("codec", "crf", "lossless"), largest=16383)
-PNG = OutputKind("a picture, or several", (".png",), _BY_ROWS)
+PNG = OutputKind("a picture, or several", (".png",), _BY_ROWS, holds_alpha=True)
 JPEG = OutputKind("a JPEG picture, or several", (".jpg", ".jpeg"), largest=65535)
-NPY = OutputKind("plain bytes", (".npy",), _BY_ROWS)
-SAFETENSORS = OutputKind("plain bytes", (".safetensors",), ("lossless",))
-TIFF = OutputKind("a picture", (".tif", ".tiff"), ("quality", *_BY_ROWS))
+NPY = OutputKind("plain bytes", (".npy",), _BY_ROWS, holds_alpha=True)
+SAFETENSORS = OutputKind("plain bytes", (".safetensors",), ("lossless",), holds_alpha=True)
+TIFF = OutputKind("a picture", (".tif", ".tiff"), ("quality", *_BY_ROWS), holds_alpha=True)
 ZARR = OutputKind("a picture", (".ome.zarr", ".zarr"), _BY_ROWS)
 DEEP_ZOOM = OutputKind("a picture", (".dzi",), ("quality", *_BY_ROWS))
 STREAM = OutputKind("a Matroska stream", (), ("codec", "crf", "lossless", "audio"))
-FOLDER = OutputKind("a folder of pictures", (), ("lossless",))
-WEBP_PICTURES = OutputKind("several pictures", (), ("lossless",), largest=16383)
+FOLDER = OutputKind("a folder of pictures", (), ("lossless",), holds_alpha=True)
+WEBP_PICTURES = OutputKind("several pictures", (), ("lossless",), 16383, holds_alpha=True)
 
 KINDS = (VIDEO, GIF, WEBP, PNG, JPEG, NPY, SAFETENSORS, TIFF, ZARR, DEEP_ZOOM)
 """Every kind that a suffix chooses; "-" is a Matroska stream, and a folder gets pictures."""

@@ -17,7 +17,7 @@ from video.codecs import CONTAINERS
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
 _RGB = 3
-_KEEPERS = "of files only .png and numbered .webp keep it, of pictures that memory holds as a whole"
+_KEEPERS = ".png .webp .tif .npy .safetensors .webm keep it, and .mov with --codec prores4444"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +141,14 @@ def rendered(
         seconds=0.0 if start is None else time.perf_counter() - start,
         peak_bytes=peak_bytes(ae.settings.device),
         plan=plan,
-        notes=(*notes, *_about_alpha(ae, output, plan)),
+        notes=(*notes, *_about_alpha(ae, output)),
     )
 
 
-def _about_alpha(ae: AutoEncoder, output: Output, plan: TilePlan) -> tuple[str, ...]:
+def _about_alpha(ae: AutoEncoder, output: Output) -> tuple[str, ...]:
     """The remark about a model's transparency, where the file does not keep it."""
     transparency = output.transparency
-    is_kept = transparency.is_kept and plan.bands is None
-    if is_kept or ae.spec.image_channels == _RGB:
+    if transparency.is_kept or ae.spec.image_channels == _RGB:
         return ()
     said = f"transparency was laid over {transparency.color_name}"
     return (said if output.background is not None else f"{said}: {_KEEPERS}",)

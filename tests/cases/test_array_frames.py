@@ -117,8 +117,8 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: bytes, foun
         ArrayReader(tmp_path / name, 24)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (0, 8, 8, 3), (2, 8, 8, 4)])
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (0, 8, 8, 3), (2, 8, 8, 2)])
 def test_other_arrays_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
-    with pytest.raises(InputError, match=r"expected frames as uint8 \(T, H, W, 3\)"):
+    with pytest.raises(InputError, match=r"expected frames as uint8 \(T, H, W, 3 or 4\)"):
         ArrayReader(tmp_path / "a.npy", 24)

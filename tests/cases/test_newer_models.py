@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -116,18 +118,13 @@ def test_bytes_are_laid_over_white(rgba: ts.AutoEncoder, overlap: int | str) -> 
     assert float(difference.abs().max()) <= 1
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.mp4", "a.jpg", "a.webp"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "a.gif", "a.mov", "a.dzi"])
 def test_files_that_are_laid_over_white_and_say_so(
     tmp_path: Path, rgba: ts.AutoEncoder, name: str
 ) -> None:
     reference = load_file(REFERENCES / "taeqi2_1.safetensors")
     done = ts.render(reference["latents"], tmp_path / name, model=rgba)
     assert any("over white" in note for note in done.notes)
-    if name in ("a.tif", "a.npy"):
-        path = tmp_path / name
-        pixels = np.load(path) if name == "a.npy" else np.array(Image.open(path))
-        difference = torch.from_numpy(pixels).double().squeeze() - over_white(reference["decoded"])
-        assert float(difference.abs().max()) <= 1
 
 
 @pytest.mark.parametrize("name", ["a.png", "a_%02d.png", "a_%02d.webp"])
@@ -199,3 +196,59 @@ def test_a_background_that_is_no_colour_is_refused(tmp_path: Path) -> None:
     for color in ("fuchsiaish", "#12345678", (1, 2, 300)):
         with pytest.raises(ts.InputError, match="background: expected a colour such as white"):
             ts.render(torch.zeros(1, 4, 2, 2), tmp_path / "a.png", model="nano", background=color)  # type: ignore[arg-type]
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    """RGBA by Pillow, numpy or libvpx through PyAV."""
+    if path.suffix == ".npy":
+        return np.load(path)[0]
+    if path.suffix == ".safetensors":
+        return load_file(path)["images"][0].permute(1, 2, 0).numpy()
+    if path.suffix in (".png", ".tif", ".webp"):
+        return np.asarray(Image.open(path))
+    with av.open(str(path)) as container:
+        stream: Any = container.streams.video[0]
+        decoder: Any = av.CodecContext.create("libvpx-vp9", "r")
+        reader = decoder if stream.codec_context.name == "vp9" else stream
+        frames = [each for packet in container.demux(stream) for each in reader.decode(packet)]
+        return frames[0].reformat(format="rgba", src_colorspace=1).to_ndarray()
+
+
+KEPT = {
+    "a.tif": {},
+    "a.npy": {},
+    "a.safetensors": {},
+    "large.png": {"preview": "small.png"},
+    "large.npy": {"resume": True},
+    "a.webp": {"lossless": True},
+    "a.mkv": {"lossless": True},
+    "a.mov": {"codec": "prores4444"},
+    "resumed.mov": {"codec": "prores4444", "resume": True},
+    "a.webm": {"crf": 4},
+    "resumed.webm": {"crf": 4, "resume": True},
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_files_that_keep_transparency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rgba: ts.AutoEncoder, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reference = load_file(REFERENCES / "taeqi2_1.safetensors")
+    done = ts.render(reference["latents"], name, model=rgba, **KEPT[name])  # type: ignore[arg-type]
+    assert not any("laid over" in note for note in done.notes)
+    pixels = pixels_of(tmp_path / name).astype(np.float64)
+    expected = reference["decoded"][0].clamp(0, 1).double().permute(1, 2, 0).numpy() * 255
+    assert pixels.shape == expected.shape
+    is_video = name.endswith((".mov", ".webm"))
+    assert np.abs(pixels - expected)[..., 3].mean() <= (2 if is_video else 0.5)
+    off = (pixels - expected)[pixels[..., 3] > 100]
+    if name.endswith(".webm"):  # whose chroma is of half the size
+        off = off[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert np.abs(off).mean() <= (6 if is_video else 0.5)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.mp4", "a.ome.zarr", "a.mov", "a.gif"])
+def test_a_model_of_rgb_makes_what_it_made(tmp_path: Path, name: str) -> None:
+    done = ts.render(torch.zeros(1, 4, 2, 2), tmp_path / name, model="nano", background="red")
+    assert not any("laid over" in note for note in done.notes)

@@ -37,7 +37,12 @@ _TILES = {
 
 
 def needed_bytes(
-    path: str | PathLike[str], *, width: int, height: int, compression: str | None = None
+    path: str | PathLike[str],
+    *,
+    width: int,
+    height: int,
+    compression: str | None = None,
+    alpha: bool = False,
 ) -> int:
     """Bytes of disk that writing takes when it takes most: the output and temporary files.
 
@@ -54,25 +59,28 @@ def needed_bytes(
     """
     row_format = choose_format(Path(path))
     chosen = choose_compression(row_format, compression)
-    raw = width * height * CHANNELS
+    channels = CHANNELS + alpha
+    raw = width * height * channels
     if row_format is NPY:
         return raw + _FILE
     if row_format is PNG:
         return raw + height + raw // 500 + _FILE
-    return _pyramid_bytes(row_format, chosen, width, height)
+    return _pyramid_bytes(row_format, chosen, (width, height), channels)
 
 
-def _pyramid_bytes(row_format: RowFormat, compression: str, width: int, height: int) -> int:
+def _pyramid_bytes(
+    row_format: RowFormat, compression: str, size: tuple[int, int], channels: int
+) -> int:
     side, least = _TILES[row_format]
     total = _FILE
-    for level, (wide, high) in enumerate(level_sizes(width, height, least=least)):
-        raw = wide * high * CHANNELS
+    for level, (wide, high) in enumerate(level_sizes(*size, least=least)):
+        raw = wide * high * channels
         tiles = -(-wide // side) * -(-high // side)
-        total += _payload(compression, raw, tiles, side * side * CHANNELS)
+        total += _payload(compression, raw, tiles, side * side * channels)
         total += 64 * tiles if row_format is TIFF else _FILE * (tiles + 2)
         # Level 0 waits for a row of tiles; so do the others, or in TIFF for the end.
         waits = row_format is TIFF and level > 0
-        total += raw if waits else wide * min(high, side) * CHANNELS
+        total += raw if waits else wide * min(high, side) * channels
     return total
 
 

@@ -38,6 +38,7 @@ class RowFormat:
         check: raises if nothing may be written at a path, given whether to overwrite.
         reserve: makes the place of an unfinished output beside a path, or in a folder.
         max_side: the greatest width and height in pixels; None if there is none worth naming.
+        holds_alpha: whether pixels may have an alpha channel; not in JPEG.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RowFormat:
     check: Callable[[Path, bool], object]
     reserve: Callable[[Path, Path | None], UnfinishedOutput]
     max_side: int | None = None
+    holds_alpha: bool = False
 
     def suffix_of(self, path: Path) -> str | None:
         """Which of the suffixes, in small letters, ``path`` has after at least one character."""
@@ -73,6 +75,7 @@ TIFF = RowFormat(
     _check_file,
     PartFile,
     max_side=2**32 - 1,
+    holds_alpha=True,
 )
 ZARR = RowFormat(
     "OME-Zarr",
@@ -83,8 +86,8 @@ ZARR = RowFormat(
     _reserve_zarr,
 )
 DEEP_ZOOM = RowFormat("Deep Zoom", (".dzi",), ("jpeg", "png"), (), check_tiled, TiledPart)
-PNG = RowFormat("PNG", (".png",), ("deflate",), ("png",), _check_file, PartFile, max_side=2**31 - 1)
-NPY = RowFormat("NumPy", (".npy",), ("none",), (), _check_file, PartFile)
+PNG = RowFormat("PNG", (".png",), ("deflate",), ("png",), _check_file, PartFile, 2**31 - 1, True)
+NPY = RowFormat("NumPy", (".npy",), ("none",), (), _check_file, PartFile, holds_alpha=True)
 
 FORMATS = (TIFF, ZARR, DEEP_ZOOM, PNG, NPY)
 ROW_SUFFIXES = tuple(suffix for row_format in FORMATS for suffix in row_format.suffixes)
@@ -133,6 +136,7 @@ class RowPicture:
         compression: one of the format's.
         quality: of jpeg, 1 to 100; None for the default.
         memory_bytes: about what writing it may take.
+        alpha: whether its pixels are RGBA.
 
     Raises:
         InputError: if the format cannot hold it.
@@ -145,12 +149,19 @@ class RowPicture:
     compression: str
     quality: int | None = None
     memory_bytes: int = 0
+    alpha: bool = False
 
     def __post_init__(self) -> None:
         self._check_quality()
         self._check_size()
         if self.memory_bytes < 0:
             raise InputError(f"expected a number of bytes of memory; found {self.memory_bytes}")
+        if self.alpha and (self.compression == "jpeg" or not self.format.holds_alpha):
+            able = ", ".join(each.suffixes[0] for each in FORMATS if each.holds_alpha)
+            raise InputError(
+                f"{self.format.name} with {self.compression} holds no alpha channel; write {able}"
+                " without jpeg"
+            )
 
     def _check_quality(self) -> None:
         if self.quality is None:
@@ -176,6 +187,11 @@ class RowPicture:
                 f"{self.format.name} holds at most {limit} pixels a side; found {size}:"
                 f" write {larger}"
             )
+
+    @property
+    def channels(self) -> int:
+        """Of a pixel: 3, or 4 with alpha."""
+        return 4 if self.alpha else 3
 
     @property
     def name(self) -> str:

@@ -25,7 +25,7 @@ __all__ = ["NpyEncoder", "RowFile"]
 
 
 class RowFile(Closing):
-    """A .npy file of shape (1, height, width, 3), uint8, that is filled from the top.
+    """A .npy file of shape (1, height, width, channels), uint8, that is filled from the top.
 
     Its header speaks of all rows from the start, so it can be loaded once ``rows`` is ``height``;
     before, the missing rows are missing from the file. ``create`` starts one, and the constructor
@@ -34,6 +34,7 @@ class RowFile(Closing):
     Attributes:
         path: of the file.
         width, height: of the whole picture, in pixels.
+        channels: of a pixel.
         rows: the number of rows that have been written.
 
     Raises:
@@ -51,10 +52,12 @@ class RowFile(Closing):
         (2, 6)
     """
 
-    def __init__(self, path: str | PathLike[str], *, width: int, height: int) -> None:
+    def __init__(
+        self, path: str | PathLike[str], *, width: int, height: int, channels: int = CHANNELS
+    ) -> None:
         self.path = Path(path)
-        self.width, self.height = width, height
-        self._row_bytes = width * CHANNELS
+        self.width, self.height, self.channels = width, height, channels
+        self._row_bytes = width * channels
         self._file = self.path.open("r+b", buffering=0)
         try:
             self._start = self._end_of_header()
@@ -64,7 +67,9 @@ class RowFile(Closing):
             raise
 
     @classmethod
-    def create(cls, path: str | PathLike[str], *, width: int, height: int) -> Self:
+    def create(
+        cls, path: str | PathLike[str], *, width: int, height: int, channels: int = CHANNELS
+    ) -> Self:
         """Start a file without rows at ``path``; what was there is lost.
 
         Raises:
@@ -73,12 +78,12 @@ class RowFile(Closing):
         """
         if min(width, height) < 1:
             raise InputError(f"expected a size of at least 1x1; found {width}x{height}")
-        Path(path).write_bytes(npy_header((1, height, width, CHANNELS), np.dtype(np.uint8)))
-        return cls(path, width=width, height=height)
+        Path(path).write_bytes(npy_header((1, height, width, channels), np.dtype(np.uint8)))
+        return cls(path, width=width, height=height, channels=channels)
 
     def _end_of_header(self) -> int:
         header = read_npy_header(self._file, f"'{self.path}'")
-        expected = (1, self.height, self.width, CHANNELS)
+        expected = (1, self.height, self.width, self.channels)
         if header.shape != expected or header.dtype != np.uint8 or header.is_fortran:
             raise InputError(
                 f"expected rows of a uint8 array {expected} in '{self.path}'; found {header.dtype}"
@@ -92,19 +97,26 @@ class RowFile(Closing):
         return (os.fstat(self._file.fileno()).st_size - self._start) // self._row_bytes
 
     def write(self, rows: NDArray[np.uint8]) -> None:
-        """Add rows: uint8, (n, width, 3).
+        """Add rows: uint8, (n, width, channels).
 
         Raises:
             InputError: if shape or dtype is another, or they are more than fit the height.
             OSError: if they cannot be written; ``rows`` is then what it was.
         """
-        check_strip(rows, width=self.width, height=self.height, before=self.rows, path=self.path)
+        check_strip(
+            rows,
+            width=self.width,
+            height=self.height,
+            before=self.rows,
+            path=self.path,
+            channels=self.channels,
+        )
         place = self._start + self.rows * self._row_bytes
         write_all(self._file, place, np.ascontiguousarray(rows).reshape(-1).data)
         self.rows += len(rows)
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Rows ``start`` to ``stop``: (stop - start, width, 3), a copy.
+        """Rows ``start`` to ``stop``: (stop - start, width, channels), a copy.
 
         Raises:
             InputError: if there are no such rows.
@@ -114,7 +126,7 @@ class RowFile(Closing):
                 f"expected rows within 0 to {self.rows} of '{self.path}'; found {start} to {stop}"
             )
         offset = self._start + start * self._row_bytes
-        shape = (stop - start, self.width, CHANNELS)
+        shape = (stop - start, self.width, self.channels)
         return read_rows(fill_from(self._file), offset, shape, stride=self._row_bytes)
 
     def sync(self) -> None:
@@ -143,7 +155,9 @@ class NpyEncoder:
     """Writes a RowFile."""
 
     def __init__(self, path: Path, picture: RowPicture) -> None:
-        self._file = RowFile.create(path, width=picture.width, height=picture.height)
+        self._file = RowFile.create(
+            path, width=picture.width, height=picture.height, channels=picture.channels
+        )
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         self._file.write(rows)

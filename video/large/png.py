@@ -9,7 +9,6 @@ import numpy as np
 
 from video.background import WriteBehind
 from video.large.libraries import load_library
-from video.large.row_buffer import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,11 @@ class PngEncoder:
         self._png = load_library("png", ".png")
         self._path = path
         self._writer = self._png.Writer(
-            width=picture.width, height=picture.height, greyscale=False, bitdepth=8
+            width=picture.width,
+            height=picture.height,
+            greyscale=False,
+            alpha=picture.alpha,
+            bitdepth=8,
         )
         self._thread: WriteBehind[NDArray[np.uint8], None] = WriteBehind(self._pull, most=_DEPTH)
 
@@ -75,10 +78,10 @@ class PngEncoder:
 
 def _filtered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The bytes of each row after its filter's number: the differences from the pixel before."""
-    count, width, _ = rows.shape
-    lines = np.empty((count, 1 + width * CHANNELS), np.uint8)
+    count, width, channels = rows.shape
+    lines = np.empty((count, 1 + width * channels), np.uint8)
     lines[:, 0] = _SUB
-    pixels = lines[:, 1:].reshape(count, width, CHANNELS)
+    pixels = lines[:, 1:].reshape(count, width, channels)
     pixels[:, 0] = rows[:, 0]
     np.subtract(rows[:, 1:], rows[:, :-1], out=pixels[:, 1:])
     return lines

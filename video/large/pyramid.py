@@ -43,15 +43,15 @@ class Pyramid:
     """Makes every level while the strips of level 0 come in, and holds one row per level at most.
 
     A pixel is the mean of 2x2 pixels of the level before, rounded to the nearest (halves up); where
-    a side is odd, its last row or column counts twice. The result does not depend on how the rows
-    are split into strips.
+    a side is odd, its last row or column counts twice. Of RGBA, colours weigh as much as they are
+    seen. The result does not depend on how the rows are split into strips.
 
     Args:
         width, height: of level 0, in pixels.
         least: as for ``level_sizes``.
         consume: called with the number of a level, that of a row there, and the rows from that one
-            on, (n, width, 3), from top to bottom; they may be a view of what was written, so they
-            are good until it returns.
+            on, (n, width, 3 or 4), from top to bottom; they may be a view of what was written, so
+            they are good until it returns.
 
     Example:
         >>> def show(level: int, start: int, rows: NDArray[np.uint8]) -> None:
@@ -77,7 +77,7 @@ class Pyramid:
         self._pending: list[NDArray[np.uint8] | None] = [None] * len(self.sizes)
 
     def write(self, rows: NDArray[np.uint8]) -> None:
-        """Add rows of level 0: uint8, (n, width, 3)."""
+        """Add rows of level 0: uint8, (n, width, 3 or 4)."""
         self._add(0, rows)
 
     def _add(self, level: int, rows: NDArray[np.uint8]) -> None:
@@ -103,8 +103,8 @@ class Pyramid:
 
 def _halve(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Means of 2x2 pixels of an even number of rows."""
-    high, width = len(rows) // 2, rows.shape[1]
-    half = np.empty((high, (width + 1) // 2, CHANNELS), np.uint8)
+    high, width, channels = len(rows) // 2, *rows.shape[1:]
+    half = np.empty((high, (width + 1) // 2, channels), np.uint8)
     for left in range(0, width - 1, _BLOCK):
         right = min(left + _BLOCK, width // 2 * 2)
         half[:, left // 2 : right // 2] = _area(rows[:, left:right])
@@ -114,7 +114,19 @@ def _halve(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _area(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if rows.shape[2] > CHANNELS:
+        return _area_with_alpha(rows)
     # For a factor of exactly two, this is (a + b + c + d + 2) >> 2 in integers.
     size = (rows.shape[1] // 2, rows.shape[0] // 2)
     means = cv2.resize(rows, size, interpolation=cv2.INTER_AREA)
     return np.asarray(means, dtype=np.uint8).reshape(size[1], size[0], CHANNELS)
+
+
+def _area_with_alpha(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    size = (rows.shape[1] // 2, rows.shape[0] // 2)
+    alpha = rows[..., 3:].astype(np.float32)
+    seen = np.concatenate((rows[..., :3] * alpha, alpha), axis=2)
+    # These sums are exact in 24 bits.
+    means = cv2.resize(seen, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 4)
+    colors = means[..., :3] / np.maximum(means[..., 3:], 0.25)
+    return (np.concatenate((colors, means[..., 3:]), axis=2) + 0.5).astype(np.uint8)

@@ -27,19 +27,23 @@ Fill: TypeAlias = Callable[[int, memoryview], None]
 """Fills a buffer with the bytes from an offset on."""
 
 
-def check_strip(rows: object, *, width: int, height: int, before: int, path: Path) -> None:
-    """Refuse what cannot follow ``before`` rows of a picture: not uint8 (n, width, 3), or too many.
+def check_strip(
+    rows: object, *, width: int, height: int, before: int, path: Path, channels: int = CHANNELS
+) -> None:
+    """Refuse what cannot follow ``before`` rows of a picture.
+
+    That is what is not uint8 (n, width, channels), or too many rows.
 
     Raises:
         InputError: if it is so.
     """
     if not isinstance(rows, np.ndarray):
         raise InputError(
-            f"expected a numpy array (n, {width}, 3) of uint8; found {type(rows).__name__}"
+            f"expected a numpy array (n, {width}, {channels}) of uint8; found {type(rows).__name__}"
         )
-    if rows.ndim != 3 or rows.shape[1:] != (width, CHANNELS) or rows.dtype != np.uint8:
+    if rows.ndim != 3 or rows.shape[1:] != (width, channels) or rows.dtype != np.uint8:
         raise InputError(
-            f"expected rows of shape (n, {width}, 3) and dtype uint8;"
+            f"expected rows of shape (n, {width}, {channels}) and dtype uint8;"
             f" found shape {rows.shape} and dtype {rows.dtype}"
         )
     if before + len(rows) > height:
@@ -70,7 +74,7 @@ def read_rows(
 
 
 class RowBuffer(Closing):
-    """Room for ``capacity`` rows of ``width`` RGB pixels.
+    """Room for ``capacity`` rows of ``width`` pixels of so many ``channels``.
 
     In memory if they take no more than ``memory_bytes``; else in a scratch file in ``folder``.
 
@@ -83,14 +87,20 @@ class RowBuffer(Closing):
     """
 
     def __init__(
-        self, capacity: int, width: int, *, memory_bytes: int, folder: Path | None
+        self,
+        capacity: int,
+        width: int,
+        *,
+        memory_bytes: int,
+        folder: Path | None,
+        channels: int = CHANNELS,
     ) -> None:
-        self.capacity, self.width = capacity, width
-        self._row_bytes = width * CHANNELS
+        self.capacity, self.width, self.channels = capacity, width, channels
+        self._row_bytes = width * channels
         needed_bytes = capacity * self._row_bytes
         self._rows: NDArray[np.uint8] | ScratchFile
         if needed_bytes <= memory_bytes:
-            self._rows = np.empty((capacity, width, CHANNELS), np.uint8)
+            self._rows = np.empty((capacity, width, channels), np.uint8)
         else:
             self._rows = ScratchFile(folder=folder, needed_bytes=needed_bytes)
 
@@ -100,7 +110,7 @@ class RowBuffer(Closing):
         return isinstance(self._rows, ScratchFile)
 
     def write(self, start: int, rows: NDArray[np.uint8]) -> None:
-        """Put ``rows``, (n, width, 3), where row ``start`` is."""
+        """Put ``rows``, (n, width, channels), where row ``start`` is."""
         if isinstance(self._rows, ScratchFile):
             self._rows.write(start * self._row_bytes, np.ascontiguousarray(rows).data)
         else:
@@ -110,8 +120,8 @@ class RowBuffer(Closing):
         """Columns left to right of rows start to stop; good until the next write."""
         if not isinstance(self._rows, ScratchFile):
             return self._rows[start:stop, left:right]
-        shape = (stop - start, right - left, CHANNELS)
-        offset = start * self._row_bytes + left * CHANNELS
+        shape = (stop - start, right - left, self.channels)
+        offset = start * self._row_bytes + left * self.channels
         return read_rows(self._rows.read_into, offset, shape, stride=self._row_bytes)
 
     def close(self) -> None:
@@ -119,4 +129,4 @@ class RowBuffer(Closing):
         if isinstance(self._rows, ScratchFile):
             self._rows.close()
         else:
-            self._rows = np.empty((0, self.width, CHANNELS), np.uint8)
+            self._rows = np.empty((0, self.width, self.channels), np.uint8)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from video.errors import InputError, OutputError
-from video.large.row_buffer import CHANNELS, check_strip
+from video.large.row_buffer import check_strip
 from video.part_sink import PartSink
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import write_faults
@@ -29,7 +29,7 @@ class RowEncoder(Protocol):
     """One format: makes a complete output of rows that were checked."""
 
     def add(self, rows: NDArray[np.uint8]) -> None:
-        """Take the next rows, (n, width, 3); they are the caller's again when it returns."""
+        """Take the next rows, (n, width, channels); they are the caller's again when it returns."""
 
     def finish(self) -> None:
         """Complete the output; every row has been added."""
@@ -64,11 +64,12 @@ class RowWriter(PartSink):
     ) -> None:
         super().__init__(picture.path, overwrite=overwrite)
         self.size = (picture.width, picture.height)
+        self._channels = picture.channels
         self.rows_written = 0
         self._notes += notes
         # In strips of about this size, so that an encoder need not hold copies of a large one.
         strip_bytes = picture.memory_bytes // _STRIP_SHARE
-        self._strip_rows = max(1, strip_bytes // (picture.width * CHANNELS))
+        self._strip_rows = max(1, strip_bytes // (picture.width * picture.channels))
         self._failure: BaseException | None = None
         self._undoing = ExitStack()
         try:
@@ -82,7 +83,8 @@ class RowWriter(PartSink):
             raise
 
     def write(self, rows: NDArray[np.uint8]) -> None:
-        """Add the next rows, from the top: uint8, (n, width, 3), RGB, with n at least 1.
+        """Add the next rows, from the top: uint8, (n, width, 3), RGB, with n at least 1; or 4
+        channels, RGBA, for a picture with alpha.
 
         The array is not kept. When this fails for any reason but wrong rows, the work is over and
         nothing is left.
@@ -95,7 +97,14 @@ class RowWriter(PartSink):
         if self._closed or self._failure is not None:
             raise InputError(f"'{self.path}' is closed; no row can follow")
         width, height = self.size
-        check_strip(rows, width=width, height=height, before=self.rows_written, path=self.path)
+        check_strip(
+            rows,
+            width=width,
+            height=height,
+            before=self.rows_written,
+            path=self.path,
+            channels=self._channels,
+        )
         if not len(rows):
             raise InputError(f"expected rows for '{self.path}'; found shape {rows.shape}")
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from video.background import WriteBehind
 from video.large.libraries import load_library
 from video.large.pyramid import Pyramid
-from video.large.row_buffer import CHANNELS, RowBuffer
+from video.large.row_buffer import RowBuffer
 from video.large.tile_rows import TileRow, TileRows
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = ["LEAST_SIDE", "TILE", "TiffEncoder"]
 # libvips makes tiles of 128 and most scanners of 256; with 512 the table of a picture's tiles,
 # which is built in memory, is a quarter of that: 60 bytes a tile, 0.25 MB a gigapixel.
 TILE = 512
-TILE_BYTES = TILE * TILE * CHANNELS
 LEAST_SIDE = 512
 _JPEG_QUALITY = 90
 
@@ -49,7 +48,8 @@ class TiffEncoder:
         self._path = path
         self._raw = picture.compression == "none"
         self._block_bytes = picture.memory_bytes // 16
-        tiles = max(1, picture.memory_bytes // 8 // TILE_BYTES)
+        self._channels = picture.channels
+        tiles = max(1, picture.memory_bytes // 8 // (TILE * TILE * picture.channels))
         self._options = _options(picture, workers=min(tiles, os.cpu_count() or 1))
         self._pyramid = Pyramid(picture.width, picture.height, least=LEAST_SIDE, consume=self._take)
         with ExitStack() as undoing:
@@ -58,7 +58,13 @@ class TiffEncoder:
                 # Of level 0, one row of tiles at a time; the others wait for the end as a whole.
                 rows = height if level else min(TILE, height)
                 share = (picture.memory_bytes // 8 >> level) if level else picture.memory_bytes // 2
-                buffer = RowBuffer(rows, width, memory_bytes=share, folder=path.parent)
+                buffer = RowBuffer(
+                    rows,
+                    width,
+                    memory_bytes=share,
+                    folder=path.parent,
+                    channels=picture.channels,
+                )
                 buffers.append(undoing.enter_context(buffer))
             self._rows = TileRows(buffers[0], picture.height, self._put)
             self._levels = buffers[1:]
@@ -99,7 +105,7 @@ class TiffEncoder:
                 file.write(
                     # tifffile closes what it is given: the levels after this need theirs.
                     islice(tiles, count),
-                    shape=(height, width, CHANNELS),
+                    shape=(height, width, self._channels),
                     subifds=len(self._levels) if level == 0 else None,
                     subfiletype=1 if level else None,
                     **self._options,
@@ -109,8 +115,8 @@ class TiffEncoder:
 def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A copy of a tile, grown to its full size by repeating its last row and column."""
     # numpy.pad makes copies of parts in between.
-    height, width = tile.shape[:2]
-    whole = np.empty((TILE, TILE, CHANNELS), np.uint8)
+    height, width, channels = tile.shape
+    whole = np.empty((TILE, TILE, channels), np.uint8)
     whole[:height, :width] = tile
     whole[:height, width:] = tile[:, -1:]
     whole[height:] = whole[height - 1]
@@ -125,8 +131,10 @@ def _options(picture: RowPicture, *, workers: int) -> dict[str, Any]:
         "metadata": None,
         "maxworkers": workers,
         # How many bytes of tiles are compressed at a time.
-        "buffersize": workers * TILE_BYTES,
+        "buffersize": workers * TILE * TILE * picture.channels,
     }
+    if picture.alpha:
+        options["extrasamples"] = ["unassalpha"]
     if picture.compression == "deflate":
         options |= {"compression": "zlib", "predictor": True}
     elif picture.compression == "jpeg":

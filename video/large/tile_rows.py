@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from video.large.row_buffer import CHANNELS, RowBuffer
+from video.large.row_buffer import RowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,11 +41,11 @@ class TileRow:
     ) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
         """The tiles from left to right, as many together as fit the bytes, but at least one.
 
-        Each is its column, and its pixels (height, width, 3), perhaps a view. The last ends where
-        the picture does.
+        Each is its column, and its pixels (height, width, channels), perhaps a view. The last ends
+        where the picture does.
         """
         width, stop = self._buffer.width, self._start + self.height
-        fitting = memory_bytes // (tile_width * self.height * CHANNELS)
+        fitting = memory_bytes // (tile_width * self.height * self._buffer.channels)
         step = tile_width * max(1, fitting)
         for left in range(0, width, step):
             right = min(left + step, width)
@@ -79,7 +79,7 @@ class TileRows:
         self._rows = 0
 
     def write(self, rows: NDArray[np.uint8]) -> None:
-        """Add rows: uint8, (n, width, 3)."""
+        """Add rows: uint8, (n, width, channels)."""
         tile_height = self._buffer.capacity
         while len(rows):
             index, start = divmod(self._rows, tile_height)

@@ -77,10 +77,12 @@ def _picture(
     compression: str | None,
     quality: int | None,
     memory_bytes: int = 0,
+    *,
+    alpha: bool = False,
 ) -> RowPicture:
     row_format = choose_format(Path(path))
     chosen = choose_compression(row_format, compression)
-    return RowPicture(Path(path), row_format, *size, chosen, quality, memory_bytes)
+    return RowPicture(Path(path), row_format, *size, chosen, quality, memory_bytes, alpha)
 
 
 def _check(picture: RowPicture, *, overwrite: bool) -> None:
@@ -102,6 +104,7 @@ def open_rows(
     memory_bytes: int = 64 << 20,
     overwrite: bool = False,
     part_folder: Path | None = None,
+    alpha: bool = False,
 ) -> RowWriter:
     """Open a picture for writing, row by row; the suffix chooses the format.
 
@@ -124,6 +127,8 @@ def open_rows(
         overwrite: whether a picture at ``path`` may be replaced. A folder of another kind never is.
         part_folder: where the unfinished output and temporary files lie, on the same disk; None is
             the folder of ``path``.
+        alpha: whether rows are (n, width, 4), RGBA with straight alpha: in .tif without jpeg, in
+            .png and in .npy.
 
     Raises:
         InputError, MissingExtraError, OutputExistsError: as ``check_rows`` does.
@@ -139,7 +144,7 @@ def open_rows(
         ...     np.load(writer.path)[0, :, 0, 0].tolist()
         [0, 0, 1]
     """
-    picture = _picture(path, (width, height), compression, quality, memory_bytes)
+    picture = _picture(path, (width, height), compression, quality, memory_bytes, alpha=alpha)
     _check(picture, overwrite=overwrite)
     return RowWriter(
         picture,

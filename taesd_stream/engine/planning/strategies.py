@@ -118,16 +118,21 @@ class Candidate:
         if not self.workload.bands:
             return None
         width = self.view.made(self.network.out_plane(self.plane)).width
-        rows = 3 * 3 * width * cost.grid.tile.height * cost.grid.cell
+        rows = 3 * self._pixel_bytes * width * cost.grid.tile.height * cost.grid.cell
         writing = min(_MOST_FOR_WRITING, max(_LEAST_FOR_WRITING, self.budget.bytes // 16))
         in_file = rows > self.budget.bytes // 3
         return BandPlan(in_file, 0 if in_file else rows, writing)
 
     @property
+    def _pixel_bytes(self) -> int:
+        """Of a finished pixel, with alpha where the network makes it."""
+        return 4 if self.network.out_channels == 4 else 3
+
+    @property
     def _step_bytes(self) -> int:
         """Finished bytes of what one step makes."""
         up, down = self.network.rate
-        pixels = self.network.out_plane(self.plane).area * 3 * up // down
+        pixels = self.network.out_plane(self.plane).area * self._pixel_bytes * up // down
         return self.patches * pixels if self.network.scale[1] == 1 else 0
 
     @property

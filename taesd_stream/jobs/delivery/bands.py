@@ -19,7 +19,7 @@ from video.transparency import Transparency
 __all__ = ["Band", "Rows", "bands_of", "strips"]
 
 Rows = npt.NDArray[np.uint8]
-"""(n, width, 3)"""
+"""(n, width, 3), or 4 with alpha."""
 
 _STRIP_BYTES = 4 << 20
 _ONE = Interval(0, 1)
@@ -42,7 +42,7 @@ class Band:
     plane: WritablePlane
 
     def strips(self) -> Iterator[Rows]:
-        """Its rows, a few at a time, (n, width, 3)."""
+        """Its rows, a few at a time, (n, width, 3 or 4)."""
         columns = Interval(0, self.width)
         for start, stop in strips(self.height, self.width):
             strip = self.plane.read(Block(_ONE, Region(Interval(start, stop), columns)))
@@ -75,9 +75,9 @@ def bands_of(
     plane: WritablePlane | None = None
     for region, tile in picture.tiles(first_band=first, on_tile=after_tile):
         band = picture.bands[number]
-        if plane is None:
-            plane, left = _room(picture, number), band.size * width
         pixels = rearrange(to_bytes(tile, transparency), "h w c -> 1 c h w")
+        if plane is None:
+            plane, left = _room(picture, number, pixels.shape[1]), band.size * width
         plane.write(Block(_ONE, region.shift(-band.start, 0)), pixels)
         left -= region.area
         if not left:
@@ -85,11 +85,11 @@ def bands_of(
             plane, number = None, number + 1
 
 
-def _room(picture: PictureRun, number: int) -> WritablePlane:
+def _room(picture: PictureRun, number: int, channels: int) -> WritablePlane:
     """A plane to put a band's tiles together on: in memory, if the plan has room for it."""
     size = Size(picture.bands[number].size, picture.made.width)
     make = ScratchPlane if picture.waiting.in_file else TensorPlane.empty
-    return make(1, 3, size, torch.uint8, torch.device("cpu"))
+    return make(1, channels, size, torch.uint8, torch.device("cpu"))
 
 
 def strips(rows: int, width: int) -> Iterator[tuple[int, int]]:

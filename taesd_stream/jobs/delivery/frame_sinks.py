@@ -31,7 +31,7 @@ Frame = npt.NDArray[np.uint8]
 class _ImageStack(StackWriter):
     """Frames as one array of bytes: (T, H, W, 3) in .npy, (T, 3, H, W) in .safetensors.
 
-    The latter says their rate.
+    With alpha there are 4 channels. The latter says their rate.
     """
 
     notes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class _ImageStack(StackWriter):
         self._planar = self.path.suffix.lower() == ".safetensors"
 
     def write(self, frame: Frame | Tensor) -> None:
-        """Append a frame, (H, W, 3) bytes."""
+        """Append a frame, (H, W, 3 or 4) bytes."""
         pixels = torch.as_tensor(frame)
         super().write(rearrange(pixels, "h w c -> c h w") if self._planar else pixels)
 
@@ -74,4 +74,5 @@ def row_opener(output: Output, size: Size) -> Callable[..., RowWriter]:
         compression=output.chosen_compression,
         quality=output.quality,
         overwrite=output.overwrite,
+        alpha=output.alpha,
     )

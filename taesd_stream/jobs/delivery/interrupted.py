@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from taesd_stream.jobs.output import STANDARD_OUTPUT
+from taesd_stream.jobs.standard_output import STANDARD_OUTPUT
 from taesd_stream.latents.writing.stack_writer import StackWriter
 from video import ImageSequenceWriter
 from video.sink import Sink

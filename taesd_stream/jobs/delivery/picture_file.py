@@ -19,7 +19,6 @@ from video.large.disk_space import needed_bytes
 from video.large.npy import RowFile
 from video.large.row_writer import RowWriter
 from video.safe_files.part_file import publish
-from video.transparency import Transparency
 
 __all__ = ["needed_bytes_of", "rows_done", "write_bands"]
 
@@ -33,9 +32,13 @@ def needed_bytes_of(output: Output, size: Size) -> tuple[int, int]:
         What the output and temporary files take at most; and what the rows that are kept take.
     """
     needed = needed_bytes(
-        output.path, width=size.width, height=size.height, compression=output.chosen_compression
+        output.path,
+        width=size.width,
+        height=size.height,
+        compression=output.chosen_compression,
+        alpha=output.alpha,
     )
-    return needed, 3 * size.area if output.resume and not output.is_raw else 0
+    return needed, output.channels * size.area if output.resume and not output.is_raw else 0
 
 
 def rows_done(picture: PictureRun, journal: Journal | None) -> int:
@@ -74,7 +77,7 @@ def write_bands(
                     bands_of(
                         picture,
                         rows.next_band,
-                        Transparency.of(output.background, holds_alpha=False),
+                        output.transparency,
                         writing.check,
                         on_tile,
                     )
@@ -121,11 +124,13 @@ class _Rows:
         self._writer: RowWriter | None = None
         self.next_band = 0
         if output.preview is not None:
-            self._preview = Preview(output.preview, width=size.width, height=size.height)
+            self._preview = Preview(
+                output.preview, width=size.width, height=size.height, channels=output.channels
+            )
         if journal is not None:
             self.next_band = journal.done
             rows = rows_done(picture, journal)
-            self._kept = closing.enter_context(_kept_rows(journal, size, rows))
+            self._kept = closing.enter_context(_kept_rows(journal, size, rows, output.channels))
         if journal is None or not output.is_raw:
             writer = row_opener(output, size)(
                 memory_bytes=picture.waiting.writing_bytes,
@@ -179,14 +184,14 @@ class _Rows:
             raise OutputError(f"cannot write {kept.path}: {error.strerror}") from error
 
 
-def _kept_rows(journal: Journal, size: Size, rows: int) -> RowFile:
+def _kept_rows(journal: Journal, size: Size, rows: int, channels: int) -> RowFile:
     """The rows that are kept, cut to those that the journal knows of."""
     journal.keep_only(_ROWS)  # not half an output of the run before
     path = journal.folder / _ROWS
     if not journal.done:
-        return RowFile.create(path, width=size.width, height=size.height)
+        return RowFile.create(path, width=size.width, height=size.height, channels=channels)
     try:
-        kept = RowFile(path, width=size.width, height=size.height)
+        kept = RowFile(path, width=size.width, height=size.height, channels=channels)
     except OSError as error:
         raise InputError(
             f"resume: expected finished rows in {path}, found none ({error.strerror}); remove"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from video import write_image
 from video.images import check_writable
 from video.large.pyramid import Pyramid
+from video.transparency import Transparency
 
 __all__ = ["Preview"]
 
@@ -30,6 +31,7 @@ class Preview:
         path: A .png, .jpg or .webp; what is there is replaced.
         width: Of the picture, in pixels.
         height: Of the picture, in pixels.
+        channels: 3, or 4 with alpha, which a .jpg shows over white.
         clock: Seconds.
 
     Raises:
@@ -42,17 +44,20 @@ class Preview:
         *,
         width: int,
         height: int,
+        channels: int = 3,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_writable(path, overwrite=True)
         self._path, self._clock = path, clock
         self._pyramid = Pyramid(width, height, least=_LONGEST, consume=self._take)
         wide, high = self._pyramid.sizes[-1]
-        self._image = np.full((high, wide, 3), _NOT_YET, np.uint8)
+        self._image = np.full((high, wide, channels), _NOT_YET, np.uint8)
+        is_jpeg = os.fspath(path).lower().endswith((".jpg", ".jpeg"))
+        self._shown = Transparency(is_kept=channels == 4 and not is_jpeg)
         self._written = clock()
 
     def write(self, rows: npt.NDArray[np.uint8]) -> None:
-        """Add the next rows, (n, width, 3)."""
+        """Add the next rows, (n, width, 3 or 4)."""
         self._pyramid.write(rows)
         if self._clock() - self._written >= _EVERY_SECONDS:
             self.save()
@@ -63,7 +68,7 @@ class Preview:
         Raises:
             OutputError: There is no room for it.
         """
-        write_image(self._path, self._image, overwrite=True)
+        write_image(self._path, self._shown.applied(self._image), overwrite=True)
         self._written = self._clock()
 
     def _take(self, level: int, start: int, rows: npt.NDArray[np.uint8]) -> None:
