@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from video.file_kinds import TIFF, kind_of_file
+from video.quiet_logging import keep_from_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,6 @@ __all__ = ["is_smaller_copy", "opened_by_pillow", "pages_of"]
 
 # Their sizes have been checked against their bytes, and against memory.
 _CHECKED = ("PNG", "JPEG")
-
-
 _SMALLER = 0.75
 
 
@@ -32,6 +31,7 @@ def opened_by_pillow(data: bytes, kind: str) -> Iterator[Image]:
     """
     from PIL import Image
 
+    keep_from_stderr("PIL")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind not in _CHECKED:

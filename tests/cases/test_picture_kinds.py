@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,35 @@ def test_few_bits_and_palettes(
     assert np.load(tmp_path / "z.npy").shape == (1, 4, 3, 5)
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK"])
+def test_such_a_tiff_is_read_in_parts(
+    mode: str, compression: str | None, picture: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(picture).convert(mode).save(path, compression=compression, exif=exif(6))
+    # From memory, for Pillow does not turn what it maps.
+    with Image.open(BytesIO(path.read_bytes())) as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored).convert("RGB"))
+    with open_regions(path) as reader:
+        assert differ(reader.read(slice(5, 30), slice(2, 21)), expected[5:30, 2:21]) == 0
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_greys_of_few_bits(bits: int, photometric: str, tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 1 << bits, (12, 19), np.uint8)
+    samples = levels.astype(bool) if bits == 1 else levels
+    tifffile.imwrite(
+        tmp_path / "a.tif", samples, photometric=photometric, bitspersample=bits, tile=(16, 16)
+    )
+    with Image.open(tmp_path / "a.tif") as stored:
+        expected = np.asarray(stored.convert("RGB"))
+    assert len(np.unique(expected)) == 1 << bits
+    with open_regions(tmp_path / "a.tif") as reader:
+        assert differ(reader.read(slice(0, 12), slice(0, 19)), expected) == 0
+
+
 def test_white_may_be_zero(picture: NDArray[np.uint8], tmp_path: Path) -> None:
     grey = picture[..., 0]
     tifffile.imwrite(tmp_path / "a.tif", 255 - grey, photometric="miniswhite")
@@ -187,13 +218,18 @@ def test_other_kinds_are_told_by_their_content(
     assert differ(shown(path), picture) == 0
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp", ".jp2", ".avif"])
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(suffix, "RGB") for suffix in (".png", ".jpg", ".tif", ".webp", ".bmp", ".jp2", ".avif")]
+    + [(".tif", "P"), (".tif", "CMYK"), (".jpg", "CMYK"), (".png", "P")],
+)
 def test_a_damaged_picture_is_one_line_of_ours(
-    suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    suffix: str, mode: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     path = tmp_path / f"a{suffix}"
-    Image.fromarray(noise).save(path, compression="tiff_lzw" if suffix == ".tif" else None)
+    compression = "tiff_lzw" if suffix == ".tif" else None
+    Image.fromarray(noise).convert(mode).save(path, compression=compression)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     assert main(["encode", str(path), str(tmp_path / "z.npy"), "--model", "nano"]) == 2
@@ -307,3 +343,21 @@ def test_pictures_of_two_sizes_are_one_error(
     assert "2.png' is 40x16; expected 40x24 like those before it: make them one size" in printed
     assert printed.count("taesd-video: ") == 1
     assert not (tmp_path / "z.npy").exists()
+
+
+def test_what_pillow_logs_is_not_printed(
+    picture: NDArray[np.uint8],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture, photometric="cielab")
+    data = bytearray(path.read_bytes())
+    samples = data.index((277).to_bytes(2, "little") + b"\3\0")
+    data[samples + 8 : samples + 10] = (12803).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_image(path)
+    assert capfd.readouterr().err == ""

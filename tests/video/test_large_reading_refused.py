@@ -207,14 +207,14 @@ def save_huge_strip(folder: Path, pixels: Pixels) -> Path:
     return folder / "a.tif"
 
 
-def save_palette(folder: Path, pixels: Pixels) -> Path:
-    colors = np.zeros((3, 256), np.uint16)
-    tifffile.imwrite(folder / "a.tif", pixels[..., 0], photometric="palette", colormap=colors)
+def save_lab(folder: Path, pixels: Pixels) -> Path:
+    tifffile.imwrite(folder / "a.tif", pixels, photometric="cielab")
     return folder / "a.tif"
 
 
 def save_cmyk(folder: Path, pixels: Pixels) -> Path:
-    tifffile.imwrite(folder / "a.tif", picture(channels=4), photometric="separated")
+    inks = picture(channels=4).astype(np.uint16)
+    tifffile.imwrite(folder / "a.tif", inks, photometric="separated")
     return folder / "a.tif"
 
 
@@ -233,7 +233,7 @@ def save_twelve_bits(folder: Path, pixels: Pixels) -> Path:
         (save_bytes("a.tif", b"II*\0" + bytes(range(200))), "as TIFF|expected a grey or RGB"),
         (save_bytes("a.tif", b"\x89PNG\r\n\x1a\n"), "expected a TIFF, an OME-Zarr, .*another kind"),
         (save_bytes("a.npy", b""), "another kind"),
-        (save_palette, "found PALETTE of 1 samples"),
+        (save_lab, "found CIELAB of 3 samples"),
         (save_cmyk, "found SEPARATED of 4 samples"),
         (tiff(photometric="ycbcr", compression="zlib", subsampling=(1, 1)), "found YCBCR"),
         (save_floats, "float32"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.video.large_pictures import KINDS, picture, read_all, refuse, zarr_array
-from tests.video.test_large_reading_refused import save_palette
+from tests.video.test_large_reading_refused import save_lab
 from video.large.libraries import MissingExtraError
 from video.large.reading import open_regions
 
@@ -69,10 +69,10 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     raw.mkdir()
     bad = tmp_path / "bad"
     bad.mkdir()
-    saved += [KINDS["raw"](raw, picture()), save_palette(bad, picture())]
+    saved += [KINDS["raw"](raw, picture()), save_lab(bad, picture())]
     read_all(saved[2])  # zarr starts threads that stay
     before = len(os.listdir("/proc/self/fd"))
     for path in saved[:-1]:
         read_all(path)
-    refuse(saved[-1], "PALETTE")
+    refuse(saved[-1], "CIELAB")
     assert len(os.listdir("/proc/self/fd")) == before

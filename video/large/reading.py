@@ -108,7 +108,8 @@ def open_regions(
 
     TIFF and BigTIFF in tiles or strips (the first page, upright and in sRGB), OME-Zarr 0.4
     and 0.5 (the full size of the first picture), plain Zarr arrays, and .npy arrays; grey or RGB,
-    with alpha or without, of 8 or 16 bits. What the file is is told from its content.
+    with alpha or without, of 8 or 16 bits; of a TIFF a palette, few bits and CMYK, too. What the
+    file is is told from its content.
 
     Args:
         path: the file or folder.

@@ -6,8 +6,8 @@ for each region that touches it, and it makes pixels of what is missing.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,8 +20,18 @@ from video.large.libraries import load_library
 from video.large.pixels import MOST_BLOCK_BYTES, Alpha, check_block, to_rgb
 from video.large.raw_pixels import RawLayout, RawPixels
 from video.large.shown_pixels import Pixels, ShownPixels
+from video.large.tiff_colors import (
+    CMYK,
+    GREY,
+    LAB,
+    PALETTE,
+    WHITE_IS_ZERO,
+    ToPlain,
+    plain_colors,
+)
 from video.orientation import UPRIGHT, Orientation
 from video.pillow_opening import is_smaller_copy
+from video.quiet_logging import keep_from_stderr
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -34,7 +44,7 @@ __all__ = ["TiffPicture", "is_tiff_in_parts", "open_tiff"]
 Value = TypeVar("Value", int, bytes)
 
 _ORIENTATION_TAG, _PROFILE_TAG = 274, 34675
-_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_RGB, _YCBCR = 2, 6
 _ALPHA: dict[int, Alpha] = {1: "premultiplied", 2: "straight"}
 # JPEG in its old form, in its new one, and two more names of that.
 _JPEG = (6, 7, 33007, 34892)
@@ -60,23 +70,27 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> TiffPictur
     Where rows and columns change places, up to 256 MiB of what is decoded are kept.
 
     Raises:
-        InputError: if it holds no grey or RGB picture of 8 or 16 bits, or its tiles are huge.
+        InputError: if it holds no picture of up to 16 bits a channel, or its tiles are huge.
         MissingExtraError: if a library that it needs is not installed.
     """
     try:
         file = closing.enter_context(_tifffile().TiffFile(path))
         page = file.pages[0]
-        _check_page(page, path)
+        icc = _tag(page, _PROFILE_TAG, bytes)
+        to_plain = plain_colors(page, icc)
+        if to_plain is None:
+            _check_page(page, path)
+        _check_flat(page, path)
         if page.compression != 1:
             load_library("imagecodecs", "compressed .tif")
         orientation = Orientation.of_exif(_tag(page, _ORIENTATION_TAG, int) or 1)
-        profile = ColorProfile.of(_tag(page, _PROFILE_TAG, bytes))
+        profile = ColorProfile.of(icc)
         pages = _pages(file)
-        layout = _raw_layout(page)
+        layout = _raw_layout(page) if to_plain is None else None
         stored: Pixels
         if layout is None:
             most = MOST_BLOCK_BYTES if orientation.transposed else 0
-            stored = _tiff_blocks(page, path, max(cache_bytes, most))
+            stored = _tiff_blocks(page, path, max(cache_bytes, most), to_plain)
         else:
             closing.close()
             stored = RawPixels(closing.enter_context(path.open("rb", buffering=0)), layout)
@@ -94,7 +108,7 @@ def open_tiff(path: Path, closing: ExitStack, *, cache_bytes: int) -> TiffPictur
 def is_tiff_in_parts(path: Path) -> bool:
     """Whether a file is a TIFF that ``open_tiff`` is to read, or to refuse.
 
-    Others are read as a whole: those of a palette, of 1 bit, of CMYK, and what is no TIFF.
+    Pillow reads others as a whole: faxes, CMYK as JPEG, Lab; and so is what is no TIFF.
     """
     if kind_of_file(path) != TIFF:
         return False
@@ -109,21 +123,16 @@ def is_tiff_in_parts(path: Path) -> bool:
 
 
 def _is_for_pillow(page: Any) -> bool:
-    is_jpeg = page.compression in _JPEG
-    return (
-        page.photometric in (_WHITE_IS_ZERO, _PALETTE, _CMYK, _LAB)
-        or (page.photometric == _YCBCR and not is_jpeg)
-        or page.bitspersample in (1, 2, 4)
-    )
+    is_other = page.photometric in (WHITE_IS_ZERO, PALETTE, CMYK, LAB)
+    is_other |= page.photometric == _YCBCR and page.compression not in _JPEG
+    is_other |= page.bitspersample in (1, 2, 4)
+    has_decoder = page.compression == 1 or find_spec("imagecodecs") is not None
+    return is_other and (plain_colors(page, None) is None or not has_decoder)
 
 
 def _tifffile() -> Any:
-    """The library, which is kept from logging to standard error where nobody set up logging."""
-    library = load_library("tifffile", ".tif")
-    log = logging.getLogger("tifffile")
-    if not log.handlers:
-        log.addHandler(logging.NullHandler())
-    return library
+    keep_from_stderr("tifffile")
+    return load_library("tifffile", ".tif")
 
 
 def _tag(page: Any, code: int, kind: type[Value]) -> Value | None:
@@ -146,7 +155,7 @@ def _pages(file: Any) -> int:
 def _check_page(page: Any, path: Path) -> None:
     samples, photometric = page.samplesperpixel, page.photometric
     is_color = photometric == _RGB and samples >= 3
-    is_grey = photometric == _GREY and (
+    is_grey = photometric == GREY and (
         samples == 1 or (samples == 2 and _alpha_of(page) is not None)
     )
     # Only JPEG comes out of its decoder as RGB.
@@ -158,6 +167,9 @@ def _check_page(page: Any, path: Path) -> None:
             f"expected a grey or RGB picture of 8 or 16 bits in '{path}'; found {name} of {samples}"
             f" samples, {page.dtype} of {page.bitspersample} bits: save it as RGB"
         )
+
+
+def _check_flat(page: Any, path: Path) -> None:
     if page.imagedepth != 1 or min(page.imagelength, page.imagewidth) < 1:
         raise InputError(
             f"expected a flat picture in '{path}'; found {page.imagewidth}x{page.imagelength}"
@@ -184,7 +196,7 @@ def _raw_layout(page: Any) -> RawLayout | None:
     return RawLayout(offset, shape, dtype, _alpha_of(page))
 
 
-def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
+def _tiff_blocks(page: Any, path: Path, cache_bytes: int, to_plain: ToPlain | None) -> Blocks:
     height, width = page.imagelength, page.imagewidth
     high = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
     wide = page.tilewidth if page.is_tiled else width
@@ -193,6 +205,8 @@ def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
     across, down = -(-width // wide), -(-height // high)
     alpha = _alpha_of(page)
     samples = (3 if page.samplesperpixel >= 3 else 1) + (alpha is not None)
+    if to_plain is not None:
+        samples = 1  # in one plane
     planes = samples if page.planarconfig != 1 else 1
     found = min(len(page.dataoffsets), len(page.databytecounts))
     if found < across * down * planes:
@@ -209,7 +223,7 @@ def _tiff_blocks(page: Any, path: Path, cache_bytes: int) -> Blocks:
             return None
         black = np.zeros_like(present[0])
         pixels = np.concatenate([black if part is None else part for part in parts], axis=2)
-        return to_rgb(pixels, alpha)
+        return to_rgb(pixels if to_plain is None else to_plain(pixels), alpha)
 
     channels = 3 if alpha is None else 4
     return Blocks((height, width), (high, wide), decode, cache_bytes=cache_bytes, channels=channels)
