@@ -32,7 +32,7 @@ _MOST_PIXELS_PER_BYTE: Final = {
     "h264": 1 << 15,
     "hevc": 1 << 15,
     "vp9": 1 << 17,
-    "AVIF": 1 << 20,
+    "AVIF": 1 << 16,  # libavif scales what is coded to what the header claims
     "av1": 1 << 20,
     "WEBP": 1 << 17,
     "TIFF": 1 << 17,
