@@ -80,8 +80,8 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output",
         metavar="OUT",
-        help=".safetensors .npy .pt .pth, .latent for ComfyUI; .png for 8-bit latents of four"
-        " channels",
+        help=".safetensors .npy .pt .pth, .latent for ComfyUI; .png for 8-bit latents of"
+        " 4, 8, 12 ... channels",
     )
     arguments.add_model(parser, default="taesd")
     arguments.add_convention(parser, "model, and vae for .latent")

@@ -76,9 +76,9 @@ def encode_file(
             frames in one array as ``render`` writes them, .npy or .safetensors; or one picture of
             any size as .tif, .zarr or .npy, of which only parts are read at a time.
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .pt or .pth, a dict with
-            them under "latents"; .latent for ComfyUI; .png for 8-bit latents of four channels, with
-            %d in the name for several. All but .npy and .png keep the video's rate, the pictures'
-            size and the convention, which decoding goes by.
+            them under "latents"; .latent for ComfyUI; .png for 8-bit latents of 4, 8 ...
+            channels, with %d in the name for several. All but .npy and .png keep the video's rate,
+            the pictures' size and the convention, which decoding goes by.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
         convention: The scale of the latents: "model", as the diffusion model sees them, or "vae",
             as the full VAE's decode takes them; None is what ``load`` was told, or "model", and

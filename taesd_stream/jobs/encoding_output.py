@@ -12,7 +12,7 @@ from torch import Tensor
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
-from taesd_stream.latents import LatentWriter, save_latents
+from taesd_stream.latents import LatentWriter, open_latents, save_latents
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.array_formats import LATENT_SUFFIXES
 from taesd_stream.models import ModelSpec
@@ -59,6 +59,8 @@ class KnownLatents:
             return ()
         facts, scale = self.metadata, self.spec.spatial_scale
         options: list[str] = []
+        if out.suffix.lower() == _PICTURE and self.spec.latent_channels != 4:
+            options.append(f"--model {self.spec.name}")
         if facts.frames_per_second not in (None, Fraction(DEFAULT_RATE)):
             options.append(f"--fps {facts.frames_per_second}")
         if facts.size is not None and any(side % scale for side in facts.size):
@@ -108,10 +110,10 @@ def check_name(name: str, *, overwrite: bool) -> None:
 
 def check_channels(out: Path, ae: AutoEncoder) -> None:
     """Refuse a PNG for latents that it does not hold."""
-    if out.suffix.lower() == _PICTURE and ae.spec.latent_channels != 4:
+    if out.suffix.lower() == _PICTURE and ae.spec.latent_channels % 4:
         raise InputError(
-            f"output: {_PICTURE} holds latents of 4 channels, and those of {ae.spec.name} have"
-            f" {ae.spec.latent_channels}; write {out.stem}.safetensors"
+            f"output: {_PICTURE} holds latents of 4, 8, ... channels, and those of {ae.spec.name}"
+            f" have {ae.spec.latent_channels}; write {out.stem}.safetensors"
         )
 
 
@@ -143,7 +145,7 @@ def write_stack(
 
 
 def write_pictures(
-    out: Path, latents: Iterator[Tensor], _: KnownLatents, overwrite: bool
+    out: Path, latents: Iterator[Tensor], known: KnownLatents, overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
     """Write each latent as an 8-bit picture; as ``write_stack``."""
     written = 0
@@ -155,7 +157,8 @@ def write_pictures(
             written += 1
 
     try:
-        saved = save_latents(out, counted(), overwrite=overwrite)
+        source = open_latents(counted(), channels=known.spec.latent_channels)
+        saved = save_latents(out, source, overwrite=overwrite)
     except KeyboardInterrupt as error:
         left = "nothing is left behind"
         if written and is_pattern(out):

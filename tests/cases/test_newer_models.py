@@ -252,3 +252,28 @@ def test_files_that_keep_transparency(
 def test_a_model_of_rgb_makes_what_it_made(tmp_path: Path, name: str) -> None:
     done = ts.render(torch.zeros(1, 4, 2, 2), tmp_path / name, model="nano", background="red")
     assert not any("laid over" in note for note in done.notes)
+
+
+def test_latent_pngs_stack_tiles_of_four_channels(tmp_path: Path, rgba: ts.AutoEncoder) -> None:
+    """As ``taesd.py`` has it: folded by unflatten, transpose and flatten."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1, 4, 32, 48), generator=generator, dtype=torch.uint8)
+    Image.fromarray(images[0].permute(1, 2, 0).numpy()).save(tmp_path / "in.png")
+    done = encode_file(tmp_path / "in.png", tmp_path / "out.png", model=rgba)
+    assert any("--model taeqi2_1" in note for note in done.notes)
+    levels = rgba.encode(images.float() / 255)[0].div(6).add(0.5).clamp(0, 1).mul(255).round()
+    folded = levels.unflatten(0, (-1, 4)).transpose(0, 1).flatten(1, 2)
+    stored = np.array(Image.open(tmp_path / "out.png"))
+    assert stored.shape == (16 * 2, 3, 4)
+    assert np.abs(stored.astype(int) - folded.permute(1, 2, 0).numpy()).max() <= 1
+    with ts.open_latents(tmp_path / "out.png", channels=64) as source:
+        read = source[0]
+    assert read.shape[-3:] == (64, 2, 3)
+    unfolded = torch.from_numpy(stored).permute(2, 0, 1).float() / 255
+    unfolded = unfolded.unflatten(1, (16, -1)).transpose(0, 1).flatten(0, 1)
+    assert torch.allclose(read.reshape(64, 2, 3), (unfolded - 0.5) * 6, atol=1e-5)
+    made = ts.render(tmp_path / "out.png", tmp_path / "back.png", model=rgba)
+    assert (made.width, made.height) == (48, 32)
+    Image.fromarray(stored[:3]).save(tmp_path / "short.png")
+    with pytest.raises(ts.InputError, match="16 pictures one below the other, found 3 rows"):
+        ts.open_latents(tmp_path / "short.png", channels=64)

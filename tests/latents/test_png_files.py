@@ -8,6 +8,7 @@ import torch
 
 from taesd_stream.errors import InputError, LatentsError, NonFiniteError
 from taesd_stream.latents import open_latents, save_latents
+from taesd_stream.latents.formats.png_files import write_png
 
 images = pytest.importorskip("video.images")
 
@@ -59,8 +60,8 @@ def test_a_broken_png_is_refused(tmp_path):
 
 
 def test_what_does_not_fit_into_a_png_is_refused(tmp_path):
-    with pytest.raises(LatentsError, match=r"\(4, h, w\)"):
-        save_latents(tmp_path / "a.png", torch.zeros(16, 8, 8))
+    with pytest.raises(LatentsError, match=r"\(4 k, h, w\)"):
+        write_png(tmp_path / "a.png", torch.zeros(6, 8, 8), 0, overwrite=False)
     with pytest.raises(InputError, match="%05d"):
         save_latents(tmp_path / "a.png", torch.zeros(2, 4, 8, 8))
     with pytest.raises(InputError, match="8 bits"):

@@ -1,7 +1,8 @@
 """8-bit latents as RGBA pictures, as TAESD's author saves them.
 
 The four channels of a latent are a picture's red, green, blue and alpha; the byte 0 stands for -3
-and 255 for 3, so a step is 6/255.
+and 255 for 3, so a step is 6/255. Of latents of more channels, a multiple of four, each four are
+such a picture, one below the other.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
 from einops import rearrange
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from taesd_stream.latents.raw_store import FileBytes
@@ -42,17 +43,21 @@ _SUM_BYTES: Final = 4
 _BYTES_PER_PIXEL: Final = 4 + 4 * 4
 """As it is read, and as float32."""
 _RGBA: Final = 6
+_OF_A_TILE: Final = 4
+"""Channels."""
 
 
 def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     """A source for one 8-bit RGBA PNG: a float32 latent (4, h, w) within [-3, 3].
+
+    Where ``options`` ask for more channels, k times as many, the picture is (k h, w).
 
     Raises:
         LatentsError: the PNG is not RGBA with 8 bits, or broken, or the numbers of its pixels show
             that it is a picture, and no layout says otherwise. Of several only the first one is
             looked at here; the others are when they are read.
     """
-    store = _PngStore(file_bytes, is_surely_latents=options.layout is not None)
+    store = _PngStore(file_bytes, options)
     if options.alike is None and not store.is_surely_latents:
         store.levels()
     return open_store(
@@ -64,32 +69,32 @@ def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
 
 
 def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) -> int:
-    """Write a latent (4, h, w) as an 8-bit PNG; returns how many values lay beyond [-3, 3].
+    """Write a latent (4 k, h, w) as an 8-bit PNG; returns how many values lay beyond [-3, 3].
 
     Raises:
         NonFiniteError: ``latent``, which is number ``index``, holds NaN or infinity.
-        InputError: the latent has not four channels, or the file cannot be made.
+        InputError: the latent has not a multiple of four channels, or the file cannot be made.
     """
     from video.images import write_image
 
-    if latent.ndim != 3 or latent.shape[0] != 4:
+    if latent.ndim != 3 or latent.shape[0] % _OF_A_TILE:
         raise LatentsError(
-            f"expected latents (4, h, w) for a PNG, found shape {tuple(latent.shape)}: "
+            f"expected latents (4 k, h, w) for a PNG, found shape {tuple(latent.shape)}: "
             "write .safetensors instead"
         )
     check_finite(latent, index)
     numbers = latent.float()
     clipped = int((numbers.abs() > LIMIT).sum())
     levels = (numbers.clamp(-LIMIT, LIMIT) / (2 * LIMIT) + 0.5).mul(255).round().byte()
-    picture = rearrange(levels, "C H W -> H W C").contiguous().numpy()
+    picture = rearrange(levels, "(K C) H W -> (K H) W C", C=_OF_A_TILE).contiguous().numpy()
     write_image(path, picture, overwrite=overwrite)
     return clipped
 
 
 class _PngStore(Store):
-    """One picture as a (4, h, w) array, decoded at each read."""
+    """One picture as a (4 k, h, w) array, decoded at each read."""
 
-    def __init__(self, file_bytes: FileBytes, *, is_surely_latents: bool) -> None:
+    def __init__(self, file_bytes: FileBytes, options: ReadOptions) -> None:
         head = file_bytes.head(_IHDR.size)
         if len(head) < _IHDR.size:
             raise LatentsError(f"{file_bytes.name}: expected a PNG, found {len(head)} bytes of one")
@@ -106,17 +111,19 @@ class _PngStore(Store):
             )
         _require_chunks_inside(file_bytes)
         require_memory(_BYTES_PER_PIXEL * height * width, f"the pixels of {file_bytes.name}")
-        self.shape = (4, height, width)
+        self._tiles = _tiles_of(height, options, file_bytes.name)
+        self.shape = (_OF_A_TILE * self._tiles, height // self._tiles, width)
         self.dtype = torch.float32
-        self.is_surely_latents = is_surely_latents
+        self.is_surely_latents = options.layout is not None
         self._file = file_bytes
 
     def copy_to(self, out: torch.Tensor, index: Sequence[slice]) -> None:
-        levels = rearrange(torch.from_numpy(self.levels()), "H W C -> C H W")
+        stacked = torch.from_numpy(self.levels())
+        levels = rearrange(stacked, "(K H) W C -> (K C) H W", K=self._tiles)
         out.copy_(((levels.float() / 255 - 0.5) * (2 * LIMIT))[tuple(index)])
 
     def levels(self) -> NDArray[np.uint8]:
-        """The picture, (h, w, 4); refused where it is no latent."""
+        """The picture, (k h, w, 4); refused where none of its tiles is a latent."""
         from video.errors import InputError
         from video.images import read_image
 
@@ -125,14 +132,31 @@ class _PngStore(Store):
             picture = read_image(self._file.path, channels=4)
         except InputError as error:
             raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
-        because = None if self.is_surely_latents else picture_instead(picture)
-        if because is not None:
+        if self.is_surely_latents:
+            return picture
+        because = [picture_instead(tile) for tile in np.split(picture, self._tiles)]
+        if all(because):
             raise LatentsError(
                 f"{self._file.name}: expected latents, found a picture with transparency "
-                f"({because}): encode it first, or give --layout CHW (layout= in Python) if it is "
-                "latents"
+                f"({because[0]}): encode it first, or give --layout CHW (layout= in Python) if it "
+                "is latents"
             )
         return picture
+
+
+def _tiles_of(height: int, options: ReadOptions, name: str) -> int:
+    """How many pictures of four channels lie one below the other."""
+    channels = options.channels or frozenset([_OF_A_TILE])
+    if _OF_A_TILE in channels or len(channels) > 1:
+        return 1
+    (wanted,) = channels
+    tiles, rest = divmod(wanted, _OF_A_TILE)
+    if rest or height % tiles:
+        raise LatentsError(
+            f"{name}: expected latents of {wanted} channels, which are {wanted / _OF_A_TILE:g} "
+            f"pictures one below the other, found {height} rows: give the model of these latents"
+        )
+    return tiles
 
 
 def _require_chunks_inside(file_bytes: FileBytes) -> None:

@@ -49,7 +49,7 @@ def save_latents(
     Args:
         path: a file of a kind that :class:`LatentWriter` makes, which keeps what the source says of
             the latents, but for .npy; ComfyUI's .latent takes them in the convention "vae". Or the
-            name of an 8-bit .png, with %d or %05d in it for several (from 0): four channels,
+            name of an 8-bit .png, with %d or %05d in it for several (from 0): 4 k channels,
             clamped to [-3, 3] and rounded to steps of 6/255.
         latents: what ``open_latents`` takes, in a layout that can be told.
         dtype: what to store; None keeps theirs. A PNG has none.
