@@ -38,6 +38,7 @@ _ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 _BIT_RATE_PER_CHANNEL = 96_000
 _OPUS_RATE = 48_000
 _MAX_AAC_RATE = 48_000
+_LEAST_RATE, _MOST_RATE = 1000, 4_000_000
 _EARLY_PACKETS = 4
 """Packets before the first that is heard: AAC needs one of them, MP3 a few."""
 
@@ -92,10 +93,10 @@ class AudioTrack(Closing):
         stream = self._input.streams.audio[0]
         require_decoder(stream, self._source)
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-        if min(rate, channels) < 1:
+        if channels < 1 or not _LEAST_RATE <= rate <= _MOST_RATE:
             raise InputError(
-                f"expected sound in '{self._source}'; found {channels} channels of {rate} samples a"
-                " second; is it complete?"
+                f"expected sound of {_LEAST_RATE} to {_MOST_RATE} samples a second in"
+                f" '{self._source}'; found {channels} channels of {rate}; is it complete?"
             )
 
     def attach(self, container: OutputContainer) -> None:

@@ -46,8 +46,8 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
             )
             raise InputError(
                 f"{path}: expected latents or a checkpoint, found neither; as latents:"
-                f" {first_line(latents, most_letters=95)}; as a checkpoint:"
-                f" {first_line(weights, most_letters=95)}"
+                f" {first_line(latents, most_letters=80)}; as a checkpoint:"
+                f" {first_line(weights, most_letters=80)}"
             ).with_details(
                 f"as latents: {latents}", f"as a checkpoint: {weights}", *not_checkpoint.details
             ) from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.array_choice import short
 from taesd_stream.latents.checks import refuse_broken, refuse_unreadable
 from taesd_stream.latents.formats.mosaic import open_mosaic
 from taesd_stream.latents.formats.mosaic_names import is_tile_pattern
@@ -134,7 +135,7 @@ def _open_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
             return open_npz(file_bytes, options)
     raise LatentsError(
         f"{file_bytes.name}: expected a torch or .npz archive, found a zip file of "
-        f"{', '.join(members[:3]) or 'nothing'}: {_REMEDY}"
+        f"{', '.join(map(short, members[:3])) or 'nothing'}: {_REMEDY}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_an_array_of_a_size_that_nothing_can_have_is_refused(tmp_path: Path) -> 
         ts.open_latents(path.parent)
 
 
+def test_names_in_an_archive_cannot_write_on_a_terminal(tmp_path: Path) -> None:
+    path, name = tmp_path / "a.pt", "\x1b[2Jgone" + "a" * 5000
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"")
+    with pytest.raises(ts.LatentsError, match="a zip file of") as caught:
+        ts.open_latents(path)
+    line = str(caught.value).removeprefix(str(path))
+    assert line.isprintable()
+    assert len(line) < fuzzing.MOST_LETTERS
+
+
 @pytest.mark.parametrize(
     ("kind", "true", "other", "said"),
     [
@@ -52,10 +64,19 @@ def test_a_codec_that_nobody_knows_is_refused(
         fuzzing.KINDS[kind].open(path)
 
 
+@pytest.mark.parametrize("rate", [1, 536_918_912])
+def test_sound_of_a_rate_that_nothing_has_is_refused(rate: int, tmp_path: Path) -> None:
+    path = fuzzing.KINDS["sound wav"].make(tmp_path)
+    true = (48_000).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(true, rate.to_bytes(4, "little"), 1))
+    with pytest.raises(InputError, match=f"found 1 channels of {rate}; is it complete"):
+        fuzzing.KINDS["sound wav"].open(path)
+
+
 def test_sound_without_a_rate_is_refused(tmp_path: Path) -> None:
     path = fuzzing.KINDS["sound flac"].make(tmp_path)
     data = bytearray(path.read_bytes())
     data[18:21] = bytes(3)  # 20 bits of a rate, and 3 of channels
     path.write_bytes(data[: data.index(b"\xff\xf8")])  # its frames would say them, too
-    with pytest.raises(InputError, match="of 0 samples a second"):
+    with pytest.raises(InputError, match="channels of 0; is it complete"):
         fuzzing.KINDS["sound flac"].open(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING
 
-from taesd_stream.latents.array_choice import ArrayInfo, choose_key
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key, short
 from taesd_stream.latents.checks import as_latents_errors, refuse_broken
 from taesd_stream.latents.formats.pickled_files import open_pickled
 from taesd_stream.latents.formats.zip_archives import ARCHIVE_ERRORS, InflatedBytes, data_offset
@@ -49,7 +49,7 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
         }
         key = choose_key(infos, options, name)
         member, header = members[key], headers[key]
-        named = f"{name}[{key!r}]"
+        named = f"{name}[{short(key)}]"
         with as_latents_errors():
             header.require_inside(member.file_size, named)
         source: SpanReader
@@ -62,7 +62,7 @@ def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
 
 
 def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NpyHeader:
-    named = f"{name}[{member.filename!r}]"
+    named = f"{name}[{short(member.filename)}]"
     found = f"{named}: expected an array, found an unreadable member"
     with (
         refuse_broken(found, "save the latents anew", *ARCHIVE_ERRORS),

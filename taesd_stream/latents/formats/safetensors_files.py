@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from taesd_stream.latents.array_choice import ArrayInfo, choose_key
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key, short
 from taesd_stream.latents.checks import refuse_broken, require_floating
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.opening_stores import open_store
@@ -58,7 +58,7 @@ def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSourc
     }
     key = choose_key(infos, options, name)
     entry = header[key]
-    named = f"{name}[{key!r}]"
+    named = f"{name}[{short(key)}]"
     if entry["dtype"] not in SAFETENSORS_DTYPES:
         require_floating("uint8" if entry["dtype"] == "U8" else entry["dtype"], named)
     store = RawStore(

@@ -8,6 +8,7 @@ import zipfile
 from typing import IO, TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError
+from taesd_stream.latents.array_choice import short
 from taesd_stream.latents.checks import require_memory
 from taesd_stream.latents.formats.pickle_data import PickleDataError, read_pickle
 from taesd_stream.latents.formats.pickle_words import Words, storage_dtype
@@ -84,7 +85,7 @@ def _require_plain(archive: zipfile.ZipFile, name: str) -> None:
     if packed:
         raise LatentsError(
             f"{name}: expected an uncompressed archive as torch.save writes it, "
-            f"found {packed[0]!r} compressed: save the latents with torch.save"
+            f"found {short(packed[0])} compressed: save the latents with torch.save"
         )
     if "constants.pkl" in members:
         raise LatentsError(

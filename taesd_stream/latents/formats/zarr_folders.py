@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taesd_stream.errors import InputError
-from taesd_stream.latents.array_choice import ArrayInfo, choose_key
+from taesd_stream.latents.array_choice import ArrayInfo, choose_key, short
 from taesd_stream.latents.checks import as_latents_errors, require_floating
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
@@ -39,7 +39,7 @@ def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
         else:
             infos = {key: _info_of(node, key) for key in node.members}
             key = choose_key(infos, options, named)
-            named = f"{named}[{key!r}]"
+            named = f"{named}[{short(key)}]"
             node = node.member(key, named)
         store = _ZarrStore(node)
     kind = f"a Zarr v{node.version} array in chunks of {store.chunks}"
