@@ -106,7 +106,7 @@ def choose_key(entries: Mapping[str, ArrayInfo], options: ReadOptions, name: str
         return tokens[0]
     raise LatentsError(
         f"{name}: expected the key latents or a single floating-point array of 3 to 5 axes, found "
-        f"{listing(entries)}: say which with --key (key= in Python)"
+        f"{listing({**fitting, **entries})}: say which with --key (key= in Python)"
     )
 
 
