@@ -118,9 +118,7 @@ def test_the_array_of_a_group(tmp_path, version):
         assert np.array_equal(source[:].numpy(), VIDEO)
         assert "a.zarr['z']" in source.describe()
     save_zarr(path, -VIDEO, name="y", version=version)
-    with pytest.raises(
-        LatentsError, match=r"'y': .*'z': .*'more': a group, 'step': .*--key"
-    ) as caught:
+    with pytest.raises(LatentsError, match=r"'y': .*'z': .*'more': .*'step': .*--key") as caught:
         open_latents(path)
     assert "\n" not in str(caught.value)
     assert np.array_equal(open_latents(path, key="y")[:].numpy(), -VIDEO)
