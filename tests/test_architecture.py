@@ -67,6 +67,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.latents",
             "taesd_stream.models",
             "taesd_stream.samples",
+            "threadpoolctl",
             "tiling",
             "torch",
             "video.background",

@@ -18,11 +18,16 @@ MOST_PARAMETERS = 8
 # Public functions whose keywords are spelled out and documented, and that carry them on as objects.
 SPELLED_OUT = frozenset(
     {
+        "taesd_stream/engine/autoencoder.py:plan",
         "taesd_stream/engine/load.py:load",
         "taesd_stream/engine/model_decoding.py:decode",
+        "taesd_stream/engine/model_decoding.py:open_picture",
         "taesd_stream/engine/model_decoding.py:open_stream",
         "taesd_stream/engine/model_decoding.py:open_video",
         "taesd_stream/engine/model_decoding.py:stream",
+        "taesd_stream/engine/model_encoding.py:encode",
+        "taesd_stream/engine/model_encoding.py:encode_stream",
+        "taesd_stream/engine/model_encoding.py:open_encode_picture",
         "taesd_stream/engine/model_encoding.py:open_encode_stream",
         "taesd_stream/engine/streams/video_run.py:__init__",
         "taesd_stream/jobs/decoding.py:plan_for",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from tiling.grid import Block
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 class Backoff:
     """Runs blocks; cuts those that memory does not hold, and remembers how large was too large.
+
+    Several threads may run blocks of their own: what is too large for one is so for all.
 
     Args:
         cell: Blocks are cut at multiples of this many output elements.
@@ -55,10 +58,14 @@ class Backoff:
 
         When ``work`` runs out of memory, the block is cut in two, and so is every later one of its
         size or larger; blocks already done stay done. Any other error, and the error of a block
-        that cannot be cut further, is raised as it came.
+        that cannot be cut further, is raised as it came. Blocks are taken one by one.
         """
-        queue = deque(self._cut_down(blocks))
-        while queue:
+        coming = iter(blocks)
+        queue: deque[Block] = deque()
+        while True:
+            queue = deque(self._cut_down(queue or islice(coming, 1)))
+            if not queue:
+                return
             block = queue[0]
             try:
                 result = work(block)
@@ -70,7 +77,7 @@ class Backoff:
                 yield block, result
                 del result
                 continue
-            self.too_large = block.volume
+            self.too_large = min(block.volume, self.too_large or block.volume)
             queue = deque(self._cut_down(queue))
             self._on_shrink(block, len(queue))
 

@@ -52,8 +52,7 @@ class StatePlan:
             all of them: tile by tile.
         storage: Where a tile's state lies meanwhile: "device", "host" or "scratch" (a file).
         tiles_bytes: The state of all tiles that is kept at once.
-        held_bytes: What of that, and of finished output that waits for other tiles, is held in the
-            memory that is computed in, besides what a tile needs while it is computed.
+        held_bytes: What of that, and of finished output that waits, is held where it is computed.
     """
 
     segment: int | None
@@ -110,19 +109,20 @@ class TilePlan:
         latents: Height and width of the plane of latents.
         pixels: Height and width of the picture, in pixels.
         overlap: "exact", or latents of blended overlap on every side of a tile.
-        patches: Rows and columns of the pieces, in latents, that are computed each as a picture of
-            its own; one piece unless blended.
+        patches: Rows and columns of the pieces, in latents, each a picture of its own if blended.
         batch: Pictures or time steps computed together.
         passes: The runs over the plane (of the largest patch), in order.
         work: Multiply-adds per step.
         undivided_work: Multiply-adds per step of the undivided picture.
-        budget_bytes: The memory the plan was asked to stay under.
+        budget_bytes: The memory to stay under.
         where: Device, dtype and backend, for the reader.
         state: What tiles keep between time steps; None if they keep nothing.
         view: Which part of the picture is made, and where it goes around.
         scratch: Whether what passes leave for each other lies in a temporary file.
         bands: Where rows of finished tiles wait; None if a picture goes out as a whole.
         noun: What ``frames`` counts, for the reader.
+        threads: How many tiles are computed side by side.
+        cores: How many cores compute in all; None where that is not ours.
     """
 
     model: str
@@ -143,6 +143,8 @@ class TilePlan:
     scratch: bool = False
     bands: BandPlan | None = None
     noun: str = "frame"
+    threads: int = 1
+    cores: int | None = None
 
     @property
     def grid(self) -> Grid:
@@ -180,8 +182,8 @@ class TilePlan:
         count = as_they_come if self.frames is None else plural(self.frames, self.noun)
         steps = "steps" if self.state is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
-        if self.state is not None:
-            together += f", {self.state}"
+        together += f", {self.state}" if self.state is not None else ""
+        together += f", {self.threads} side by side" if self.threads > 1 else ""
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
         return (
@@ -203,7 +205,7 @@ class TilePlan:
         grid = self.grid
         passes = f", in {len(self.passes)} passes" if len(self.passes) > 1 else ""
         tiles = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
-        exact = "undivided" if len(grid) == 1 else tiles
+        exact = tiles if len(grid) > 1 else "undivided"
         if self.overlap == "exact":
             return exact + passes
         rows, columns = self.patches
@@ -227,6 +229,7 @@ class TilePlan:
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
+            "threads": self.threads,
             "memory": None if self.state is None else self.state.to_json(),
             "scratch": self.scratch,
             "crop": self.view.crop and self.view.crop.xywh,

@@ -18,7 +18,7 @@ from typing import Generic, Self, TypeVar
 
 from video.closing import Closing
 
-__all__ = ["AbandonedError", "ReadAhead", "WriteBehind", "room_for"]
+__all__ = ["AbandonedError", "ReadAhead", "Worker", "WriteBehind", "room_for"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +58,7 @@ class ReadAhead(Closing, Generic[T]):
         channel = _Channel[T](most)
         self._channel = channel
         # The thread must not hold this object, or the garbage collector would never have it.
-        self._worker = _Worker(lambda: _put_all(items, channel), then=channel.close)
+        self._worker = Worker(lambda: _put_all(items, channel), then=channel.close)
         self._unreachable = weakref.finalize(self, channel.close)
 
     def __iter__(self) -> Self:
@@ -118,7 +118,7 @@ class WriteBehind(Generic[T, R]):
     def __init__(self, work: Callable[[Iterator[T]], R], *, most: int) -> None:
         channel = _Channel[T](most)
         self._channel = channel
-        self._worker = _Worker(lambda: work(iter(channel)), then=channel.close)
+        self._worker = Worker(lambda: work(iter(channel)), then=channel.close)
 
     @property
     def is_running(self) -> bool:
@@ -248,7 +248,7 @@ class _Channel(Generic[T]):
         return any(not isinstance(item, _End) for item in left)
 
 
-class _Worker(Generic[R]):
+class Worker(Generic[R]):
     """A function at work in a thread.
 
     Args:

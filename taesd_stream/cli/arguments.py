@@ -150,6 +150,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="such as 2GiB; default: half of what is free",
     )
+    group.add_argument(
+        "--threads",
+        metavar="N",
+        type=int,
+        help="the cores of a CPU to compute on, with torch; default: all that may be used",
+    )
     group.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, cuda:1, mps, auto")
     group.add_argument(
         "--dtype",

@@ -32,6 +32,8 @@ class AutoEncoder(DecodingModel, EncodingModel):
       what it depends on is computed. It equals the same part of the whole.
     - ``wrap``: "x", "y" or "xy": along these axes pictures go around, as panoramas and seamless
       textures do; where the network would read zeros past a border, it reads the opposite side.
+    - ``threads``: the cores of a CPU to compute on, with PyTorch's own kernels; None is all that
+      the process may use. Tiles are computed side by side, each on one core.
 
     Attributes:
         spec: The model in figures.
@@ -52,6 +54,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
     ) -> TilePlan:
         """Plan what ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
 
@@ -69,5 +72,5 @@ class AutoEncoder(DecodingModel, EncodingModel):
         coder = coder_of(self, action)
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
         workload = tensor_workload(coder, sizes[:-3], action, frames)
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         return coder.plan(Size(*sizes[-2:]), workload, options)

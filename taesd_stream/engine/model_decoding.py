@@ -38,6 +38,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
@@ -68,7 +69,7 @@ class DecodingModel(LoadedModel):
         decoder = coder_of(self, "decode")
         for index, latent in enumerate(checked.flatten(0, -4)):
             check_finite(latent, index)
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         taken = decoder.scale(convention).to_network(checked)
         made = TensorRun(decoder, options, on_tile).decode(taken)
         return made[0] if batch.is_one_video else made
@@ -84,6 +85,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Frame]:
@@ -104,7 +106,7 @@ class DecodingModel(LoadedModel):
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         run = VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -126,6 +128,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
@@ -146,7 +149,7 @@ class DecodingModel(LoadedModel):
         >>> run.plan.frames, [frame.shape for frame in run][4]
         (5, (16, 24, 3))
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         return VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -166,6 +169,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> DecodeStream:
@@ -186,7 +190,10 @@ class DecodingModel(LoadedModel):
         ...     [frame.shape for frame in live.push(torch.zeros(4, 2, 3))], live.flush()
         ([(16, 24, 3)], [])
         """
-        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
+        decoder, options = (
+            coder_of(self, "decode"),
+            TileOptions(tile, overlap, memory, crop, wrap, threads),
+        )
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
 
@@ -209,6 +216,7 @@ class DecodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
@@ -228,6 +236,9 @@ class DecodingModel(LoadedModel):
         >>> [(region.y, tile.shape) for region, tile in picture.tiles()][1]
         (Interval(start=80, stop=160), torch.Size([3, 80, 240]))
         """
-        decoder, options = coder_of(self, "decode"), TileOptions(tile, overlap, memory, crop, wrap)
+        decoder, options = (
+            coder_of(self, "decode"),
+            TileOptions(tile, overlap, memory, crop, wrap, threads),
+        )
         plane = LatentPlane(latents, index, decoder.scale(convention, latents))
         return PictureRun(decoder, plane, options)

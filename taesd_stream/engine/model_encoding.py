@@ -36,6 +36,7 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
@@ -63,7 +64,7 @@ class EncodingModel(LoadedModel):
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
             check_range(image, index)
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         scale = encoder.scale(convention)
         return scale.from_network(TensorRun(encoder, options, on_tile).encode(checked))
 
@@ -76,6 +77,7 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Tensor]:
@@ -90,7 +92,7 @@ class EncodingModel(LoadedModel):
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         return EncodeStream(
             coder_of(self, "encode"), options, convention=convention, on_tile=on_tile
         ).encode(frames)
@@ -104,6 +106,7 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> EncodeStream:
@@ -118,7 +121,7 @@ class EncodingModel(LoadedModel):
             InputError: The state is another model's.
         """
         encoder = coder_of(self, "encode")
-        options = TileOptions(tile, overlap, memory, crop, wrap)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         opened = EncodeStream(encoder, options, convention=convention, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
@@ -134,6 +137,7 @@ class EncodingModel(LoadedModel):
         memory: int | str = "auto",
         crop: Crop = None,
         wrap: Wrap = None,
+        threads: int | None = None,
         convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be encoded in bands.
@@ -146,6 +150,9 @@ class EncodingModel(LoadedModel):
         Raises:
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
-        encoder, options = coder_of(self, "encode"), TileOptions(tile, overlap, memory, crop, wrap)
+        encoder, options = (
+            coder_of(self, "encode"),
+            TileOptions(tile, overlap, memory, crop, wrap, threads),
+        )
         pixels = PixelPlane(size, read, encoder.network.channels)
         return PictureRun(encoder, pixels, options, encoder.scale(convention))

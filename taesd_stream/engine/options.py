@@ -35,6 +35,7 @@ class TileOptions:
             one that was read already.
         crop: The part to make, (x, y, width, height) in pixels of the picture; None is all.
         wrap: Borders where the picture goes around: "x" is left and right, "y" above and below.
+        threads: The cores of a CPU to compute on; None is all that the process may use.
     """
 
     tile: Tile = "auto"
@@ -42,6 +43,7 @@ class TileOptions:
     memory: int | str | Budget = "auto"
     crop: Crop = None
     wrap: Wrap = None
+    threads: int | None = None
 
     def tile_in(self, latents: Size) -> Size | Literal["auto"]:
         """The largest tile in a plane of latents.

@@ -51,6 +51,7 @@ def render(
     memory: int | str = "auto",
     crop: Crop = None,
     wrap: Wrap = None,
+    threads: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -128,7 +129,7 @@ def render(
     model_options = ModelOptions(
         variant, device, dtype, backend, time_upscale, space_upscale, calibration, vae=vae
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
@@ -157,6 +158,7 @@ def plan_for(
     memory: int | str = "auto",
     crop: Crop = None,
     wrap: Wrap = None,
+    threads: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -178,7 +180,7 @@ def plan_for(
     model_options = ModelOptions(
         variant, device, dtype, backend, time_upscale, space_upscale, vae=vae
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads)
     output = Output(_VIDEO if out is None else out)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)

@@ -61,6 +61,7 @@ def encode_file(
     overlap: Overlap = "exact",
     memory: int | str = "auto",
     wrap: Wrap = None,
+    threads: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -103,7 +104,7 @@ def encode_file(
     wanted = (variant or "taesd") if model is None else model
     ae = load_model(wanted, ModelOptions(variant, device, dtype, backend, vae=vae))
     check_channels(target, ae)
-    options = TileOptions(tile, overlap, memory, wrap=wrap)
+    options = TileOptions(tile, overlap, memory, wrap=wrap, threads=threads)
     scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
     transparency = Transparency.of(background, holds_alpha=ae.spec.image_channels == _RGBA)

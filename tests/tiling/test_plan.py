@@ -182,6 +182,7 @@ def test_the_plan_is_plain_json() -> None:
         "overlap": "exact",
         "passes": 1,
         "batch": 1,
+        "threads": 1,
         "memory": None,
         "scratch": False,
         "crop": None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.passes import PassFigures
+from taesd_stream.models.layers.canvas import Canvas
+from taesd_stream.models.layers.passes import Pass, PassFigures
 from taesd_stream.models.network import Network
 from tiling import Grid, PassPlan, Size, View
 
@@ -42,6 +44,9 @@ _OPENVINO_KEEPS_OF_A_KIND = 22 << 20
 _OPENVINO_MAKES_ROOM = 2.75
 
 
+_ONE = Cores()
+
+
 @dataclass(frozen=True, slots=True)
 class TiledCost:
     """A picture in tiles of one size, and what that costs.
@@ -49,12 +54,14 @@ class TiledCost:
     Attributes:
         passes: One plan per pass of the network.
         relative_seconds: Proportional to the time it will take.
+        cores: How they share the work.
         tiles_bytes: The state of all tiles, kept between time steps.
         tile_bytes: The state of the tile that keeps most.
     """
 
     passes: tuple[PassPlan, ...]
     relative_seconds: float
+    cores: Cores
     tiles_bytes: int
     tile_bytes: int
 
@@ -84,53 +91,98 @@ class CostModel:
         settings: Where and how it computes.
 
     Attributes:
+        is_ours_to_share: Whether tiles may be computed side by side, each by a thread of ours.
         continued: Whether each tile of a band goes on where the one to its left ended.
     """
 
     def __init__(self, network: Network, settings: Settings) -> None:
         self._network = network
         self._settings = settings
+        self.is_ours_to_share = settings.device.type == "cpu" and settings.backend == "torch"
         # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
         # steps remember every tile by itself.
-        self.continued = (
-            settings.device.type == "cpu" and settings.backend == "torch" and not network.stateful
-        )
+        self.continued = self.is_ours_to_share and not network.stateful
         self._remembered = lru_cache(maxsize=1024)(self._work_out)
+        self._figures = lru_cache(maxsize=1024)(self._count)
 
     def __call__(
-        self, plane: Size, tile: Size, view: View, *, through_scratch: bool = False
+        self,
+        plane: Size,
+        tile: Size,
+        view: View,
+        cores: Cores = _ONE,
+        *,
+        at_once: int = 1,
+        through_scratch: bool = False,
     ) -> TiledCost:
         """An input ``plane`` in tiles of at most ``tile`` latents.
 
         Args:
             view: Which part of the output is made, and where planes go around.
+            cores: How the cores share the work.
+            at_once: How many pictures are at hand for them, each by itself.
             through_scratch: Whether what passes leave for each other lies in a temporary file.
         """
-        return self._remembered(plane, tile, view, through_scratch)
+        return self._remembered(
+            plane, tile, view, cores, at_once=at_once, through_scratch=through_scratch
+        )
 
-    def _work_out(self, plane: Size, tile: Size, view: View, through_scratch: bool) -> TiledCost:
+    def _count(self, plane: Size, tile: Size, view: View) -> list[tuple[Pass, Canvas, PassFigures]]:
+        """The passes, what they are run over, and what that takes."""
+        passes = self._network.passes
+        canvases = self._network.canvases(plane, tile, view, continued=self.continued)
+        return [
+            (each, canvas, each.figures(canvas.plane, canvas.grid))
+            for each, canvas in zip(passes, canvases, strict=True)
+        ]
+
+    def _work_out(
+        self,
+        plane: Size,
+        tile: Size,
+        view: View,
+        cores: Cores,
+        *,
+        at_once: int,
+        through_scratch: bool,
+    ) -> TiledCost:
         passes: list[PassPlan] = []
         seconds = 0.0
         held = 0
-        canvases = self._network.canvases(plane, tile, view, continued=self.continued)
-        for each, canvas in zip(self._network.passes, canvases, strict=True):
+        figures_of_last: PassFigures | None = None
+        for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
-            figures = each.figures(canvas.plane, grid)
             is_last = each is self._network.passes[-1]
             kept = 0 if is_last or through_scratch else out.area * each.out_channels
             peak = figures.live + figures.left
-            peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
             made = grid.tile.area * grid.cell**2 * each.out_channels
-            peak_bytes += self._resident(peak * self._item_bytes, figures.kinds, made)
+            peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
+            peak_bytes += cores.threads * self._resident(
+                peak * self._item_bytes, figures.kinds, made
+            )
+            if cores.threads > 1:
+                peak_bytes += self._waiting(grid, made, cores)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
-            seconds += self._relative_seconds(figures, len(each.body.layers))
-            plane, held = out, kept
+            pieces = len(grid) * at_once
+            stretches = pieces if self._network.stateful else len(grid.rows) * at_once
+            alone = self._relative_seconds(figures, len(each.body.layers))
+            seconds += alone * cores.share(stretches, pieces)
+            plane, held, figures_of_last = out, kept, figures
+        if figures_of_last is None:
+            raise TypeError("expected a network with a pass")
         return TiledCost(
             tuple(passes),
             seconds,
-            tiles_bytes=figures.kept * self._item_bytes,
-            tile_bytes=figures.most_kept * self._item_bytes,
+            cores,
+            tiles_bytes=figures_of_last.kept * self._item_bytes,
+            tile_bytes=figures_of_last.most_kept * self._item_bytes,
         )
+
+    def _waiting(self, grid: Grid, made: int, cores: Cores) -> int:
+        """Bytes of finished tiles that wait for their turn."""
+        pieces = 1 if self._network.stateful else len(grid.columns)
+        units = WAITING_PER_THREAD * cores.threads
+        return units * pieces * made * self._settings.tensor_dtype.itemsize
 
     @property
     def _item_bytes(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Literal, NoReturn
 
 from taesd_stream.engine.budget import Budget
+from taesd_stream.engine.cores import Cores, shares_of_cores
 from taesd_stream.engine.options import Overlap, TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.strategies import (
@@ -90,17 +91,20 @@ class Planner:
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
         together = 1 if self.settings.device.type == "cpu" else MOST_STEPS
+        shares = shares_of_cores(options.threads)
+        if not self._costs.is_ours_to_share:
+            shares = (Cores(),)
         asked = Candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )
         if overlap == "exact":
-            cost, candidate = self._choose(asked, checked)
+            cost, candidate = self._choose(asked, checked, shares)
             work = cost.work
         else:
             core = _square(max(64, 4 * overlap), latents) if checked == "auto" else checked
             rows = patches(latents.height, core.height, overlap)
             columns = patches(latents.width, core.width, overlap)
-            cost, candidate, work = self._choose_for_patches(asked, rows, columns)
+            cost, candidate, work = self._choose_for_patches(asked, rows, columns, shares)
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
@@ -119,10 +123,12 @@ class Planner:
             view=view,
             scratch=candidate.through_scratch,
             bands=candidate.bands(cost),
+            threads=cost.cores.threads,
+            cores=shares[0].threads if self._costs.is_ours_to_share else None,
         )
 
     def _choose(
-        self, asked: Candidate, tile: Size | Literal["auto"]
+        self, asked: Candidate, tile: Size | Literal["auto"], shares: Sequence[Cores]
     ) -> tuple[TiledCost, Candidate]:
         """The cost asked for, checked, or else the quickest that fits, and how to go about it."""
         possible: tuple[Strategy, ...] = (_AT_HAND,)
@@ -134,10 +140,10 @@ class Planner:
         found = [
             (cost.relative_seconds * candidate.strategy.costs, cost, candidate)
             for candidate in candidates
-            if (cost := self._best_cost(tile, candidate)) is not None
+            if (cost := self._best_cost(tile, candidate, shares)) is not None
         ]
         if not found:
-            self._refuse(tile, candidates)
+            self._refuse(tile, candidates, shares[-1])
         quickest = min(seconds for seconds, _, _ in found)
         return next(
             (cost, candidate)
@@ -145,21 +151,28 @@ class Planner:
             if seconds <= quickest * (1 + self._patience)
         )
 
-    def _best_cost(self, tile: Size | Literal["auto"], candidate: Candidate) -> TiledCost | None:
+    def _best_cost(
+        self, tile: Size | Literal["auto"], candidate: Candidate, shares: Sequence[Cores]
+    ) -> TiledCost | None:
         """The cost with a tile, the quickest there is or the one asked for; None if none fits."""
         if tile == "auto":
             latents = self._network.latent_plane(candidate.plane)
             usual = {latents, *self._tiles(latents, candidate)}
             tiny = {_square(side, latents) for side in _TINY_TILES}
-            return self._quickest(usual, candidate) or self._quickest(tiny, candidate)
-        cost, budget = self._cost_of(candidate, tile), candidate.budget
-        may_exceed = candidate.is_last_resort and not budget.is_firm
-        fits = may_exceed or candidate.peak_bytes(cost) <= budget.bytes
-        return cost if fits and cost.most_elements <= MOST_ELEMENTS else None
+            return self._quickest(usual, candidate, shares) or self._quickest(
+                tiny, candidate, shares
+            )
+        found = self._quickest({tile}, candidate, shares)
+        if found is None and candidate.is_last_resort and not candidate.budget.is_firm:
+            cost = self._cost_of(candidate, tile, shares[-1])
+            return cost if cost.most_elements <= MOST_ELEMENTS else None
+        return found
 
-    def _refuse(self, tile: Size | Literal["auto"], candidates: list[Candidate]) -> NoReturn:
+    def _refuse(
+        self, tile: Size | Literal["auto"], candidates: list[Candidate], cores: Cores
+    ) -> NoReturn:
         smallest = Size(1, 1) if tile == "auto" else tile
-        costs = [self._cost_of(candidate, smallest) for candidate in candidates]
+        costs = [self._cost_of(candidate, smallest, cores) for candidate in candidates]
         least = min(map(Candidate.peak_bytes, candidates, costs))
         budget = candidates[0].budget
         if tile == "auto":
@@ -177,21 +190,31 @@ class Planner:
             f" more than the {budget}; give a smaller tile, or leave it to be chosen"
         )
 
-    def _quickest(self, tiles: set[Size], candidate: Candidate) -> TiledCost | None:
+    def _quickest(
+        self, tiles: set[Size], candidate: Candidate, shares: Sequence[Cores]
+    ) -> TiledCost | None:
         """The quickest of these tiles that fits the budget; None if none does."""
-        costs = {tile: self._cost_of(candidate, tile) for tile in tiles}
-        costs = {tile: cost for tile, cost in costs.items() if cost.most_elements <= MOST_ELEMENTS}
+        costs = {
+            (tile, cores): cost
+            for tile, cores in product(tiles, shares)
+            if (cost := self._cost_of(candidate, tile, cores)).most_elements <= MOST_ELEMENTS
+        }
         best = choose_tile(
-            {tile: candidate.peak_bytes(cost) for tile, cost in costs.items()},
-            {tile: cost.relative_seconds for tile, cost in costs.items()},
+            {way: candidate.peak_bytes(cost) for way, cost in costs.items()},
+            {way: cost.relative_seconds for way, cost in costs.items()},
             candidate.budget.bytes,
             patience=self._patience,
         )
         return None if best is None else costs[best]
 
-    def _cost_of(self, candidate: Candidate, tile: Size) -> TiledCost:
+    def _cost_of(self, candidate: Candidate, tile: Size, cores: Cores) -> TiledCost:
         return self._costs(
-            candidate.plane, tile, candidate.view, through_scratch=candidate.through_scratch
+            candidate.plane,
+            tile,
+            candidate.view,
+            cores,
+            at_once=candidate.at_once,
+            through_scratch=candidate.through_scratch,
         )
 
     def _tiles(self, latents: Size, candidate: Candidate) -> Iterator[Size]:
@@ -203,12 +226,18 @@ class Planner:
         for side, ratio in product((*_CONTINUED_TILES, *_LARGE_CONTINUED_TILES), _UPRIGHT):
             height = min(side * ratio, latents.height)
             tile = Size(height, min(-(-(side**2) // height), latents.width))
-            held = self._cost_of(candidate, tile).most_elements * self.settings.dtype.itemsize
+            held = (
+                self._cost_of(candidate, tile, Cores()).most_elements * self.settings.dtype.itemsize
+            )
             if side in _CONTINUED_TILES or held <= _IN_CACHES_BYTES:
                 yield tile
 
     def _choose_for_patches(
-        self, asked: Candidate, rows: tuple[Interval, ...], columns: tuple[Interval, ...]
+        self,
+        asked: Candidate,
+        rows: tuple[Interval, ...],
+        columns: tuple[Interval, ...],
+        shares: Sequence[Cores],
     ) -> tuple[TiledCost, Candidate, int]:
         """The cost of the largest patch, each being a picture of its own, and the work of all."""
         _, down = self._network.scale
@@ -218,7 +247,9 @@ class Planner:
 
         largest = Size(max(row.size for row in rows), max(column.size for column in columns))
         count = len(rows) * len(columns)
-        cost, candidate = self._choose(replace(asked, plane=read(largest), patches=count), "auto")
+        cost, candidate = self._choose(
+            replace(asked, plane=read(largest), patches=count), "auto", shares
+        )
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
         grid = cost.grid
         work = sum(

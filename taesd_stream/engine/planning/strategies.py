@@ -17,6 +17,9 @@ __all__ = ["MOST_STEPS", "THROUGH_SCRATCH", "Candidate", "Strategy", "Workload",
 MOST_STEPS = 16
 """Steps computed together at most."""
 
+# With so many pictures at hand, or more, all cores have work whatever the tiles.
+_MOST_AT_ONCE = 64
+
 # What a writer of rows may hold: blocks of tiles that are being compressed.
 _LEAST_FOR_WRITING = 8 << 20
 _MOST_FOR_WRITING = 64 << 20
@@ -136,6 +139,14 @@ class Candidate:
         return self.patches * pixels if self.network.scale[1] == 1 else 0
 
     @property
+    def at_once(self) -> int:
+        """Pictures at hand that are computed each by itself, as many as matter."""
+        if self.network.stateful or len(self.network.passes) > 1 or self.workload.steps is None:
+            return 1
+        steps = self.workload.steps
+        return min(steps, self.workload.ahead or steps, _MOST_AT_ONCE)
+
+    @property
     def segment(self) -> int | None:
         """Steps that a tile goes through in its turn."""
         if self.strategy.whole:
@@ -151,7 +162,7 @@ class Candidate:
         if not self.network.stateful:
             return None
         # While a tile is computed, what it remembered before is held too.
-        held = 2 * cost.tile_bytes
+        held = 2 * cost.tile_bytes * cost.cores.threads
         steps = self.workload.steps if self.segment is None else self.segment
         if not self.workload.has_place:
             held += self._step_bytes * ((steps or 1) - 1)
@@ -159,7 +170,7 @@ class Candidate:
         if self.strategy.storage == "device" and not self.strategy.whole:
             held += tiles
         elif self.strategy.storage != "device":
-            held += cost.tile_bytes
+            held += cost.tile_bytes * cost.cores.threads
         return StatePlan(self.segment, self.strategy.storage, tiles, held)
 
     def batch(self, cost: TiledCost) -> int:

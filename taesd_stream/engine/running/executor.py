@@ -6,13 +6,17 @@ ever sees zeros where the picture goes on. A picture is a video without state.
 
 In a sweep, a tile goes on where the one to its left ended: what layers have read at its right
 border is carried on, so tiles can be as small as the caches and compute nothing twice there.
+
+On a CPU, bands of tiles, or the tiles of a video, are computed side by side, each on one core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from itertools import islice, pairwise
+from functools import partial
+from itertools import chain, islice, pairwise
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -29,6 +33,7 @@ from taesd_stream.engine.running.planes import (
     as_plane,
     read_around,
 )
+from taesd_stream.engine.running.side_by_side import Stretch, as_they_come, in_order
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.sweep import Sweep
@@ -65,6 +70,8 @@ class Executor:
         self._network, self._settings, self._plan = network, settings, plan
         self._backend = backend or EagerBackend()
         self._stages = Stages(network, settings, plan, self._backend)
+        self._reading = Lock()  # files have one place that they are read at
+        self._tiles_made = 0
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -99,7 +106,8 @@ class Executor:
     ) -> Iterator[tuple[Block, Tensor]]:
         """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
 
-        Tiles come in reading order, segment by segment, each in the order of time.
+        Tiles of pictures come in reading order, picture by picture. Those of videos come segment by
+        segment, and in it as they are made, each tile in the order of time.
 
         Args:
             source: Pictures, or the time steps of one video in order.
@@ -119,7 +127,7 @@ class Executor:
             states = self.states(plane.size, ends_at=plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
-        for steps in _chunks(plane.frames, self._plan.turn(plane.frames)):
+        for steps in _chunks(plane.frames, self._turn(plane.frames)):
             try:
                 for block, tile in self._run_chunk(stages, During(plane, steps), first_band):
                     if tile.shape[0] == 0:  # a layer waits for more steps
@@ -142,6 +150,11 @@ class Executor:
                 raise
             if states is not None:
                 states.at += steps.size
+
+    def _turn(self, steps: int) -> int:
+        """The steps, of so many that come, that go through all passes before the others."""
+        at_once = len(self._network.passes) == 1 and not self._network.stateful
+        return steps if at_once else self._plan.turn(steps)
 
     def _made(self, steps: int) -> int:
         """Output steps made of the first input steps of a video."""
@@ -184,14 +197,46 @@ class Executor:
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
+        stretches = list(self._stretches(stage, plane, pool, first_band))
+        threads, cores = min(self._plan.threads, sum(map(len, stretches))), self._plan.cores
+        if threads <= 1 and cores in (None, torch.get_num_threads()):
+            return chain.from_iterable(stretches)
+        run = in_order if stage.states is None else as_they_come
+        return run(stretches, threads, max(1, (cores or 1) // threads))
+
+    def _stretches(
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int
+    ) -> Iterator[Stretch[tuple[Block, Tensor]]]:
+        """What one thread does: bands of tiles, or a tile of a video for all of its steps."""
         grid = stage.canvas.grid
         batches = list(_chunks(plane.frames, self._plan.batch))
-        tiles = islice(grid, first_band * len(grid.columns), None)
-        blocks = (Block(steps, region) for region in tiles for steps in batches)
-        sweep = Sweep() if grid.continued else None
-        return stage.backoff.run(
+        tiles = list(islice(grid, first_band * len(grid.columns), None))
+        work = partial(self._blocks, stage, plane, pool)
+        if stage.states is not None:
+            for region in tiles:
+                steps_of_tile = [Block(steps, region) for steps in batches]
+                yield Stretch([steps_of_tile], lambda turn: work(chain.from_iterable(turn)))
+            return
+        for steps in batches:
+            for band in _chunks(len(tiles), len(grid.columns)):
+                blocks = [Block(steps, region) for region in tiles[band.start : band.stop]]
+                yield Stretch(blocks, work)
+
+    def _blocks(
+        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, Tensor]]:
+        """Blocks one after the other, in a sweep where tiles go on from each other."""
+        if self._tiles_made >= _MANY_TILES:
+            self._tiles_made = 0
+            release(self._settings.device)
+        sweep = Sweep() if stage.canvas.grid.continued else None
+        for made in stage.backoff.run(
             blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep)
-        )
+        ):
+            self._tiles_made += stage.canvas.grid.continued
+            yield made
+        if stage.states is not None and len(stage.canvas.grid) > 1:
+            stage.states.let_go()
 
     def _tile_of(
         self,
@@ -206,9 +251,6 @@ class Executor:
         if self._backend.evens_tiles:
             region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
         continued = sweep is not None and sweep.goes_on_with(block)
-        if sweep is not None and not continued and sweep.tiles >= _MANY_TILES:
-            release(self._settings.device)
-            sweep.tiles = 0
         rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
@@ -238,7 +280,8 @@ class Executor:
             return torch.empty(shape, dtype=dtype, device=device)
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
-        part = read_around(plane, there, self._plan.view)
+        with self._reading:
+            part = read_around(plane, there, self._plan.view)
         return part.to(device, dtype, memory_format=torch.channels_last)
 
 

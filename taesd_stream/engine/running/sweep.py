@@ -12,14 +12,9 @@ __all__ = ["Sweep"]
 
 
 class Sweep:
-    """Goes along a band, each tile going on where the one to its left ended; then the next band.
-
-    Attributes:
-        tiles: How many have been made since somebody set this to 0.
-    """
+    """Goes along a band, each tile going on where the one to its left ended."""
 
     def __init__(self) -> None:
-        self.tiles = 0
         self._made: Block | None = None
         self._carry = Carry()
 
@@ -40,4 +35,3 @@ class Sweep:
         self._made = None
         yield self._carry
         self._made = block
-        self.tiles += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import RLock, get_ident
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class _Entry:
 
 
 class TileStates:
-    """The states of all tiles of one video.
+    """The states of all tiles of one video, which several threads may compute.
 
     Args:
         each: The pass that the tiles are of.
@@ -65,26 +66,34 @@ class TileStates:
         self._each, self._plane, self._storage, self._ends_at = each, plane, storage, ends_at
         self._device = device
         self._entries: dict[Region, _Entry] = {}
-        self._in_use: tuple[Region, LayerStates] | None = None
+        self._in_use: dict[int, tuple[Region, LayerStates]] = {}  # by thread
+        self._turn = RLock()
 
     def recall(self, tile: Region, at: int) -> LayerStates:
         """The state of a tile of the output after ``at`` time steps."""
-        self._make_room(unless=tile)
-        entry = self._entries.get(tile)
-        if entry is not None and entry.at == at:
-            return entry.kept()
-        return self._put_together(tile, at)
+        with self._turn:
+            self._make_room(unless=tile)
+            entry = self._entries.get(tile)
+            if entry is not None and entry.at == at:
+                return entry.kept()
+            return self._put_together(tile, at)
 
     def keep(self, tile: Region, at: int, kept: LayerStates) -> None:
         """Take what a tile remembers after ``at`` time steps, and forget what that replaces."""
-        if tile not in self._entries:
-            self._supersede(tile, at)
-        if at == self._ends_at:
-            self._entries.pop(tile, None)
-            self._in_use = None
-            return
-        self._entries[tile] = _Entry(at, (tile,), lambda: kept)
-        self._in_use = (tile, kept)
+        with self._turn:
+            if tile not in self._entries:
+                self._supersede(tile, at)
+            if at == self._ends_at:
+                self._entries.pop(tile, None)
+                self._in_use.pop(get_ident(), None)
+                return
+            self._entries[tile] = _Entry(at, (tile,), lambda: kept)
+            self._in_use[get_ident()] = (tile, kept)
+
+    def let_go(self) -> None:
+        """Let the tile that this thread has used make room: others have their turn."""
+        with self._turn:
+            self._make_room(unless=None)
 
     def whole(self) -> dict[nn.Module, Tensor]:
         """The state of the whole plane, in the host's memory."""
@@ -97,14 +106,14 @@ class TileStates:
         whole = Region.whole(self._each.out_plane(self._plane))
         # They stay where they are: a tile copies its own part of them to the device.
         self._entries = {whole: _Entry(at, (whole,), lambda: kept)}
-        self._in_use, self.at = None, at
+        self.at = at
+        self._in_use.clear()
 
-    def _make_room(self, unless: Region) -> None:
-        """Let the tile that was in use make room, unless it is the same again."""
-        if self._in_use is None or self._in_use[0] == unless:
+    def _make_room(self, unless: Region | None) -> None:
+        """Let the tile that this thread has used make room, unless it is the same again."""
+        if get_ident() not in self._in_use or self._in_use[get_ident()][0] == unless:
             return
-        tile, kept = self._in_use
-        self._in_use = None
+        tile, kept = self._in_use.pop(get_ident())
         self._entries[tile].kept = self._storage.put(kept)
 
     def _supersede(self, tile: Region, at: int) -> None:

@@ -1,0 +1,134 @@
+"""The cores that this process may compute on, and threads that keep to some of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+from taesd_stream.errors import InputError
+
+__all__ = ["WAITING_PER_THREAD", "Cores", "keeping_to", "shares_of_cores"]
+
+WAITING_PER_THREAD = 2
+"""So many bands of a picture, or finished tiles of a video, are made or wait for each thread."""
+
+# Kernels that share a tile wait for each other, and share small ones badly.
+_SHARING_COSTS = 1.08
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The cores that compute, shared out.
+
+    Attributes:
+        threads: How many tiles are computed side by side.
+        inside: How many cores compute each of them.
+    """
+
+    threads: int = 1
+    inside: int = 1
+
+    def share(self, stretches: int, pieces: int) -> float:
+        """The time that work takes, over what it takes one core.
+
+        Args:
+            stretches: As many parts it has, of equal length, as are begun by one thread each.
+            pieces: As many pieces, of which others may take over those that are not begun.
+
+        >>> two = Cores(threads=2)
+        >>> two.share(2, 16), two.share(1, 1), two.share(3, 3), two.share(3, 12)
+        (0.5, 1.0, 0.6666666666666666, 0.5416666666666666)
+        """
+        busy = -(-stretches // self.threads) / stretches
+        if stretches > self.threads:
+            busy = min(busy, 1 / self.threads + 1 / (2 * pieces))
+        return busy / self.inside * (_SHARING_COSTS if self.inside > 1 else 1.0)
+
+
+def shares_of_cores(threads: int | None) -> tuple[Cores, ...]:
+    """The ways to share the cores out, from a tile for each of them to one tile for all.
+
+    Args:
+        threads: The cores to use; None is all that the process may compute on.
+
+    Raises:
+        InputError: It is no number of threads.
+
+    >>> [(cores.threads, cores.inside) for cores in shares_of_cores(4)]
+    [(4, 1), (2, 2), (1, 4)]
+    """
+    left = _checked(threads)
+    all_cores, shares = left, []
+    while left:
+        shares.append(Cores(left, all_cores // left))
+        left //= 2
+    return tuple(shares)
+
+
+def _checked(threads: int | None) -> int:
+    if threads is None:
+        return _usable()
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise InputError(f"threads: expected a number from 1 up, or none, found {threads!r}")
+    return threads
+
+
+@contextmanager
+def keeping_to(cores: int) -> Iterator[None]:
+    """Inside it, PyTorch's kernels use so many cores in this thread; other threads notice nothing.
+
+    ``torch.set_num_threads`` would be noticed: threads that begin later take its number over.
+    """
+    torch.get_num_threads()  # a thread's first call sets the number anew
+    with _openmp().limit(limits=cores, user_api="openmp"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> ThreadpoolController:
+    """The OpenMP libraries of this process, which PyTorch has brought along."""
+    return ThreadpoolController()
+
+
+def _usable() -> int:
+    """The cores that this thread may compute on.
+
+    That is the least of what the system lets the process run on, of what a container's quota
+    allows, and of what ``torch.set_num_threads`` or OMP_NUM_THREADS ask for.
+    """
+    return max(1, min(_affinity(), _quota(), torch.get_num_threads()))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """The cores' worth of time that the control group of a container may use, rounded up."""
+    for read in (_quota_of_version_2, _quota_of_version_1):
+        try:
+            allowed, period = read(root)
+        except (OSError, ValueError):
+            continue
+        if allowed > 0 and period > 0:
+            return -(-allowed // period)
+    return 1 << 20
+
+
+def _quota_of_version_2(root: Path) -> tuple[int, int]:
+    allowed, period = (root / "cpu.max").read_text().split()
+    return int(allowed), int(period)
+
+
+def _quota_of_version_1(root: Path) -> tuple[int, int]:
+    allowed, period = (root / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+    return int(allowed.read_text()), int(period.read_text())
