@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
@@ -163,8 +165,8 @@ class CostModel:
             if cores.threads > 1:
                 peak_bytes += self._waiting(grid, made, cores)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
-            pieces = len(grid) * at_once
-            stretches = pieces if self._network.stateful else len(grid.rows) * at_once
+            stretches = (len(grid) if self._network.stateful else len(grid.rows)) * at_once
+            pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
             alone = self._relative_seconds(figures, len(each.body.layers))
             seconds += alone * cores.share(stretches, pieces)
             plane, held, figures_of_last = out, kept, figures

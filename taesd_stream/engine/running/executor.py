@@ -213,14 +213,22 @@ class Executor:
         tiles = list(islice(grid, first_band * len(grid.columns), None))
         work = partial(self._blocks, stage, plane, pool)
         if stage.states is not None:
-            for region in tiles:
-                steps_of_tile = [Block(steps, region) for steps in batches]
-                yield Stretch([steps_of_tile], lambda turn: work(chain.from_iterable(turn)))
-            return
-        for steps in batches:
-            for band in _chunks(len(tiles), len(grid.columns)):
-                blocks = [Block(steps, region) for region in tiles[band.start : band.stop]]
+            turns = [[Block(steps, region) for steps in batches] for region in tiles]
+        else:
+            bands = list(_chunks(len(tiles), len(grid.columns)))
+            turns = [
+                [Block(steps, region) for region in tiles[band.start : band.stop]]
+                for steps in batches
+                for band in bands
+            ]
+        # Who takes over what is a matter of luck, and in 16 bits a tile that begins a sweep is
+        # rounded otherwise than one that goes on from another.
+        may_split = stage.states is None and self._settings.dtype == torch.float32
+        for blocks in turns:
+            if may_split:
                 yield Stretch(blocks, work)
+            else:
+                yield Stretch([blocks], lambda turn: work(chain.from_iterable(turn)))
 
     def _blocks(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None, blocks: Iterable[Block]
