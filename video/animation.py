@@ -31,7 +31,7 @@ __all__ = ["Animation", "is_animation", "open_animation"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-AnimationKind = Literal["AVIF", "PNG", "WEBP"]
+_PillowKind = Literal["AVIF", "WEBP"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,14 @@ class Animation:
     """An animation's canvas in pixels, and the milliseconds that each frame stays."""
 
     path: Path
+    kind: _PillowKind
     width: int
     height: int
     durations_ms: tuple[int, ...]
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """Each frame as uint8 (height, width, 3), or 4 where the animation has transparency."""
-        with _opened(self.path) as image:
+        with _opened(self.path, self.kind) as image:
             for index in range(image.n_frames):
                 image.seek(index)
                 yield np.array(image)
@@ -58,8 +59,8 @@ def is_animation(path: Path) -> bool:
         return _is_animated_png(path)
     if kind is None:
         return False
-    with _opened(path) as image:
-        return image.n_frames > 1 or (kind == "WEBP" and _duration_ms(image, 0) > 0)
+    with _opened(path, kind) as image:
+        return _is_animated(image, kind)
 
 
 def open_animation(path: Path) -> Animation | None:
@@ -68,14 +69,21 @@ def open_animation(path: Path) -> Animation | None:
     Raises:
         InputError: if the file is cut short or inconsistent, or its canvas is too large.
     """
-    if _kind(path) == "PNG" or not is_animation(path):
+    kind = _kind(path)
+    if kind is None or kind == "PNG":
         return None
-    with _opened(path) as image:
+    with _opened(path, kind) as image:
+        if not _is_animated(image, kind):
+            return None
         durations_ms = tuple(_duration_ms(image, index) for index in range(image.n_frames))
-        return Animation(path, image.width, image.height, durations_ms)
+        return Animation(path, kind, image.width, image.height, durations_ms)
 
 
-def _kind(path: Path) -> AnimationKind | None:
+def _is_animated(image: AvifImageFile | WebPImageFile, kind: _PillowKind) -> bool:
+    return image.n_frames > 1 or (kind == "WEBP" and _duration_ms(image, 0) > 0)
+
+
+def _kind(path: Path) -> _PillowKind | Literal["PNG"] | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -103,8 +111,7 @@ def _is_animated_png(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[AvifImageFile | WebPImageFile]:
-    kind = "WEBP" if _kind(path) == "WEBP" else "AVIF"
+def _opened(path: Path, kind: _PillowKind) -> Iterator[AvifImageFile | WebPImageFile]:
     reader, name = (WebPImageFile, "WebP") if kind == "WEBP" else (AvifImageFile, kind)
     try:
         # Not through Image.open, which warns of large pictures besides refusing larger ones.

@@ -62,13 +62,14 @@ class ColorProfile:
         return converted
 
     def applied(self, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Colours (H, W, 3), where they are of the profile's kind; else as they are."""
+        """Colours (H, W, 3 or 4) of the profile's kind in sRGB; others, and alpha, as they are."""
         from PIL import Image
 
         if self.mode == "CMYK":
             return colors
-        stored = colors[..., 0] if self.mode == "L" else colors
-        return np.asarray(self.to_srgb(Image.fromarray(np.ascontiguousarray(stored))))
+        stored = colors[..., 0] if self.mode == "L" else colors[..., :3]
+        made = np.asarray(self.to_srgb(Image.fromarray(np.ascontiguousarray(stored))))
+        return made if colors.shape[2] == 3 else np.concatenate((made, colors[..., 3:]), axis=2)
 
     def _changes_nothing(self) -> bool:
         if self.mode == "CMYK":

@@ -41,10 +41,7 @@ class StoredPicture:
 
     def shown(self) -> NDArray[np.uint8]:
         """The picture upright, in sRGB: (H, W, 3 or 4)."""
-        pixels = self.pixels
-        if self.profile is not None:
-            colors = self.profile.applied(pixels[..., :3])
-            pixels = np.concatenate((colors, pixels[..., 3:]), axis=2)
+        pixels = self.pixels if self.profile is None else self.profile.applied(self.pixels)
         return self.orientation.applied(pixels)
 
 

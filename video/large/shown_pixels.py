@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from video.color_profile import ColorProfile
@@ -50,6 +49,5 @@ class ShownPixels:
             rows, columns = columns, rows
         found = self._stored.read(rows, columns)
         if self._profile is not None:
-            colors = self._profile.applied(found[..., :3])
-            found = np.concatenate((colors, found[..., 3:]), axis=2)
+            found = self._profile.applied(found)
         return self._orientation.applied(found)
