@@ -17,8 +17,9 @@ from queue import SimpleQueue
 from typing import Generic, Self, TypeVar
 
 from video.closing import Closing
+from video.room import Room
 
-__all__ = ["AbandonedError", "ReadAhead", "Worker", "WriteBehind", "room_for"]
+__all__ = ["AbandonedError", "ReadAhead", "Room", "Worker", "WriteBehind", "room_for"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -202,16 +203,11 @@ class _Channel(Generic[T]):
         if most < 1:
             raise ValueError(f"expected room for at least 1 item, found {most}")
         self._items: SimpleQueue[T | _End] = SimpleQueue()
-        self._room: SimpleQueue[None] = SimpleQueue()
-        self._is_closed = False
-        for _ in range(most):
-            self._room.put(None)
+        self._room = Room(most)
 
     def put(self, item: T) -> None:
         """Wait for room, and put an item into it; raises _ClosedError once nobody takes any."""
-        self._room.get()
-        if self._is_closed:
-            self._room.put(None)
+        if not self._room.take():
             raise _ClosedError
         self._items.put(item)
 
@@ -221,8 +217,7 @@ class _Channel(Generic[T]):
 
     def close(self) -> None:
         """Say that no more are taken, to a ``put`` that waits as well."""
-        self._is_closed = True
-        self._room.put(None)
+        self._room.close()
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -231,7 +226,7 @@ class _Channel(Generic[T]):
         """Wait for the next item; raises StopIteration or the error that ended them."""
         item = self._items.get()
         if not isinstance(item, _End):
-            self._room.put(None)
+            self._room.give()
             return item
         self._items.put(_End(None))
         if item.error is None:

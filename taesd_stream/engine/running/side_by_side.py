@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from taesd_stream.engine.cores import WAITING_PER_THREAD, keeping_to
-from video.background import Worker
+from video.background import Room, Worker
 
 __all__ = ["Stretch", "as_they_come", "in_order"]
 
@@ -77,16 +77,13 @@ def in_order(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) -> I
     >>> list(in_order([Stretch("ab", iter), Stretch("cd", iter)], threads=2))
     ['a', 'b', 'c', 'd']
     """
-    begun_room = _Room(WAITING_PER_THREAD * threads)
-    with _Crew(stretches, threads, cores, begun_room=begun_room, piece_room=_Room(None)) as crew:
+    begun_room = Room(WAITING_PER_THREAD * threads)
+    with _Crew(stretches, threads, cores, begun_room=begun_room, piece_room=Room(None)) as crew:
         turn = crew.before_all
         for task, made in crew.made():
             task.waiting.append(made)
             del task, made  # else they would be held while the next one is made
-            while turn.waiting or (turn.is_over and turn.after is not None):
-                if turn.is_over and turn.after is not None:
-                    turn = turn.after
-                    continue
+            while (turn := turn.current()).waiting:
                 piece = turn.waiting.popleft()
                 if not isinstance(piece, _End):
                     yield piece
@@ -109,8 +106,8 @@ def as_they_come(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) 
     >>> sorted(as_they_come([Stretch("ab", iter), Stretch("cd", iter)], threads=2))
     ['a', 'b', 'c', 'd']
     """
-    piece_room = _Room(WAITING_PER_THREAD * threads)
-    with _Crew(stretches, threads, cores, begun_room=_Room(None), piece_room=piece_room) as crew:
+    piece_room = Room(WAITING_PER_THREAD * threads)
+    with _Crew(stretches, threads, cores, begun_room=Room(None), piece_room=piece_room) as crew:
         for _, made in crew.made():
             if isinstance(made, _End):
                 made.check()
@@ -149,35 +146,12 @@ class _Task(Generic[T]):
     is_over: bool = False
     after: _Task[T] | None = None
 
-
-class _Room:
-    """Room for so many things; without a number, for any.
-
-    Waiting is done in ``queue.SimpleQueue`` alone, as in ``video.background``.
-    """
-
-    def __init__(self, most: int | None) -> None:
-        self._is_limited = most is not None
-        self._free: SimpleQueue[None] = SimpleQueue()
-        self._is_closed = False
-        for _ in range(most or 0):
-            self._free.put(None)
-
-    def take(self) -> bool:
-        """Wait for room; returns False once there will be none any more."""
-        if self._is_limited and not self._is_closed:
-            self._free.get()
-        if self._is_closed:
-            self._free.put(None)  # for the next one who waits
-        return not self._is_closed
-
-    def give(self) -> None:
-        self._free.put(None)
-
-    def close(self) -> None:
-        """End all waiting."""
-        self._is_closed = True
-        self._free.put(None)
+    def current(self) -> _Task[T]:
+        """This one, or where it is over the one whose turn it is, as far as any has begun."""
+        task = self
+        while task.is_over and task.after is not None:
+            task = task.after
+        return task
 
 
 class _Crew(Generic[T]):
@@ -200,8 +174,8 @@ class _Crew(Generic[T]):
         threads: int,
         cores: int,
         *,
-        begun_room: _Room,
-        piece_room: _Room,
+        begun_room: Room,
+        piece_room: Room,
     ) -> None:
         self.before_all: _Task[T] = _Task(Stretch((), iter), is_over=True)
         self._last = self.before_all
