@@ -17,8 +17,6 @@ from video.rates import MAX_RATE
 
 __all__ = ["with_alpha_of", "with_audio_of", "with_rate_of", "with_size_of"]
 
-_RGBA = 4
-
 _log = logging.getLogger("taesd_stream")
 
 
@@ -39,7 +37,7 @@ def with_rate_of(
 
 def with_alpha_of(output: Output, ae: AutoEncoder) -> Output:
     """The output with alpha where the model makes it and the file keeps it."""
-    return replace(output, alpha=ae.spec.image_channels == _RGBA and output.holds_alpha)
+    return replace(output, alpha=ae.spec.has_alpha and output.holds_alpha)
 
 
 def with_size_of(options: TileOptions, source: LatentSource, ae: AutoEncoder) -> TileOptions:

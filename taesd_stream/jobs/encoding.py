@@ -45,8 +45,6 @@ from video.transparency import Background, Transparency
 
 __all__ = ["encode_file"]
 
-_RGBA = 4
-
 
 def encode_file(
     images: str | os.PathLike[str],
@@ -107,7 +105,7 @@ def encode_file(
     options = TileOptions(tile, overlap, memory, wrap=wrap, threads=threads)
     scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
-    transparency = Transparency.of(background, holds_alpha=ae.spec.image_channels == _RGBA)
+    transparency = Transparency.of(background, holds_alpha=ae.spec.has_alpha)
     in_bands = is_stack(target) and frames is None and is_read_in_regions(source)
     if in_bands and not coder_of(ae, "encode").remembers:
         return encode_picture(

@@ -16,7 +16,6 @@ from video.codecs import CONTAINERS
 
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
-_RGB = 3
 _KEEPERS = ".png .webp .tif .npy .safetensors .webm keep it, and .mov with --codec prores4444"
 
 
@@ -148,7 +147,7 @@ def rendered(
 def _about_alpha(ae: AutoEncoder, output: Output) -> tuple[str, ...]:
     """The remark about a model's transparency, where the file does not keep it."""
     transparency = output.transparency
-    if transparency.is_kept or ae.spec.image_channels == _RGB:
+    if transparency.is_kept or not ae.spec.has_alpha:
         return ()
     said = f"transparency was laid over {transparency.color_name}"
     return (said if output.background is not None else f"{said}: {_KEEPERS}",)

@@ -42,6 +42,11 @@ class Network(nn.Module):
             raise TypeError("layers with a state and global branches do not go together")
 
     @property
+    def takes_pictures_apart(self) -> bool:
+        """Whether a tile waits for nothing but its own picture: no step before, no other pass."""
+        return len(self.passes) == 1 and not self.stateful
+
+    @property
     def out_channels(self) -> int:
         """Channels that it writes."""
         return self.passes[-1].out_channels

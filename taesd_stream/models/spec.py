@@ -58,6 +58,11 @@ class ModelSpec:
     image_channels: int = 3
 
     @property
+    def has_alpha(self) -> bool:
+        """Whether pictures are RGBA."""
+        return self.image_channels == 4
+
+    @property
     def label(self) -> str:
         """Name and scales: what tells a model from its own reduced forms.
 

@@ -151,7 +151,6 @@ class CostModel:
         passes: list[PassPlan] = []
         seconds = 0.0
         held = 0
-        figures_of_last: PassFigures | None = None
         for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
             is_last = each is self._network.passes[-1]
@@ -169,15 +168,13 @@ class CostModel:
             pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
             alone = self._relative_seconds(figures, len(each.body.layers))
             seconds += alone * cores.share(stretches, pieces)
-            plane, held, figures_of_last = out, kept, figures
-        if figures_of_last is None:
-            raise TypeError("expected a network with a pass")
+            plane, held = out, kept
         return TiledCost(
             tuple(passes),
             seconds,
             cores,
-            tiles_bytes=figures_of_last.kept * self._item_bytes,
-            tile_bytes=figures_of_last.most_kept * self._item_bytes,
+            tiles_bytes=figures.kept * self._item_bytes,
+            tile_bytes=figures.most_kept * self._item_bytes,
         )
 
     def _waiting(self, grid: Grid, made: int, cores: Cores) -> int:

@@ -141,7 +141,7 @@ class Candidate:
     @property
     def at_once(self) -> int:
         """Pictures at hand that are computed each by itself, as many as matter."""
-        if self.network.stateful or len(self.network.passes) > 1 or self.workload.steps is None:
+        if not self.network.takes_pictures_apart or self.workload.steps is None:
             return 1
         steps = self.workload.steps
         return min(steps, self.workload.ahead or steps, _MOST_AT_ONCE)

@@ -153,8 +153,7 @@ class Executor:
 
     def _turn(self, steps: int) -> int:
         """The steps, of so many that come, that go through all passes before the others."""
-        at_once = len(self._network.passes) == 1 and not self._network.stateful
-        return steps if at_once else self._plan.turn(steps)
+        return steps if self._network.takes_pictures_apart else self._plan.turn(steps)
 
     def _made(self, steps: int) -> int:
         """Output steps made of the first input steps of a video."""
@@ -198,8 +197,9 @@ class Executor:
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
         stretches = list(self._stretches(stage, plane, pool, first_band))
-        threads, cores = min(self._plan.threads, sum(map(len, stretches))), self._plan.cores
-        if threads <= 1 and cores in (None, torch.get_num_threads()):
+        threads = max(1, min(self._plan.threads, sum(map(len, stretches))))
+        cores = self._plan.cores
+        if threads == 1 and cores in (None, torch.get_num_threads()):
             return chain.from_iterable(stretches)
         run = in_order if stage.states is None else as_they_come
         return run(stretches, threads, max(1, (cores or 1) // threads))
