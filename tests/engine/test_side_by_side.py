@@ -133,6 +133,14 @@ def test_the_plan_counts_every_thread_and_takes_fewer_where_memory_is_small(
     assert "2 side by side" in str(two)
 
 
+def test_no_more_threads_are_planned_than_a_run_has_work_for(model: Models) -> None:
+    nano, latents = model("nano"), torch.zeros(8, 4, 40, 56)
+    streamed = nano.open_video(latents, ahead=8, threads=2).plan  # its frames come one by one
+    assert streamed.threads <= streamed.tiles
+    together = nano.plan(tuple(latents.shape), threads=2)
+    assert (together.threads, together.tiles) == (2, 1)
+
+
 def test_the_cores_are_shared_out() -> None:
     assert [(each.threads, each.inside) for each in shares_of_cores(6)] == [(6, 1), (3, 2), (1, 6)]
     with pytest.raises(ts.InputError, match="threads: expected a number from 1 up"):

@@ -140,11 +140,13 @@ class Candidate:
 
     @property
     def at_once(self) -> int:
-        """Pictures at hand that are computed each by itself, as many as matter."""
-        if not self.network.takes_pictures_apart or self.workload.steps is None:
+        """Pictures that are computed in one run, each by itself, as many as matter.
+
+        Those of a stream are computed one by one, whatever has been read ahead.
+        """
+        if not self.network.takes_pictures_apart or not self.workload.has_place:
             return 1
-        steps = self.workload.steps
-        return min(steps, self.workload.ahead or steps, _MOST_AT_ONCE)
+        return min(self.workload.steps or 1, _MOST_AT_ONCE)
 
     @property
     def segment(self) -> int | None:
