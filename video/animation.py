@@ -18,7 +18,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from video.claimed_size import check_claimed_size
 from video.errors import InputError, first_line
-from video.heif import HEAD_BYTES, heif_kind
+from video.file_kinds import ANIMATED_AVIF, kind_of_file
+from video.heif import heif_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Animation", "is_animation", "open_animation"]
+__all__ = ["Animation", "frames_in", "is_animation", "open_animation"]
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-
+_PNG_SIGNATURE_BYTES = 8
 
 _PillowKind = Literal["AVIF", "WEBP"]
 
@@ -56,11 +56,26 @@ def is_animation(path: Path) -> bool:
     """Whether this is a file of WebP, AVIF or PNG that has several frames, or one for a time."""
     kind = _kind(path)
     if kind == "PNG":
-        return _is_animated_png(path)
+        return _frames_in_png(path) > 1
     if kind is None:
         return False
     with _opened(path, kind) as image:
         return _is_animated(image, kind)
+
+
+def frames_in(path: Path) -> int:
+    """How many frames a file of WebP, AVIF or PNG says that it has; 1 for another file.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    kind = _kind(path)
+    if kind == "PNG":
+        return _frames_in_png(path)
+    if kind is None:
+        return 1
+    with _opened(path, kind) as image:
+        return int(image.n_frames)
 
 
 def open_animation(path: Path) -> Animation | None:
@@ -86,28 +101,29 @@ def _is_animated(image: AvifImageFile | WebPImageFile, kind: _PillowKind) -> boo
 def _kind(path: Path) -> _PillowKind | Literal["PNG"] | None:
     if not path.is_file():
         return None
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head.startswith(_PNG):
+    kind = kind_of_file(path)
+    if kind is None:
+        return None
+    if kind.pillow == "PNG":
         return "PNG"
-    return "AVIF" if head[4:12] == b"ftypavis" or heif_kind(head) == "AVIF" else None
+    if kind.pillow == "WEBP":
+        return "WEBP"
+    return "AVIF" if kind == ANIMATED_AVIF or heif_kind_of(path) == "AVIF" else None
 
 
-def _is_animated_png(path: Path) -> bool:
-    """Whether a PNG says, before its picture, that several follow."""
+def _frames_in_png(path: Path) -> int:
+    """How many frames a PNG announces before its picture."""
     with path.open("rb") as file:
-        place = len(_PNG)
+        place = _PNG_SIGNATURE_BYTES
         file.seek(place)
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
             if head[4:] == b"acTL":
-                return int.from_bytes(file.read(4), "big") > 1
+                return int.from_bytes(file.read(4), "big")
             place += 12 + int.from_bytes(head[:4], "big")
             file.seek(place)
             if not head[4:].isalpha():
                 break
-    return False
+    return 1
 
 
 @contextlib.contextmanager

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from video.errors import InputError
 
-__all__ = ["HEAD_BYTES", "TIFF", "Advice", "FileKind", "kind_of", "kind_of_file", "refuse_unread"]
+__all__ = [
+    "ANIMATED_AVIF",
+    "HEAD_BYTES",
+    "TIFF",
+    "Advice",
+    "FileKind",
+    "kind_of",
+    "kind_of_file",
+    "refuse_unread",
+]
 
 HEAD_BYTES = 512
 """How much of a file tells its kind."""
@@ -56,6 +65,7 @@ class FileKind:
 
 _ADVICE_ON_PICTURES = (Advice.picture, Advice.drawing, Advice.raw, Advice.hdr)
 TIFF = FileKind("a TIFF", "TIFF")
+ANIMATED_AVIF = FileKind("an animated AVIF", is_video=True)
 _GIF = FileKind("a GIF", is_video=True)
 _JPEG_2000 = FileKind("a JPEG 2000 picture", "JPEG2000")
 _PNM = FileKind("a PPM or PGM picture", "PPM")
@@ -116,6 +126,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, FileKind], ...] = (
     (8, b"AVI ", FileKind("an AVI", is_video=True)),
     (0, b"GIF8", _GIF),
     (0, b"\x1a\x45\xdf\xa3", FileKind("a Matroska or WebM file", is_video=True)),
+    (4, b"ftypavis", ANIMATED_AVIF),
     (4, b"ftyp", FileKind("an MP4 or QuickTime file", is_video=True)),
     (0, b"YUV4MPEG2", FileKind("a y4m file", is_video=True)),
     (0, b"FLV\1", FileKind("an FLV", is_video=True)),

@@ -16,7 +16,7 @@ from video.pillow_reading import read_by_pillow
 if TYPE_CHECKING:
     from video.pillow_reading import StoredPicture
 
-__all__ = ["HEAD_BYTES", "heif_hdr", "heif_kind", "is_heif", "read_heif"]
+__all__ = ["HEAD_BYTES", "heif_hdr", "heif_kind", "heif_kind_of", "read_heif"]
 
 HeifKind = Literal["HEIC", "AVIF"]
 
@@ -45,22 +45,22 @@ def heif_kind(head: bytes) -> HeifKind | None:
     return _BRANDS.get(major)
 
 
-def is_heif(path: Path) -> bool:
-    """Whether a file is such a still, whatever its name.
+def heif_kind_of(path: Path) -> HeifKind | None:
+    """The still that a file is, whatever its name; None if it is none of these.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return heif_kind(file.read(HEAD_BYTES)) is not None
+            return heif_kind(file.read(HEAD_BYTES))
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from error
 
 
 def heif_hdr(path: Path) -> str | None:
     """The kind of high dynamic range that such a still says it has, "PQ" or "HLG", or None."""
-    if not is_heif(path):
+    if heif_kind_of(path) is None:
         return None
     from video.hdr import HDR_KINDS
 

@@ -125,7 +125,7 @@ def open_reader(
 def _is_still(source: Path) -> bool:
     """Whether a file is one picture: by what it holds, or by its name where that tells nothing."""
     from video.animation import is_animation
-    from video.heif import is_heif
+    from video.heif import heif_kind_of
 
     if not source.is_file():
         return source.suffix.lower() in READABLE_SUFFIXES
@@ -133,4 +133,5 @@ def _is_still(source: Path) -> bool:
     refuse_unread(kind, source)
     if kind is None:
         return source.suffix.lower() in READABLE_SUFFIXES
-    return (kind.pillow is not None or is_heif(source)) and not is_animation(source)
+    is_still = kind.pillow is not None or heif_kind_of(source) is not None
+    return is_still and not is_animation(source)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["StoredPicture", "read_by_pillow", "to_uint8"]
 
 _ORIENTATION_TAG = 0x0112
-_DEEP_FORMATS = ("rgb48be", "rgba64be")
+_DEEP_FORMATS = {"rgb48be": 3, "rgba64be": 4, "ya16be": 2}
+"""Channels of 16 bits, by FFmpeg's names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +126,7 @@ def _lab_as_rgb(image: Image) -> NDArray[np.uint8]:
 def _rounded(data: bytes, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A PNG of 16 bits rounded to 8 by way of FFmpeg, for Pillow leaves out the lower 8.
 
-    It is known to be whole. Grey with transparency stays as Pillow has it.
+    It is known to be whole.
     """
     import av
 
@@ -134,10 +135,15 @@ def _rounded(data: bytes, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration):  # it minds a wrong sum
         return truncated
-    if frame.format.name not in _DEEP_FORMATS:
+    channels = _DEEP_FORMATS.get(frame.format.name)
+    if channels is None:
         return truncated
-    stored: NDArray[Any] = frame.to_ndarray()
-    return to_uint8(stored) if stored.shape == truncated.shape else truncated
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), ">u2").reshape(plane.height, -1)
+    stored = rows[:, : plane.width * channels].reshape(plane.height, plane.width, channels)
+    if channels == 2:
+        stored = stored[..., [0, 0, 0, 1]]
+    return to_uint8(stored.astype(np.uint16)) if stored.shape == truncated.shape else truncated
 
 
 def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ class ReadingRemarks:
         is_cut_short: whether the file ends before its end.
         damaged: how many frames could be decoded only in part.
         variable_rate: whether frames were found that do not follow each other at one rate.
+        pages: how many the pictures have, by their names, of which the first is taken.
+        frames: how many there are in the animations of which the first is taken.
     """
 
     name: str
@@ -50,6 +52,8 @@ class ReadingRemarks:
     is_cut_short: bool = False
     damaged: int = 0
     variable_rate: bool = False
+    pages: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
     _before: Fraction | None = None
     _is_laid_over: bool = False
 
@@ -70,6 +74,10 @@ class ReadingRemarks:
         """For the user, a line each; pictures have no ``rate``."""
         if self._is_laid_over:
             yield f"{self.name}: what is transparent was laid over {self.transparency.color_name}"
+        for name, pages in tuple(self.pages.items())[:1]:
+            yield from pages_note(name, pages, len(self.pages) - 1)
+        for name, frames in tuple(self.frames.items())[:1]:
+            yield _frames_note(name, frames, len(self.frames) - 1)
         if self.is_cut_short:
             yield (
                 f"{self.name}: the file is cut short; its frames are taken as far as they go, and"
@@ -113,14 +121,25 @@ def hdr_still_note(name: str, hdr: str | None) -> tuple[str, ...]:
     )
 
 
-def pages_note(name: str, pages: int) -> tuple[str, ...]:
-    """A remark on the pages of a TIFF of which only the first is taken; none for one."""
+def pages_note(name: str, pages: int, others: int = 0) -> tuple[str, ...]:
+    """A remark on the pages of a TIFF, and of ``others``, of which the first is taken; or none."""
     if pages < 2:
         return ()
     return (
-        f"{name}: the first of its {pages} pages is taken; `tiffsplit {name} page_` makes a file of"
-        " each, and their folder is read as frames",
+        f"{name}: the first of its {pages} pages is taken{_likewise(others)};"
+        f" `tiffsplit {name} page_` makes a file of each, and their folder is read as frames",
     )
+
+
+def _frames_note(name: str, frames: int, others: int) -> str:
+    return (
+        f"{name}: the first of its {frames} frames is taken{_likewise(others)}; give it alone, and"
+        " all are"
+    )
+
+
+def _likewise(others: int) -> str:
+    return f" (so with {others} more)" if others else ""
 
 
 def skipped_note(folder: str, skipped: list[tuple[Path, FileKind]]) -> tuple[str, ...]:
@@ -129,5 +148,6 @@ def skipped_note(folder: str, skipped: list[tuple[Path, FileKind]]) -> tuple[str
         return ()
     path, kind = skipped[0]
     more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-    what = kind.advice or "rename it, as .png or what it is"
+    named = "give it alone" if kind.is_video else "rename it, as .png or what it is"
+    what = kind.advice or named
     return (f"{folder}: left out, by its name: {path.name}, {kind.name}{more}: {what}",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from video.image_names import parse_target, sequence_files, skipped_pictures
 from video.images import read_upright, write_image
 from video.pillow_opening import pages_of
 from video.rates import parse_rate
-from video.reading_remarks import ReadingRemarks, hdr_still_note, pages_note, skipped_note
+from video.reading_remarks import ReadingRemarks, hdr_still_note, skipped_note
 from video.safe_files.interrupts import deferred_interrupt
 from video.safe_files.part_file import require_folder
 from video.sink import FrameSink
@@ -183,7 +184,21 @@ def _pictures(source: str | PathLike[str], remarks: ReadingRemarks) -> Iterator[
                 " like those before it: make them one size, or encode each for itself"
             )
         shape = image.shape
+        _look_behind_the_first(file, remarks)
         yield image
+
+
+def _look_behind_the_first(file: Path, remarks: ReadingRemarks) -> None:
+    """Note what a picture has besides the one that was read."""
+    from video.animation import frames_in
+
+    with suppress(InputError):  # which is whole, whatever becomes of the others
+        frames = frames_in(file)
+        if frames > 1:
+            remarks.frames[file.name] = frames
+    pages = pages_of(file)
+    if pages > 1:
+        remarks.pages[file.name] = pages
 
 
 class ImageSequenceReader(FrameReader):
@@ -210,12 +225,10 @@ class ImageSequenceReader(FrameReader):
         self.frame_count = len(files)
         self.duration_seconds = len(files) / self.rate
         self.height, self.width = read_upright(files[0]).shape[:2]
-        pages = pages_of(files[0]) if len(files) == 1 else 1
         skipped = skipped_pictures(self.path)
         name = files[0].name
         self._on_files = (
             *hdr_still_note(name, heif_hdr(files[0])),
-            *pages_note(name, pages),
             *skipped_note(self.path.name, skipped),
         )
 

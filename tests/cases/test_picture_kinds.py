@@ -165,6 +165,17 @@ def test_sixteen_bits_are_rounded(channels: int, tmp_path: Path) -> None:
     assert differ(shown(tmp_path / "a.png"), expected) == 0
 
 
+def test_sixteen_bits_of_grey_with_alpha_are_rounded(tmp_path: Path) -> None:
+    png = pytest.importorskip("png")
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 17, 2), np.uint16)
+    with (tmp_path / "a.png").open("wb") as file:
+        png.Writer(17, 12, greyscale=True, alpha=True, bitdepth=16).write(
+            file, deep.reshape(12, -1).tolist()
+        )
+    expected = np.round(deep[..., [0, 0, 0, 1]] / 257)
+    assert differ(read_image(tmp_path / "a.png", channels=4), expected) == 0
+
+
 @pytest.mark.parametrize("tag", [1, 2, 6])
 def test_sixteen_bits_of_a_tiff_are_rounded_and_turned(tag: int, tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (12, 16, 3), np.uint16)
@@ -329,6 +340,28 @@ def test_a_folder_holds_other_things_too(
         (folder / name).unlink()
     assert main(words) == 2
     assert "found a JPEG XL picture, which is not read: save it as .png" in capsys.readouterr().err
+
+
+def test_what_follows_the_first_is_said_of_a_folder_too(
+    picture: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    first, other = Image.fromarray(picture), Image.fromarray(picture[::-1].copy())
+    for name, count in (("1.png", 1), ("2.png", 3), ("3.webp", 2), ("4.tif", 2), ("5.webp", 1)):
+        others = [other, first][: count - 1]
+        several = {"save_all": True, "append_images": others} if others else {}
+        first.save(folder / name, lossless=True, **several)
+    first.save(folder / "6.gif", save_all=True, append_images=[other])
+    words = ["encode", str(folder), str(tmp_path / "z.npy"), "--model", "nano"]
+    assert main(words) == 0
+    printed = capsys.readouterr().err
+    assert "2.png: the first of its 3 frames is taken (so with 1 more); give it alone" in printed
+    assert "4.tif: the first of its 2 pages is taken; `tiffsplit 4.tif" in printed
+    assert "photos: left out, by its name: 6.gif, a GIF: give it alone" in printed
+    latents = np.load(tmp_path / "z.npy")
+    assert len(latents) == 5
+    assert np.array_equal(latents, np.repeat(latents[:1], 5, axis=0))
 
 
 def test_pictures_of_two_sizes_are_one_error(
