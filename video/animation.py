@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError
 from PIL.WebPImagePlugin import WebPImageFile
 
+from video.avif_size import check_avif_size
 from video.claimed_size import check_claimed_size
 from video.errors import InputError, first_line
 from video.file_kinds import ANIMATED_AVIF, kind_of_file
@@ -131,8 +133,12 @@ def _opened(path: Path, kind: _PillowKind) -> Iterator[AvifImageFile | WebPImage
     reader, name = (WebPImageFile, "WebP") if kind == "WEBP" else (AvifImageFile, kind)
     try:
         # Not through Image.open, which warns of large pictures besides refusing larger ones.
-        with path.open("rb") as file, reader(file) as image:
-            check_claimed_size(image.size, kind, path.stat().st_size, path)
+        data = path.read_bytes()
+        with reader(BytesIO(data)) as image:
+            if kind == "AVIF":
+                check_avif_size(image.size, data, path)
+            else:
+                check_claimed_size(image.size, kind, len(data), path)
             yield image
     except InputError:
         raise

@@ -6,14 +6,13 @@ import os
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any, Final
 
+from video.boxes import BOX_BYTES, boxes
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
 __all__ = ["FirstBytes", "end_of_whole_boxes", "is_cut_short", "lacks_index"]
 
-_BOX = 8
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _TAIL = 64
@@ -30,10 +29,12 @@ def is_cut_short(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_TAIL)
         if head[4:8] == b"ftyp":
-            *_, (kind, end) = _boxes(file, size)
-            return end > size or kind == b"moof"
+            *_, last = boxes(file, size)
+            return last.end > size or last.kind == b"moof"
         if head.startswith(b"RIFF"):
-            return _BOX + int.from_bytes(head[4:8], "little") > size + 1  # an odd one is padded
+            return (
+                BOX_BYTES + int.from_bytes(head[4:8], "little") > size + 1
+            )  # an odd one is padded
         if head.startswith(_EBML):
             return (_end_of_segment(head) or 0) > size
         file.seek(max(0, size - _TAIL))
@@ -50,9 +51,9 @@ def end_of_whole_boxes(path: Path) -> int | None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(_BOX)[4:] != b"ftyp":
+        if file.read(BOX_BYTES)[4:] != b"ftyp":
             return None
-        ends = [end for _, end in _boxes(file, size)]
+        ends = [box.end for box in boxes(file, size)]
     return ends[-2] if len(ends) > 1 and ends[-1] > size else None
 
 
@@ -89,24 +90,9 @@ class FirstBytes(RawIOBase):
 def lacks_index(path: Path) -> bool:
     """Whether an MP4 or MOV has no ``moov``, which says where its frames are."""
     with path.open("rb") as file:
-        if file.read(_BOX)[4:] != b"ftyp":
+        if file.read(BOX_BYTES)[4:] != b"ftyp":
             return False
-        return all(kind != b"moov" for kind, _ in _boxes(file, path.stat().st_size))
-
-
-def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """The kind of each box of an MP4, and where it ends; that of a part of a header beyond it."""
-    place = 0
-    while place < size:
-        file.seek(place)
-        head = file.read(2 * _BOX)
-        length = int.from_bytes(head[:4], "big")
-        if length == 0 and len(head) >= _BOX:  # to the end of the file
-            length = size - place
-        elif length == 1:
-            length = int.from_bytes(head[_BOX:], "big")
-        place += max(length, _BOX)
-        yield head[4:_BOX], place
+        return all(box.kind != b"moov" for box in boxes(file, path.stat().st_size))
 
 
 def _end_of_segment(head: bytes) -> int | None:
@@ -126,7 +112,7 @@ def _number(data: bytes, place: int) -> tuple[int | None, int]:
     """A length of EBML, or None for an unknown one, and where what it is the length of begins."""
     first = data[place] if place < len(data) else 0
     octets = 9 - first.bit_length()
-    if not 1 <= octets <= _BOX or place + octets > len(data):
+    if not 1 <= octets <= BOX_BYTES or place + octets > len(data):
         return None, place
     bits = 7 * octets
     value = int.from_bytes(data[place : place + octets], "big") & ((1 << bits) - 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from video.avif_size import check_avif_size
 from video.claimed_size import check_claimed_size
 from video.color_profile import ColorProfile
 from video.errors import InputError, first_line
@@ -56,7 +57,10 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
 
     try:
         with opened_by_pillow(data, kind) as image:
-            check_claimed_size(image.size, kind, len(data), name)
+            if kind == "AVIF":
+                check_avif_size(image.size, data, name)
+            else:
+                check_claimed_size(image.size, kind, len(data), name)
             # Once it is loaded, the tiles of its file are forgotten.
             tiles = str(getattr(image, "tile", ""))
             is_deep = kind == "PNG" and ";16" in tiles and image.mode[:1] != "I"
