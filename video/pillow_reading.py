@@ -35,11 +35,13 @@ class StoredPicture:
         pixels: uint8 (H, W, 3), or 4 where it may be transparent.
         orientation: how it is to be shown.
         profile: what its colours mean; None for sRGB.
+        has_profile: whether the file has one, be it sRGB's.
     """
 
     pixels: NDArray[np.uint8]
     orientation: Orientation
     profile: ColorProfile | None
+    has_profile: bool
 
     def shown(self) -> NDArray[np.uint8]:
         """The picture upright, in sRGB: (H, W, 3 or 4)."""
@@ -68,7 +70,8 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
             # Only now: of a TIFF, Pillow has turned the pixels and taken the tag away.
             tag = image.getexif().get(_ORIENTATION_TAG, 1)
             orientation = Orientation.of_exif(tag if isinstance(tag, int) else 1)
-            profile = ColorProfile.of(image.info.get("icc_profile"))
+            icc = image.info.get("icc_profile")
+            profile = ColorProfile.of(icc)
             if image.mode == "CMYK" and profile is not None and profile.mode == "CMYK":
                 pixels, profile = np.array(profile.to_srgb(image)), None
             else:
@@ -86,7 +89,7 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
         ) from error
     if is_deep:
         pixels = _rounded(data, pixels)
-    return StoredPicture(pixels, orientation, profile)
+    return StoredPicture(pixels, orientation, profile, bool(icc))
 
 
 def _reason(error: Exception) -> str:
