@@ -105,3 +105,20 @@ def test_a_chunk_that_the_file_cannot_have_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(ts.LatentsError, match="2147483647 bytes of b'IDAT'"):
         ts.open_latents(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("channels", [4, 128])
+def test_noise_is_no_latent(channels: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    with pytest.raises(ts.LatentsError, match="spread evenly, as noise is"):
+        ts.open_latents(tmp_path / "a.png", channels=channels)
+
+
+@pytest.mark.parametrize("deviation", [0.3, 1, 1.5, 1.7])
+@pytest.mark.parametrize("channels", [4, 128])
+def test_normal_latents_are_latents(channels: int, deviation: float, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    latent = deviation * torch.randn(channels, 40, 40, generator=generator)
+    ts.latents.save_latents(tmp_path / "z.png", latent)
+    assert ts.open_latents(tmp_path / "z.png", channels=channels)[0].shape == latent.shape

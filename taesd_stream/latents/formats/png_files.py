@@ -16,7 +16,7 @@ from einops import rearrange
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents.checks import check_finite, require_memory
-from taesd_stream.latents.formats.png_pictures import picture_instead
+from taesd_stream.latents.formats.png_pictures import noise_instead, picture_instead
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.read_options import ReadOptions
 from taesd_stream.latents.source import Store
@@ -134,11 +134,12 @@ class _PngStore(Store):
             raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
         if self.is_surely_latents:
             return picture
-        because = [picture_instead(tile) for tile in np.split(picture, self._tiles)]
-        if all(because):
+        for_tiles = [picture_instead(tile) for tile in np.split(picture, self._tiles)]
+        because = for_tiles[0] if all(for_tiles) else noise_instead(picture)
+        if because is not None:
             raise LatentsError(
                 f"{self._file.name}: expected latents, found a picture with transparency "
-                f"({because[0]}): encode it first, or give --layout CHW (layout= in Python) if it "
+                f"({because}): encode it first, or give --layout CHW (layout= in Python) if it "
                 "is latents"
             )
         return picture

@@ -7,6 +7,9 @@ pictures with transparency (icons, screens, drawings):
     alpha that is 0 or 255 exactly              none of it       24% to 100%
     mean correlation of red, green and blue     -0.42 to 0.32    0.48 to 1.00
     deviation of alpha, in levels               2 to 52          0, or 30 to 126
+
+Noise that is spread evenly deviates by 74 levels in each channel. Latents that deviate so far are
+clipped at -3 and 3: of a normal distribution more than a twentieth is.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["picture_instead"]
+__all__ = ["noise_instead", "picture_instead"]
 
 _MOST_EXTREME: Final = 0.1
 _SURELY_EXTREME: Final = 0.5
 _MOST_ALIKE: Final = 0.42
 _MOST_SPREAD: Final = 64.0
+_EVEN_SPREAD: Final = 66.0
+_MOST_CLIPPED: Final = 0.03
 _SMOOTH: Final = 0.9
 _FEWEST_PIXELS: Final = 64
 """Smaller pictures may have any figures by chance."""
@@ -37,8 +42,7 @@ def picture_instead(levels: NDArray[np.uint8]) -> str | None:
     pixels = levels.size // 4
     if pixels < _FEWEST_PIXELS:
         return None
-    step = max(1, int((pixels / _MOST_PIXELS) ** 0.5))
-    seen = levels[::step, ::step].astype(np.float64)
+    seen = _some_of(levels)
     alpha = seen[..., 3]
     extreme = float(np.mean((alpha == 0) | (alpha == 255)))
     is_small = pixels < _FEWEST_SURE_PIXELS
@@ -54,6 +58,21 @@ def picture_instead(levels: NDArray[np.uint8]) -> str | None:
     if alpha.std() > _MOST_SPREAD and _correlation(alpha[:, 1:], alpha[:, :-1]) > _SMOOTH:
         return "its alpha is a gradient"
     return None
+
+
+def noise_instead(levels: NDArray[np.uint8]) -> str | None:
+    """What speaks for (h, w, 4) being noise of any value alike, in words; None if nothing does."""
+    if levels.size // 4 < _FEWEST_SURE_PIXELS:
+        return None
+    seen = _some_of(levels)
+    clipped = float(np.mean((seen == 0) | (seen == 255)))
+    is_even = seen.std(axis=(0, 1)).min() > _EVEN_SPREAD and clipped < _MOST_CLIPPED
+    return "its values are spread evenly, as noise is" if is_even else None
+
+
+def _some_of(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    step = max(1, int((levels.size // 4 / _MOST_PIXELS) ** 0.5))
+    return levels[::step, ::step].astype(np.float64)
 
 
 def _mean_correlation(colours: NDArray[np.float64]) -> float:
