@@ -17,7 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.cases.fuzzed_media import HEIGHT, LARGE, STILLS, VIDEOS, WIDTH, read_regions, watch
+from tests.cases.fuzzed_media import (
+    HEIGHT,
+    LARGE,
+    STILLS,
+    VIDEOS,
+    WIDTH,
+    Write,
+    coded_grey,
+    read_regions,
+    watch,
+)
 from tests.cases.fuzzing import with_png_sums
 from video import InputError
 
@@ -73,6 +83,12 @@ def _tkhd(width: int, height: int) -> bytes:
     return struct.pack(">II", width << 16, height << 16)
 
 
+def _mkv(width: int, height: int) -> bytes:
+    """In elements of two bytes, so that there is room for a claim."""
+    width, height = WIDE if (width, height) == (WIDTH, HEIGHT) else (width, height)
+    return b"\xb0\x82" + struct.pack(">H", width) + b"\xba\x82" + struct.pack(">H", height)
+
+
 def _y4m(width: int, height: int) -> bytes:
     return b"W%d H%d" % (width, height)
 
@@ -81,6 +97,11 @@ _SHORT, _LONG = partial(_packed, "<HH"), partial(_packed, "<II")
 _BIG_SHORT, _BIG_LONG = partial(_packed, ">HH"), partial(_packed, ">II")
 _MOST: Final = 0xFFFFFFFF
 _PADDING: Final = 1 << 14
+WIDE: Final = (320, 256)
+_WIDE_KINDS: Final[dict[str, tuple[str, Write]]] = {
+    "wide mkv": (".mkv", coded_grey("libx264", *WIDE)),
+    "wide webm": (".webm", coded_grey("libvpx-vp9", *WIDE)),
+}
 
 CLAIMS: Final[tuple[tuple[str, Stored, tuple[int, int]], ...]] = (
     *(("png", _BIG_LONG, (side, side)) for side in (_MOST, 100_000)),
@@ -110,9 +131,16 @@ CLAIMS: Final[tuple[tuple[str, Stored, tuple[int, int]], ...]] = (
 )
 """A kind, how its files have their size, and what they claim in place of theirs."""
 
+OVERRULED: Final[tuple[tuple[str, Stored, tuple[int, int]], ...]] = (
+    *((f"mp4 {codec}", _BIG_SHORT, (16_384, 16_384)) for codec in ("h264", "hevc", "av1")),
+    *((f"mp4 {codec}", _tkhd, (16_384, 16_384)) for codec in ("h264", "hevc", "av1")),
+    *((kind, _mkv, (16_384, 16_384)) for kind in _WIDE_KINDS),
+)
+"""Claims of containers alone: what is coded says its size itself, and is read."""
+
 
 def _outcome(folder: Path, kind: str, stored: Stored, size: tuple[int, int]) -> Outcome:
-    suffix, write = (STILLS | VIDEOS | LARGE)[kind]
+    suffix, write = (STILLS | VIDEOS | LARGE | _WIDE_KINDS)[kind]
     read = read_regions if kind in LARGE else watch
     path = folder / f"a{suffix}"
     write(path)
@@ -138,5 +166,7 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    for claim in CLAIMS:
-        print(json.dumps(asdict(_outcome(Path(sys.argv[1]), *claim))), flush=True)
+    for claims in (CLAIMS, OVERRULED):
+        for claim in claims:
+            outcome = asdict(_outcome(Path(sys.argv[1]), *claim))
+            print(json.dumps(outcome | {"is_overruled": claims is OVERRULED}), flush=True)

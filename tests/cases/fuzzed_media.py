@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -198,6 +199,22 @@ def _coded(
     return write
 
 
+def coded_grey(codec: str, width: int, height: int, **options: str) -> Write:
+    """A frame of grey, by one of FFmpeg's encoders, of a size of its own."""
+
+    def write(path: Path) -> None:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=24, options=options)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([128]) * plane.buffer_size)
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+
+    return write
+
+
 def _sound(codec: str) -> Write:
     """A tone of a tenth of a second."""
 
@@ -308,8 +325,17 @@ SOUNDS: Final[dict[str, tuple[str, Write, str]]] = {
 }
 """Sound: its suffix, what writes it, and the suffix of the video that it goes into."""
 
+_HUGE: Final[dict[str, tuple[str, Write]]] = {
+    "huge h264": (".mp4", coded_grey("libx264", 8192, 8192, preset="ultrafast")),
+    "huge vp9": (".webm", coded_grey("libvpx-vp9", 8192, 8192, deadline="realtime")),
+    "huge av1": (".mp4", coded_grey("libsvtav1", 8192, 8192, preset="12")),
+}
+"""Videos whose frames take hundreds of megabytes."""
+
 for _name, (_suffix, _write) in (*STILLS.items(), *VIDEOS.items()):
     register(_name, media(f"a{_suffix}", _write))
+for _name, (_suffix, _write) in _HUGE.items():
+    register(_name, replace(media(f"a{_suffix}", _write), is_slow=True))
 for _name, (_suffix, _write) in LARGE.items():
     register(_name, media(f"a{_suffix}", _write, read_regions))
 for _name, (_suffix, _write, _into) in SOUNDS.items():

@@ -35,7 +35,7 @@ from typing import Final
 
 from taesd_stream.errors import TaesdStreamError
 
-__all__ = ["KINDS", "Kind", "Report", "fuzz", "register"]
+__all__ = ["KINDS", "Kind", "Report", "fuzz", "quick_kinds", "register"]
 
 MOST_SECONDS: Final = 20.0
 MOST_BYTES: Final = 2**30
@@ -52,11 +52,13 @@ class Kind:
             that is to be damaged.
         open: reads what ``make`` returned, wholly.
         is_refused: whether even the valid one is refused: it would run something.
+        is_slow: whether it takes seconds to make, so that it is run only when asked for.
     """
 
     make: Callable[[Path], Path]
     open: Callable[[Path], object]
     is_refused: bool = False
+    is_slow: bool = False
 
 
 KINDS: Final[dict[str, Kind]] = {}
@@ -67,6 +69,11 @@ def register(name: str, kind: Kind) -> None:
     """Add a kind of file, whose name is new."""
     assert name not in KINDS, name
     KINDS[name] = kind
+
+
+def quick_kinds() -> list[str]:
+    """Those that are run unless others are asked for."""
+    return sorted(name for name, kind in KINDS.items() if not kind.is_slow)
 
 
 @dataclass
@@ -422,7 +429,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=sorted(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=quick_kinds())
     parser.add_argument("--only", type=int, help="the number of one case")
     options = parser.parse_args(arguments)
     numbers = range(options.count) if options.only is None else [options.only]
