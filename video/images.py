@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from video.errors import InputError
-from video.file_kinds import HEAD_BYTES, kind_of, refuse_unread
+from video.file_kinds import ANIMATED_AVIF, HEAD_BYTES, kind_of, refuse_unread
 from video.heif import heif_kind, read_heif
 from video.image_names import check_picture_name
 from video.pillow_reading import read_by_pillow
@@ -103,14 +103,14 @@ def decode_image(data: bytes, name: Path, *, as_stored: bool = True) -> NDArray[
     """Decode the bytes of an image file: uint8, (H, W, 3 or 4); ``name`` is for the message.
 
     ``as_stored`` ignores EXIF and colour profiles; else the picture is as it is to be shown. It has
-    four channels only where it may be transparent.
+    four channels only where it may be transparent. Of an animation it is the first frame.
 
     Raises:
         InputError: if they are no picture.
     """
     kind = kind_of(data[:HEAD_BYTES], name)
     refuse_unread(kind, name)
-    heif = heif_kind(data)
+    heif = "AVIF" if kind == ANIMATED_AVIF else heif_kind(data)
     if heif is not None:
         picture = read_heif(data, name, heif)
     elif kind is not None and kind.pillow is not None:

@@ -348,20 +348,28 @@ def test_what_follows_the_first_is_said_of_a_folder_too(
     folder = tmp_path / "photos"
     folder.mkdir()
     first, other = Image.fromarray(picture), Image.fromarray(picture[::-1].copy())
-    for name, count in (("1.png", 1), ("2.png", 3), ("3.webp", 2), ("4.tif", 2), ("5.webp", 1)):
+    for name, count in (
+        ("1.png", 1),
+        ("2.png", 3),
+        ("3.webp", 2),
+        ("4.tif", 2),
+        ("5.webp", 1),
+        ("6.avif", 2),
+    ):
         others = [other, first][: count - 1]
         several = {"save_all": True, "append_images": others} if others else {}
-        first.save(folder / name, lossless=True, **several)
-    first.save(folder / "6.gif", save_all=True, append_images=[other])
+        first.save(folder / name, lossless=True, quality=100, subsampling="4:4:4", **several)
+    first.save(folder / "7.gif", save_all=True, append_images=[other])
     words = ["encode", str(folder), str(tmp_path / "z.npy"), "--model", "nano"]
     assert main(words) == 0
     printed = capsys.readouterr().err
-    assert "2.png: the first of its 3 frames is taken (so with 1 more); give it alone" in printed
+    assert "2.png: the first of its 3 frames is taken (so with 2 more); give it alone" in printed
     assert "4.tif: the first of its 2 pages is taken; `tiffsplit 4.tif" in printed
-    assert "photos: left out, by its name: 6.gif, a GIF: give it alone" in printed
+    assert "photos: left out, by its name: 7.gif, a GIF: give it alone" in printed
     latents = np.load(tmp_path / "z.npy")
-    assert len(latents) == 5
-    assert np.array_equal(latents, np.repeat(latents[:1], 5, axis=0))
+    assert len(latents) == 6
+    assert np.array_equal(latents[:5], np.repeat(latents[:1], 5, axis=0))
+    assert np.abs(latents[5] - latents[0]).max() < 0.3 < np.ptp(latents[0])
 
 
 def test_pictures_of_two_sizes_are_one_error(
