@@ -55,8 +55,10 @@ def _pixels_in_items(data: bytes) -> int | None:
     if primary is None:
         return None
     parts: list[HeifItem] = primary.parts if primary.kind == b"grid" else [primary]
-    coded = [_pixels(each.head(data, _HEAD_BYTES)) for each in parts]
-    return sum(each for each in coded if each is not None) if all(coded) else None
+    # A part that is named many times is looked at once.
+    stored = {id(each): each.head(data, _HEAD_BYTES) for each in parts}
+    coded = {key: _pixels(obus) for key, obus in stored.items()}
+    return sum(coded[id(each)] or 0 for each in parts) if all(coded.values()) else None
 
 
 def _pixels_in_tracks(data: bytes) -> int | None:

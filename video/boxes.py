@@ -39,23 +39,22 @@ def boxes(file: BinaryIO, end: int, start: int = 0) -> Iterator[Box]:
         yield Box(head[4:BOX_BYTES], content, place)
 
 
-def boxes_at(data: bytes, *path: bytes) -> Iterator[Box]:
+def boxes_at(data: bytes, *path: bytes, within: Box | None = None) -> Iterator[Box]:
     """The boxes that lie in one another by these names; what is in a ``meta`` begins after 4 bytes.
 
-    >>> [box.start for box in boxes_at(b"\\0\\0\\0\\x10moov\\0\\0\\0\\x08trak", b"moov", b"trak")]
+    They are looked for one by one, within a box or else in the whole of ``data``.
+
+    >>> data = bytes.fromhex("00000010") + b"moov" + bytes.fromhex("00000008") + b"trak"
+    >>> [box.start for box in boxes_at(data, b"moov", b"trak")]
     [16]
     """
-    found, file = [Box(b"", 0, len(data))], BytesIO(data)
-    for kind in path:
-        found = [
-            inner
-            for outer in found
-            for inner in boxes(
-                file, min(outer.end, len(data)), outer.start + 4 * (outer.kind == b"meta")
-            )
-            if inner.kind == kind
-        ]
-    yield from found
+    outer = within or Box(b"", 0, len(data))
+    start = outer.start + 4 * (outer.kind == b"meta")
+    for inner in boxes(BytesIO(data), min(outer.end, len(data)), start):
+        if inner.kind == path[0] and len(path) > 1:
+            yield from boxes_at(data, *path[1:], within=inner)
+        elif inner.kind == path[0]:
+            yield inner
 
 
 class Numbers:

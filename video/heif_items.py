@@ -33,9 +33,9 @@ class HeifItem:
         """The first ``size`` bytes of what it stores, out of the whole file's."""
         found = b""
         for offset, length in self.extents:
-            end = offset + (min(length, size) or size)
-            found += data[offset:end]
-            if len(found) >= size:
+            part = data[offset : offset + (min(length, size) or size)]
+            found += part
+            if len(found) >= size or not part:
                 break
         return found[:size]
 
@@ -52,11 +52,14 @@ def heif_items(data: bytes) -> HeifItem | None:
 
 
 def _primary(data: bytes) -> HeifItem | None:
+    meta = next(boxes_at(data, b"meta"), None)
+    if meta is None:
+        return None
     items: dict[int, HeifItem] = {}
-    for kind, read in _READERS.items():
-        for box in boxes_at(data, b"meta", *kind):
-            read(data, box, items)
-    for box in boxes_at(data, b"meta", b"pitm"):
+    for path, read in _READERS.items():
+        for box in boxes_at(data, *path, within=meta):
+            read(data, box, items, meta)
+    for box in boxes_at(data, b"pitm", within=meta):
         numbers = Numbers(data, box)
         return items.get(numbers.next(_id_bytes(numbers)))
     return None
@@ -75,7 +78,7 @@ def _read_kind(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
     item.kind = numbers.next(4).to_bytes(4, "big")
 
 
-def _read_kinds(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
+def _read_kinds(data: bytes, box: Box, items: dict[int, HeifItem], _meta: Box) -> None:
     numbers = Numbers(data, box)
     size = 4 + _id_bytes(numbers)
     for inner in boxes(BytesIO(data), min(box.end, len(data)), box.start + size):
@@ -83,8 +86,8 @@ def _read_kinds(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
             _read_kind(data, inner, items)
 
 
-def _read_extents(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
-    idat = next((each.start for each in boxes_at(data, b"meta", b"idat")), 0)
+def _read_extents(data: bytes, box: Box, items: dict[int, HeifItem], meta: Box) -> None:
+    idat = next((each.start for each in boxes_at(data, b"idat", within=meta)), 0)
     numbers = Numbers(data, box)
     sizes, more_sizes = numbers.next(1), numbers.next(1)
     has_more = numbers.version in (1, 2)
@@ -101,10 +104,10 @@ def _read_extents(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
             item.extents.append((base + offset, length))
 
 
-def _read_properties(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
+def _read_properties(data: bytes, box: Box, items: dict[int, HeifItem], meta: Box) -> None:
     there = [
         each
-        for outer in boxes_at(data, b"meta", b"iprp", b"ipco")
+        for outer in boxes_at(data, b"iprp", b"ipco", within=meta)
         for each in boxes(BytesIO(data), min(outer.end, len(data)), outer.start)
     ]
     numbers = Numbers(data, box)
@@ -117,7 +120,7 @@ def _read_properties(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
                 item.properties.append(there[index - 1])
 
 
-def _read_parts(data: bytes, box: Box, items: dict[int, HeifItem]) -> None:
+def _read_parts(data: bytes, box: Box, items: dict[int, HeifItem], _meta: Box) -> None:
     id_bytes = _id_bytes(Numbers(data, box))
     for inner in boxes(BytesIO(data), min(box.end, len(data)), box.start + 4):
         if inner.kind != b"dimg":
