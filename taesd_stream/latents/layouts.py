@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KNOWN_CHANNELS", "PICTURES", "infer_layout", "parse_layout", "possible_layouts"]
 
-KNOWN_CHANNELS: Final = frozenset({4, 12, 16, 24, 32, 48, 128})
+KNOWN_CHANNELS: Final = frozenset({4, 12, 16, 24, 32, 48, 64, 128})
 """The latent channel counts of the models there are."""
+
+_SELDOM: Final = frozenset({64})
+"""Channel counts that frames, rows and columns often have: meant only where nothing else fits."""
 
 _INFERRED: Final = {
     3: ("C H W",),
@@ -65,7 +68,14 @@ def possible_layouts(shape: Sequence[int], channels: Collection[int]) -> tuple[s
     ('N C T H W',)
     >>> possible_layouts((1, 31, 64, 96, 16), {16})
     ('N T H W C',)
+    >>> possible_layouts((4, 64, 60, 104), {4, 64})
+    ('C T H W',)
     """
+    usual = frozenset(channels) - _SELDOM
+    return _layouts_of(shape, usual) or _layouts_of(shape, channels)
+
+
+def _layouts_of(shape: Sequence[int], channels: Collection[int]) -> tuple[str, ...]:
     found = tuple(
         layout
         for layout in _INFERRED.get(len(shape), ())

@@ -21,8 +21,11 @@ __all__ = ["packed_reading"]
 _FEWEST_FEATURES: Final = 48
 """Planes of fewer columns are too small to be doubted."""
 
-_PACKED_CHANNELS: Final = KNOWN_CHANNELS - {4}
-"""The channels of latents that are known to be packed."""
+_PACKED_CHANNELS: Final = KNOWN_CHANNELS - {4, 64}
+"""The channels of latents that are known to be packed where no model says how many there are.
+
+Tokens of 64 features are far more often four of 16 channels than one of Qwen-Image 2.1's.
+"""
 
 
 def packed_reading(store: Store, options: ReadOptions, name: str) -> PackedReading | None:

@@ -11,6 +11,11 @@ from taesd_stream.latents.layouts import (
     parse_layout,
     possible_layouts,
 )
+from taesd_stream.models import VARIANTS
+
+
+def test_the_channels_of_every_model_are_known():
+    assert {each.latent_channels for each in VARIANTS} == KNOWN_CHANNELS
 
 
 @pytest.mark.parametrize(
@@ -21,6 +26,12 @@ from taesd_stream.latents.layouts import (
         ((4, 4, 64, 64), KNOWN_CHANNELS, "T C H W"),
         ((48, 32, 30, 52), KNOWN_CHANNELS, "T C H W"),
         ((16, 4, 30, 52), {16}, "C T H W"),
+        ((64, 30, 52), KNOWN_CHANNELS, "C H W"),
+        ((3, 64, 30, 52), KNOWN_CHANNELS, "T C H W"),
+        ((4, 64, 30, 52), KNOWN_CHANNELS, "C T H W"),
+        ((4, 64, 30, 52), {64}, "T C H W"),
+        ((1, 4, 64, 30, 52), KNOWN_CHANNELS, "N C T H W"),
+        ((1, 31, 64, 96, 16), KNOWN_CHANNELS, "N T H W C"),
         ((16, 5, 30, 52), KNOWN_CHANNELS, "C T H W"),
         ((1, 16, 21, 60, 104), KNOWN_CHANNELS, "N C T H W"),
         ((2, 21, 16, 60, 104), KNOWN_CHANNELS, "N T C H W"),
