@@ -62,6 +62,7 @@ class Coder:
         self._backend = backend or EagerBackend()
         self._convention: Convention = convention or "model"
         self._sparing = None if sparing is None else Planner(spec.name, network, sparing)
+        self._sparing_backend = EagerBackend()
         self._planner = Planner(spec.name, network, settings)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
@@ -82,7 +83,7 @@ class Coder:
         """The executor of a plan that this coder made."""
         planner, backend = self._planner, self._backend
         if self._sparing is not None and plan.where == str(self._sparing.settings):
-            planner, backend = self._sparing, EagerBackend()
+            planner, backend = self._sparing, self._sparing_backend
         return Executor(self.network, planner.settings, plan, backend)
 
     def scale(self, convention: object, latents: object = None) -> LatentScale:

@@ -144,8 +144,9 @@ class Network(nn.Module):
     def fold(self) -> None:
         """Prepare loaded weights, once for all: they must not change afterwards."""
         for each in self.passes:
-            for layer in each.body.layers:
-                layer.fold()
+            for layer in each.body.modules():
+                if isinstance(layer, Layer):
+                    layer.fold()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official names of the weights, with their shapes."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from tests.convolution import convolution, replace_convolution
+from tests.convolution import before_convolutions
 
 Models = Callable[..., ts.AutoEncoder]
 
@@ -20,13 +20,12 @@ def cut_short_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the work at one of the next convolutions, as Ctrl-C would."""
     left = [calls]
 
-    def interrupted(*arguments: object, **options: object) -> Tensor:
+    def interrupted(tensor: Tensor) -> None:
         left[0] -= 1
         if left[0] == 0:
             raise KeyboardInterrupt
-        return convolution(*arguments, **options)
 
-    replace_convolution(monkeypatch, interrupted)
+    before_convolutions(monkeypatch, interrupted)
 
 
 def test_a_decode_that_was_cut_short_does_not_go_on(

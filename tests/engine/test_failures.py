@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from tests.convolution import convolution, replace_convolution
+from tests.convolution import before_convolutions
 
 Models = Callable[..., ts.AutoEncoder]
 
@@ -22,26 +21,25 @@ ON_CPU = RuntimeError(
 
 
 class FailingConvolutions:
-    """Stands in for PyTorch's convolution; raises when told to, and counts its calls."""
+    """Comes before every convolution; raises when told to, and counts its calls."""
 
     def __init__(self, error: Exception, fails: Callable[[int], bool]) -> None:
         self._error = error
         self._fails = fails
         self.calls = 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, tensor: Tensor) -> None:
         index = self.calls
         self.calls += 1
         if self._fails(index):
             raise self._error.with_traceback(None)
-        return convolution(*args, **kwargs)
 
 
 def install(
     monkeypatch: pytest.MonkeyPatch, error: Exception, fails: Callable[[int], bool]
 ) -> FailingConvolutions:
     stand_in = FailingConvolutions(error, fails)
-    replace_convolution(monkeypatch, stand_in)
+    before_convolutions(monkeypatch, stand_in)
     return stand_in
 
 

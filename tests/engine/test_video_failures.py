@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from typing import Any
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from tests.convolution import convolution, replace_convolution
+from tests.convolution import before_convolutions
 from tests.engine.video_networks import (
     CLOSE,
     Direction,
@@ -39,14 +38,13 @@ def memory_runs_out(fails: Callable[[int], bool]) -> Iterator[list[int]]:
     """Convolutions of these numbers fail; the list yielded holds all numbers so far."""
     calls = list[int]()
 
-    def failing(*args: Any, **kwargs: Any) -> Tensor:
+    def failing(tensor: Tensor) -> None:
         calls.append(len(calls))
         if fails(calls[-1]):
             raise ON_THE_CPU.with_traceback(None)
-        return convolution(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        replace_convolution(patch, failing)
+        before_convolutions(patch, failing)
         yield calls
 
 

@@ -57,6 +57,7 @@ def test_what_is_folded_follows_the_weights_until_they_are_folded_for_good() -> 
     layer.conv.weight.mul_(2)
     assert torch.equal(layer(plane, rows, rows, TileState()), 2 * first)
     layer.fold()
+    assert torch.equal(layer(plane, rows, rows, TileState()), 2 * first)
     layer.conv.weight.mul_(2)
     assert torch.equal(layer(plane, rows, rows, TileState()), 2 * first)
 

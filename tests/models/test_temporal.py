@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Layer
+from taesd_stream.models.layers.operators import Operator
 from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.shuffles import PixelShuffle
 from taesd_stream.models.layers.span import Span
@@ -260,20 +261,33 @@ def test_what_is_kept_lies_where_the_chain_says_and_is_no_more(
         assert tensor.shape[0] <= one.layer.kept_steps
 
 
+def watched(
+    layer: Layer, number: int, calls: list[tuple[int, int]]
+) -> Callable[..., Iterator[Operator]]:
+    """The operators of a layer, after one that notes how many steps it is given."""
+    operators = layer.operators
+
+    def note(tensor: Tensor, state: TileState, /) -> Tensor:
+        calls.append((number, len(tensor)))
+        return tensor
+
+    def watching(*args: Any, **kwargs: Any) -> Iterator[Operator]:
+        yield note
+        yield from operators(*args, **kwargs)
+
+    return watching
+
+
 def test_later_layers_take_the_steps_that_one_becomes_in_turn() -> None:
     layer = LAYERS["decoder"]
     seen: dict[int, list[tuple[int, int]]] = {}
     for together in (1, 2, 100):
         calls = seen.setdefault(together, [])
-        hooks = [
-            child.register_forward_pre_hook(
-                lambda _, args, number=number, calls=calls: calls.append((number, len(args[0])))
-            )
-            for number, child in enumerate(layer.children())
-        ]
-        layer(a_video(2), *whole_spans(layer), TileState(together=together))
-        for hook in hooks:
-            hook.remove()
+        with pytest.MonkeyPatch.context() as patch:
+            for number, child in enumerate(layer.children()):
+                assert isinstance(child, Layer)
+                patch.setattr(child, "operators", watched(child, number, calls))
+            layer(a_video(2), *whole_spans(layer), TileState(together=together))
     first_then_second = [(2, 1), (3, 1), (4, 1), (5, 1), *[(6, 1), (7, 1)] * 3]
     assert seen[1] == [(0, 2), (1, 2), *first_then_second * 4]
     assert seen[2] == [(0, 2), (1, 2), *[(2, 2), (3, 2), (4, 2), (5, 2), *[(6, 2), (7, 2)] * 3] * 2]

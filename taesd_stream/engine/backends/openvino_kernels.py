@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -18,32 +17,14 @@ from torch import Tensor
 from taesd_stream.engine.backends.backend import Kernel
 from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
 from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.span import Kind, Span
 from taesd_stream.models.layers.tile_state import TileState
+from tiling import scale
 
 __all__ = ["OpenVinoBackend"]
 
 # The precision that the kernels may compute in; 8 bits are chosen node by node, by a recipe.
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.int8: "f32"}
-
-_Place: TypeAlias = tuple[int | None, int | None, int, int, int]
-
-
-def _place(span: Span, up: int) -> _Place:
-    """The key of a task along an axis: its size, and where borders are, if any are.
-
-    A tile that does not begin at the border reads no zeros there, wherever it begins.
-
-    Args:
-        up: Output elements per input element.
-    """
-    return (
-        span.want.start if span.have.start == 0 else None,
-        span.size * up - span.want.stop if span.have.stop == span.size else None,
-        span.have.size,
-        span.want.size,
-        span.want.start - span.have.start * up,
-    )
 
 
 @lru_cache(maxsize=1)
@@ -117,7 +98,7 @@ class _Compiled:
     """
 
     request: ov.InferRequest
-    indices: Mapping[tuple[_Place, _Place], int]
+    indices: Mapping[tuple[Kind, Kind], int]
     shape: tuple[int, int, int, int]
 
 
@@ -134,7 +115,7 @@ class _Kernel:
     ) -> None:
         self._core, self._options = core, options
         self._each, self._recipe, self.expected = each, recipe, expected
-        self._up = each.body.out_size(1)
+        self._scale = scale(tuple(each.body.footprints()))
         self._compiled: dict[int, list[_Compiled]] = {}
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
@@ -153,11 +134,11 @@ class _Kernel:
             request.infer(dict(enumerate(inputs)), share_inputs=True)
         return made
 
-    def _kind(self, task: Task) -> tuple[_Place, _Place]:
+    def _kind(self, task: Task) -> tuple[Kind, Kind]:
         rows, columns = task
-        return _place(rows, self._up), _place(columns, self._up)
+        return rows.kind(self._scale), columns.kind(self._scale)
 
-    def _compiled_for(self, batch: int, kind: tuple[_Place, _Place], task: Task) -> _Compiled:
+    def _compiled_for(self, batch: int, kind: tuple[Kind, Kind], task: Task) -> _Compiled:
         if batch not in self._compiled:
             tasks = {self._kind(expected): expected for expected in product(*self.expected)}
             tasks.setdefault(kind, task)
@@ -168,7 +149,7 @@ class _Kernel:
         self._compiled[batch].append(self._compile(batch, {kind: task}))
         return self._compiled[batch][-1]
 
-    def _compile(self, batch: int, tasks: Mapping[tuple[_Place, _Place], Task]) -> _Compiled:
+    def _compile(self, batch: int, tasks: Mapping[tuple[Kind, Kind], Task]) -> _Compiled:
         body, channels = self._each.body, self._each.channels
         build = switch_of(body, tuple(tasks.values()), batch, channels, self._recipe)
         shape = tuple(build.get_parameters()[-1].get_shape())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
-from taesd_stream.models.layers.carry import Carry, joined
+from taesd_stream.models.layers.carry import joined
 from taesd_stream.models.layers.layer import Layer, Work
+from taesd_stream.models.layers.operators import Nothing, Operator, Rest
+from taesd_stream.models.layers.programme import Programme
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.state_region import StateRegion
 from taesd_stream.models.layers.tile_state import TileState
@@ -51,8 +53,8 @@ class Chain(Layer):
             want = spans[-1].given
         return tuple(reversed(spans))
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        return self._run(tensor, self.tasks(rows, columns), state)
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        return _operators(self.tasks(rows, columns), sweeps)
 
     def tasks(self, rows: Span, columns: Span) -> tuple[_Task, ...]:
         """The task of each layer for one tile."""
@@ -68,24 +70,6 @@ class Chain(Layer):
 
     def _each(self, span: Span) -> tuple[Span, ...]:
         return self._spans(span.want, span.size, span.carried > 0)
-
-    def _run(self, tensor: Tensor, tasks: tuple[_Task, ...], state: TileState) -> Tensor:
-        """Run the layers; where one makes many steps of few, the others take them in turn."""
-        for index, (layer, y, x) in enumerate(tasks):
-            if tensor.shape[0] == 0:  # a layer waits for more time steps
-                break
-            if not x.want.size:  # all of it was made for tiles to the left
-                steps, channels = tensor.shape[:2]
-                tensor = tensor.new_empty((steps, layer.out_channels(channels), y.want.size, 0))
-                continue
-            if state.carry is not None and not layer.is_made_of_others:
-                tensor = _completed(tensor, layer, x, state.carry)
-            tensor = layer(tensor, y, x, state)
-            if layer.time.upscale > 1 and tensor.shape[0] > state.together:
-                left = tasks[index + 1 :]
-                parts = torch.split(tensor, state.together)
-                return torch.cat([self._run(part, left, state) for part in parts])
-        return tensor
 
     def state_regions(self, rows: Span, columns: Span, channels: int) -> Iterator[StateRegion]:
         """Where each layer that has a state keeps it of, for one tile."""
@@ -145,6 +129,12 @@ class Chain(Layer):
         # A layer's input and its output may both lie in tensors larger than they are.
         return most + 2 * surplus
 
+    def first_peak(self, rows: Span, columns: Span, channels: int) -> int:
+        """The most elements held at once by the first layer."""
+        for layer, y, x, read in self._reading(rows, columns, channels):
+            return layer.peak(y, x, read)
+        return 0
+
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         surplus = 0
         for layer, y, x, read in self._reading(rows, columns, channels):
@@ -156,11 +146,45 @@ class Chain(Layer):
         return sum(layer.left(y, x, read) for layer, y, x, read in tasks)
 
 
-def _completed(tensor: Tensor, layer: Layer, columns: Span, carry: Carry) -> Tensor:
-    """All that a layer reads, from what is new of it; what the next tile reads of it is left."""
-    whole = joined(carry.take(layer), tensor)
+def _operators(tasks: Sequence[_Task], sweeps: bool) -> Iterator[Operator]:
+    for index, (layer, y, x) in enumerate(tasks):
+        if not x.want.size:  # all of it was made for tiles to the left
+            yield Nothing(layer.out_channels, y.want.size)
+            continue
+        if sweeps and not layer.is_made_of_others:
+            yield from _completing(layer, x)
+        yield from layer.operators(y, x, sweeps=sweeps)
+        left = tasks[index + 1 :]
+        if left and (layer.time.upscale > 1 or layer.time.stride > 1):
+            yield Rest(Programme(_operators(left, sweeps)), in_turn=layer.time.upscale > 1)
+            return
+
+
+def _completing(layer: Layer, columns: Span) -> Iterator[Operator]:
+    """Completes what a layer reads, of which only what is new comes; keeps what others read."""
+    left: int | None = None
     stop = columns.want.stop
     if stop < layer.out_size(columns.size):
         first = layer.reads(Interval(stop, stop + 1), columns.size).start
-        carry.leave(layer, whole[..., max(0, first - columns.have.start) :])
-    return whole
+        left = max(0, first - columns.have.start)
+    if columns.carried or (left is not None and left < columns.have.size):
+        yield _Complete(layer, left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Complete:
+    """What the tile to the left has left for a layer, beside what is new; and the next one's part.
+
+    Attributes:
+        layer: Whose input it is.
+        left: The first column that is left for the next tile; None for none.
+    """
+
+    layer: Layer
+    left: int | None
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        whole = joined(state.take(self.layer), tensor)
+        if self.left is not None:
+            state.leave(self.layer, whole[..., self.left :])
+        return whole

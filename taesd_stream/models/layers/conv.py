@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from taesd_stream.models.layers.convolve import convolve
+from taesd_stream.models.layers.fixed_conv import Convolution, PlainConv, fixed_convolution
 from taesd_stream.models.layers.layer import Layer, Work
+from taesd_stream.models.layers.operators import Convolve, Operator
 from taesd_stream.models.layers.span import Span
-from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
 
 __all__ = ["Conv"]
@@ -37,6 +36,11 @@ class _Padding:
     given: int
     made: int
     wanted: slice
+
+    @property
+    def surplus(self) -> tuple[int, int]:
+        """Elements made before and after those that are wanted."""
+        return self.wanted.start, self.made - self.wanted.stop
 
 
 class Conv(Layer):
@@ -64,27 +68,44 @@ class Conv(Layer):
         super().__init__()
         self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
         self.groups = groups
+        self._is_folded = False
+        self._fixed: Convolution | None = None
         self._channels_out = channels_out  # plans ask often, and a parameter is slow to find
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
+
+    @property
+    def convolution(self) -> Convolution:
+        """What computes it: with its weights as they are now, until they are folded."""
+        options = {"stride": self.footprint.stride, "groups": self.groups}
+        if not self._is_folded:
+            return PlainConv(self.weight, self.bias, **options)
+        if self._fixed is None:
+            self._fixed = fixed_convolution(self.weight, self.bias, **options)
+        return self._fixed
+
+    def fold(self) -> None:
+        self._is_folded = True
+
+    def __getstate__(self) -> dict[str, object]:
+        # oneDNN's order of the weights is this process's own, and made anew in a copy.
+        return self.__dict__ | {"_fixed": None}
 
     def zeros(self, span: Span) -> tuple[int, int]:
         """Zeros that belong before and after the input."""
         return _zeros(self.footprint, span)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         high, wide = _padding(self.footprint, rows), _padding(self.footprint, columns)
-        if any((*high.copied, *wide.copied)):
-            tensor = F.pad(tensor, (*wide.copied, *high.copied))
-        made = convolve(
-            tensor,
-            self.weight,
-            self.bias,
-            stride=self.footprint.stride,
+        copied = (*wide.copied, *high.copied)
+        surplus = (*wide.surplus, *high.surplus)
+        yield Convolve(
+            self.convolution,
             padding=(high.given, wide.given),
-            groups=self.groups,
+            copied=copied if any(copied) else None,
+            wanted=(high.wanted, wide.wanted) if any(surplus) else None,
+            surplus=surplus,
         )
-        return made[:, :, high.wanted, wide.wanted]
 
     def out_channels(self, channels: int) -> int:
         return self._channels_out

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["convolve"]
+__all__ = ["convolve", "has_mkldnn"]
 
 
 def convolve(
@@ -37,7 +37,7 @@ def convolve(
     >>> convolve(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)).flatten().tolist()
     [4.0, 4.0, 4.0, 4.0]
     """
-    if tensor.device.type == "cpu" and tensor.dtype == torch.float32 and _has_mkldnn():
+    if tensor.device.type == "cpu" and tensor.dtype == torch.float32 and has_mkldnn():
         return torch.mkldnn_convolution(
             tensor, weight, bias, padding, (stride, stride), (1, 1), groups
         )
@@ -54,6 +54,7 @@ def _is_narrow_on_cpu(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float16)
 
 
-def _has_mkldnn() -> bool:
+def has_mkldnn() -> bool:
+    """Whether PyTorch computes convolutions on a CPU with oneDNN."""
     mkldnn: Any = torch.backends.mkldnn
     return bool(mkldnn.is_available() and mkldnn.enabled)

@@ -3,22 +3,26 @@
 Of the nine taps of a 3x3 window over a picture enlarged twofold, several fall on the same pixel of
 the small picture. Adding up their weights beforehand leaves four 2x2 windows, one for each pixel of
 a 2x2 square of the result (the sub-pixel convolution of Shi et al., CVPR 2016, read backwards): 16
-multiply-adds where there were 36.
+multiply-adds where there were 36. A transposed convolution with 4x4 windows does the same in one
+kernel; but on a CPU its sums come in another order with another number of cores, and tiles would
+differ in their last bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.convolve import convolve
+from taesd_stream.models.layers.fixed_conv import Convolution, PlainConv, fixed_convolution
 from taesd_stream.models.layers.layer import Layer, Work
+from taesd_stream.models.layers.operators import Operator, on_tensor
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.layers.upsampling import Upsample
@@ -39,24 +43,38 @@ class EnlargingConv(Layer):
     def __init__(self, conv: Conv) -> None:
         super().__init__()
         self.conv = conv
-        self._folded: Tensor | None = None
+        self._is_folded = False
+        self._fixed: Convolution | None = None
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        weight = _folded(self.conv.weight) if self._folded is None else self._folded
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        if self.conv.weight.device.type != "cpu":
+            y, x = (span.want.within(span.have.scale(2)) for span in (rows, columns))
+            yield _Spread(_spread(self.conv.weight), self.conv.bias, y, x)
+            return
         high, wide = _windows(rows.want), _windows(columns.want)
-        squares = convolve(_padded(tensor, high, wide, rows, columns), weight)
-        channels = self.conv.weight.shape[0]
-        size = (rows.want.size, columns.want.size)
-        made = tensor.new_empty((tensor.shape[0], *size, channels)).movedim(3, 1)
-        phases = torch.split(squares, channels, dim=1)
-        for down, right in product((0, 1), (0, 1)):
-            to_y, from_y = _phase(rows.want, high, down)
-            to_x, from_x = _phase(columns.want, wide, right)
-            made[:, :, to_y, to_x] = phases[2 * down + right][:, :, from_y, from_x]
-        return made if self.conv.bias is None else made.add_(self.conv.bias[:, None, None])
+        zeros = (*_zeros(columns, wide), *_zeros(rows, high))
+        if any(zeros):
+            # Told of them, the kernel would add up in another order where there are any.
+            yield on_tensor(partial(F.pad, pad=zeros))
+        yield _Enlarge(self._convolution(), _made_by(high, rows.want), _made_by(wide, columns.want))
+
+    def _convolution(self) -> Convolution:
+        if not self._is_folded:
+            return PlainConv(*self._folded())
+        if self._fixed is None:
+            self._fixed = fixed_convolution(*self._folded())
+        return self._fixed
+
+    def _folded(self) -> tuple[Tensor, Tensor | None]:
+        bias = self.conv.bias
+        return _folded(self.conv.weight), None if bias is None else bias.repeat_interleave(4)
 
     def fold(self) -> None:
-        self._folded = _folded(self.conv.weight)
+        self._is_folded = True
+
+    def __getstate__(self) -> dict[str, object]:
+        # oneDNN's order of the weights is this process's own, and made anew in a copy.
+        return self.__dict__ | {"_fixed": None}
 
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
@@ -72,24 +90,103 @@ class EnlargingConv(Layer):
         read = rows.have.size * columns.have.size * channels
         if high.size + 1 != rows.have.size or wide.size + 1 != columns.have.size:
             read += (high.size + 1) * (wide.size + 1) * channels
-        made = rows.want.size * columns.want.size
-        return read + (4 * high.size * wide.size + made) * self.out_channels(channels)
+        squares = 4 * high.size * wide.size * self.out_channels(channels)
+        return read + 2 * squares
+
+
+@dataclass(frozen=True, slots=True)
+class _Enlarge:
+    """Four pixels of every 2x2 window, each put in its place.
+
+    Attributes:
+        convolution: Makes the channels of four pixels, which lie side by side.
+        rows: Those that are wanted of what all windows make.
+        columns: The same.
+    """
+
+    convolution: Convolution
+    rows: slice
+    columns: slice
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        large = F.pixel_shuffle(self.convolution(tensor, (0, 0)), 2)
+        wanted = large[:, :, self.rows, self.columns]
+        return wanted.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """Every pixel spread over 4x4 by one kernel, for devices whose kernels round as they like.
+
+    Attributes:
+        weight: (C, C', 4, 4).
+        bias: (C',).
+        rows: Those that are wanted of twice the rows that are given.
+        columns: The same.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    rows: slice
+    columns: slice
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        large = F.conv_transpose2d(tensor, self.weight, self.bias, stride=2, padding=1)
+        return large[:, :, self.rows, self.columns]
+
+
+def _windows(want: Interval) -> Interval:
+    """The 2x2 windows that make ``want``: window i reads the small elements i and i + 1."""
+    if not want.size:
+        return Interval(want.start // 2, want.start // 2)
+    return Interval((want.start - 1) // 2, (want.stop - 2) // 2 + 1)
+
+
+def _zeros(span: Span, windows: Interval) -> tuple[int, int]:
+    """Zeros that windows read before and after what a span has."""
+    return span.have.start - windows.start, windows.stop + 1 - span.have.stop
+
+
+def _made_by(windows: Interval, want: Interval) -> slice:
+    """Where ``want`` lies in what windows make: window i the elements 2 i + 1 and 2 i + 2."""
+    return want.within(windows.scale(2).shift(1))
 
 
 def _folded(weight: Tensor) -> Tensor:
-    """The windows of the four pixels, row by row.
+    """The windows of the four pixels that every window of the small picture makes.
 
-    (C', C, 3, 3) over an enlarged picture to (4 C', C, 2, 2) over the small one.
+    (C', C, 3, 3) over an enlarged picture to (4 C', C, 2, 2) over the small one; the four of a
+    channel lie side by side.
 
     >>> _folded(torch.ones(1, 1, 3, 3)).flatten(1).tolist()[0]
-    [1.0, 2.0, 2.0, 4.0]
+    [4.0, 2.0, 2.0, 1.0]
     """
-    # The first pixel of a square sees one small pixel once and the next twice, the second the
-    # other way round. Sums are of float32: of bfloat16 they would be rounded twice.
-    squares = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+    # A window makes the second pixel of one small pixel, which sees that one twice and the next
+    # once, and the first of the next, which sees them the other way round. Sums are of float32: of
+    # bfloat16 they would be rounded twice.
+    squares = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
     squares = squares.to(weight.device, torch.float32)
-    folded = torch.einsum("oiyx,ahy,bwx->aboihw", weight.float(), squares, squares)
+    folded = torch.einsum("oiyx,ahy,bwx->oabihw", weight.float(), squares, squares)
     return folded.flatten(0, 2).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _spread(weight: Tensor) -> Tensor:
+    """The windows over which each element of the small picture is spread.
+
+    (C', C, 3, 3) over an enlarged picture to (C, C', 4, 4) from the small one.
+
+    >>> _spread(torch.ones(1, 1, 3, 3))[0, 0].tolist()
+    [[1.0, 2.0, 2.0, 1.0], [2.0, 4.0, 4.0, 2.0], [2.0, 4.0, 4.0, 2.0], [1.0, 2.0, 2.0, 1.0]]
+    """
+    # Sums are of float32: of bfloat16 they would be rounded twice.
+    twice = weight.new_ones(1, 1, 2, 2, dtype=torch.float32)
+    flipped = weight.float().flip(2, 3).transpose(0, 1)
+    spread = F.conv2d(flipped.flatten(0, 1)[:, None], twice, padding=1)
+    return (
+        spread.view(*flipped.shape[:2], 4, 4)
+        .to(weight.dtype)
+        .contiguous(memory_format=torch.channels_last)
+    )
 
 
 def fuse_enlarging(layers: Sequence[Layer]) -> list[Layer]:
@@ -104,30 +201,3 @@ def fuse_enlarging(layers: Sequence[Layer]) -> list[Layer]:
         else:
             fused.append(layer)
     return fused
-
-
-def _windows(want: Interval) -> Interval:
-    """The 2x2 windows that make ``want``: window i reads the small elements i and i + 1."""
-    if not want.size:
-        return Interval(want.start // 2, want.start // 2)
-    return Interval((want.start - 1) // 2, (want.stop - 2) // 2 + 1)
-
-
-def _padded(tensor: Tensor, high: Interval, wide: Interval, rows: Span, columns: Span) -> Tensor:
-    """The elements that the windows read, with zeros where that lies past the plane."""
-    above, below = rows.have.start - high.start, high.stop + 1 - rows.have.stop
-    left, right = columns.have.start - wide.start, wide.stop + 1 - columns.have.stop
-    return F.pad(tensor, (left, right, above, below)) if above or below or left or right else tensor
-
-
-def _phase(want: Interval, windows: Interval, second: int) -> tuple[slice, slice]:
-    """Where every other element of ``want`` lies in it, and in what the windows made.
-
-    Args:
-        second: 0 for the elements of even index, 1 for those of odd index.
-    """
-    first = want.start + (want.start + second) % 2
-    # Element p is made by window (p - 1) // 2.
-    window = (first - 1) // 2 - windows.start
-    count = max(0, (want.stop - first + 1) // 2)
-    return slice(first - want.start, None, 2), slice(window, window + count)

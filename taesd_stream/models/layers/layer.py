@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from taesd_stream.models.layers.operators import Operator
+from taesd_stream.models.layers.programme import Programme
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import POINTWISE, Footprint, Interval
@@ -54,13 +56,22 @@ class Layer(nn.Module):
     kept_steps: int = 0
     is_made_of_others: bool = False
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        """The output over the spans' ``want`` of a tensor over their ``have``.
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        """The operators that make the spans' ``want`` of a tensor over their ``have``.
 
         A layer made of others is given the spans' ``given`` instead: these keep what else they
         need.
+
+        Args:
+            sweeps: Whether tiles of a row go on from each other, by way of a ``Carry``.
         """
         raise NotImplementedError
+
+    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+        """Run the operators once."""
+        return Programme(self.operators(rows, columns, sweeps=state.carry is not None))(
+            tensor, state
+        )
 
     def fold(self) -> None:
         """Prepare weights that are used in another form than they are loaded in, once for all.

@@ -95,7 +95,7 @@ class Pass:
             written=int(sum(part.written * y * x for y, x, part in made)),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
-            live=max(self._tile_peak(y, x) for y, x in pairs),
+            live=self._most_live(rows, columns, pairs),
             left=max(self.body.left(y, x, self.channels) for y, x in pairs),
             kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
             most_kept=max(kept.values()),
@@ -150,6 +150,19 @@ class Pass:
         most = self.body.peak(rows, columns, self.channels)
         if self.pool is not None:
             most = max(most, self.pool.peak(rows.given.size * columns.given.size))
+        return most
+
+    def _most_live(
+        self, rows: Iterable[Span], columns: Iterable[Span], pairs: Iterable[tuple[Span, Span]]
+    ) -> int:
+        """The peak of the costliest tile, sought along either axis from the costliest of some."""
+        high, wide = max(pairs, key=lambda pair: self._tile_peak(*pair))
+        most, before = self._tile_peak(high, wide), 0
+        while most > before:
+            before = most
+            high = max(rows, key=lambda y: self._tile_peak(y, wide))
+            wide = max(columns, key=lambda x: self._tile_peak(high, x))
+            most = self._tile_peak(high, wide)
         return most
 
     def _widest(self, extents: Mapping[Span, list[int]]) -> set[Span]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from taesd_stream.models.layers.block import Block
-from taesd_stream.models.layers.carry import Carry, joined
+from taesd_stream.models.layers.carry import joined
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.operators import Add, Operator, Rectify, SetAside, held_around
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 
@@ -29,36 +33,58 @@ class Residual(Block[Chain]):
         super().__init__(body)
         self.pool = pool
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        pieces = self._around(tensor, rows, columns, state.carry)
-        out: Tensor = self.conv(tensor, rows, columns, state)
-        start = 0
-        for piece in pieces:
-            stop = start + piece.shape[3]
-            out[..., start:stop].add_(piece)
-            start = stop
-        return out.relu_()
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield self._around(rows, columns, sweeps)
+        yield from self.conv.operators(rows, columns, sweeps=sweeps)
+        yield Add()
+        yield Rectify(0)
 
-    def _around(
-        self, tensor: Tensor, rows: Span, columns: Span, carry: Carry | None
-    ) -> tuple[Tensor, ...]:
-        """The columns that go around the body, from left to right, as views."""
-        new = tensor[:, :, rows.want.within(rows.have)]
-        if carry is None:
-            return (new[..., columns.want.within(columns.have)],)
-        before = carry.take(self) if columns.carried else None
-        if before is None:
-            before = new[..., :0]
-            new = new[..., columns.want.start - columns.given.start :]
-        size = columns.want.size
-        first = max(0, size - before.shape[3])
-        carry.leave(self, joined(before[..., size:], new[..., first:]))
-        return tuple(piece for piece in (before[..., :size], new[..., :first]) if piece.shape[3])
+    def _around(self, rows: Span, columns: Span, sweeps: bool) -> SetAside:
+        if not sweeps:
+            return SetAside.of(rows, columns)
+        first = columns.want.start - columns.given.start
+        around = _SweptAround(
+            self, rows.want.within(rows.have), columns.carried > 0, first, columns.want.size
+        )
+        return SetAside(around)
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         return self.conv.surplus(rows, columns, channels)
+
+    def peak(self, rows: Span, columns: Span, channels: int) -> int:
+        around = held_around(rows, columns, channels)
+        return max(
+            self.conv.peak(rows, columns, channels),
+            self.conv.first_peak(rows, columns, channels) + around,
+        )
 
     def left(self, rows: Span, columns: Span, channels: int) -> int:
         around = columns.given.start - columns.want.start if columns.carried else 0
         inside = self.conv.left(rows, columns, channels)
         return inside + rows.want.size * max(0, around) * channels
+
+
+@dataclass(frozen=True, slots=True)
+class _SweptAround:
+    """The columns that go around a body whose tiles go on from each other.
+
+    Attributes:
+        block: Whose they are.
+        rows: Rows of what is new that are wanted.
+        goes_on: Whether some may have been left.
+        first: The first column of what is new that is wanted, where none was left.
+        size: How many columns are wanted; those after them are left for the next tile.
+    """
+
+    block: Residual
+    rows: slice
+    goes_on: bool
+    first: int
+    size: int
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        new = tensor[:, :, self.rows]
+        before = state.take(self.block) if self.goes_on else None
+        whole = joined(before, new if before is not None else new[..., self.first :])
+        state.leave(self.block, whole[..., self.size :])
+        return whole[..., : self.size]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.span import Span, wanted_part
-from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.operators import Operator, cut, on_tensor
+from taesd_stream.models.layers.span import Span
 from tiling import Footprint
 
 __all__ = ["PixelShuffle", "PixelUnshuffle"]
@@ -22,10 +25,13 @@ class PixelShuffle(Layer):
         self.factor = factor
         self.footprint = Footprint(upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield on_tensor(self._shuffled)
+        yield from cut(rows, columns, self.factor)
+
+    def _shuffled(self, tensor: Tensor) -> Tensor:
         large = F.pixel_shuffle(tensor, self.factor)
-        large = large.contiguous(memory_format=torch.channels_last)
-        return wanted_part(large, rows, columns, self.factor)
+        return large.contiguous(memory_format=torch.channels_last)
 
     def out_channels(self, channels: int) -> int:
         return channels // self.factor**2
@@ -46,11 +52,14 @@ class PixelUnshuffle(Layer):
         self.factor = factor
         self.footprint = Footprint(kernel=factor, stride=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         below = rows.want.stop * self.factor - rows.have.stop
         beside = columns.want.stop * self.factor - columns.have.stop
         if below or beside:
-            tensor = F.pad(tensor, (0, beside, 0, below), mode="replicate")
+            yield on_tensor(partial(F.pad, pad=(0, beside, 0, below), mode="replicate"))
+        yield on_tensor(self._gathered)
+
+    def _gathered(self, tensor: Tensor) -> Tensor:
         gathered = F.pixel_unshuffle(tensor, self.factor)
         return gathered.contiguous(memory_format=torch.channels_last)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TypeAlias
 
 from tiling import Interval
 
-__all__ = ["Span", "wanted_part"]
+__all__ = ["Kind", "Span"]
+
+Kind: TypeAlias = tuple[int | None, int | None, int, int, int, int]
+"""The key of a kind of task: where borders are, if any are, and sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,30 @@ class Span:
     size: int
     carried: int = 0
 
+    def kind(self, scale: tuple[int, int]) -> Kind:
+        """The same for tasks that differ in nothing but where they lie.
+
+        One that does not reach a border reads no zeros there, wherever it lies.
+
+        Args:
+            scale: Output elements (first) per input elements (second) of what is run.
+
+        >>> first = Span(Interval(8, 18), Interval(9, 17), 64)
+        >>> first.kind((1, 1)) == Span(Interval(16, 26), Interval(17, 25), 64).kind((1, 1))
+        True
+        """
+        up, down = scale
+        have, want = self.have, self.want
+        return (
+            want.start if have.start == 0 else None,
+            self.size * up - want.stop * down if have.stop == self.size else None,
+            have.size,
+            want.size,
+            want.start * down - have.start * up,
+            self.carried,
+        )
+
     @property
     def given(self) -> Interval:
         """The part of the axis that the input covers."""
         return Interval(self.have.start + self.carried, self.have.stop)
-
-
-def wanted_part(tensor: Tensor, rows: Span, columns: Span, factor: int = 1) -> Tensor:
-    """The part that spans want of a tensor over ``factor`` times what they have; a view."""
-    y = rows.want.within(rows.have.scale(factor))
-    x = columns.want.within(columns.have.scale(factor))
-    return tensor[:, :, y, x]

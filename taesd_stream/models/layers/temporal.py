@@ -15,8 +15,15 @@ from taesd_stream.models.layers.block import Block
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Work
-from taesd_stream.models.layers.pointwise import rectified
-from taesd_stream.models.layers.span import Span, wanted_part
+from taesd_stream.models.layers.operators import (
+    Add,
+    Operator,
+    Rectify,
+    SetAside,
+    held_around,
+    on_tensor,
+)
+from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
 
@@ -42,7 +49,15 @@ class MemBlock(Block[Chain]):
         self.rectified = rectified
         self.slope = slope
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield SetAside.of(rows, columns)
+        yield self._with_the_step_before
+        yield from self.conv.operators(rows, columns, sweeps=sweeps)
+        yield Add()
+        if self.rectified:
+            yield Rectify(self.slope)
+
+    def _with_the_step_before(self, tensor: Tensor, state: TileState, /) -> Tensor:
         steps, channels, height, width = tensor.shape
         both = tensor.new_empty((steps, height, width, 2 * channels)).movedim(3, 1)
         both[:, :channels] = tensor
@@ -50,16 +65,16 @@ class MemBlock(Block[Chain]):
         before = state.recall(self)
         both[:1, channels:] = 0 if before is None else before
         state.keep(self, _owned(tensor[-1:]))
-        out: Tensor = self.conv(both, rows, columns, state)
-        out.add_(wanted_part(tensor, rows, columns))
-        return rectified(out, self.slope) if self.rectified else out
+        return both
 
     def work(self, channels: int) -> Iterator[Work]:
         return self.conv.work(2 * channels)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         held = rows.have.size * columns.have.size * channels
-        return held + self.conv.peak(rows, columns, 2 * channels)
+        first = self.conv.first_peak(rows, columns, 2 * channels)
+        first += held_around(rows, columns, channels)
+        return held + max(first, self.conv.peak(rows, columns, 2 * channels))
 
 
 class TimePool(Block[Conv]):
@@ -75,7 +90,12 @@ class TimePool(Block[Conv]):
         self.time = Footprint(kernel=stride, stride=stride)
         self.kept_steps = stride - 1
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield self._gathered
+        yield from self.conv.operators(rows, columns)
+
+    def _gathered(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        """The channels of ``stride`` steps side by side; those that are too few wait."""
         stride = self.time.stride
         before = state.recall(self)
         steps = tensor if before is None else torch.cat([before, tensor])
@@ -86,11 +106,7 @@ class TimePool(Block[Conv]):
             state.forget(self)
         _, channels, height, width = steps.shape
         grouped = steps[:pooled].reshape(pooled // stride, stride * channels, height, width)
-        if not pooled:
-            return grouped
-        grouped = grouped.contiguous(memory_format=torch.channels_last)
-        made: Tensor = self.conv(grouped, rows, columns, state)
-        return made
+        return grouped.contiguous(memory_format=torch.channels_last) if pooled else grouped
 
     def work(self, channels: int) -> Iterator[Work]:
         # Per input step, and it runs for one in ``stride``.
@@ -115,9 +131,14 @@ class TimeGrow(Block[Conv]):
         super().__init__(Conv(channels, channels * steps, kernel=1, bias=False))
         self.time = Footprint(upscale=steps)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        grown: Tensor = self.conv(tensor, rows, columns, state)
-        steps, channels = tensor.shape[0] * self.time.upscale, tensor.shape[1]
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield from self.conv.operators(rows, columns)
+        yield on_tensor(self._apart)
+
+    def _apart(self, grown: Tensor) -> Tensor:
+        """The steps that lie in the channels of one, one after the other."""
+        up = self.time.upscale
+        steps, channels = grown.shape[0] * up, grown.shape[1] // up
         apart = grown.reshape(steps, channels, *grown.shape[2:])
         return apart.contiguous(memory_format=torch.channels_last)
 

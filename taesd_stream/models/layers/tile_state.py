@@ -32,6 +32,7 @@ class TileState:
 
     Attributes:
         kept: The state of every layer now.
+        aside: What goes around layers that are being run, to be added to what they make.
     """
 
     def __init__(
@@ -40,6 +41,16 @@ class TileState:
         self.kept = dict(kept or {})
         self.together = together
         self.carry = carry
+        self.aside: list[Tensor] = []
+
+    def take(self, layer: nn.Module) -> Tensor | None:
+        """The columns that the tile to the left has left for a layer, once; None for none."""
+        return None if self.carry is None else self.carry.take(layer)
+
+    def leave(self, layer: nn.Module, columns: Tensor) -> None:
+        """Leave a copy of columns, (n, C, h, w), for the tile to the right."""
+        if self.carry is not None:
+            self.carry.leave(layer, columns)
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """The steps that a layer kept; None at the beginning of a video."""

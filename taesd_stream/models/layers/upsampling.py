@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch.nn.functional as F
-from torch import Tensor
 
 from taesd_stream.models.layers.layer import Layer, Work
-from taesd_stream.models.layers.span import Span, wanted_part
-from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.operators import Operator, cut, on_tensor
+from taesd_stream.models.layers.span import Span
 from tiling import Footprint
 
 __all__ = ["SmoothUpsample", "Upsample"]
@@ -23,9 +23,9 @@ class Upsample(Layer):
         self.factor = factor
         self.footprint = Footprint(upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        large = F.interpolate(tensor, scale_factor=self.factor, mode="nearest")
-        return wanted_part(large, rows, columns, self.factor)
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield on_tensor(partial(F.interpolate, scale_factor=self.factor, mode="nearest"))
+        yield from cut(rows, columns, self.factor)
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
@@ -43,9 +43,11 @@ class SmoothUpsample(Layer):
         self.factor = factor
         self.footprint = Footprint(kernel=4 * factor + 1, padding=2 * factor, upscale=factor)
 
-    def forward(self, tensor: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        large = F.interpolate(tensor, scale_factor=self.factor, mode="bicubic", align_corners=False)
-        return wanted_part(large, rows, columns, self.factor)
+    def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
+        yield on_tensor(
+            partial(F.interpolate, scale_factor=self.factor, mode="bicubic", align_corners=False)
+        )
+        yield from cut(rows, columns, self.factor)
 
     def work(self, channels: int) -> Iterator[Work]:
         yield Work(16 * channels, channels)

@@ -1,0 +1,182 @@
+"""Operators with their constants: what a layer does for one kind of tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from taesd_stream.models.layers.fixed_conv import Convolution, rectified
+from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.tile_state import TileState
+
+__all__ = [
+    "Add",
+    "Convolve",
+    "Nothing",
+    "Operator",
+    "Rectify",
+    "Rest",
+    "SetAside",
+    "cut",
+    "held_around",
+    "on_tensor",
+]
+
+
+class Operator(Protocol):
+    """An operator on a tile, (n, C, h, w), which it may change where another one made it."""
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor: ...
+
+
+def on_tensor(function: Callable[[Tensor], Tensor]) -> Operator:
+    """The operator of a function of the tensor alone."""
+    return lambda tensor, state: function(tensor)
+
+
+@dataclass(frozen=True, slots=True)
+class Convolve:
+    """A convolution, with what it was found to compute besides.
+
+    Attributes:
+        convolution: The convolution.
+        padding: Zeros above and below, and to the left and the right, that the kernel is told of.
+        copied: Zeros to the left, to the right, above and below that the input is copied with;
+            None for none.
+        wanted: Rows and columns that are wanted of those made; None for all.
+        surplus: What is made to the left, to the right, above and below what is wanted.
+        adds: Whether it adds what was set aside last.
+        slope: Of negative values, for a ReLU after all; None for none.
+    """
+
+    convolution: Convolution
+    padding: tuple[int, int]
+    copied: tuple[int, int, int, int] | None = None
+    wanted: tuple[slice, slice] | None = None
+    surplus: tuple[int, int, int, int] = (0, 0, 0, 0)
+    adds: bool = False
+    slope: float | None = None
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether a sum or a ReLU after it can be left to it."""
+        return self.convolution.fuses and self.slope is None
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        if self.copied is not None:
+            tensor = F.pad(tensor, self.copied)
+        added = state.aside.pop() if self.adds else None
+        made = self.convolution(tensor, self.padding, added, self.slope)
+        return made if self.wanted is None else made[:, :, self.wanted[0], self.wanted[1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rectify:
+    """max(x, slope * x), in place."""
+
+    slope: float
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        return rectified(tensor, self.slope)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Keeps what goes around the next layers, to be added to what they make.
+
+    Attributes:
+        part: Tells it, as a view of what the next layers read.
+        surplus: How much larger it shall be than that to the left, to the right, above and below;
+            what lies there does not matter. None where a view will do.
+    """
+
+    part: Operator
+    surplus: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def of(cls, rows: Span, columns: Span) -> SetAside:
+        """What lies where the spans want."""
+        return cls(next(cut(rows, columns), on_tensor(lambda tensor: tensor)))
+
+    def enlarged(self, surplus: tuple[int, int, int, int]) -> SetAside:
+        """The same, so much larger and dense: what it is cut out of is not held for its sake."""
+        return replace(self, surplus=surplus)
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        part = self.part(tensor, state)
+        if self.surplus is not None:
+            if any(self.surplus):
+                part = F.pad(part, self.surplus)
+            elif not _is_dense(part):
+                part = part.clone(memory_format=torch.channels_last)
+        state.aside.append(part)
+        return tensor
+
+
+class Add:
+    """Adds what was set aside last, in place."""
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        return tensor.add_(state.aside.pop())
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A part of no columns: all of them were made for tiles to the left.
+
+    Attributes:
+        out_channels: Channels that the layer makes of as many.
+        rows: How many rows.
+    """
+
+    out_channels: Callable[[int], int]
+    rows: int
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        steps, channels = tensor.shape[:2]
+        return tensor.new_empty((steps, self.out_channels(channels), self.rows, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """All that comes after a layer that makes more or fewer time steps than it reads.
+
+    Attributes:
+        run: What comes after it.
+        in_turn: Whether many steps take it in turn, a few at a time.
+    """
+
+    run: Callable[[Tensor, TileState], Tensor]
+    in_turn: bool
+
+    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        if not tensor.shape[0]:  # the layer waits for more steps
+            return tensor
+        if not self.in_turn or tensor.shape[0] <= state.together:
+            return self.run(tensor, state)
+        parts = torch.split(tensor, state.together)
+        return torch.cat([self.run(part, state) for part in parts])
+
+
+def cut(rows: Span, columns: Span, factor: int = 1) -> Iterator[Operator]:
+    """The part that spans want of ``factor`` times what they have, as a view, if it is a part."""
+    have = rows.have.scale(factor), columns.have.scale(factor)
+    if have != (rows.want, columns.want):
+        y, x = rows.want.within(have[0]), columns.want.within(have[1])
+        yield on_tensor(lambda tensor: tensor[:, :, y, x])
+
+
+def held_around(rows: Span, columns: Span, channels: int) -> int:
+    """The most elements of what is set aside that are held besides what it is a part of."""
+    if (rows.want, columns.want) == (rows.have, columns.have):
+        return 0
+    return rows.have.size * columns.have.size * channels
+
+
+def _is_dense(part: Tensor) -> bool:
+    return part.untyped_storage().nbytes() == part.numel() * part.element_size()

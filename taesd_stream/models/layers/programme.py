@@ -1,0 +1,65 @@
+"""Programmes: the operators that make one kind of tile, worked out once.
+
+Tiles of a kind differ only in where they lie: in what they read, in where borders are, and in
+whether they go on from another one. So all geometry is worked out when the first of a kind comes,
+and the others run a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import Tensor
+
+from taesd_stream.models.layers.operators import Add, Convolve, Operator, Rectify, SetAside
+from taesd_stream.models.layers.tile_state import TileState
+
+__all__ = ["Programme"]
+
+
+class Programme:
+    """Operators, one after the other, those made one that a library computes as one.
+
+    Args:
+        operators: The operators.
+
+    Attributes:
+        operators: What is left of them.
+    """
+
+    def __init__(self, operators: Iterable[Operator]) -> None:
+        self.operators = tuple(_fused(operators))
+
+    def __call__(self, tensor: Tensor, state: TileState) -> Tensor:
+        """The output of the last for a tile, (n, C, h, w)."""
+        for operator in self.operators:
+            tensor = operator(tensor, state)
+        return tensor
+
+
+def _fused(operators: Iterable[Operator]) -> list[Operator]:
+    """The same, with sums and ReLUs left to the convolution before them where it takes them.
+
+    What is added has to be as large as what the convolution makes, which may be more than is
+    wanted of it; so what was set aside is given as many elements more.
+    """
+    fused: list[Operator] = []
+    aside: list[int] = []
+    for operator in operators:
+        before = fused[-1] if fused else None
+        takes_more = isinstance(before, Convolve) and before.takes_more
+        if isinstance(operator, SetAside):
+            aside.append(len(fused))
+        if isinstance(operator, Add):
+            index = aside.pop()
+            set_aside = fused[index]
+            if takes_more and isinstance(before, Convolve) and isinstance(set_aside, SetAside):
+                fused[index] = set_aside.enlarged(before.surplus)
+                fused[-1] = replace(before, adds=True)
+                continue
+        if isinstance(operator, Rectify) and takes_more and isinstance(before, Convolve):
+            fused[-1] = replace(before, slope=operator.slope)
+            continue
+        fused.append(operator)
+    return fused
