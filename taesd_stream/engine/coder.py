@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
+from time import monotonic
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from taesd_stream.engine.backends import Backend, EagerBackend
-from taesd_stream.engine.budget import read_budget
+from taesd_stream.engine.budget import Budget, read_budget
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.planner import BudgetError, Planner
@@ -63,6 +64,7 @@ class Coder:
         self._convention: Convention = convention or "model"
         self._sparing = None if sparing is None else Planner(spec.name, network, sparing)
         self._sparing_backend = EagerBackend()
+        self._free: tuple[int, Budget] | None = None
         self._planner = Planner(spec.name, network, settings)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
@@ -71,13 +73,22 @@ class Coder:
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
         """
-        budget = read_budget(options.memory, self.settings.device)
+        budget = self._budget(options)
         try:
             return self._planner.plan(plane, workload, options, budget)
         except BudgetError as error:
             if self._sparing is None:
                 raise InputError(str(error)) from error
         return self._sparing.plan(plane, workload, options, budget)
+
+    def _budget(self, options: TileOptions) -> Budget:
+        """The budget asked for; what is free is read once in a second, for callers with many."""
+        if options.memory != "auto":
+            return read_budget(options.memory, self.settings.device)
+        second = int(monotonic())
+        if self._free is None or self._free[0] != second:
+            self._free = second, read_budget("auto", self.settings.device)
+        return self._free[1]
 
     def executor(self, plan: TilePlan) -> Executor:
         """The executor of a plan that this coder made."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -103,13 +104,19 @@ def _usable() -> int:
     That is the least of what the system lets the process run on, of what a container's quota
     allows, and of what ``torch.set_num_threads`` or OMP_NUM_THREADS ask for.
     """
-    return max(1, min(_affinity(), _quota(), torch.get_num_threads()))
+    return max(1, min(_affinity(), _quota_in(int(monotonic())), torch.get_num_threads()))
 
 
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def _quota_in(second: int) -> int:
+    """The quota, read once in a second: live frames ask for it often."""
+    return _quota()
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 
 from torch import Tensor, nn
 
@@ -38,35 +39,36 @@ class Network(nn.Module):
             self.add_module(str(number), layer)
         self.passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
         self.stateful = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
+        self._canvases = lru_cache(maxsize=256)(self._find_canvases)
         if self.stateful and len(self.passes) > 1:
             raise TypeError("layers with a state and global branches do not go together")
 
-    @property
+    @cached_property
     def takes_pictures_apart(self) -> bool:
         """Whether a tile waits for nothing but its own picture: no step before, no other pass."""
         return len(self.passes) == 1 and not self.stateful
 
-    @property
+    @cached_property
     def out_channels(self) -> int:
         """Channels that it writes."""
         return self.passes[-1].out_channels
 
-    @property
+    @cached_property
     def footprints(self) -> tuple[Footprint, ...]:
         """The footprints of all bounded layers, in order."""
         return tuple(f for each in self.passes for f in each.body.footprints())
 
-    @property
+    @cached_property
     def scale(self) -> tuple[int, int]:
         """Output elements (first) per input elements (second), along an axis."""
         return scale(self.footprints)
 
-    @property
+    @cached_property
     def rate(self) -> tuple[int, int]:
         """Output steps (first) per input steps (second), along time."""
         return scale(self._times)
 
-    @property
+    @cached_property
     def _times(self) -> tuple[Footprint, ...]:
         return tuple(f for each in self.passes for f in each.body.times())
 
@@ -74,7 +76,7 @@ class Network(nn.Module):
         """The input steps that output steps are made of, borders not considered."""
         return reads(self._times, made)
 
-    @property
+    @cached_property
     def halo(self) -> int | None:
         """Latents that a tile needs around it; None where no finite halo is exact."""
         if len(self.passes) > 1:
@@ -88,7 +90,7 @@ class Network(nn.Module):
 
     def canvases(
         self, plane: Size, tile: Size, view: View = WHOLE, *, continued: bool = False
-    ) -> list[Canvas]:
+    ) -> tuple[Canvas, ...]:
         """The canvas that every pass is run over, in tiles of at most ``tile`` latents.
 
         Every pass but the last makes all of its output: the next one opens with a branch that has
@@ -98,6 +100,11 @@ class Network(nn.Module):
             view: Which part of the output is wanted, and where the plane goes around.
             continued: Whether every tile of a row goes on where the one to its left ended.
         """
+        return self._canvases(plane, tile, view, continued)
+
+    def _find_canvases(
+        self, plane: Size, tile: Size, view: View, continued: bool
+    ) -> tuple[Canvas, ...]:
         latents = self.latent_plane(plane)
         made = []
         for each in self.passes:
@@ -119,7 +126,7 @@ class Network(nn.Module):
                 )
             )
             plane = out
-        return made
+        return tuple(made)
 
     def out_plane(self, plane: Size) -> Size:
         """The plane that it makes of ``plane``."""

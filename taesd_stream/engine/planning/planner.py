@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from typing import Literal, NoReturn
 
 from taesd_stream.engine.budget import Budget
 from taesd_stream.engine.cores import Cores, shares_of_cores
-from taesd_stream.engine.options import Overlap, TileOptions
+from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
+from taesd_stream.engine.planning.request import Request
 from taesd_stream.engine.planning.strategies import (
     MOST_STEPS,
     THROUGH_SCRATCH,
@@ -23,7 +25,7 @@ from taesd_stream.engine.planning.strategies import (
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
-from tiling import WHOLE, Interval, Region, Size, TilePlan, View, choose_tile, format_bytes, patches
+from tiling import WHOLE, Interval, Region, Size, TilePlan, choose_tile, format_bytes, patches
 
 __all__ = ["BudgetError", "Planner"]
 
@@ -67,6 +69,7 @@ class Planner:
         self._network = network
         self.settings = settings
         self._costs = CostModel(network, settings)
+        self._plans = lru_cache(maxsize=64)(self._make_plan)
         self._patience = (
             _CONTINUED_PATIENCE if self._costs.continued else _PATIENCE[settings.backend]
         )
@@ -82,29 +85,33 @@ class Planner:
         Raises:
             InputError: An option makes no sense, or nothing fits the budget.
         """
-        _, down = self._network.scale
-        made = self._network.out_plane(plane)
-        latents = self._network.latent_plane(plane)
-        checked = options.tile_in(latents)
-        overlap = self._checked_overlap(options.overlap)
-        view = self._checked_view(options, plane, latents)
-        rows: tuple[Interval, ...] = (Interval(0, latents.height),)
-        columns: tuple[Interval, ...] = (Interval(0, latents.width),)
-        together = 1 if self.settings.device.type == "cpu" else MOST_STEPS
         shares = shares_of_cores(options.threads)
         if not self._costs.is_ours_to_share:
             shares = (Cores(),)
-        asked = Candidate(
+        return self._plans(
+            Request.of(self._network, plane, workload, options, budget, shares=shares)
+        )
+
+    def _make_plan(self, asked: Request) -> TilePlan:
+        plane, workload, budget = asked.plane, asked.workload, asked.budget
+        overlap, view, shares = asked.overlap, asked.view, asked.shares
+        _, down = self._network.scale
+        made = self._network.out_plane(plane)
+        latents = self._network.latent_plane(plane)
+        rows: tuple[Interval, ...] = (Interval(0, latents.height),)
+        columns: tuple[Interval, ...] = (Interval(0, latents.width),)
+        together = 1 if self.settings.device.type == "cpu" else MOST_STEPS
+        first = Candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )
         if overlap == "exact":
-            cost, candidate = self._choose(asked, checked, shares)
+            cost, candidate = self._choose(first, asked.tile, shares)
             work = cost.work
         else:
-            core = _square(max(64, 4 * overlap), latents) if checked == "auto" else checked
+            core = _square(max(64, 4 * overlap), latents) if asked.tile == "auto" else asked.tile
             rows = patches(latents.height, core.height, overlap)
             columns = patches(latents.width, core.width, overlap)
-            cost, candidate, work = self._choose_for_patches(asked, rows, columns, shares)
+            cost, candidate, work = self._choose_for_patches(first, rows, columns, shares)
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
@@ -257,26 +264,6 @@ class Planner:
             for patch, times in shapes.items()
         )
         return cost, candidate, work
-
-    def _checked_overlap(self, overlap: Overlap) -> Overlap:
-        if overlap == "exact":
-            return overlap
-        if not isinstance(overlap, int) or isinstance(overlap, bool) or overlap < 0:
-            raise InputError(f"overlap: expected exact, or latents from 0 up, found {overlap!r}")
-        halo = self._network.halo
-        return "exact" if halo is not None and overlap >= halo else overlap
-
-    def _checked_view(self, options: TileOptions, plane: Size, latents: Size) -> View:
-        _, down = self._network.scale
-        if down > 1 and options.crop is not None:
-            raise InputError("crop: expected none for encoding; crop the picture, or the latents")
-        view = options.view(self._network.out_plane(plane))
-        if down > 1 and view.axes and latents.scale(down) != plane:
-            raise InputError(
-                f"wrap: expected a picture whose sides are multiples of {down} pixels, found"
-                f" {plane}; crop it first"
-            )
-        return view
 
 
 def _square(side: int, latents: Size) -> Size:

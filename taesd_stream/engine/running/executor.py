@@ -237,13 +237,14 @@ class Executor:
         if self._tiles_made >= _MANY_TILES:
             self._tiles_made = 0
             release(self._settings.device)
-        sweep = Sweep() if stage.canvas.grid.continued else None
+        grid = stage.canvas.grid
+        sweep = Sweep() if grid.continued and len(grid.columns) > 1 else None
         for made in stage.backoff.run(
             blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep)
         ):
-            self._tiles_made += stage.canvas.grid.continued
+            self._tiles_made += grid.continued
             yield made
-        if stage.states is not None and len(stage.canvas.grid) > 1:
+        if stage.states is not None and len(grid) > 1:
             stage.states.let_go()
 
     def _tile_of(

@@ -60,7 +60,7 @@ class Stages:
         self._backoffs: dict[tuple[int, int], Backoff] = {}
         self._kernels: dict[tuple[int, Size], Kernel] = {}
 
-    def canvases(self, plane: Size) -> list[Canvas]:
+    def canvases(self, plane: Size) -> tuple[Canvas, ...]:
         """The canvas that every pass is run over."""
         tile, continued = self._plan.tile, self._plan.grid.continued
         return self._network.canvases(plane, tile, self._plan.view, continued=continued)

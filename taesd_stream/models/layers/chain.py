@@ -41,6 +41,7 @@ class Chain(Layer):
         for index, layer in enumerate(layers):
             self.add_module(str(index), layer)
         self._spans = lru_cache(maxsize=1024)(self._find_spans)
+        self._out_sizes = lru_cache(maxsize=256)(self._find_out_size)
 
     def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
@@ -81,6 +82,9 @@ class Chain(Layer):
         return self._spans(want, size, False)[0].have if self.layers else want
 
     def out_size(self, size: int) -> int:
+        return self._out_sizes(size)
+
+    def _find_out_size(self, size: int) -> int:
         for layer in self.layers:
             size = layer.out_size(size)
         return size

@@ -91,17 +91,22 @@ class SetAside:
 
     Attributes:
         part: Tells it, as a view of what the next layers read.
+        is_whole: Whether it is all that they read.
         surplus: How much larger it shall be than that to the left, to the right, above and below;
             what lies there does not matter. None where a view will do.
     """
 
     part: Operator
+    is_whole: bool = False
     surplus: tuple[int, int, int, int] | None = None
 
     @classmethod
     def of(cls, rows: Span, columns: Span) -> SetAside:
         """What lies where the spans want."""
-        return cls(next(cut(rows, columns), on_tensor(lambda tensor: tensor)))
+        part = next(cut(rows, columns), None)
+        if part is None:
+            return cls(on_tensor(lambda tensor: tensor), is_whole=True)
+        return cls(part)
 
     def enlarged(self, surplus: tuple[int, int, int, int]) -> SetAside:
         """The same, so much larger and dense: what it is cut out of is not held for its sake."""
@@ -112,7 +117,7 @@ class SetAside:
         if self.surplus is not None:
             if any(self.surplus):
                 part = F.pad(part, self.surplus)
-            elif not _is_dense(part):
+            elif not (self.is_whole or _is_dense(part)):
                 part = part.clone(memory_format=torch.channels_last)
         state.aside.append(part)
         return tensor

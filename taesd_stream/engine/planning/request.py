@@ -1,0 +1,83 @@
+"""All that a plan depends on, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from taesd_stream.engine.budget import Budget
+from taesd_stream.engine.cores import Cores
+from taesd_stream.engine.options import Overlap, TileOptions
+from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.errors import InputError
+from taesd_stream.models.network import Network
+from tiling import Size, View
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of one network; the same request has the same plan.
+
+    Attributes:
+        plane: The input plane.
+        workload: How pictures, or a video's steps, come.
+        budget: The memory to stay under.
+        tile: The largest tile in latents, or "auto".
+        overlap: How far tiles reach into each other.
+        view: Which part of the output is made, and where planes go around.
+        shares: The ways to share the cores out.
+    """
+
+    plane: Size
+    workload: Workload
+    budget: Budget
+    tile: Size | Literal["auto"]
+    overlap: Overlap
+    view: View
+    shares: tuple[Cores, ...]
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        plane: Size,
+        workload: Workload,
+        options: TileOptions,
+        budget: Budget,
+        *,
+        shares: tuple[Cores, ...],
+    ) -> Request:
+        """The request of these options.
+
+        Raises:
+            InputError: One of them makes no sense.
+        """
+        latents = network.latent_plane(plane)
+        tile = options.tile_in(latents)
+        overlap = _checked_overlap(network, options.overlap)
+        view = _checked_view(network, options, plane, latents)
+        return cls(plane, workload, budget, tile, overlap, view, shares)
+
+
+def _checked_overlap(network: Network, overlap: Overlap) -> Overlap:
+    if overlap == "exact":
+        return overlap
+    if not isinstance(overlap, int) or isinstance(overlap, bool) or overlap < 0:
+        raise InputError(f"overlap: expected exact, or latents from 0 up, found {overlap!r}")
+    halo = network.halo
+    return "exact" if halo is not None and overlap >= halo else overlap
+
+
+def _checked_view(network: Network, options: TileOptions, plane: Size, latents: Size) -> View:
+    _, down = network.scale
+    if down > 1 and options.crop is not None:
+        raise InputError("crop: expected none for encoding; crop the picture, or the latents")
+    view = options.view(network.out_plane(plane))
+    if down > 1 and view.axes and latents.scale(down) != plane:
+        raise InputError(
+            f"wrap: expected a picture whose sides are multiples of {down} pixels, found"
+            f" {plane}; crop it first"
+        )
+    return view
