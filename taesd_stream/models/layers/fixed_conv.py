@@ -137,14 +137,11 @@ class _OneDnnConv:
         /,
     ) -> Tensor:
         name, scalars = _after(slope)
+        how = (self.weight, self._bias, padding, self._stride, _ONE, 1)
         if added is None:
-            return convolution_pointwise(
-                tensor, self.weight, self._bias, padding, self._stride, _ONE, 1, name, scalars, ""
-            )
-        return convolution_binary(
-            tensor, added, self.weight, self._bias, padding, self._stride, _ONE, 1,
-            "add", None, name if slope is not None else None, scalars, "",
-        )  # fmt: skip
+            return convolution_pointwise(tensor, *how, name, scalars, "")
+        after = None if slope is None else name
+        return convolution_binary(tensor, added, *how, "add", None, after, scalars, "")
 
 
 class _CudnnConv:
