@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tests.cases.damages import with_png_sums
 from tests.cases.fuzzed_media import (
     HEIGHT,
     LARGE,
@@ -28,7 +29,6 @@ from tests.cases.fuzzed_media import (
     read_regions,
     watch,
 )
-from tests.cases.fuzzing import with_png_sums
 from video import InputError
 
 __all__ = ["Outcome"]

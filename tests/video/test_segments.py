@@ -3,152 +3,32 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import textwrap
-import wave
-from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.video.segmented import (
+    EACH,
+    FRAMES,
+    KINDS,
+    StopError,
+    described,
+    frames,
+    names,
+    packets_of,
+    plainly,
+    read,
+    segmented,
+    sound,
+    write,
+)
 from video import (
     InputError,
-    OutputError,
     OutputExistsError,
-    SegmentedWriter,
-    Segments,
-    VideoOptions,
-    VideoReader,
-    VideoWriter,
 )
 from video.encoding import StreamEncoder
-from video.rates import parse_rate
-
-# x265 reads memory never set where a picture does not fill its blocks of 64 pixels: at 96x64 it
-# made two different files of the same frames, 5 and 7 times out of 12.
-WIDTH, HEIGHT, FRAMES, EACH = 192, 128, 34, 8
-KINDS = [
-    ("a.mp4", "h264"),
-    ("a.mp4", "h265"),
-    ("a.mp4", "vp9"),
-    ("a.mp4", "av1"),
-    ("a.mov", "prores"),
-    ("a.mkv", "h264"),
-    ("a.mkv", "h265"),
-    ("a.mkv", "ffv1"),
-    ("a.webm", "vp9"),
-    ("a.webm", "av1"),
-]
-Frames = NDArray[np.uint8]
-
-
-def frames(width: int = WIDTH, height: int = HEIGHT, count: int = FRAMES) -> Frames:
-    """A pattern that moves, so that encoders find a use for B-frames."""
-    y, x = np.mgrid[:height, :width]
-    moving = [(x * 5 + number * 9) % 256 for number in range(count)]
-    colours = [np.stack([m, (y * 7) % 256, m // 2], axis=-1) for m in moving]
-    return np.array(colours, np.uint8).reshape(count, height, width, 3)
-
-
-class StopError(Exception):
-    """What ends a run in the middle."""
-
-
-def segmented(
-    path: Path,
-    folder: Path,
-    size: tuple[int, int],
-    *,
-    segment_frames: int = EACH,
-    first_segment: int = 0,
-    on_segment: Callable[[int], None] = print,
-    **options: object,
-) -> SegmentedWriter:
-    """A writer of frames of a width and height."""
-    segments = Segments(folder, segment_frames, first_segment, on_segment)
-    wanted = VideoOptions(parse_rate(options.pop("rate", 24)), **options)
-    return SegmentedWriter(path, segments, width=size[0], height=size[1], options=wanted)
-
-
-def write(
-    path: Path,
-    images: Frames,
-    *,
-    stop: BaseException | None = None,
-    first_segment: int = 0,
-    frames_there: int | None = None,
-    **options: object,
-) -> list[int]:
-    """Write images from ``first_segment`` on; returns the counts of frames that were noted."""
-    noted: list[int] = []
-    folder = path.with_name("segments")
-    folder.mkdir(exist_ok=True)
-    wanted = {"on_segment": noted.append, "first_segment": first_segment, **options}
-    there = first_segment * EACH if frames_there is None else frames_there
-    with segmented(path, folder, images.shape[2:0:-1], **wanted) as writer:
-        assert writer.frames_written == there
-        for image in images[there:]:
-            writer.write(image)
-        if stop is not None:
-            raise stop
-    return noted
-
-
-def plainly(path: Path, images: Frames, **options: object) -> Path:
-    """The same frames by one VideoWriter."""
-    wanted = {"rate": 24, **options}
-    with VideoWriter(path, width=images.shape[2], height=images.shape[1], **wanted) as writer:
-        for image in images:
-            writer.write(image)
-    return path
-
-
-def packets_of(path: Path, kind: str = "video") -> list[av.Packet]:
-    with av.open(str(path)) as source:
-        return [packet for packet in source.demux(getattr(source.streams, kind)[0]) if packet.size]
-
-
-def described(path: Path) -> dict[str, object]:
-    """What a file says about its pictures."""
-    with av.open(str(path)) as source:
-        stream = source.streams.video[0]
-        context = stream.codec_context
-        fields = ("average_rate", "time_base", "width", "height", "profile", "frames", "duration")
-        more = ("pix_fmt", "color_range", "colorspace", "color_primaries", "color_trc", "codec_tag")
-        return {
-            "container duration": source.duration,
-            "metadata": dict(source.metadata),
-            "codec": context.codec.canonical_name,
-            "extradata": bytes(context.extradata or b""),
-            **{field: getattr(stream, field) for field in fields},
-            **{field: getattr(context, field) for field in more},
-        }
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())
-
-
-def sound(path: Path, seconds: int = 4) -> Path:
-    """A tone, longer than the pictures."""
-    tone = np.sin(np.arange(seconds * 16000) / 16000 * 2 * np.pi * 440) * 12000
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(tone.astype("<i2").tobytes())
-    return path
-
-
-def read(path: Path) -> tuple[list[Frames], list[Fraction]]:
-    with VideoReader(path) as reader:
-        found = list(reader)
-    return [frame.image for frame in found], [frame.pts_seconds for frame in found]
 
 
 @pytest.mark.parametrize("rate", [24, "30000/1001"])
@@ -405,110 +285,3 @@ def test_a_closed_writer_takes_nothing(tmp_path: Path) -> None:
         writer.write(frames(64, 48, 1)[0])
     with pytest.raises(InputError, match="is closed; no frame can follow"):
         writer.write(frames(64, 48, 1)[0])
-
-
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-
-
-NOISE = """
-    import os, resource, signal, sys
-    from fractions import Fraction
-    from pathlib import Path
-    import numpy as np
-    from video import OutputError, SegmentedWriter, Segments, VideoOptions
-    path = Path(sys.argv[1])
-    rng = np.random.default_rng(0)
-    images = [np.full((128, 128, 3), 9 * number, np.uint8) for number in range(16)]
-    images += [rng.integers(0, 256, (128, 128, 3), np.uint8) for _ in range(16)]
-    folder = path.with_name("segments")
-    folder.mkdir(exist_ok=True)
-    first = int(sys.argv[2])
-    writer = SegmentedWriter(
-        path, Segments(folder, 8, first, lambda frames: print(frames, flush=True)),
-        width=128, height=128, options=VideoOptions(Fraction(24)),
-    )
-"""
-FULL = """
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-    try:
-        with writer:
-            for image in images:
-                writer.write(image)
-    except OutputError as error:
-        print(error)
-"""
-KILLED = """
-    with writer:
-        for number, image in enumerate(images):
-            if number == 21:
-                os.kill(os.getpid(), signal.SIGKILL)
-            writer.write(image)
-"""
-REST = """
-    with writer:
-        for image in images[8 * first :]:
-            writer.write(image)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_full_disk_is_named_and_leaves_the_segments(tmp_path: Path, name: str) -> None:
-    done = run_python(NOISE + FULL, str(tmp_path / name), "0")
-    assert done.returncode == 0, done.stderr.decode()
-    *told, message = done.stdout.decode().splitlines()
-    assert told == ["8", "16"]
-    third = tmp_path / "segments" / f"00002{Path(name).suffix}"
-    assert message.startswith(f"cannot write '{third}': no room")
-    assert names(tmp_path) == ["segments"]
-    assert names(third.parent) == [f"0000{number}{third.suffix}" for number in range(2)]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
-def test_a_process_that_is_killed_leaves_the_segments(tmp_path: Path) -> None:
-    (tmp_path / "once").mkdir()
-    assert run_python(NOISE + REST, str(tmp_path / "once" / "a.mp4"), "0").returncode == 0
-    killed = run_python(NOISE + KILLED, str(tmp_path / "a.mp4"), "0")
-    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, b"8\n16\n")
-    assert names(tmp_path / "segments") == ["00000.mp4", "00001.mp4", "00002.part.mp4"]
-    done = run_python(NOISE + REST, str(tmp_path / "a.mp4"), "2")
-    assert done.stdout == b"24\n32\n", done.stderr.decode()
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "once" / "a.mp4").read_bytes()
-
-
-def test_a_failure_while_joining_leaves_the_segments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-
-        def full(*args: object) -> None:
-            raise OSError(28, "No space left on device")
-
-        patch.setattr("video.joining._copy", full)
-        with pytest.raises(OutputError, match=r"^cannot write '.*/a\.mp4': no room"):
-            write(tmp_path / "a.mp4", frames())
-    assert names(tmp_path) == ["segments"]
-    assert write(tmp_path / "a.mp4", frames(), first_segment=4) == [34]
-
-
-def test_a_segment_that_failed_is_not_left_out_of_the_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(path: Path) -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr("video.segments.sync_file", fail)
-    writer = segmented(tmp_path / "a.mp4", tmp_path, (64, 48), segment_frames=2)
-    first, second = frames(64, 48, 2)
-    writer.write(first)
-    with pytest.raises(OutputError, match="Input/output error"):
-        writer.write(second)
-    with pytest.raises(OutputError, match="0 of 2 frames are in segments"):
-        writer.__exit__(None, None, None)
