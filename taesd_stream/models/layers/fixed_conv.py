@@ -140,8 +140,11 @@ class _OneDnnConv:
         how = (self.weight, self._bias, padding, self._stride, _ONE, 1)
         if added is None:
             return convolution_pointwise(tensor, *how, name, scalars, "")
-        after = None if slope is None else name
-        return convolution_binary(tensor, added, *how, "add", None, after, scalars, "")
+        # There is no kernel for a sum with a leaky ReLU after it.
+        made = convolution_binary(
+            tensor, added, *how, "add", None, "relu" if slope == 0 else None, [], ""
+        )
+        return rectified(made, slope) if slope else made
 
 
 class _CudnnConv:
