@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [table|scaling|nano|video|gpu] ...``."""
+"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|gpu] ...``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from benchmarks.absent import Unavailable
 from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
+from benchmarks.live import run_live
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown
 from benchmarks.nano import CASES as NANO_CASES
@@ -27,6 +28,7 @@ from benchmarks.weights import SCALE
 __all__ = ["main"]
 
 _TABLE_SIZES = (512, 1024, 2048)
+_LIVE_PIXELS = 512
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -34,6 +36,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   scaling  time and memory of ours from 512 to 8192 pixels a side
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
+  live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
   gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU
 
 Each contender has a process of its own and they take turns, one at a time, so that ratios hold
@@ -44,12 +47,14 @@ def main(argv: Sequence[str]) -> int:
     """Run one command; 0 if nobody failed, 1 if somebody did, 2 for wrong arguments."""
     commands = _COMMANDS
     leads = argv[0] if argv else ""
-    chosen = argv if leads in (*commands, "-h", "--help") else ["table", *argv]
+    chosen = argv if leads in (*commands, "live", "-h", "--help") else ["table", *argv]
     options = _parser().parse_args(chosen)
     if getattr(options, "list", False):
         for case in all_cases(options.memory):
             print(f"{case.name:33} {'' if case.by_default else '(if asked for) '}{case.what}")
         return 0
+    if options.command == "live":
+        return _live(options)
     missing = no_gpu() if options.command == "gpu" else None
     if missing is not None:
         print(f"{missing}\n{PLANNED}")
@@ -85,6 +90,12 @@ def _write(report: Report, folder: Path, name: str) -> None:
     except Unavailable as reason:
         _say(f"no plot: {reason}")
     _say(f"written to {folder}: {', '.join(written)}")
+
+
+def _live(options: argparse.Namespace) -> int:
+    (pixels,) = options.sizes or (_LIVE_PIXELS,)
+    print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+    return 0
 
 
 def _table(options: argparse.Namespace) -> list[Section]:
@@ -177,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--frames", type=_positive, metavar="N", help="of the clip; by default 24")
     video.add_argument("--dtype", default="float32", help="of ours; by default float32")
     video.add_argument("--backend", default="torch", help="of ours; by default torch")
+    live = commands.add_parser("live", help="one frame after the other, as they are pushed")
+    _add_sizes(live, f"{_LIVE_PIXELS}; one only")
+    live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
+    live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
+    live.add_argument("--dtype", default="float32", help="float32 if not said")
     commands.add_parser("gpu", parents=[common], help="on a CUDA GPU")
     return parser
 
@@ -190,6 +206,12 @@ def _add_sizes(parser: argparse.ArgumentParser, usual: str) -> None:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _enough(text: str) -> int:
+    if _positive(text) < 20:
+        raise argparse.ArgumentTypeError(f"expected 20 frames or more, found {text}")
     return int(text)
 
 

@@ -228,6 +228,13 @@ def test_nano_stands_beside_taesd_in_the_same_backend(tmp_path: Path) -> None:
     assert nano["accuracy"] is None  # another function: there is nothing to compare
 
 
+def test_live_frames_are_timed_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["live", "--sizes", "16", "--frames", "20"]) == 0
+    told = capsys.readouterr().out
+    assert "over 20: median" in told
+    assert "half way" in told
+
+
 def test_a_worker_that_dies_or_does_not_fit_is_told() -> None:
     fits_nowhere = replace(decode_job(select("plain-float32")[0], 64, 1), needs_bytes=1 << 60)
     dies = Job("decode", "dies", {"case": "nobody", "budgets": [], "pixels": 64}, 1)
