@@ -137,10 +137,10 @@ def test_scales(network: Network, scale: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("network", "plane"),
     [
-        (taesd_decoder(4), Size(6, 23)),
-        (taesd_decoder(32, pool=True), Size(6, 23)),
+        (taesd_decoder(4), Size(4, 23)),
+        (taesd_decoder(32, pool=True), Size(4, 23)),
         (taesana_decoder(32), Size(2, 9)),
-        (taesd_encoder(4), Size(37, 170)),
+        (taesd_encoder(4), Size(29, 170)),
         (taesana_encoder(32), Size(37, 330)),
     ],
     ids=["decoder", "with global branches", "sana", "encoder", "sana's encoder"],
@@ -156,7 +156,7 @@ def test_real_architectures_are_the_same_to_the_bit_in_any_tiles(
     tensor = torch.randn(1, network.channels, plane.height, plane.width, generator=generator)
     expected = tiled(network, tensor, Size(99, 99))
     assert expected.std() > 0
-    for tile in (Size(99, 1), Size(4, 3), Size(1, 7), Size(3, 20)):
+    for tile in (Size(99, 1), Size(1, 7), Size(3, 20)):
         assert torch.equal(tiled(network, tensor, tile, continued=continued), expected)
 
 
