@@ -257,7 +257,7 @@ def test_a_long_stream_holds_no_more_than_a_short_one(
 ) -> None:
     ae = model(name)
     most = []
-    for count in (20, 90 if name == "taesdv" else 40):
+    for count in (10, 60 if name == "taesdv" else 30):
         watch = Watch(latents_for(ae, 1, (1, 2))[0], count)
         frames: list[weakref.ref[Frame]] = []
         for frame in ae.stream(watch, **options):
