@@ -31,6 +31,29 @@ from benchmarks.runner import Measured, alternate
 from benchmarks.stats import median_ratio
 from benchmarks.video import overlap_values
 from benchmarks.weights import SCALE, latents, panned_latents
+from benchmarks.worker import Worker
+
+
+class InProcess:
+    """A real job that is run here, on one core: to start a process takes longer than its turns."""
+
+    idle_share = 0.0
+
+    def __init__(self, job: Job) -> None:
+        self.name = job.name
+        self._worker = Worker(replace(job, threads=1))
+
+    def load(self) -> Ready | Gone:
+        return self._worker.load()
+
+    def turn(self, truth: Path | None = None) -> Turn | Gone:
+        return self._worker.turn(truth)
+
+    def save(self, path: Path) -> Turn | Gone:
+        return self._worker.turn(save=path)
+
+    def close(self) -> None:
+        pass
 
 
 class Fake:
@@ -203,6 +226,10 @@ def test_the_clip_pans_by_a_latent_a_frame() -> None:
 def test_two_cases_at_a_tiny_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def one_process(job: Job) -> WorkerProcess | InProcess:
+        return WorkerProcess(job) if job.name.startswith("ours") else InProcess(job)
+
+    monkeypatch.setattr("benchmarks.table.WorkerProcess", one_process)
     monkeypatch.setattr("benchmarks.plot.require", _refuse)
     cases = "ours-torch-float32,plain-bfloat16"
     options = ["--sizes", "64", "--rounds", "2", "--reference", "plain-bfloat16"]
@@ -218,7 +245,10 @@ def test_two_cases_at_a_tiny_size(
     assert ours["peak_bytes"] - ours["working_bytes"] == 3 * (64 // SCALE * SCALE) ** 2 * 4
 
 
-def test_nano_stands_beside_taesd_in_the_same_backend(tmp_path: Path) -> None:
+def test_nano_stands_beside_taesd_in_the_same_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.nano.WorkerProcess", InProcess)
     options = ["--cases", "nano-torch-float32", "--sizes", "64", "--rounds", "1"]
     assert main(["nano", *options, "--out", str(tmp_path)]) == 0
     (only,) = json.loads((tmp_path / "nano.json").read_text())["sections"]
