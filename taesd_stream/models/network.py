@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.enlarging import fuse_enlarging
+from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.enlarging import EnlargingConv, fuse_enlarging
 from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.passes import Pass
@@ -154,6 +155,17 @@ class Network(nn.Module):
             for layer in each.body.modules():
                 if isinstance(layer, Layer):
                     layer.fold()
+
+    def order_weights(self) -> None:
+        """Bring folded weights into the order of kernels now, and not when they are first used.
+
+        What they take is then no part of what a decode allocates.
+        """
+        layers = [layer for each in self.passes for layer in each.body.modules()]
+        inside = {layer.conv for layer in layers if isinstance(layer, EnlargingConv)}
+        for layer in layers:
+            if isinstance(layer, EnlargingConv | Conv) and layer not in inside:
+                _ = layer.convolution
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official names of the weights, with their shapes."""

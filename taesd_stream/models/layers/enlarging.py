@@ -56,9 +56,11 @@ class EnlargingConv(Layer):
         if any(zeros):
             # Told of them, the kernel would add up in another order where there are any.
             yield on_tensor(partial(F.pad, pad=zeros))
-        yield _Enlarge(self._convolution(), _made_by(high, rows.want), _made_by(wide, columns.want))
+        yield _Enlarge(self.convolution, _made_by(high, rows.want), _made_by(wide, columns.want))
 
-    def _convolution(self) -> Convolution:
+    @property
+    def convolution(self) -> Convolution:
+        """What makes four pixels of every window: with weights as they are now, until folded."""
         if not self._is_folded:
             return PlainConv(*self._folded())
         if self._fixed is None:
