@@ -17,8 +17,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError
 from PIL.WebPImagePlugin import WebPImageFile
 
-from video.avif_size import check_avif_size
-from video.claimed_size import check_claimed_size
+from video.avif_size import check_size
 from video.errors import InputError, first_line
 from video.file_kinds import ANIMATED_AVIF, kind_of_file
 from video.heif import heif_kind_of
@@ -135,10 +134,7 @@ def _opened(path: Path, kind: _PillowKind) -> Iterator[AvifImageFile | WebPImage
         # Not through Image.open, which warns of large pictures besides refusing larger ones.
         data = path.read_bytes()
         with reader(BytesIO(data)) as image:
-            if kind == "AVIF":
-                check_avif_size(image.size, data, path)
-            else:
-                check_claimed_size(image.size, kind, len(data), path)
+            check_size(image.size, kind, data, path)
             yield image
     except InputError:
         raise

@@ -19,27 +19,30 @@ if TYPE_CHECKING:
 
     from video.heif_items import HeifItem
 
-__all__ = ["check_avif_size"]
+__all__ = ["check_size"]
 
 _SEQUENCE: Final = b"avis"
 _HEAD_BYTES: Final = 1024
 _CHUNKS: Final = ((b"stco", 4), (b"co64", 8))
 
 
-def check_avif_size(size: tuple[int, int], data: bytes, name: Path) -> None:
-    """Refuse an AVIF that claims more pixels than are coded in it, or than fit in memory.
+def check_size(size: tuple[int, int], kind: str, data: bytes, name: Path) -> None:
+    """Refuse a picture that claims more pixels than its bytes may hold, or than fit in memory.
+
+    An AVIF tells how many are coded in it; for others see ``check_claimed_size``.
 
     Args:
         size: width and height that it claims.
+        kind: of the picture, by Pillow's name.
         data: the file.
         name: of it, for the message.
 
     Raises:
         InputError: it does.
     """
-    coded = _pixels_in_tracks(data) if data[8:12] == _SEQUENCE else _pixels_in_items(data)
+    coded = _coded_pixels(data) if kind == "AVIF" else None
     if coded is None:
-        check_claimed_size(size, "AVIF", len(data), name)
+        check_claimed_size(size, kind, len(data), name)
         return
     width, height = size
     if width * height > coded:
@@ -48,6 +51,10 @@ def check_avif_size(size: tuple[int, int], data: bytes, name: Path) -> None:
             " coded in it; is it damaged?"
         )
     check_claimed_size(size, "av1", len(data), name)
+
+
+def _coded_pixels(data: bytes) -> int | None:
+    return _pixels_in_tracks(data) if data[8:12] == _SEQUENCE else _pixels_in_items(data)
 
 
 def _pixels_in_items(data: bytes) -> int | None:

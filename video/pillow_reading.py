@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video.avif_size import check_avif_size
-from video.claimed_size import check_claimed_size
+from video.avif_size import check_size
 from video.color_profile import ColorProfile
 from video.errors import InputError, first_line
 from video.fax import FAX, read_fax
-from video.orientation import Orientation
+from video.orientation import UPRIGHT, Orientation
 from video.pillow_opening import opened_by_pillow
 
 if TYPE_CHECKING:
@@ -60,13 +59,9 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
 
     try:
         with opened_by_pillow(data, kind) as image:
-            if kind == "AVIF":
-                check_avif_size(image.size, data, name)
-            else:
-                check_claimed_size(image.size, kind, len(data), name)
+            check_size(image.size, kind, data, name)
             if image.info.get("compression") in FAX:
-                upright = Orientation.of_exif(1)
-                return StoredPicture(read_fax(data), upright, None, has_profile=False)
+                return StoredPicture(read_fax(data), UPRIGHT, None, has_profile=False)
             # Once it is loaded, the tiles of its file are forgotten.
             tiles = str(getattr(image, "tile", ""))
             is_deep = kind == "PNG" and ";16" in tiles and image.mode[:1] != "I"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from video import InputError, open_reader, read_image
 from video.av1_size import av1_size
-from video.avif_size import check_avif_size
+from video.avif_size import check_size
 
 WIDTH, HEIGHT = 62, 34
 TILE = 64
@@ -42,9 +42,9 @@ def by_pyvips() -> bytes:
 
 
 def check_exactly(data: bytes, width: int, height: int) -> None:
-    check_avif_size((width, height), data, Path("a.avif"))
+    check_size((width, height), "AVIF", data, Path("a.avif"))
     with pytest.raises(InputError, match=f" {width * height} are coded in it"):
-        check_avif_size((width + 1, height), data, Path("a.avif"))
+        check_size((width + 1, height), "AVIF", data, Path("a.avif"))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
@@ -166,4 +166,4 @@ def test_what_codes_another_size_than_its_frames_have_is_refused(tmp_path: Path)
 def test_a_part_of_a_file_tells_no_more(length: int) -> None:
     data = by_pillow("RGBA")[:length]
     if len(data) == length:
-        check_avif_size((WIDTH, HEIGHT), data, Path("a.avif"))
+        check_size((WIDTH, HEIGHT), "AVIF", data, Path("a.avif"))
