@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.video.segmented import frames, names, segmented, write
+from tests.video.writing import run_python
 from video import (
     OutputError,
 )
-
-
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-
 
 NOISE = """
     import os, resource, signal, sys

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.video.writing import fill
 from video import (
     ImageSequenceReader,
     ImageSequenceWriter,
@@ -21,17 +21,6 @@ from video import (
 
 def frames(count: int) -> list[NDArray[np.uint8]]:
     return list(np.random.default_rng(5).integers(0, 256, (count, 6, 8, 3), np.uint8))
-
-
-def fill(
-    writer: ImageSequenceWriter,
-    images: list[NDArray[np.uint8]],
-    then: Callable[[], object] = lambda: None,
-) -> None:
-    with writer:
-        for image in images:
-            writer.write(image)
-        then()
 
 
 def open_sequence(target: Path, *, overwrite: bool = False) -> ImageSequenceWriter:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.video.writing import NTSC, fail, fill, names, open_mp4, pictures
+from tests.video.writing import NTSC, fail, fill, names, open_mp4, pictures, run_python
 from video import (
     InputError,
     OutputError,
@@ -145,15 +143,6 @@ def test_a_frame_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_threads_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 1 thread; found 0"):
         VideoWriter(tmp_path / "a.mp4", width=64, height=48, rate=24, threads=0)
-
-
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video import (
+    ImageSequenceWriter,
     VideoWriter,
 )
 
@@ -25,8 +29,17 @@ def pictures(count: int, width: int = 64, height: int = 48) -> list[NDArray[np.u
     return frames
 
 
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def fill(
-    writer: VideoWriter,
+    writer: VideoWriter | ImageSequenceWriter,
     frames: list[NDArray[np.uint8]],
     then: Callable[[], object] = lambda: None,
 ) -> None:
