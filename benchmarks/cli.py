@@ -94,7 +94,11 @@ def _write(report: Report, folder: Path, name: str) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     (pixels,) = options.sizes or (_LIVE_PIXELS,)
-    print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+    try:
+        print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+    except Unavailable as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 2
     return 0
 
 
