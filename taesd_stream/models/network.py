@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.enlarging import EnlargingConv, fuse_enlarging
 from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.layers.layer import Layer
@@ -164,7 +164,7 @@ class Network(nn.Module):
         layers = [layer for each in self.passes for layer in each.body.modules()]
         inside = {layer.conv for layer in layers if isinstance(layer, EnlargingConv)}
         for layer in layers:
-            if isinstance(layer, EnlargingConv | Conv) and layer not in inside:
+            if isinstance(layer, Convolving) and layer not in inside:
                 _ = layer.convolution
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

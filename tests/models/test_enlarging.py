@@ -48,6 +48,25 @@ def test_any_part_is_that_of_the_enlarged_and_convolved_plane(data: st.DataObjec
     assert made.is_contiguous(memory_format=torch.channels_last)
 
 
+@properties
+@given(st.data())
+def test_one_transposed_convolution_makes_the_same(data: st.DataObject) -> None:
+    """What devices other than CPUs are given."""
+    height, width = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    conv = conv_of(data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4)), bias=True)
+    plane = torch.randn(2, conv.weight.shape[1], height, width)
+    layer, starts = EnlargingConv(conv), (2 * height - 1, 2 * width - 1)
+    firsts = [data.draw(st.integers(0, last)) for last in starts]
+    rows, columns = (
+        layer.span(Interval(first, data.draw(st.integers(first + 1, last + 1))), (last + 1) // 2)
+        for first, last in zip(firsts, starts, strict=True)
+    )
+    y, x = rows.have, columns.have
+    part = plane[:, :, y.start : y.stop, x.start : x.stop]
+    made = layer.spread(rows, columns)(part, TileState())
+    torch.testing.assert_close(made, layer(part, rows, columns, TileState()), atol=1e-5, rtol=0)
+
+
 def test_what_is_folded_follows_the_weights_until_they_are_folded_for_good() -> None:
     layer = EnlargingConv(conv_of(2, 2, bias=False))
     rows = layer.span(Interval(0, 4), 2)

@@ -12,7 +12,6 @@ from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.layers.programme import Programme
 from taesd_stream.models.layers.span import Kind, Span
 from taesd_stream.models.layers.tile_state import TileState
-from tiling import scale
 
 __all__ = ["EagerBackend"]
 
@@ -47,7 +46,7 @@ class _Kernel:
 
     def __init__(self, each: Pass) -> None:
         self._body = each.body
-        self._scale = scale(tuple(each.body.footprints()))
+        self._scale = each.scale
         self._programmes: dict[_Key, Programme] = {}
 
     def __call__(self, tile: Tensor, rows: Span, columns: Span, state: TileState, /) -> Tensor:

@@ -19,7 +19,6 @@ from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
 from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.layers.span import Kind, Span
 from taesd_stream.models.layers.tile_state import TileState
-from tiling import scale
 
 __all__ = ["OpenVinoBackend"]
 
@@ -115,7 +114,7 @@ class _Kernel:
     ) -> None:
         self._core, self._options = core, options
         self._each, self._recipe, self.expected = each, recipe, expected
-        self._scale = scale(tuple(each.body.footprints()))
+        self._scale = each.scale
         self._compiled: dict[int, list[_Compiled]] = {}
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
 from torch import nn
 
-from taesd_stream.models.layers.fixed_conv import Convolution, PlainConv, fixed_convolution
-from taesd_stream.models.layers.layer import Layer, Work
+from taesd_stream.models.layers.convolving import Convolving
+from taesd_stream.models.layers.fixed_conv import Convolution
+from taesd_stream.models.layers.layer import Work
 from taesd_stream.models.layers.operators import Convolve, Operator
 from taesd_stream.models.layers.span import Span
 from tiling import Footprint
@@ -43,7 +44,7 @@ class _Padding:
         return self.wanted.start, self.made - self.wanted.stop
 
 
-class Conv(Layer):
+class Conv(Convolving):
     """A convolution with a square kernel that keeps the plane's size, divided by its stride.
 
     Args:
@@ -68,28 +69,13 @@ class Conv(Layer):
         super().__init__()
         self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
         self.groups = groups
-        self._is_folded = False
-        self._fixed: Convolution | None = None
         self._channels_out = channels_out  # plans ask often, and a parameter is slow to find
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
 
-    @property
-    def convolution(self) -> Convolution:
-        """What computes it: with its weights as they are now, until they are folded."""
-        options = {"stride": self.footprint.stride, "groups": self.groups}
-        if not self._is_folded:
-            return PlainConv(self.weight, self.bias, **options)
-        if self._fixed is None:
-            self._fixed = fixed_convolution(self.weight, self.bias, **options)
-        return self._fixed
-
-    def fold(self) -> None:
-        self._is_folded = True
-
-    def __getstate__(self) -> dict[str, object]:
-        # oneDNN's order of the weights is this process's own, and made anew in a copy.
-        return self.__dict__ | {"_fixed": None}
+    def _made_by(self, make: Callable[..., Convolution]) -> Convolution:
+        stride = self.footprint.stride
+        return make(self.weight, self.bias, stride=stride, groups=self.groups)
 
     def zeros(self, span: Span) -> tuple[int, int]:
         """Zeros that belong before and after the input."""

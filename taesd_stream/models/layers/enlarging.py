@@ -10,7 +10,7 @@ differ in their last bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.fixed_conv import Convolution, PlainConv, fixed_convolution
+from taesd_stream.models.layers.convolving import Convolving
+from taesd_stream.models.layers.fixed_conv import Convolution
 from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.operators import Operator, on_tensor
 from taesd_stream.models.layers.span import Span
@@ -31,7 +32,7 @@ from tiling import Footprint, Interval
 __all__ = ["EnlargingConv", "fuse_enlarging"]
 
 
-class EnlargingConv(Layer):
+class EnlargingConv(Convolving):
     """Every element repeated twice along both axes, and a 3x3 convolution over that.
 
     Args:
@@ -43,13 +44,10 @@ class EnlargingConv(Layer):
     def __init__(self, conv: Conv) -> None:
         super().__init__()
         self.conv = conv
-        self._is_folded = False
-        self._fixed: Convolution | None = None
 
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         if self.conv.weight.device.type != "cpu":
-            y, x = (span.want.within(span.have.scale(2)) for span in (rows, columns))
-            yield _Spread(_spread(self.conv.weight), self.conv.bias, y, x)
+            yield self.spread(rows, columns)
             return
         high, wide = _windows(rows.want), _windows(columns.want)
         zeros = (*_zeros(columns, wide), *_zeros(rows, high))
@@ -58,25 +56,14 @@ class EnlargingConv(Layer):
             yield on_tensor(partial(F.pad, pad=zeros))
         yield _Enlarge(self.convolution, _made_by(high, rows.want), _made_by(wide, columns.want))
 
-    @property
-    def convolution(self) -> Convolution:
-        """What makes four pixels of every window: with weights as they are now, until folded."""
-        if not self._is_folded:
-            return PlainConv(*self._folded())
-        if self._fixed is None:
-            self._fixed = fixed_convolution(*self._folded())
-        return self._fixed
+    def spread(self, rows: Span, columns: Span) -> Operator:
+        """All of it in one kernel, for devices whose kernels round as they like."""
+        y, x = (span.want.within(span.have.scale(2)) for span in (rows, columns))
+        return _Spread(_spread(self.conv.weight), self.conv.bias, y, x)
 
-    def _folded(self) -> tuple[Tensor, Tensor | None]:
+    def _made_by(self, make: Callable[..., Convolution]) -> Convolution:
         bias = self.conv.bias
-        return _folded(self.conv.weight), None if bias is None else bias.repeat_interleave(4)
-
-    def fold(self) -> None:
-        self._is_folded = True
-
-    def __getstate__(self) -> dict[str, object]:
-        # oneDNN's order of the weights is this process's own, and made anew in a copy.
-        return self.__dict__ | {"_fixed": None}
+        return make(_folded(self.conv.weight), None if bias is None else bias.repeat_interleave(4))
 
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
@@ -118,7 +105,7 @@ class _Enlarge:
 
 @dataclass(frozen=True, slots=True)
 class _Spread:
-    """Every pixel spread over 4x4 by one kernel, for devices whose kernels round as they like.
+    """Every pixel spread over 4x4 by one kernel.
 
     Attributes:
         weight: (C, C', 4, 4).

@@ -113,7 +113,9 @@ class PlainConv:
             padding=padding,
             groups=self._groups,
         )
-        return _followed(made, added, slope)
+        if added is not None:
+            made.add_(added)
+        return made if slope is None else rectified(made, slope)
 
 
 class _OneDnnConv:
@@ -154,6 +156,7 @@ class _CudnnConv:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: int) -> None:
         self.weight, self._bias, self._stride = weight, bias, (stride, stride)
+        self._plain = PlainConv(weight, bias, stride=stride)
 
     def works(self) -> bool:
         """Whether cuDNN has kernels for these weights."""
@@ -177,8 +180,7 @@ class _CudnnConv:
     ) -> Tensor:
         weight, bias = self.weight, self._bias
         if slope != 0:
-            made = F.conv2d(tensor, weight, bias, self._stride, padding)
-            return _followed(made, added, slope)
+            return self._plain(tensor, padding, added, slope)
         if added is None:
             return torch.cudnn_convolution_relu(
                 tensor, weight, bias, self._stride, padding, _ONE, 1
@@ -203,12 +205,6 @@ def convolution_binary(*arguments: Any) -> Tensor:
 def rectified(tensor: Tensor, slope: float = 0) -> Tensor:
     """max(x, slope * x), in place."""
     return F.leaky_relu_(tensor, slope) if slope else torch.relu_(tensor)
-
-
-def _followed(made: Tensor, added: Tensor | None, slope: float | None) -> Tensor:
-    if added is not None:
-        made.add_(added)
-    return made if slope is None else rectified(made, slope)
 
 
 def _after(slope: float | None) -> tuple[str, list[float]]:

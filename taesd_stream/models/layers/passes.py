@@ -62,6 +62,11 @@ class Pass:
         """Channels that the pass writes."""
         return self.body.out_channels(self.channels)
 
+    @property
+    def scale(self) -> tuple[int, int]:
+        """Output elements (first) per input elements (second), along an axis."""
+        return scale(tuple(self.body.footprints()))
+
     def out_plane(self, plane: Size) -> Size:
         """The plane that the pass makes of ``plane``."""
         return Size(self.body.out_size(plane.height), self.body.out_size(plane.width))

@@ -45,21 +45,22 @@ def _fused(operators: Iterable[Operator]) -> list[Operator]:
     wanted of it; so what was set aside is given as many elements more.
     """
     fused: list[Operator] = []
-    aside: list[int] = []
+    aside: list[tuple[int, SetAside]] = []
     for operator in operators:
-        before = fused[-1] if fused else None
-        takes_more = isinstance(before, Convolve) and before.takes_more
+        last = fused[-1] if fused else None
+        before = last if isinstance(last, Convolve) and last.takes_more else None
         if isinstance(operator, SetAside):
-            aside.append(len(fused))
-        if isinstance(operator, Add):
-            index = aside.pop()
-            set_aside = fused[index]
-            if takes_more and isinstance(before, Convolve) and isinstance(set_aside, SetAside):
-                fused[index] = set_aside.enlarged(before.surplus)
+            aside.append((len(fused), operator))
+            fused.append(operator)
+        elif isinstance(operator, Add):
+            index, part = aside.pop()
+            if before is None:
+                fused.append(operator)
+            else:
+                fused[index] = part.enlarged(before.surplus)
                 fused[-1] = replace(before, adds=True)
-                continue
-        if isinstance(operator, Rectify) and takes_more and isinstance(before, Convolve):
+        elif isinstance(operator, Rectify) and before is not None:
             fused[-1] = replace(before, slope=operator.slope)
-            continue
-        fused.append(operator)
+        else:
+            fused.append(operator)
     return fused
