@@ -1,4 +1,7 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests.
+
+The process that only hands tests out imports this, too: what is heavy is imported when it is used.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from taesd_stream.models.layers.convolve import convolve
-
-# The tensors of these tests are small: threads would only wait for each other.
-torch.set_num_threads(1)
+# PyTorch reads it as it is imported. The tensors of these tests are small: threads would only wait
+# for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -38,6 +38,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def kernels_sum_in_one_order() -> None:
     """Skips unless this machine's convolution gives a crop the bits that it gives the whole."""
+    import torch
+
+    from taesd_stream.models.layers.convolve import convolve
+
     generator = torch.Generator().manual_seed(0)
     plane = torch.randn(1, 64, 96, 96, generator=generator).to(memory_format=torch.channels_last)
     weight = torch.randn(64, 64, 3, 3, generator=generator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 from collections.abc import Callable
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 import taesd_stream as ts
 from taesd_stream.cli.main import main
+from tests.cases.diffusers_sources import vae_figures
 from tests.synthetic_weights import synthetic_latents, synthetic_state_dict
 
 Weights = Callable[[str], dict[str, torch.Tensor]]
@@ -54,11 +53,7 @@ def test_the_decoder_for_hunyuan_video_1_5_equals_the_reference(weights: Weights
 
 
 def test_the_decoder_for_wan_2_1_takes_the_scale_of_the_full_vae(weights: Weights) -> None:
-    figures = inspect.signature(AutoencoderKLWan.__init__).parameters
-    mean, deviation = (
-        torch.tensor(figures[name].default).view(16, 1, 1)
-        for name in ("latents_mean", "latents_std")
-    )
+    mean, deviation = vae_figures("autoencoder_kl_wan", "AutoencoderKLWan")
     z = torch.from_numpy(synthetic_latents((1, 2, 16, 2, 3)))
     reference = load(weights("taehv"), "taew2_1").decode(z * deviation + mean)
     light = load(weights("taehv"), "lighttaew2_1")

@@ -57,9 +57,9 @@ def test_shapes_alone_tell_the_variant(name: str) -> None:
     assert detect(read_checkpoint(weights(name))).name == name
 
 
-@pytest.mark.parametrize("tile", [None, 1])
+@pytest.mark.parametrize("tile", [None, (2, 1)])
 def test_decoding_equals_the_reference(
-    ae: ts.AutoEncoder, reference: StateDict, tile: int | None
+    ae: ts.AutoEncoder, reference: StateDict, tile: tuple[int, int] | None
 ) -> None:
     made = ae.decode(reference["latents"], tile=tile)
     assert made.shape == reference["decoded"].shape

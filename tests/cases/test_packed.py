@@ -18,7 +18,7 @@ from torch import Tensor
 import taesd_stream as ts
 from taesd_stream.cli.main import main
 from taesd_stream.latents.tensors import TensorStore
-from tests.cases.diffusers_functions import pipeline_function
+from tests.cases.diffusers_sources import pipeline_function
 from tests.cases.smooth_latents import in_patches, one_by_one, smooth
 
 _QWEN21 = "qwenimage21.pipeline_qwenimage21"

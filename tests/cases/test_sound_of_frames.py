@@ -64,20 +64,22 @@ def latents_of(frames: int, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize(
-    ("source", "target"),
+    ("source", "target", "resume"),
     [
-        ("s.wav", "v.mp4"),
-        ("s.wav", "v.mov"),
-        ("s.wav", "v.mkv"),
-        ("s.wav", "v.webm"),
-        ("s.m4a", "v.mp4"),
-        ("s.m4a", "v.mov"),
-        ("s.m4a", "v.mkv"),
-        ("s.mp3", "v.mp4"),
-        ("s.ogg", "v.webm"),
-        ("s.ogg", "v.mp4"),
+        ("s.wav", "v.mp4", False),
+        ("s.wav", "v.mp4", True),
+        ("s.wav", "v.mov", False),
+        ("s.wav", "v.mkv", False),
+        ("s.wav", "v.webm", False),
+        ("s.m4a", "v.mp4", False),
+        ("s.m4a", "v.mov", True),
+        ("s.m4a", "v.mkv", False),
+        ("s.m4a", "v.mkv", True),
+        ("s.mp3", "v.mp4", False),
+        ("s.ogg", "v.webm", False),
+        ("s.ogg", "v.webm", True),
+        ("s.ogg", "v.mp4", False),
     ],
 )
 def test_sound_begins_with_the_first_frame(

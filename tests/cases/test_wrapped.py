@@ -7,48 +7,22 @@ import collections
 import logging
 import pathlib
 import pickle
-import subprocess
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
-from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
-from diffusers.models.modeling_outputs import AutoencoderKLOutput
-from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
-from diffusers.pipelines.wan.pipeline_output import WanPipelineOutput
 from safetensors.torch import save_file
 
 import taesd_stream as ts
 from taesd_stream.cli.main import main
+from tests.cases.saving import SAVERS, opened
 
 _PICTURES = torch.linspace(-3, 3, 3 * 4 * 6 * 8).reshape(3, 4, 6, 8)
 _VIDEO = torch.linspace(-3, 3, 16 * 5 * 6 * 8).reshape(1, 16, 5, 6, 8)
 _FRAMES = _VIDEO[0].movedim(0, 1)
 _EMBEDS = torch.zeros(1, 77, 768)
-
-
-def _save_zip(content: object, path: Path) -> None:
-    torch.save(content, path)
-
-
-def _save_old(content: object, path: Path) -> None:
-    torch.save(content, path, _use_new_zipfile_serialization=False)
-
-
-def _save_pickle(content: object, path: Path) -> None:
-    path.write_bytes(pickle.dumps(content))
-
-
-SAVERS = [_save_zip, _save_old, _save_pickle]
-
-
-def opened(content: object, folder: Path, save=_save_zip, **options: object) -> torch.Tensor:
-    save(content, folder / "a.pt")
-    with ts.open_latents(folder / "a.pt", **options) as source:
-        return source[:]
 
 
 @pytest.mark.parametrize("save", SAVERS)
@@ -96,49 +70,6 @@ def test_every_dtype_is_read(dtype: torch.dtype, save, tmp_path: Path) -> None:
     made = opened({"latents": _PICTURES.to(dtype)}, tmp_path, save)
     assert made.dtype == dtype
     assert torch.equal(made.float(), _PICTURES.to(dtype).float())
-
-
-@pytest.mark.parametrize("save", SAVERS)
-@pytest.mark.parametrize("is_numpy", [True, False])
-def test_outputs_of_pipelines_saved_whole(save, is_numpy: bool, tmp_path: Path) -> None:
-    pictures, video = (x.numpy() if is_numpy else x for x in (_PICTURES, _VIDEO))
-    output = StableDiffusionPipelineOutput(images=pictures, nsfw_content_detected=[False] * 3)
-    assert torch.equal(opened(output, tmp_path, save), _PICTURES)
-    assert torch.equal(opened(WanPipelineOutput(frames=video), tmp_path, save), _FRAMES)
-    if not is_numpy:
-        tiny = AutoencoderTinyOutput(latents=_PICTURES)
-        assert torch.equal(opened(tiny, tmp_path, save), _PICTURES)
-    none = StableDiffusionPipelineOutput(images=pictures, nsfw_content_detected=None)
-    assert torch.equal(ts.open_latents(none)[:], _PICTURES)
-
-
-@pytest.mark.parametrize("in_file", [True, False])
-def test_a_distribution_is_its_mean_in_the_vaes_scale(in_file: bool, tmp_path: Path) -> None:
-    moments = torch.cat([_PICTURES, _PICTURES * 0], 1)
-    output: object = AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(moments))
-    if in_file:
-        torch.save(output, tmp_path / "a.pt")
-        output = tmp_path / "a.pt"
-    with ts.open_latents(output) as source:
-        assert source.convention == "vae"
-        assert torch.equal(source[:], _PICTURES)
-
-
-def test_a_picture_in_an_output_is_no_latent(tmp_path: Path) -> None:
-    torch.save(DecoderOutput(sample=torch.zeros(1, 3, 20, 20)), tmp_path / "a.pt")
-    with pytest.raises(ts.LatentsError, match="channels"):
-        ts.open_latents(tmp_path / "a.pt")
-
-
-def test_diffusers_is_not_imported(tmp_path: Path) -> None:
-    import sys
-
-    torch.save(StableDiffusionPipelineOutput(_PICTURES, None), tmp_path / "a.pt")
-    code = (
-        f"import sys, taesd_stream as ts; ts.open_latents({str(tmp_path / 'a.pt')!r})[:];"
-        "assert not any(name.startswith('diffusers') for name in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("in_file", [True, False])
@@ -281,7 +212,6 @@ def test_the_videos_part_of_latents_with_sound(
     ("content", "found"),
     [
         ({"config": {"steps": 4}, "prompt": "a hill"}, "'prompt': str"),
-        (StableDiffusionPipelineOutput(images="none", nsfw_content_detected=None), "images"),
         ("text", "found str"),
         ([], "found none"),
         (None, "found None"),
@@ -346,14 +276,3 @@ def test_the_command_line_skips_latents(tmp_path: Path) -> None:
         )
     skipped, rest = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "rest"))
     assert np.array_equal(skipped, rest)
-
-
-def test_the_command_line_reads_wrapped_latents(tmp_path: Path) -> None:
-    """The same pictures as from the tensor itself."""
-    torch.save(StableDiffusionPipelineOutput(_PICTURES.numpy(), None), tmp_path / "wrapped.pt")
-    torch.save(_PICTURES, tmp_path / "plain.pt")
-    for name in ("wrapped", "plain"):
-        source, made = (str(tmp_path / f"{name}{suffix}") for suffix in (".pt", ".npy"))
-        assert main(["decode", source, made, "--model", "latent2rgb", "--device", "cpu"]) == 0
-    wrapped, plain = (np.load(tmp_path / f"{name}.npy") for name in ("wrapped", "plain"))
-    assert np.array_equal(wrapped, plain)

@@ -50,17 +50,18 @@ def _model(name: str, dtype: str, backend: str) -> ts.AutoEncoder:
     return ts.load(state, variant=name, device="cpu", dtype=dtype, backend=backend)
 
 
-@pytest.fixture(scope="session")
-def model() -> Models:
-    """``model(name)``: a variant with the goldens' weights, on the CPU, float32 unless asked.
+def model_named(name: str, dtype: str = "float32", backend: str = "torch") -> ts.AutoEncoder:
+    """A variant with the goldens' weights, on the CPU, float32 unless asked.
 
     In PyTorch, unless asked: OpenVINO compiles for every size of picture, and tests use many.
     """
+    return _model(name, dtype, backend)
 
-    def get(name: str, dtype: str = "float32", backend: str = "torch") -> ts.AutoEncoder:
-        return _model(name, dtype, backend)
 
-    return get
+@pytest.fixture(scope="session")
+def model() -> Models:
+    """``model(name)``: see ``model_named``."""
+    return model_named
 
 
 @pytest.fixture(scope="session")

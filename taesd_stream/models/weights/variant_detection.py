@@ -115,6 +115,11 @@ def _outline(make: Callable[[], Network]) -> Network:
     return empty_network(make)
 
 
+@lru_cache(maxsize=2 * len(VARIANTS))
+def _shapes(make: Callable[[], Network]) -> Mapping[str, tuple[int, ...]]:
+    return _outline(make).shapes()
+
+
 def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
     """The first difference between a variant's shapes and the checkpoint's; None if none."""
     for role, make, state in (
@@ -122,8 +127,7 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
         ("encoder", variant.encoder, checkpoint.encoder),
     ):
         if state is not None and make is not None:
-            network = _outline(make)
-            difference = _difference(network.shapes(), network.fit(state))
+            difference = _difference(_shapes(make), _outline(make).fit(state))
             if difference is not None:
                 return f"its {role}'s {difference}"
     lacks_both = checkpoint.decoder is None and variant.encoder is None
