@@ -28,6 +28,7 @@ def plan_for(
     continued: bool = False,
     view: View = WHOLE,
     scratch: bool = False,
+    recorded_bytes: int = 0,
 ) -> TilePlan:
     """A plan for planes of any size in tiles of at most ``tile`` latents; its figures are none."""
     grid = Grid.of(tile, tile, continued=continued)
@@ -48,4 +49,5 @@ def plan_for(
         state=StatePlan(segment, storage, 0, 0) if network.stateful else None,
         view=view,
         scratch=scratch,
+        recorded_bytes=recorded_bytes,
     )

@@ -12,10 +12,9 @@ from tiling.plan import (
     StorageKind,
     TilePlan,
     choose_tile,
-    format_bytes,
-    plural,
 )
 from tiling.view import WHOLE, View, around
+from tiling.words import format_bytes, plural
 
 __all__ = [
     "POINTWISE",

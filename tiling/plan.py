@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypeVar
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
 from tiling.view import WHOLE, View
+from tiling.words import format_bytes, plural
 
 __all__ = [
     "BandPlan",
@@ -17,8 +18,6 @@ __all__ = [
     "StorageKind",
     "TilePlan",
     "choose_tile",
-    "format_bytes",
-    "plural",
 ]
 
 T = TypeVar("T")
@@ -123,6 +122,7 @@ class TilePlan:
         noun: What ``frames`` counts, for the reader.
         threads: How many tiles are computed side by side.
         cores: How many cores compute in all; None where that is not ours.
+        recorded_bytes: What recordings of the kinds of tiles may hold; 0 if none are made.
     """
 
     model: str
@@ -145,6 +145,7 @@ class TilePlan:
     noun: str = "frame"
     threads: int = 1
     cores: int | None = None
+    recorded_bytes: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -174,7 +175,7 @@ class TilePlan:
     def peak_bytes(self) -> int:
         """The most memory held at once, the finished output aside."""
         waiting = self.state or self.bands
-        held = 0 if waiting is None else waiting.held_bytes
+        held = self.recorded_bytes + (0 if waiting is None else waiting.held_bytes)
         return self.batch * max(each.peak_bytes for each in self.passes) + held
 
     def __str__(self) -> str:
@@ -184,6 +185,8 @@ class TilePlan:
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
         together += f", {self.state}" if self.state is not None else ""
         together += f", {self.threads} side by side" if self.threads > 1 else ""
+        if self.recorded_bytes:
+            together += f", recorded in {format_bytes(self.recorded_bytes)}"
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
         return (
@@ -230,6 +233,7 @@ class TilePlan:
             "passes": len(self.passes),
             "batch": self.batch,
             "threads": self.threads,
+            "recorded_bytes": self.recorded_bytes,
             "memory": None if self.state is None else self.state.to_json(),
             "scratch": self.scratch,
             "crop": self.view.crop and self.view.crop.xywh,
@@ -270,31 +274,3 @@ def choose_tile(
     longest = min(seconds[tile] for tile in fitting) * (1 + patience)
     quick = [tile for tile in fitting if seconds[tile] <= longest]
     return min(quick, key=lambda tile: (peak_bytes[tile], seconds[tile]))
-
-
-def format_bytes(count: int) -> str:
-    """``count`` bytes in the unit a person would use.
-
-    >>> format_bytes(320 * 2**20)
-    '320 MiB'
-    """
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{_three_digits(size)} {unit}"
-        size /= 1024
-    return f"{_three_digits(size)} TiB"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
-
-
-def plural(count: int, noun: str) -> str:
-    """A number of things.
-
-    >>> plural(1, "frame"), plural(3, "frame")
-    ('1 frame', '3 frames')
-    """
-    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{count} {noun}{ending}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 import taesd_stream as ts
@@ -9,8 +11,24 @@ from benchmarks.absent import Unavailable
 from benchmarks.cases import Case
 from benchmarks.decoders.decoder import Decoder
 from benchmarks.weights import LATENT_CHANNELS, SCALE, decoder_weights
+from taesd_stream.engine.backends import Backend
+from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.loaded_model import Action, coder_of
 
-__all__ = ["load_ours", "open_ours"]
+__all__ = ["computed_by", "load_ours", "open_ours"]
+
+
+def computed_by(ae: ts.AutoEncoder, backend: Callable[[], Backend]) -> ts.AutoEncoder:
+    """The same model, computed by other backends, one for each half that it has."""
+
+    def half(action: Action) -> Coder | None:
+        try:
+            coder = coder_of(ae, action)
+        except ts.InputError:
+            return None
+        return Coder(coder.spec, coder.network, coder.settings, backend())
+
+    return ts.AutoEncoder(ae.spec, ae.settings, half("encode"), half("decode"))
 
 
 def load_ours(

@@ -11,7 +11,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.engine.backends import Backend, EagerBackend
+from taesd_stream.engine.backends import Backend
+from taesd_stream.engine.backends.choice import torch_backend
 from taesd_stream.engine.budget import Budget, read_budget
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
@@ -60,12 +61,16 @@ class Coder:
         self.spec = spec
         self.network = network
         self.settings = settings
-        self._backend = backend or EagerBackend()
+        self._backend = backend or torch_backend(settings)
         self._convention: Convention = convention or "model"
-        self._sparing = None if sparing is None else Planner(spec.name, network, sparing)
-        self._sparing_backend = EagerBackend()
+        self._sparing: Planner | None = None
+        if sparing is not None:
+            self._sparing_backend = torch_backend(sparing)
+            self._sparing = Planner(
+                spec.name, network, sparing, records=self._sparing_backend.records
+            )
         self._free: tuple[int, Budget] | None = None
-        self._planner = Planner(spec.name, network, settings)
+        self._planner = Planner(spec.name, network, settings, records=self._backend.records)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
         """Plan how pictures, or a video, of one size will be cut.

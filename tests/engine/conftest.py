@@ -42,20 +42,22 @@ def _manifest() -> dict[str, dict[str, object]]:
 
 
 @lru_cache(maxsize=24)
-def _model(name: str, dtype: str, backend: str) -> ts.AutoEncoder:
+def _model(name: str, dtype: str, backend: str, device: str) -> ts.AutoEncoder:
     if variant_named(name).built_in:
-        return ts.load(name, device="cpu", dtype=dtype, backend=backend)
+        return ts.load(name, device=device, dtype=dtype, backend=backend)
     arrays = _generator().synthetic_state_dict(_manifest()[name])
     state = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    return ts.load(state, variant=name, device="cpu", dtype=dtype, backend=backend)
+    return ts.load(state, variant=name, device=device, dtype=dtype, backend=backend)
 
 
-def model_named(name: str, dtype: str = "float32", backend: str = "torch") -> ts.AutoEncoder:
+def model_named(
+    name: str, dtype: str = "float32", backend: str = "torch", device: str = "cpu"
+) -> ts.AutoEncoder:
     """A variant with the goldens' weights, on the CPU, float32 unless asked.
 
     In PyTorch, unless asked: OpenVINO compiles for every size of picture, and tests use many.
     """
-    return _model(name, dtype, backend)
+    return _model(name, dtype, backend, device)
 
 
 @pytest.fixture(scope="session")

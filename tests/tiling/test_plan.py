@@ -183,6 +183,7 @@ def test_the_plan_is_plain_json() -> None:
         "passes": 1,
         "batch": 1,
         "threads": 1,
+        "recorded_bytes": 0,
         "memory": None,
         "scratch": False,
         "crop": None,

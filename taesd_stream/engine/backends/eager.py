@@ -27,6 +27,7 @@ class EagerBackend:
 
     evens_tiles = False
     rounding = "none"
+    records = False
 
     def __init__(self) -> None:
         self._kernels: dict[Pass, Kernel] = {}
@@ -34,7 +35,9 @@ class EagerBackend:
     def __getstate__(self) -> dict[str, object]:
         return {"_kernels": {}}  # programmes are of this model's layers, and none of a copy's
 
-    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+    def kernel(
+        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
+    ) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""
         if each not in self._kernels:
             self._kernels[each] = _Kernel(each)

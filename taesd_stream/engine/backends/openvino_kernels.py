@@ -51,6 +51,7 @@ class OpenVinoBackend:
     """
 
     evens_tiles = True
+    records = False
 
     def __init__(
         self,
@@ -71,7 +72,9 @@ class OpenVinoBackend:
         if cache is not None:
             self._options["CACHE_DIR"] = str(cache)
 
-    def kernel(self, each: Pass, rows: Iterable[Span], columns: Iterable[Span]) -> Kernel:
+    def kernel(
+        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
+    ) -> Kernel:
         """The kernel of a pass for the tiles of a grid; it is compiled when it is first run.
 
         The last one of every pass is kept, with the memory for its activations, for the next

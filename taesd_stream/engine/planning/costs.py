@@ -44,7 +44,11 @@ _HEAP_KEEPS_AT_MOST = 300 << 20
 _OPENVINO_KEEPS_ALWAYS = 36 << 20
 _OPENVINO_KEEPS_OF_A_KIND = 22 << 20
 _OPENVINO_MAKES_ROOM = 2.75
-
+# What PyTorch's memory pool for CUDA graphs keeps for what is alive at once: also blocks that were
+# cut for smaller layers and do not fit larger ones, of which each scale's are a quarter of the next
+# one's. An estimate: no GPU was at hand to measure it.
+_POOL_KEEPS = 1.5
+_POOL_KEEPS_ALWAYS = 32 << 20
 
 _ONE = Cores()
 
@@ -59,6 +63,8 @@ class TiledCost:
         cores: How they share the work.
         tiles_bytes: The state of all tiles, kept between time steps.
         tile_bytes: The state of the tile that keeps most.
+        step_recorded_bytes: What recordings of all kinds of tiles hold for each step that is
+            computed with others; 0 where none are made.
     """
 
     passes: tuple[PassPlan, ...]
@@ -66,6 +72,12 @@ class TiledCost:
     cores: Cores
     tiles_bytes: int
     tile_bytes: int
+    step_recorded_bytes: int = 0
+
+    def recorded_bytes(self, batch: int) -> int:
+        """What recordings of all kinds of tiles hold, for so many steps; 0 where none are made."""
+        each = self.step_recorded_bytes
+        return each * batch + _POOL_KEEPS_ALWAYS if each else 0
 
     @property
     def grid(self) -> Grid:
@@ -91,16 +103,19 @@ class CostModel:
     Args:
         network: The encoder or the decoder.
         settings: Where and how it computes.
+        records: Whether tiles are recorded by their kinds, one after the other, as a GPU wants it.
 
     Attributes:
         is_ours_to_share: Whether tiles may be computed side by side, each by a thread of ours.
         continued: Whether each tile of a band goes on where the one to its left ended.
     """
 
-    def __init__(self, network: Network, settings: Settings) -> None:
+    def __init__(self, network: Network, settings: Settings, *, records: bool = False) -> None:
         self._network = network
         self._settings = settings
-        self.is_ours_to_share = settings.device.type == "cpu" and settings.backend == "torch"
+        self._records = records
+        is_on_cpu = settings.device.type == "cpu" and settings.backend == "torch"
+        self.is_ours_to_share = is_on_cpu and not records
         # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
         # steps remember every tile by itself.
         self.continued = self.is_ours_to_share and not network.stateful
@@ -150,7 +165,7 @@ class CostModel:
     ) -> TiledCost:
         passes: list[PassPlan] = []
         seconds = 0.0
-        held = 0
+        held = most_live = buffers = 0
         for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
             is_last = each is self._network.passes[-1]
@@ -168,6 +183,8 @@ class CostModel:
             pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
             alone = self._relative_seconds(figures, len(each.body.layers))
             seconds += alone * cores.share(stretches, pieces)
+            most_live = max(most_live, figures.live)
+            buffers += figures.kinds * (figures.read + made + 2 * figures.most_kept)
             plane, held = out, kept
         return TiledCost(
             tuple(passes),
@@ -175,7 +192,17 @@ class CostModel:
             cores,
             tiles_bytes=figures.kept * self._item_bytes,
             tile_bytes=figures.most_kept * self._item_bytes,
+            step_recorded_bytes=self._recorded(most_live, buffers),
         )
+
+    def _recorded(self, live: int, buffers: int) -> int:
+        """Bytes of recordings, which compute in one memory and have their input and output each.
+
+        Args:
+            live: Elements that the costliest tile holds at once.
+            buffers: Elements that all kinds of tiles read, make and keep.
+        """
+        return int((live * _POOL_KEEPS + buffers) * self._item_bytes) if self._records else 0
 
     def _waiting(self, grid: Grid, made: int, cores: Cores) -> int:
         """Bytes of finished tiles that wait for their turn."""

@@ -15,11 +15,11 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.request import Request
 from taesd_stream.engine.planning.strategies import (
-    MOST_STEPS,
     THROUGH_SCRATCH,
     Candidate,
     Strategy,
     Workload,
+    steps_together,
     strategies,
 )
 from taesd_stream.engine.settings import Settings
@@ -59,16 +59,20 @@ class Planner:
         model: The model's name.
         network: The encoder or the decoder.
         settings: Where and how it computes.
+        records: Whether tiles are recorded by their kinds.
 
     Attributes:
         settings: The same.
     """
 
-    def __init__(self, model: str, network: Network, settings: Settings) -> None:
+    def __init__(
+        self, model: str, network: Network, settings: Settings, *, records: bool = False
+    ) -> None:
         self._model = model
         self._network = network
         self.settings = settings
-        self._costs = CostModel(network, settings)
+        self._costs = CostModel(network, settings, records=records)
+        self._is_for_gpu = records or settings.device.type != "cpu"
         self._plans = lru_cache(maxsize=64)(self._make_plan)
         self._patience = (
             _CONTINUED_PATIENCE if self._costs.continued else _PATIENCE[settings.backend]
@@ -100,7 +104,7 @@ class Planner:
         latents = self._network.latent_plane(plane)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
-        together = 1 if self.settings.device.type == "cpu" else MOST_STEPS
+        together = steps_together(max(plane.area, made.area)) if self._is_for_gpu else 1
         first = Candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )
@@ -112,6 +116,7 @@ class Planner:
             rows = patches(latents.height, core.height, overlap)
             columns = patches(latents.width, core.width, overlap)
             cost, candidate, work = self._choose_for_patches(first, rows, columns, shares)
+        batch = candidate.batch(cost) if overlap == "exact" else 1
         return TilePlan(
             model=self._model,
             action="decode" if down == 1 else "encode",
@@ -120,7 +125,7 @@ class Planner:
             pixels=view.made(made) if down == 1 else plane,
             overlap=overlap,
             patches=(rows, columns),
-            batch=candidate.batch(cost) if overlap == "exact" else 1,
+            batch=batch,
             passes=cost.passes,
             work=work,
             undivided_work=self._costs(plane, latents, view).work,
@@ -132,6 +137,7 @@ class Planner:
             bands=candidate.bands(cost),
             threads=cost.cores.threads,
             cores=shares[0].threads if self._costs.is_ours_to_share else None,
+            recorded_bytes=candidate.recorded_bytes(cost, batch),
         )
 
     def _choose(

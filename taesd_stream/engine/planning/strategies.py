@@ -12,10 +12,16 @@ from taesd_stream.engine.planning.costs import MOST_ELEMENTS, TiledCost
 from taesd_stream.models.network import Network
 from tiling import BandPlan, Size, StatePlan, StorageKind, View
 
-__all__ = ["MOST_STEPS", "THROUGH_SCRATCH", "Candidate", "Strategy", "Workload", "strategies"]
+__all__ = ["THROUGH_SCRATCH", "Candidate", "Strategy", "Workload", "steps_together", "strategies"]
 
-MOST_STEPS = 16
-"""Steps computed together at most."""
+# So many pixels keep a GPU busy in every layer for much longer than it takes to launch it.
+_FULL_PIXELS = 16 * 512**2
+
+# Recordings save time where kernels are done sooner than they are launched, and that is where
+# tiles are small. They stay when a call is over, so they get no more than this, nor more than this
+# share of the budget.
+_MOST_RECORDED_BYTES = 1 << 30
+_MOST_RECORDED_SHARE = 8
 
 # With so many pictures at hand, or more, all cores have work whatever the tiles.
 _MOST_AT_ONCE = 64
@@ -70,6 +76,18 @@ class Strategy:
 
 THROUGH_SCRATCH = Strategy("scratch", costs=_MOVED)
 """For networks of several passes: what these leave for each other lies in a temporary file."""
+
+
+def steps_together(pixels: int) -> int:
+    """The most steps that a GPU gains by when they are computed together.
+
+    Args:
+        pixels: That each of them makes, or is made of.
+
+    >>> steps_together(512 * 512), steps_together(64 * 64), steps_together(4096 * 4096)
+    (16, 1024, 1)
+    """
+    return max(1, _FULL_PIXELS // max(1, pixels))
 
 
 def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]:
@@ -186,6 +204,13 @@ class Candidate:
         correct = MOST_ELEMENTS // max(1, cost.most_elements)
         turn = steps if state is None or state.segment is None else state.segment
         return max(1, min(turn, affordable, correct, self.together))
+
+    def recorded_bytes(self, cost: TiledCost, batch: int) -> int:
+        """What recordings may hold beside the peak of a batch; 0 where they are not worth it."""
+        needed = cost.recorded_bytes(batch)
+        left = self.budget.bytes - self.peak_bytes(cost) - (batch - 1) * cost.peak_bytes
+        worth = min(_MOST_RECORDED_BYTES, self.budget.bytes // _MOST_RECORDED_SHARE)
+        return needed if needed <= min(worth, left) else 0
 
     def peak_bytes(self, cost: TiledCost) -> int:
         """The most that is held at once; more than there can be where the host has no room."""

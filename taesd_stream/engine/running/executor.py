@@ -38,6 +38,7 @@ from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.sweep import Sweep
 from taesd_stream.engine.running.tile_states import TileStates
+from taesd_stream.engine.running.upload import on_device
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.layers.global_pool import Moments, NormalisedPool
@@ -283,15 +284,15 @@ class Executor:
 
     def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
         """A part of what a pass reads, where the pass sees it."""
-        device, dtype = self._settings.device, self._settings.tensor_dtype
         if not block.region.area:  # the last tile of a band may need no more columns
             shape = (block.frames.size, stage.each.channels, *block.region.shape)
+            device, dtype = self._settings.device, self._settings.tensor_dtype
             return torch.empty(shape, dtype=dtype, device=device)
         before = stage.canvas.read_before
         there = Block(block.frames, block.region.shift(-before.height, -before.width))
         with self._reading:
             part = read_around(plane, there, self._plan.view)
-        return part.to(device, dtype, memory_format=torch.channels_last)
+        return on_device(part, self._settings)
 
 
 def _chunks(count: int, most: int) -> Iterator[Interval]:

@@ -98,6 +98,7 @@ class Stages:
                 each,
                 self._tasks(each, grid.rows, grid.cell, plane.height),
                 self._tasks(each, grid.columns, grid.cell, plane.width),
+                self._plan.recorded_bytes,
             )
         return self._kernels[index, plane]
 

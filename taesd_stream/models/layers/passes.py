@@ -30,6 +30,7 @@ class PassFigures:
         left: The most elements that a tile leaves for the one to its right.
         kept: Elements in the states of all tiles between time steps.
         most_kept: The most of these that one tile keeps.
+        read: The most elements that a tile is given.
     """
 
     work: int
@@ -40,6 +41,7 @@ class PassFigures:
     left: int
     kept: int
     most_kept: int
+    read: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Pass:
             left=max(self.body.left(y, x, self.channels) for y, x in pairs),
             kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
             most_kept=max(kept.values()),
+            read=_longest(rows) * _longest(columns) * self.channels,
         )
 
     def _kinds(self, plane: Size, grid: Grid) -> tuple[Counter[Span], Counter[Span]]:
@@ -181,6 +184,11 @@ class Pass:
             max(extents, key=lambda span: sum(extents[span])),
             max(extents, key=lambda span: self._tile_peak(span, span)),
         }
+
+
+def _longest(kinds: Iterable[Span]) -> int:
+    """The most elements that a piece of an axis is given."""
+    return max(span.given.size for span in kinds)
 
 
 def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]:
