@@ -10,10 +10,12 @@ that a KeyboardInterrupt in between leaves no lock held that the other thread wo
 
 from __future__ import annotations
 
+import atexit
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Generic, Self, TypeVar
 
 from video.closing import Closing
@@ -23,6 +25,9 @@ __all__ = ["AbandonedError", "ReadAhead", "Room", "Worker", "WriteBehind", "room
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# What is read is mostly there in no time, but a pipe may never bring more.
+_AT_EXIT_SECONDS = 2.0
 
 
 def room_for(item_bytes: int, *, most_items: int, most_bytes: int) -> int:
@@ -58,8 +63,18 @@ class ReadAhead(Closing, Generic[T]):
     def __init__(self, items: Iterable[T], *, most: int) -> None:
         channel = _Channel[T](most)
         self._channel = channel
+
         # The thread must not hold this object, or the garbage collector would never have it.
-        self._worker = Worker(lambda: _put_all(items, channel), then=channel.close)
+        def at_exit() -> None:
+            channel.close()
+            worker.wait(_AT_EXIT_SECONDS)
+
+        def then() -> None:
+            channel.close()
+            atexit.unregister(at_exit)
+
+        atexit.register(at_exit)
+        worker = self._worker = Worker(lambda: _put_all(items, channel), then=then)
         self._unreachable = weakref.finalize(self, channel.close)
 
     def __iter__(self) -> Self:
@@ -269,9 +284,18 @@ class Worker(Generic[R]):
         self._thread = threading.Thread(target=self._run, name="taesd-stream", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Until it has ended, or Ctrl-C comes."""
-        self._ended.get()
+    def wait(self, at_most: float | None = None) -> None:
+        """Until it has ended, or Ctrl-C comes, or so many seconds have passed.
+
+        When Python ends it stops threads where they are, and takes apart what is left after that:
+        then there is nothing to wait for.
+        """
+        if sys.is_finalizing():
+            return
+        try:
+            self._ended.get(timeout=at_most)
+        except Empty:
+            return
         self._ended.put(None)
         self._thread.join()
 

@@ -8,6 +8,7 @@ its own, nobody waits for anybody, and a slow core just does fewer tiles.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -187,6 +188,9 @@ class _Crew(Generic[T]):
         self._workers = [
             Worker(self._work, then=lambda: self._made.put(None)) for _ in range(threads)
         ]
+        # Where pieces are left that nobody takes, threads must not be at work when Python ends: it
+        # stops them in the middle of a kernel, and C++ aborts the process.
+        self._at_exit = weakref.finalize(self, self._end, (begun_room, piece_room), self._workers)
 
     def made(self) -> Iterator[tuple[_Task[T], T | _End]]:
         """Pieces and ends, each with the task that it is of."""
@@ -203,11 +207,15 @@ class _Crew(Generic[T]):
 
     def __exit__(self, *_: object) -> None:
         """Let every thread end with the piece that it is making, and wait for it."""
-        self._begun_room.close()
-        self._piece_room.close()
-        for worker in self._workers:
+        self._at_exit()
+
+    @staticmethod
+    def _end(rooms: tuple[Room, Room], workers: list[Worker[None]]) -> None:
+        for room in rooms:
+            room.close()
+        for worker in workers:
             worker.wait()
-        self._workers.clear()  # they hold this object, and it holds what nobody has taken
+        workers.clear()  # they hold the crew, and it holds what nobody has taken
 
     def _work(self) -> None:
         with keeping_to(self._cores):
