@@ -16,6 +16,7 @@ from taesd_stream.engine.backends.choice import torch_backend
 from taesd_stream.engine.budget import Budget, read_budget
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.planning.planner import BudgetError, Planner
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.blended import blended_tiles
@@ -71,6 +72,7 @@ class Coder:
             )
         self._free: tuple[int, Budget] | None = None
         self._planner = Planner(spec.name, network, settings, records=self._backend.records)
+        self._is_ordered = False
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
         """Plan how pictures, or a video, of one size will be cut.
@@ -100,6 +102,10 @@ class Coder:
         planner, backend = self._planner, self._backend
         if self._sparing is not None and plan.where == str(self._sparing.settings):
             planner, backend = self._sparing, self._sparing_backend
+        if planner.settings.backend == "torch" and not self._is_ordered:
+            with loading():
+                self.network.order_weights()
+            self._is_ordered = True
         return Executor(self.network, planner.settings, plan, backend)
 
     def scale(self, convention: object, latents: object = None) -> LatentScale:

@@ -135,8 +135,6 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
             network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             network.fold()
-            if settings.backend == "torch":
-                network.order_weights()
     if settings.backend != "openvino":
         return _assemble(found, halves, settings, options)
     latents = _calibration(found, options) if settings.dtype == torch.int8 else ()

@@ -157,9 +157,9 @@ class Network(nn.Module):
                     layer.fold()
 
     def order_weights(self) -> None:
-        """Bring folded weights into the order of kernels now, and not when they are first used.
+        """Bring folded weights into the order of kernels, where they are not in it yet.
 
-        What they take is then no part of what a decode allocates.
+        Else it would be done by the first tile, whose memory is measured and planned.
         """
         layers = [layer for each in self.passes for layer in each.body.modules()]
         inside = {layer.conv for layer in layers if isinstance(layer, EnlargingConv)}

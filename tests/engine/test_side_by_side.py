@@ -74,14 +74,14 @@ def test_threads_end_with_what_takes_the_pieces() -> None:
 
 @pytest.mark.parametrize("latents", ["ts.open_latents(sample_path())", "torch.zeros(2, 4, 64, 8)"])
 def test_python_ends_well_where_frames_are_left_that_nobody_took(latents: str) -> None:
-    script = f'''
+    script = f"""
 import torch
 import taesd_stream as ts
 from taesd_stream.samples import sample_path
 ae = ts.load("nano", device="cpu", backend="torch")
 frames = iter(ae.open_video({latents}, ahead=8, tile=8))
 next(frames)
-'''
+"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 

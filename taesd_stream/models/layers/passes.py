@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
+from typing import TypeAlias
 
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
@@ -15,6 +17,9 @@ from taesd_stream.models.layers.state_region import StateRegion
 from tiling import Cover, Grid, Region, Size, halo, scale
 
 __all__ = ["Pass", "PassFigures"]
+
+_Peak: TypeAlias = Callable[[Span, Span], int]
+"""The most elements held at once for a tile of these rows and columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +100,18 @@ class Pass:
         made = list(zip(_total(high, rows), _total(wide, columns), self._work(), strict=True))
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
-        pairs = {*product(rows, self._widest(wide)), *product(self._widest(high), columns)}
+        peak = cache(self._tile_peak)
+        pairs = {
+            *product(rows, self._widest(wide, peak)),
+            *product(self._widest(high, peak), columns),
+        }
         kept = {(y, x): self._kept(y, x) for y, x in product(rows, columns)}
         return PassFigures(
             work=int(sum(part.multiplied * y * x for y, x, part in made)),
             written=int(sum(part.written * y * x for y, x, part in made)),
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
-            live=self._most_live(rows, columns, pairs),
+            live=_most_live(rows, columns, pairs, peak),
             left=max(self.body.left(y, x, self.channels) for y, x in pairs),
             kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
             most_kept=max(kept.values()),
@@ -160,20 +169,7 @@ class Pass:
             most = max(most, self.pool.peak(rows.given.size * columns.given.size))
         return most
 
-    def _most_live(
-        self, rows: Iterable[Span], columns: Iterable[Span], pairs: Iterable[tuple[Span, Span]]
-    ) -> int:
-        """The peak of the costliest tile, sought along either axis from the costliest of some."""
-        high, wide = max(pairs, key=lambda pair: self._tile_peak(*pair))
-        most, before = self._tile_peak(high, wide), 0
-        while most > before:
-            before = most
-            high = max(rows, key=lambda y: self._tile_peak(y, wide))
-            wide = max(columns, key=lambda x: self._tile_peak(high, x))
-            most = self._tile_peak(high, wide)
-        return most
-
-    def _widest(self, extents: Mapping[Span, list[int]]) -> set[Span]:
+    def _widest(self, extents: Mapping[Span, list[int]], peak: _Peak) -> set[Span]:
         """The kinds of an axis that a tile may be costliest with, whatever it is along the other.
 
         They are the one that reads most, that of which most is computed over all layers, and that
@@ -182,7 +178,7 @@ class Pass:
         return {
             max(extents, key=lambda span: (span.given.size, span.want.size)),
             max(extents, key=lambda span: sum(extents[span])),
-            max(extents, key=lambda span: self._tile_peak(span, span)),
+            max(extents, key=lambda span: peak(span, span)),
         }
 
 
@@ -195,3 +191,17 @@ def _total(extents: Mapping[Span, list[int]], kinds: Counter[Span]) -> list[int]
     """The extents of all pieces of an axis together."""
     each = ([extent * kinds[span] for extent in parts] for span, parts in extents.items())
     return [sum(column) for column in zip(*each, strict=True)]
+
+
+def _most_live(
+    rows: Iterable[Span], columns: Iterable[Span], pairs: Iterable[tuple[Span, Span]], peak: _Peak
+) -> int:
+    """The peak of the costliest tile, sought along either axis from the costliest of some."""
+    high, wide = max(pairs, key=lambda pair: peak(*pair))
+    most, before = peak(high, wide), 0
+    while most > before:
+        before = most
+        high = max(rows, key=lambda y: peak(y, wide))
+        wide = max(columns, key=lambda x: peak(high, x))
+        most = peak(high, wide)
+    return most

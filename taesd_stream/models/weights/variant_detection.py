@@ -36,9 +36,9 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
             that differ in more than their weights.
         ModelNotFoundError: No variant goes by that name.
     """
-    fitting = fitting_variants(checkpoint)
     if variant is not None:
-        return _named(variant, checkpoint, fitting)
+        return _named(variant, checkpoint)
+    fitting = fitting_variants(checkpoint)
     hint = (checkpoint.stem_hint or "").lower()
     hinted = [each for each in fitting if each.name in hint]
     if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
@@ -49,13 +49,13 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     return chosen
 
 
-def _named(variant: str, checkpoint: Checkpoint, fitting: list[Variant]) -> Variant:
+def _named(variant: str, checkpoint: Checkpoint) -> Variant:
     named = variant_named(variant)
-    if named in fitting:
-        return named
-    others = ", ".join(each.name for each in fitting)
     needs_none = named.weights == "none"
     problem = "it needs no checkpoint" if needs_none else _misfit(named, checkpoint)
+    if problem is None:
+        return named
+    others = ", ".join(each.name for each in fitting_variants(checkpoint))
     raise CheckpointError(
         f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit {others}"
     )
