@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
-from taesd_stream.jobs.delivery.transfer import Transfer
+from taesd_stream.jobs.delivery.transfer import OwnStream, Transfer
 from video import VideoWriter, YuvFormat, YuvFrame, luma_weights
 from video.sink import Sink
 
@@ -32,17 +32,21 @@ def is_converted_there(device: torch.device) -> bool:
 
 def delivery_to(sink: Sink, device: torch.device) -> Callable[[Tensor], Write]:
     """A function that starts to copy a frame, (H, W, 3) bytes on ``device``, to write it later."""
+    stream = OwnStream(device)
     if isinstance(sink, VideoWriter) and sink.yuv_format is not None and is_converted_there(device):
-        return _planes_to(sink, sink.yuv_format)
+        return _planes_to(sink, sink.yuv_format, stream)
 
     def deliver(image: Tensor) -> Write:
-        transfer = Transfer([image])
+        with stream.after(image):
+            transfer = Transfer([image])
         return lambda: sink.write(*transfer.arrays())
 
     return deliver
 
 
-def _planes_to(writer: VideoWriter, wanted: YuvFormat) -> Callable[[Tensor], Write]:
+def _planes_to(
+    writer: VideoWriter, wanted: YuvFormat, stream: OwnStream
+) -> Callable[[Tensor], Write]:
     kr, kb = luma_weights(wanted.tags.matrix)
     layout = YuvLayout(
         height=wanted.height,
@@ -54,7 +58,8 @@ def _planes_to(writer: VideoWriter, wanted: YuvFormat) -> Callable[[Tensor], Wri
     )
 
     def deliver(image: Tensor) -> Write:
-        transfer = Transfer(to_yuv420(image, layout))
+        with stream.after(image):
+            transfer = Transfer(to_yuv420(image, layout))
         return lambda: writer.write_yuv(YuvFrame(transfer.arrays()))
 
     return deliver

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Transfer"]
+__all__ = ["OwnStream", "Transfer"]
 
 Array = npt.NDArray[np.uint8]
+
+
+class OwnStream:
+    """A stream of a GPU beside the one that computes frames, on which they are brought away.
+
+    The next frame is computed meanwhile: converting and copying one keep few parts of a GPU busy.
+
+    Args:
+        device: The device; only CUDA has streams, and on others nothing is done beside.
+
+    >>> with OwnStream(torch.device("cpu")).after(torch.ones(2)):
+    ...     torch.cuda.is_initialized()
+    False
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def after(self, image: Tensor) -> Iterator[None]:
+        """Inside it, work goes on this stream, when all is done that computes an image.
+
+        Nobody may write to the image any more; to let it go is no matter.
+        """
+        if self._stream is None:
+            yield
+            return
+        self._stream.wait_stream(torch.cuda.current_stream(image.device))
+        image.record_stream(self._stream)
+        with torch.cuda.stream(self._stream):
+            yield
 
 
 class Transfer:
     """Copies of tensors of bytes, started when this is made; another thread may wait for them.
 
-    On CUDA they go to pinned memory in the order of the current stream, after what computes them
-    and before what is launched later: of a frame's decode the copy takes about a hundredth, so it
-    gets no stream of its own. Pinned memory is not for keeping: use the arrays, and let them go.
-    On a CPU nothing is copied.
+    On CUDA they go to pinned memory in the order of the current stream, which may be an
+    ``OwnStream``. Pinned memory is not for keeping: use the arrays, and let them go. On a CPU
+    nothing is copied.
 
     >>> Transfer([torch.ones(2, dtype=torch.uint8)]).arrays()
     (array([1, 1], dtype=uint8),)
