@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from itertools import product
 from time import monotonic
 from typing import TypeAlias
@@ -28,7 +29,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.models.latent_spaces import Convention, checked_convention
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec
-from tiling import WHOLE, Block, Region, Size, TilePlan
+from tiling import WHOLE, Block, Interval, Region, Size, TilePlan
 
 __all__ = ["Coder", "OnTile", "Run", "cut_short"]
 
@@ -159,7 +160,6 @@ class Run:
         plan: How they are cut.
         plane: Height and width of what they are made of.
         made: The plane that is made: what the network makes of its input, or part of it.
-        bands: The rows that each row of tiles completes, from top to bottom.
     """
 
     def __init__(self, coder: Coder, plan: TilePlan, plane: Size, *, goes_on: bool) -> None:
@@ -168,14 +168,19 @@ class Run:
         self.plane = plane
         self._is_whole = True
         self._network, self._settings = coder.network, coder.settings
-        self._names: dict[nn.Module, str] = {
-            layer: name for name, layer in coder.network.stateful.items()
-        }
         self._executor = coder.executor(plan)
-        self.bands = self._executor.bands(plane)
         _, down = coder.network.scale
         crops = (Region(y, x).scale(down).clip(plane).shape for y, x in product(*plan.patches))
         self._states = [self._executor.states(crop) if goes_on else None for crop in crops]
+
+    @cached_property
+    def bands(self) -> tuple[Interval, ...]:
+        """The rows that each row of tiles completes, from top to bottom."""
+        return self._executor.bands(self.plane)
+
+    @cached_property
+    def _names(self) -> dict[nn.Module, str]:
+        return {layer: name for name, layer in self._network.stateful.items()}
 
     def tiles(
         self, source: Tensor | Plane, on_tile: OnTile | None, *, first_band: int = 0

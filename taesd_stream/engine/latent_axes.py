@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from taesd_stream.latents.layout_by_content import layout_by_content
-from taesd_stream.latents.packed_choice import packed_reading
+from taesd_stream.latents.packed_choice import may_be_packed, packed_reading
 from taesd_stream.latents.read_options import LatentOptions, ReadOptions
 from taesd_stream.latents.source import LatentSource
 from taesd_stream.latents.tensors import TensorStore
@@ -74,6 +74,8 @@ def in_time(latents: Iterable[Tensor], channels: int) -> Iterable[Tensor]:
 def _packed(z: Tensor, channels: int, size: tuple[int, int] | None) -> LatentSource | None:
     """The source of latents that are packed."""
     if z.dim() > 4 or not z.is_floating_point():
+        return None
+    if size is None and not may_be_packed(tuple(z.shape), channels):
         return None
     options = ReadOptions(channels=frozenset([channels]), size=LatentOptions(size=size).size)
     store = TensorStore(z, "latents")

@@ -18,7 +18,7 @@ from taesd_stream.engine.streams.frame_windows import Window
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.latents import LatentSource, check_finite
+from taesd_stream.latents import LatentSource, are_finite, check_finite
 from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
@@ -67,8 +67,9 @@ class DecodingModel(LoadedModel):
         batch = as_batch(z, self.spec.latent_channels, size)
         checked = as_pictures(batch.latents, "latents", self.spec.latent_channels, self.spec.name)
         decoder = coder_of(self, "decode")
-        for index, latent in enumerate(checked.flatten(0, -4)):
-            check_finite(latent, index)
+        if not are_finite(checked):
+            for index, latent in enumerate(checked.flatten(0, -4)):
+                check_finite(latent, index)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         taken = decoder.scale(convention).to_network(checked)
         made = TensorRun(decoder, options, on_tile).decode(taken)

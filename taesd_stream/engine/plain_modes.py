@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import torch
 
 from taesd_stream.engine.settings import Settings
 
-__all__ = ["computing", "loading"]
+__all__ = ["Computing", "loading"]
 
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps")
 
@@ -29,22 +30,59 @@ def loading() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def computing(settings: Settings) -> Iterator[None]:
-    """Inside it layers compute in the dtype of their settings; not to be yielded out of."""
-    with torch.inference_mode(), ExitStack() as modes:
-        _enter_plain(modes)
-        if settings.device.type == "cuda" and settings.dtype == torch.float32:
-            # No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23.
-            benchmark = torch.backends.cudnn.benchmark
-            flags = torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, allow_tf32=False)
-            modes.enter_context(flags)
-        yield
+class Computing:
+    """Inside it layers compute in the dtype of their settings; not to be yielded out of.
+
+    Every tile enters it, so that it takes no more than it must where nothing has been set.
+
+    Args:
+        settings: Where and how they compute.
+    """
+
+    __slots__ = ("_modes", "_settings")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._modes: ExitStack | None = None
+
+    def __enter__(self) -> None:
+        is_inference = torch.is_inference_mode_enabled()
+        flags = self._of_kernels()
+        if is_inference and flags is None and not _are_set():
+            return
+        with ExitStack() as modes:
+            if not is_inference:
+                modes.enter_context(torch.inference_mode())
+            _enter_plain(modes)
+            if flags is not None:
+                modes.enter_context(flags)
+            self._modes = modes.pop_all()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._modes is not None:
+            self._modes.close()
+
+    def _of_kernels(self) -> AbstractContextManager[None] | None:
+        if self._settings.device.type != "cuda" or self._settings.dtype != torch.float32:
+            return None
+        # No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23.
+        benchmark = torch.backends.cudnn.benchmark
+        flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+            enabled=True, benchmark=benchmark, allow_tf32=False
+        )
+        return flags
+
+
+def _are_set() -> bool:
+    """Whether any mode is set that shall not be seen."""
+    if torch.empty(0).device.type != "cpu":
+        return True
+    return any(torch.is_autocast_enabled(device) for device in _AUTOCAST_DEVICES)
 
 
 def _enter_plain(modes: ExitStack) -> None:
     for device in _AUTOCAST_DEVICES:
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        if torch.is_autocast_enabled(device):
             modes.enter_context(torch.autocast(device, enabled=False))
     if torch.empty(0).device.type != "cpu":
         modes.enter_context(torch.device("cpu"))

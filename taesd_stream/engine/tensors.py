@@ -131,7 +131,8 @@ class TensorRun:
         """
         coder = self._coder
         run = Run(coder, plan, Size(*source.shape[2:]), goes_on=False)
-        out = torch.zeros(
+        empty = torch.empty if plan.overlap == "exact" else torch.zeros
+        out = empty(
             (steps, coder.network.out_channels, *run.made),
             dtype=coder.settings.tensor_dtype,
             device=source.device,

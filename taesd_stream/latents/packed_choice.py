@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.errors import LatentsError, LayoutError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import Store
 
-__all__ = ["packed_reading"]
+__all__ = ["may_be_packed", "packed_reading"]
 
 _FEWEST_FEATURES: Final = 48
 """Planes of fewer columns are too small to be doubted."""
@@ -26,6 +27,12 @@ _PACKED_CHANNELS: Final = KNOWN_CHANNELS - {4, 64}
 
 Tokens of 64 features are far more often four of 16 channels than one of Qwen-Image 2.1's.
 """
+
+
+@lru_cache(maxsize=256)
+def may_be_packed(shape: tuple[int, ...], channels: int) -> bool:
+    """Whether axes fit packed latents of so many channels, or of others."""
+    return bool(_fitting(shape, [channels]) or _fitting(shape, _PACKED_CHANNELS))
 
 
 def packed_reading(store: Store, options: ReadOptions, name: str) -> PackedReading | None:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
-from taesd_stream.engine.plain_modes import computing
+from taesd_stream.engine.plain_modes import Computing
 from taesd_stream.engine.running.planes import (
     During,
     Plane,
@@ -168,7 +168,7 @@ class Executor:
         pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
-            with computing(self._settings):
+            with Computing(self._settings):
                 pool = after.each.pool.normalise(moments) if after.each.pool else None
         yield from self._tiles(stages[-1], plane, pool, first_band)
 
@@ -177,7 +177,7 @@ class Executor:
     ) -> tuple[Plane, Moments]:
         """The plane that a pass makes, and the moments of its channels."""
         channels = stage.each.out_channels
-        with computing(self._settings):
+        with Computing(self._settings):
             filled = self._room(plane.frames, channels, stage.out)
             moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
             for block, tile in self._tiles(stage, plane, pool):
@@ -265,7 +265,7 @@ class Executor:
         states = stage.states
         at = states.at if states is not None else 0
         with (
-            computing(self._settings),
+            Computing(self._settings),
             sweep.making(block) if sweep is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None

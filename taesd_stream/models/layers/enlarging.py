@@ -53,7 +53,7 @@ class EnlargingConv(Convolving):
         zeros = (*_zeros(columns, wide), *_zeros(rows, high))
         if any(zeros):
             # Told of them, the kernel would add up in another order where there are any.
-            yield on_tensor(partial(F.pad, pad=zeros))
+            yield on_tensor(partial(torch.constant_pad_nd, pad=zeros))
         yield _Enlarge(self.convolution, _made_by(high, rows.want), _made_by(wide, columns.want))
 
     def spread(self, rows: Span, columns: Span) -> Operator:
