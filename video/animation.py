@@ -21,6 +21,7 @@ from video.avif_size import check_size
 from video.errors import InputError, first_line
 from video.file_kinds import ANIMATED_AVIF, kind_of_file
 from video.heif import heif_kind_of
+from video.named_colors import still_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +49,11 @@ class Animation:
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """Each frame as uint8 (height, width, 3), or 4 where the animation has transparency."""
         with _opened(self.path, self.kind) as image:
+            profile = still_profile(self.path.read_bytes(), image.info.get("icc_profile"))
             for index in range(image.n_frames):
                 image.seek(index)
-                yield np.array(image)
+                pixels = np.array(image)
+                yield pixels if profile is None else profile.applied(pixels)
 
 
 def is_animation(path: Path) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
 
-__all__ = ["limited_size", "open_input", "require_decoder"]
+__all__ = ["limited_size", "open_input", "packet_durations", "require_decoder"]
 
 # A playlist that calls itself .mp4 could make FFmpeg open other files, or addresses: so no
 # playlists, and no protocol but "file". The name goes with its protocol, or "12:30.mp4" is none.
@@ -76,6 +76,17 @@ def require_decoder(stream: av.VideoStream | av.AudioStream, path: Path) -> None
             f"cannot decode the {what} in '{path}': its codec is none that is known here; convert"
             f" it to {kinds}, or copy it anew"
         )
+
+
+def packet_durations(path: Path) -> list[int]:
+    """How long each frame of a file's first video stays, in ticks of its stream, as far as it goes.
+
+    The file is gone through once, and nothing is decoded.
+    """
+    durations: list[int] = []
+    with open_input(path) as container, suppress(av.FFmpegError):
+        durations.extend(each.duration or 0 for each in container.demux(video=0) if each.size)
+    return durations
 
 
 def limited_size(stream: av.VideoStream, path: Path) -> dict[str, str]:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from video.avif_size import check_size
-from video.color_profile import ColorProfile
 from video.errors import InputError, first_line
 from video.fax import FAX, read_fax
+from video.named_colors import still_profile
 from video.orientation import UPRIGHT, Orientation
 from video.pillow_opening import opened_by_pillow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from video.color_profile import ColorProfile
 
 __all__ = ["StoredPicture", "read_by_pillow", "to_uint8"]
 
@@ -35,13 +37,11 @@ class StoredPicture:
         pixels: uint8 (H, W, 3), or 4 where it may be transparent.
         orientation: how it is to be shown.
         profile: what its colours mean; None for sRGB.
-        has_profile: whether the file has one, be it sRGB's.
     """
 
     pixels: NDArray[np.uint8]
     orientation: Orientation
     profile: ColorProfile | None
-    has_profile: bool
 
     def shown(self) -> NDArray[np.uint8]:
         """The picture upright, in sRGB: (H, W, 3 or 4)."""
@@ -61,7 +61,7 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
         with opened_by_pillow(data, kind) as image:
             check_size(image.size, kind, data, name)
             if image.info.get("compression") in FAX:
-                return StoredPicture(read_fax(data), UPRIGHT, None, has_profile=False)
+                return StoredPicture(read_fax(data), UPRIGHT, None)
             # Once it is loaded, the tiles of its file are forgotten.
             tiles = str(getattr(image, "tile", ""))
             is_deep = kind == "PNG" and ";16" in tiles and image.mode[:1] != "I"
@@ -70,7 +70,7 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
             tag = image.getexif().get(_ORIENTATION_TAG, 1)
             orientation = Orientation.of_exif(tag if isinstance(tag, int) else 1)
             icc = image.info.get("icc_profile")
-            profile = ColorProfile.of(icc)
+            profile = still_profile(data, icc)
             if image.mode == "CMYK" and profile is not None and profile.mode == "CMYK":
                 pixels, profile = np.array(profile.to_srgb(image)), None
             else:
@@ -88,7 +88,7 @@ def read_by_pillow(data: bytes, name: Path, kind: str) -> StoredPicture:
         ) from error
     if is_deep:
         pixels = _rounded(data, pixels)
-    return StoredPicture(pixels, orientation, profile, bool(icc))
+    return StoredPicture(pixels, orientation, profile)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,10 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["profile_of_primaries"]
+__all__ = ["WIDE_PRIMARIES", "profile_of_primaries"]
+
+WIDE_PRIMARIES: Final = {9: "BT.2020", 12: "Display P3"}
+"""Names of wider colours than sRGB's, by their number in H.273."""
 
 _D65: Final = (0.3127, 0.3290)
 _D50: Final = np.array([0.9642, 1.0, 0.8249])

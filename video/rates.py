@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from video.errors import InputError
 
-__all__ = ["DEFAULT_RATE", "MAX_RATE", "parse_rate"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DEFAULT_RATE", "MAX_RATE", "parse_rate", "rate_of_durations"]
+
+_RATE_OF_NO_TIME = Fraction(10)
+"""What browsers show animations at whose frames take no time."""
 
 DEFAULT_RATE = 24
 """Frames per second, where nothing says how many."""
@@ -17,6 +24,9 @@ MAX_RATE = 1000
 
 _MAX_DENOMINATOR = 65535
 _NTSC_RATES = tuple(Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120))
+_USUAL_RATES = (12, 15, 24, 30, 48, 60)
+"""Of animations, whose times a clock of hundredths or thousandths cannot tell exactly."""
+
 _EXPECTED = "expected a frame rate above 0 and at most 1000, such as 24, 23.976 or 24000/1001"
 
 
@@ -42,6 +52,27 @@ def parse_rate(value: str | int | float | Fraction) -> Fraction:
     if not 0 < rate <= MAX_RATE:
         raise InputError(f"{_EXPECTED}; found {value!r}")
     return rate
+
+
+def rate_of_durations(durations: Sequence[int], tick: Fraction) -> Fraction:
+    """The rate of an animation, frames per second, whose frames last so many ticks of a clock.
+
+    That is their mean, or the usual or whole rate near it whose times, rounded to ticks, they are.
+
+    >>> rate_of_durations([3, 3, 4, 3, 3], Fraction(1, 100))
+    Fraction(30, 1)
+    >>> rate_of_durations([3, 3, 3], Fraction(1, 100))
+    Fraction(100, 3)
+    """
+    count, total = len(durations), sum(durations)
+    if total <= 0:
+        return _RATE_OF_NO_TIME
+    mean = count / (total * tick)
+    if max(durations) - min(durations) != 1:
+        return mean
+    usual = sorted(_USUAL_RATES, key=lambda rate: abs(rate - mean))
+    near = (Fraction(rate) for rate in (*usual, max(1, round(mean))))
+    return next((rate for rate in near if abs(count / (rate * tick) - total) <= 1), mean)
 
 
 def _snap(value: str | int | float | Fraction) -> Fraction:

@@ -35,6 +35,7 @@ class ReadingRemarks:
         pixel_aspect: width of a pixel over its height; None where nothing tells.
         hdr: "PQ" or "HLG"; None for ordinary video.
         is_mapped: whether that is brought to BT.709.
+        wide_colors: whose colours it has, such as Display P3, where not BT.709's.
         is_slanted: whether it is to be shown turned by an angle that is no quarter turn.
         is_cut_short: whether the file ends before its end.
         damaged: how many frames could be decoded only in part.
@@ -48,6 +49,7 @@ class ReadingRemarks:
     pixel_aspect: Fraction | None = None
     hdr: str | None = None
     is_mapped: bool = False
+    wide_colors: str | None = None
     is_slanted: bool = False
     is_cut_short: bool = False
     damaged: int = 0
@@ -102,6 +104,8 @@ class ReadingRemarks:
                 f"{self.name}: it is to be shown turned by an angle that is no quarter turn; frames"
                 " are taken as they are stored"
             )
+        if self.wide_colors is not None:
+            yield f"{self.name}: its colours are those of {self.wide_colors}, mapped to BT.709's"
         if self.hdr is not None and self.is_mapped:
             yield f"{self.name}: it is HDR ({self.hdr}); tones and colours are mapped to BT.709"
         elif self.hdr is not None:

@@ -12,9 +12,9 @@ import numpy as np
 from video.color import check_image
 from video.errors import InputError, OutputExistsError
 from video.frame_reader import Frame, FrameReader
-from video.heif import heif_hdr
 from video.image_names import parse_target, sequence_files, skipped_pictures
 from video.images import read_upright, write_image
+from video.named_colors import hdr_of_still
 from video.pillow_opening import pages_of
 from video.rates import parse_rate
 from video.reading_remarks import ReadingRemarks, hdr_still_note, skipped_note
@@ -228,7 +228,7 @@ class ImageSequenceReader(FrameReader):
         skipped = skipped_pictures(self.path)
         name = files[0].name
         self._on_files = (
-            *hdr_still_note(name, heif_hdr(files[0])),
+            *hdr_still_note(name, hdr_of_still(files[0])),
             *skipped_note(self.path.name, skipped),
         )
 

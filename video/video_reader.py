@@ -5,20 +5,21 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
 from av.stream import Disposition
 
 from video.animation import open_animation
-from video.color import frame_to_rgb, has_alpha
-from video.cut_short import is_cut_short
-from video.demux import limited_size, open_input, require_decoder
+from video.cut_short import is_cut_short, lacks_index
+from video.demux import limited_size, open_input, packet_durations, require_decoder
 from video.errors import InputError
+from video.frame_colors import FrameColors
 from video.frame_reader import Frame, FrameReader
-from video.hdr import ToneMap, hdr_kind
-from video.orientation import Orientation
+from video.named_colors import profile_of_png
+from video.orientation import UPRIGHT, orientation_of
+from video.rates import rate_of_durations
 from video.reading_remarks import ReadingRemarks
 from video.size_note import noted_size
 from video.transparency import OVER_WHITE, Transparency
@@ -39,6 +40,7 @@ __all__ = ["VideoReader"]
 # so do other containers; what is said here would go before these.
 _SILENT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "mxf")
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_ANIMATIONS = ("gif", "apng")
 _LEFT_CODECS = ("prores", "dnxhd", "v210", "cfhd")
 
 
@@ -70,7 +72,7 @@ class VideoReader(FrameReader):
     def __init__(self, path: str | PathLike[str], transparency: Transparency = OVER_WHITE) -> None:
         self.path = Path(path)
         self._remarks = ReadingRemarks(self.path.name, transparency)
-        self._tone_map: ToneMap | None = None
+        self._orientation = UPRIGHT
         self._container: InputContainer | None = None
         animation = open_animation(self.path)
         if animation is not None:
@@ -87,10 +89,10 @@ class VideoReader(FrameReader):
     def _animation_frames(self, animation: Animation) -> Iterator[Frame]:
         self.width, self.height = animation.width, animation.height
         self.frame_count = len(animation.durations_ms)
-        total_ms = sum(animation.durations_ms)
-        self.duration_seconds = Fraction(total_ms, 1000)
-        self.rate = Fraction(1000 * self.frame_count, total_ms) if total_ms else Fraction(10)
-        self._remarks.variable_rate = len(set(animation.durations_ms)) > 1
+        self.duration_seconds = Fraction(sum(animation.durations_ms), 1000)
+        self.rate = rate_of_durations(animation.durations_ms, Fraction(1, 1000))
+        spread = max(animation.durations_ms) - min(animation.durations_ms)
+        self._remarks.variable_rate = spread > 1  # they are rounded to milliseconds
         starts_ms = accumulate(animation.durations_ms, initial=0)
         pictures = enumerate(zip(animation.frames(), starts_ms, strict=False))
         return (
@@ -99,6 +101,11 @@ class VideoReader(FrameReader):
         )
 
     def _video_frames(self, container: InputContainer) -> Iterator[Frame]:
+        if lacks_index(self.path):  # FFmpeg would show the first tile of a grid
+            raise InputError(
+                f"expected a video in '{self.path}'; found a still in HEIF's format, of a brand"
+                " that is not read: save it as .png or .heic"
+            )
         streams = container.streams.video
         shown = [each for each in streams if not each.disposition & Disposition.attached_pic]
         if not shown:
@@ -113,10 +120,13 @@ class VideoReader(FrameReader):
         if container.format.name in _SILENT_FORMATS or stream.codec_context.name in _LEFT_CODECS:
             options |= {"chroma_sample_location": "left"}
         stream.codec_context.options = options
-        rate = stream.average_rate or stream.guessed_rate
-        self.rate = Fraction(rate) if rate else Fraction(25)
+        self.rate = self._rate_of(container, stream)
         self._remarks.pixel_aspect = stream.sample_aspect_ratio
         self._true_size = noted_size(container)
+        self._codec = stream.codec_context.name
+        self._colors = FrameColors(
+            self._remarks, profile_of_png(self.path) if self._codec == "apng" else None
+        )
         frames = self._converted(self._decode(container, stream))
         first = next(frames, None)
         if first is None:
@@ -132,6 +142,13 @@ class VideoReader(FrameReader):
             self.duration_seconds = Fraction(container.duration, av.time_base)
         return chain((first,), frames)
 
+    def _rate_of(self, container: InputContainer, stream: av.VideoStream) -> Fraction:
+        """Frames per second, of which FFmpeg knows little before it has read an animation."""
+        if container.format.name in _ANIMATIONS and stream.time_base is not None:
+            return rate_of_durations(packet_durations(self.path), stream.time_base)
+        rate = stream.average_rate or stream.guessed_rate
+        return Fraction(rate) if rate else Fraction(25)
+
     def _decode(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         try:
             yield from _frames_of(container, stream)
@@ -143,6 +160,7 @@ class VideoReader(FrameReader):
             ) from error
 
     def _converted(self, decoded: Iterator[av.VideoFrame]) -> Iterator[Frame]:
+        seconds = Fraction(0)
         for index, frame in enumerate(decoded):
             image = self._remarks.taken(self._image(frame))
             self._remarks.damaged += frame.is_corrupt
@@ -153,37 +171,24 @@ class VideoReader(FrameReader):
                     f"frame {index} of '{self.path}' is {image.shape[1]}x{image.shape[0]};"
                     f" expected {self.width}x{self.height} as before"
                 )
-            seconds = index / self.rate
+            seconds = seconds + 1 / self.rate if index else Fraction(0)
             if frame.pts is not None and frame.time_base is not None:
                 seconds = frame.pts * frame.time_base
+            if frame.time_base is not None:
                 self._remarks.look_at(seconds, self.rate, frame.time_base)
             yield Frame(image, seconds, index)
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        image = self._rgb(frame)
+        image = self._colors.to_rgb(frame)
         if self._true_size is not None:
             width, height = self._true_size
             if image.shape[0] - height in (0, 1) and image.shape[1] - width in (0, 1):
                 image = image[:height, :width]
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is None:
-            return image
-        orientation = Orientation.of_matrix(bytes(matrix))
+        orientation = orientation_of(frame, self._codec)
         self._remarks.is_slanted |= orientation is None
-        return image if orientation is None else orientation.applied(image)
-
-    def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        kind = hdr_kind(frame)
-        if kind is not None and self._remarks.hdr is None:
-            self._tone_map = ToneMap.of(frame)
-            self._remarks.hdr, self._remarks.is_mapped = kind, self._tone_map is not None
-        tones = self._tone_map
-        if kind is None or tones is None or tones.size != (frame.width, frame.height):
-            return frame_to_rgb(frame)
-        image = tones.to_rgb(frame)
-        if has_alpha(frame):
-            return np.dstack((image, frame_to_rgb(frame)[..., 3]))
-        return image
+        if orientation not in (None, UPRIGHT):  # an APNG says it of its first frame, for all
+            self._orientation = orientation
+        return image if orientation is None else self._orientation.applied(image)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from tests.cases.fuzzing import MOST_LETTERS, Kind, register
 from video import VideoOptions, open_reader, open_writer
 from video.large.reading import open_regions
 from video.opening import open_writer_with
+from video.primaries import profile_of_primaries
 
 WIDTH: Final = 62
 HEIGHT: Final = 34
@@ -104,15 +105,20 @@ def _by_opencv(pixels: NDArray[Any]) -> Write:
     return lambda path: cv2.imwrite(str(path), pixels)
 
 
-def _turned(path: Path) -> None:
+def _turning() -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(_RGB[0]).save(path, exif=exif)
+    return exif
 
 
 def _with_profile(**options: object) -> Write:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return _by_pillow(icc_profile=profile, **options)
+
+
+def _animated_with_all(path: Path) -> None:
+    """With a profile of wide colours, and with EXIF."""
+    _animated(duration=40, icc_profile=profile_of_primaries(12), exif=_turning())(path)
 
 
 def _words(path: Path) -> None:
@@ -246,7 +252,7 @@ STILLS: Final[dict[str, tuple[str, Write]]] = {
     "apng": (".png", _animated(duration=40)),
     "jpeg": (".jpg", _by_pillow()),
     "jpeg progressive": (".jpg", _by_pillow(progressive=True)),
-    "jpeg turned": (".jpg", _turned),
+    "jpeg turned": (".jpg", _by_pillow(exif=_turning())),
     "jpeg cmyk": (".jpg", lambda path: Image.fromarray(_RGB[0]).convert("CMYK").save(path)),
     "webp": (".webp", _by_pillow()),
     "webp with alpha": (".webp", _by_pillow(_RGBA[0])),
@@ -263,6 +269,12 @@ STILLS: Final[dict[str, tuple[str, Write]]] = {
     "tiff lzw with alpha": (".tif", _by_pillow(_RGBA[0], compression="tiff_lzw")),
     "tiff group 4": (".tif", _of_mode("1", compression="group4")),
     "tiff cmyk": (".tif", _of_mode("CMYK")),
+    "apng with all": (".png", _animated_with_all),
+    "webp animated with all": (".webp", _animated_with_all),
+    "avif animated with profile": (
+        ".avif",
+        _animated(duration=40, icc_profile=profile_of_primaries(12)),
+    ),
     "avif animated": (".avif", _animated(duration=40)),
     "jpeg with profile": (".jpg", _with_profile()),
     "png with profile": (".png", _with_profile()),

@@ -90,6 +90,31 @@ def test_avif_and_webp(suffix: str, tmp_path: Path) -> None:
         assert (reader.frame_count, reader.rate) == (4, Fraction(20))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "durations", "rate"),
+    [
+        (".gif", [30, 30, 40, 30, 30, 40], Fraction(30)),
+        (".gif", [30, 30, 40, 30, 30], Fraction(30)),
+        (".gif", [30, 30, 30, 30], Fraction(100, 3)),
+        (".png", [40, 40], Fraction(25)),
+        (".png", [40, 80, 40, 200, 40], Fraction(25, 2)),
+        (".webp", [83, 84, 83], Fraction(12)),
+        (".avif", [33, 34, 33, 33], Fraction(30)),
+    ],
+)
+def test_the_rate_is_that_of_all_frames(
+    suffix: str, durations: list[int], rate: Fraction, tmp_path: Path
+) -> None:
+    """Times are rounded in the file, which is no variable rate."""
+    path = tmp_path / f"a{suffix}"
+    first, *others = made(alpha=255, count=len(durations))
+    first.save(path, save_all=True, append_images=others, duration=durations)
+    with open_reader(path, transparency=Transparency(is_kept=True)) as reader:
+        assert len(list(reader)) == len(durations)
+        assert reader.rate == rate
+        assert any("variable rate" in note for note in reader.notes) == (max(durations) > 100)
+
+
 def test_stills_are_no_animations(tmp_path: Path) -> None:
     for suffix in (".png", ".avif", ".webp"):
         Image.new("RGB", (16, 16)).save(tmp_path / f"a{suffix}")

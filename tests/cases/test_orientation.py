@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from taesd_stream.cli.main import main
 from video import InputError, open_reader, open_writer, write_image
@@ -86,7 +88,7 @@ def test_a_slant_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", range(1, 9))
 def test_tags_of_exif_are_those_of_pillow(tag: int) -> None:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     image = Image.fromarray(picture())
     exif = image.getexif()
@@ -94,6 +96,33 @@ def test_tags_of_exif_are_those_of_pillow(tag: int) -> None:
     image.info["exif"] = exif.tobytes()
     expected = np.asarray(ImageOps.exif_transpose(image))
     assert np.array_equal(Orientation.of_exif(tag).applied(picture()), expected)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.avi", "a.mov"])
+def test_exif_of_an_animation_and_of_motion_jpeg(name: str, tmp_path: Path) -> None:
+    """Cameras write it into every frame, and an APNG has it once."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    image = Image.fromarray(picture())
+    if name == "a.png":
+        other = image.copy()
+        other.putpixel((0, 0), (0, 0, 0))  # equal frames are made one
+        image.save(tmp_path / name, save_all=True, append_images=[other, image], exif=exif)
+    else:
+        image.save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
+        with av.open(tmp_path / name, "w") as container:
+            stream = container.add_stream("mjpeg", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *_SIZE, "yuvj444p"
+            for number in range(3):
+                packet = av.Packet((tmp_path / "a.jpg").read_bytes())
+                packet.pts = packet.dts = number
+                packet.stream, packet.time_base = stream, Fraction(1, 25)
+                container.mux(packet)
+    with open_reader(tmp_path / name) as reader:
+        found = [frame.image for frame in reader]
+    assert len(found) == 3
+    for each in found:
+        assert np.abs(each.astype(int) - np.rot90(picture(), -1)).mean() < 4
 
 
 def test_cover_art_is_no_video(tmp_path: Path) -> None:

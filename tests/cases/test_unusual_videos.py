@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import video.video_reader
+import video.frame_colors
 from taesd_stream.cli.main import main
 from taesd_stream.latents import open_latents
 from video import open_reader
@@ -56,6 +57,27 @@ def test_a_variable_rate_is_said_and_the_average_is_kept(
     write_times(tmp_path / f"c{suffix}", range(0, 40, 4))
     encode(tmp_path / f"c{suffix}", tmp_path / "c.safetensors")
     assert "variable rate" not in capsys.readouterr().err
+
+
+def test_frames_that_have_no_time_follow_at_the_rate(tmp_path: Path) -> None:
+    """An MPEG programme stream tells the time of a packet here and there."""
+    path = tmp_path / "a.mpg"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        for number in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8), "rgb24")
+            frame.pts = number
+            for packet in stream.encode(frame.reformat(format="yuv420p")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    with open_reader(path) as reader:
+        times = [frame.pts_seconds for frame in reader]
+        assert reader.notes == ()
+    assert len(times) == 40
+    assert {after - before for before, after in pairwise(times)} == {Fraction(1, 25)}
 
 
 def test_pixels_that_are_not_square_are_said(
@@ -120,6 +142,6 @@ def test_high_dynamic_range_is_mapped_and_said(
         assert found[name][main_color] > 2 * others.max(), "as they are in BT.709, not paler"
     assert "HDR (PQ); tones and colours are mapped to BT.709" in note
 
-    monkeypatch.setattr(video.video_reader.ToneMap, "of", lambda like: None)
+    monkeypatch.setattr(video.frame_colors.ToneMap, "of", lambda like: None)
     encode(path, tmp_path / "z.npy")
     assert "this FFmpeg cannot map its tones" in capsys.readouterr().err
