@@ -81,7 +81,10 @@ def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
 
 def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, Any]]:
     with open_latents(path, layout=layout) as source:
-        fitting = [each.name for each in variants_for(source.channels)]
+        suggested, inside = (
+            variants_for(source.channels, built_in=built_in) for built_in in (False, True)
+        )
+        fitting = [each.name for each in (*suggested, *inside)]
         said = source.metadata.as_strings()
         facts = "".join(
             f"\n{name.replace('_', ' ')}: {said[name]}"

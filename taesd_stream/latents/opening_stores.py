@@ -96,6 +96,10 @@ def _unless_content_says(
     if options.layout is not None or len(readings) < 2:
         return layout, remark
     told = _told_by_content(store, options, readings, name, expected=layout)
+    if told is None:
+        others = ", ".join(reading for reading in readings if reading != layout)
+        doubt = f"taken as {layout}, though {others} would fit and the numbers do not tell"
+        _log.info("%s: %s; --layout (layout= in Python) overrides this", name, doubt)
     return (layout, remark) if told is None or told[0] == layout else told
 
 

@@ -166,14 +166,18 @@ def test_float8_weights(tmp_path: Path, taesd: StateDict, dtype: torch.dtype, su
     assert torch.equal(found.decoder["3.conv.0.weight"], wide)
 
 
-def test_float8_weights_with_scales(taesd: StateDict) -> None:
-    """As ComfyUI writes them: a scale beside each weight, and a marker."""
+@pytest.mark.parametrize("name", ["scale_weight", "weight_scale"])
+@pytest.mark.parametrize("axes", [None, (1, 2, 3)])
+def test_float8_weights_with_scales(
+    taesd: StateDict, name: str, axes: tuple[int, ...] | None
+) -> None:
+    """As ComfyUI writes them: a scale beside each weight, or for its channels, and a marker."""
     state: StateDict = {"scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
     for key, tensor in taesd.items():
         if key.endswith(".weight"):
-            scale = tensor.abs().max() / 448
+            scale = tensor.abs().amax(axes, keepdim=axes is not None) / 448
             state[key] = (tensor / scale).to(torch.float8_e4m3fn)
-            state[f"{key.removesuffix('weight')}scale_weight"] = scale
+            state[f"{key.removesuffix('weight')}{name}"] = scale.flatten() if axes else scale
         else:
             state[key] = tensor
     found = read_checkpoint(state)
@@ -181,3 +185,6 @@ def test_float8_weights_with_scales(taesd: StateDict) -> None:
     for key in ("1.weight", "19.weight"):
         error = found.decoder[key] - taesd[f"decoder.{key}"]
         assert error.abs().max() < 0.04 * taesd[f"decoder.{key}"].abs().max()
+    state[f"decoder.1.{name}"] = torch.ones(3)
+    with pytest.raises(ts.CheckpointError, match=r"scale of 'decoder.1.weight'.*found \[3\]"):
+        read_checkpoint(state)

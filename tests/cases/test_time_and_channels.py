@@ -51,16 +51,36 @@ def test_another_number_of_latents_is_told_where_no_model_is_named() -> None:
 
 def test_one_line_says_so_and_none_where_time_is_first(caplog: pytest.LogCaptureFixture) -> None:
     video = clip()
-    unrelated = smooth(16, 16, 12, 15)
     with caplog.at_level(logging.INFO, "taesd_stream"):
-        for latents in (video, unrelated, torch.randn(16, 16, 8, 8), torch.zeros(16, 16, 8, 8)):
-            assert ts.open_latents(latents, channels=16).layout == "T C H W"
+        assert ts.open_latents(video, channels=16).layout == "T C H W"
         assert not caplog.records
         assert ts.open_latents(video.transpose(0, 1), channels=16).layout == "C T H W"
     (record,) = caplog.records
     assert "taken as C T H W, told by content" in record.getMessage()
     assert "--layout" in record.getMessage()
     assert ts.open_latents(video.transpose(0, 1), layout="TCHW").layout == "T C H W"
+
+
+@pytest.mark.parametrize(
+    "latents",
+    [smooth(16, 16, 12, 15), torch.randn(16, 16, 8, 8), torch.zeros(16, 16, 8, 8)],
+    ids=["unrelated", "noise", "flat"],
+)
+@pytest.mark.parametrize("is_list", [True, False])
+def test_where_the_numbers_do_not_tell_one_line_says_what_is_taken(
+    latents: Tensor, is_list: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = [latents, latents] if is_list else latents
+    with caplog.at_level(logging.INFO, "taesd_stream"):
+        assert torch.equal(ts.open_latents(source, channels=16)[:16], latents)
+        (record,) = caplog.records
+        told = record.getMessage()
+        assert "taken as T C H W, though C T H W would fit and the numbers do not tell" in told
+        assert "--layout" in told
+        for said in ("TCHW", "CTHW"):
+            ts.open_latents(source, channels=16, layout=said)
+        ts.open_latents(latents[:8], channels=16)
+    assert len(caplog.records) == 1
 
 
 def test_the_first_part_tells_for_all() -> None:

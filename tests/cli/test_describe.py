@@ -28,6 +28,13 @@ def _weights(path: Path, *halves: str) -> Path:
     return path
 
 
+def test_models_inside_the_package_are_named_last(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3, 4, 6, 8), tmp_path / "z.pt")
+    words, values = describe_latents(tmp_path / "z.pt")
+    assert values["models"] == ["taesd", "taesdxl", "taesdv", "nano", "latent2rgb"]
+    assert "taesdv, nano, latent2rgb" in words
+
+
 def test_latents(tmp_path: Path) -> None:
     torch.save(torch.zeros(3, 32, 6, 8, dtype=torch.bfloat16), tmp_path / "z.pt")
     words, values = describe_latents(tmp_path / "z.pt")

@@ -181,19 +181,19 @@ def _fetch_file(file: OfficialFile, base: str, progress: bool | None) -> Path:
     try:
         download(file.url(base), path, verify=file.problem_with, progress=progress)
     except UnreachableError as error:
-        raise ModelNotFoundError(_offline_message(file.variant, error)) from error
+        raise ModelNotFoundError(_offline_message(file.variant)).with_details(str(error)) from error
     return path
 
 
-def _offline_message(name: str, error: UnreachableError) -> str:
+def _offline_message(name: str) -> str:
     files = official_files(name)
     names = " and ".join(Path(file.path).name for file in files)
     choice = _OFFLINE_CHOICES.get(name)
     offline = f"; without a network, --model {choice} comes with the package"
     return (
-        f"expected the weights of {name!r} in {cache_folder()} or online, found neither ({error}); "
-        f"get {names} from {files[0].repository} and give the local path with --model, "
-        f"or the path of a diffusers folder{offline if choice else ''}"
+        f"expected the weights of {name!r} in {cache_folder()} or online, found neither: check the"
+        f" network, or get {names} from {files[0].repository} and give the local path with --model,"
+        f" or that of a diffusers folder{offline if choice else ''}"
     )
 
 

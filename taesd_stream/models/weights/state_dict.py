@@ -35,8 +35,8 @@ _FLOAT8_DTYPES: Final = (
     torch.float8_e5m2,
     torch.float8_e5m2fnuz,
 )
-# ComfyUI's name for what the float8 weights of a layer are multiplied by.
-_FLOAT8_SCALE: Final = "scale_weight"
+# ComfyUI's names, the older first, for what the float8 weights of a layer are multiplied by.
+_FLOAT8_SCALES: Final = ("scale_weight", "weight_scale")
 # RGBA, folded 2 pixels a side into channels, by a layer before the encoder's first convolution.
 _FOLDED_RGBA: Final = 16
 # RGB, folded 1, 2 or 4 pixels a side.
@@ -129,11 +129,24 @@ def _float8_unscaled(named: Mapping[str, object]) -> dict[str, object]:
         if isinstance(value, Tensor) and value.dtype in _FLOAT8_DTYPES:
             require_size(4 * value.numel(), "the file is damaged or hostile", found="shapes of ")
             wide = value.to(torch.float32)
-            scale = made.pop(f"{key.removesuffix('weight')}{_FLOAT8_SCALE}", None)
-            if isinstance(scale, Tensor) and scale.numel() == 1:
-                wide *= scale.to(torch.float32).reshape(())
+            for name in _FLOAT8_SCALES:
+                scale = made.pop(f"{key.removesuffix('weight')}{name}", None)
+                if scale is not None:
+                    wide *= _scale_of(scale, wide, key)
             made[key] = wide
     return made
+
+
+def _scale_of(scale: object, weight: Tensor, key: str) -> Tensor:
+    """What a weight is multiplied by: one number, or one for each channel that it makes."""
+    counts = (1, weight.shape[0]) if weight.dim() else (1,)
+    if not isinstance(scale, Tensor) or scale.numel() not in counts:
+        raise CheckpointError(
+            f"expected the scale of {key!r} to be one number, or one for each of its channels,"
+            f" found {list(scale.shape) if isinstance(scale, Tensor) else type(scale).__name__};"
+            " save the weights in float16"
+        )
+    return scale.to(torch.float32).reshape(-1, *(1,) * (weight.dim() - 1))
 
 
 def _problem_with(value: object) -> str:
