@@ -23,6 +23,10 @@ DEBUG_VARIABLE = "TAESD_STREAM_DEBUG"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
+    Args:
+        arguments: As typed after the command's name; None is those of this process, which then has
+            nothing else to do.
+
     Returns:
         0 done; 2 the input or the arguments are wrong; 1 anything else; 130 interrupted, 143 ended
         by SIGTERM, 129 by SIGHUP. What went wrong is one line on standard error, after its details
@@ -30,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     ended_by: list[int] = []
     try:
-        with ends_at_once(), _modules_kept():
+        is_only_work = arguments is None
+        with ends_at_once(), _modules_kept() if is_only_work else contextlib.nullcontext():
             work = _prepare(arguments)
         with ends_as_interrupts(ended_by):
             work()
@@ -76,14 +81,12 @@ def _modules_kept() -> Iterator[None]:
     PyTorch's modules are 290,000 objects, none of which is garbage: looking at all of them took 0.1
     seconds each time, three times before a first frame.
     """
-    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if was_on:
-            gc.enable()
+        gc.enable()
 
 
 @contextlib.contextmanager
