@@ -2,6 +2,7 @@
 
 from tiling.backoff import Backoff
 from tiling.blend import patches, weights
+from tiling.effort import Effort
 from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size
@@ -23,6 +24,7 @@ __all__ = [
     "BandPlan",
     "Block",
     "Cover",
+    "Effort",
     "Footprint",
     "Grid",
     "Interval",

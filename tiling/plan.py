@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
+from tiling.effort import Effort
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
 from tiling.view import WHOLE, View
-from tiling.words import format_bytes, plural
+from tiling.words import format_bytes, format_seconds, plural
 
 __all__ = [
     "BandPlan",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_NO_EFFORT = Effort()
 StorageKind: TypeAlias = Literal["device", "host", "scratch"]
 """The place of a state: on the device, in the host's memory, or in a file."""
 
@@ -122,6 +124,8 @@ class TilePlan:
         noun: What ``frames`` counts, for the reader.
         threads: How many tiles are computed side by side.
         cores: How many cores compute in all; None where that is not ours.
+        effort: What a step takes.
+        seconds: How long all of it takes on this machine; None where that is not known.
         recorded_bytes: What recordings of the kinds of tiles may hold; 0 if none are made.
     """
 
@@ -145,6 +149,8 @@ class TilePlan:
     noun: str = "frame"
     threads: int = 1
     cores: int | None = None
+    effort: Effort = _NO_EFFORT
+    seconds: float | None = None
     recorded_bytes: int = 0
 
     @property
@@ -189,10 +195,11 @@ class TilePlan:
             together += f", recorded in {format_bytes(self.recorded_bytes)}"
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
+        time = "" if self.seconds is None else f", {format_seconds(self.seconds)}"
         return (
             f"{self.action} {count} of {self._what()} with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"
-            f" {format_bytes(self.peak_bytes)} of {format_bytes(self.budget_bytes)}"
+            f" {format_bytes(self.peak_bytes)} of {format_bytes(self.budget_bytes)}{time}"
         )
 
     def _what(self) -> str:
@@ -241,6 +248,7 @@ class TilePlan:
             "recompute": self.recompute,
             "peak_bytes": self.peak_bytes,
             "budget_bytes": self.budget_bytes,
+            "seconds": self.seconds,
         }
 
 

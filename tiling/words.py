@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["format_bytes", "plural"]
+__all__ = ["format_bytes", "format_seconds", "plural"]
 
 
 def format_bytes(count: int) -> str:
@@ -31,3 +31,19 @@ def plural(count: int, noun: str) -> str:
     """
     ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
     return f"{count} {noun}{ending}"
+
+
+def format_seconds(seconds: float) -> str:
+    """A time that was estimated, in the unit a person would use.
+
+    >>> [format_seconds(each) for each in (0.01, 2.34, 45.2, 170, 9000, 400_000)]
+    ['less than 0.1 s', 'about 2.3 s', 'about 45 s', 'about 3 min', 'about 2.5 h', 'about 4.6 days']
+    """
+    if seconds < 0.095:
+        return "less than 0.1 s"
+    for unit, size, enough in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
+        count = seconds / size
+        if count < enough:
+            digits = 0 if count >= 9.95 or unit == "min" else 1
+            return f"about {count:.{digits}f} {unit}"
+    return f"about {seconds / 86400:.1f} days"

@@ -132,7 +132,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
     "decode": ("latents to a video, pictures, or an array", _decode),
     "encode": ("a video or pictures to latents", _encode),
-    "plan": ("what decode would do: tiles, recompute, memory", _plan),
+    "plan": ("what decode would do: tiles, recompute, memory, time", _plan),
     "info": ("what a file of latents or a checkpoint is", _info),
     "models": ("the models, and which are cached", _models),
     "demo": ("decode the sample inside the package; needs no network", _demo),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.model_decoding import DecodingModel
 from taesd_stream.engine.model_encoding import EncodingModel
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.shapes import as_sizes
+from taesd_stream.engine.speeds import timed
 from taesd_stream.engine.tensors import tensor_workload
 from taesd_stream.errors import InputError
 from tiling import Size, TilePlan
@@ -73,4 +75,6 @@ class AutoEncoder(DecodingModel, EncodingModel):
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
         workload = tensor_workload(coder, sizes[:-3], action, frames)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
-        return coder.plan(Size(*sizes[-2:]), workload, options)
+        plan = coder.plan(Size(*sizes[-2:]), workload, options)
+        one_by_one = None if coder.remembers else frames
+        return timed(plan, prod(sizes[:-3]) if sizes[:-3] else one_by_one)

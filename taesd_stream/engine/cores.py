@@ -8,20 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter, process_time
 
+import psutil
 import torch
 from threadpoolctl import ThreadpoolController
 
 from taesd_stream.errors import InputError
 
-__all__ = ["WAITING_PER_THREAD", "Cores", "keeping_to", "shares_of_cores"]
+__all__ = ["WAITING_PER_THREAD", "Cores", "CrowdWatch", "keeping_to", "shares_of_cores"]
 
 WAITING_PER_THREAD = 2
 """So many bands of a picture, or finished tiles of a video, are made or wait for each thread."""
 
 # Kernels that share a tile wait for each other, and share small ones badly.
 _SHARING_COSTS = 1.08
+# Of all cores' time: where so much went to other programs, and no more than this was left over.
+_OTHERS_TAKE = 0.1
+_IS_LEFT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,25 @@ def _checked(threads: int | None) -> int:
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise InputError(f"threads: expected a number from 1 up, or none, found {threads!r}")
     return threads
+
+
+class CrowdWatch:
+    """Watches, from when it is made, whether other programs hold cores that are wanted here."""
+
+    def __init__(self) -> None:
+        self._start, self._busy, self._own = perf_counter(), _busy_seconds(), process_time()
+
+    def saw_a_crowd(self) -> bool:
+        """Whether all cores were at work meanwhile, and for others to a part that counts."""
+        there = (perf_counter() - self._start) * (os.cpu_count() or 1)
+        busy, own = _busy_seconds() - self._busy, process_time() - self._own
+        return busy - own > _OTHERS_TAKE * there and busy > (1 - _IS_LEFT) * there
+
+
+def _busy_seconds() -> float:
+    """Seconds of all cores' time since the system began that they were at work."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.progress import Reporting
 from taesd_stream.jobs.results import Rendered
 from taesd_stream.jobs.resume.journal import folder_of
+from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
 from taesd_stream.models.latent_spaces import Convention
@@ -134,6 +135,7 @@ def render(
     source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
+        tell_time(decoding, model_options)
         reporting = Reporting(progress, on_plan)
         if isinstance(decoding, PictureDecoding):
             return write_picture(decoding, reporting)
@@ -185,4 +187,6 @@ def plan_for(
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)
     with nullcontext() if source is latents else source:
-        return open_decoding(source, ae, tile_options, output, frames).run.plan
+        decoding = open_decoding(source, ae, tile_options, output, frames)
+        tell_time(decoding, model_options, planning=True)
+        return decoding.run.plan

@@ -117,7 +117,12 @@ class _Delivery:
         # Where a tile goes through many steps in its turn, frames come late and together.
         by_turns = plan.state is not None and plan.state.segment != 1
         area = plan.pixels.area if by_turns else None
-        with FrameProgress(plan.frames, shown=self.reporting.progress, frame_area=area) as bar:
+        with FrameProgress(
+            plan.frames,
+            shown=self.reporting.progress,
+            frame_area=area,
+            seconds=plan.seconds,
+        ) as bar:
             for frame in self.run.tensors(on_tile=on_tile):
                 yield frame
                 bar.frame()

@@ -40,7 +40,9 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     with nullcontext() if fingerprint is None else remembered(output, fingerprint) as journal:
         done = _finished_rows(decoding, journal) * picture.made.width
         area = picture.made.area
-        with PictureProgress(area, shown=reporting.progress, done=done) as bar:
+        seconds = picture.plan.seconds
+        shown = reporting.progress
+        with PictureProgress(area, shown=shown, done=done, seconds=seconds) as bar:
             notes = write_bands(picture, output, journal, on_tile=bar.part)
     return rendered(decoding.ae, output, picture.plan, start, notes=notes)
 

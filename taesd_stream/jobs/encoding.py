@@ -179,7 +179,9 @@ class _FrameEncoding:
         reader = self._reader
         waiting = frames_that_wait(Size(reader.height, reader.width))
         with (
-            FrameProgress(self.count, shown=self._reporting.progress) as self._bar,
+            FrameProgress(
+                self.count, shown=self._reporting.progress, seconds=self.plan.seconds
+            ) as self._bar,
             ReadAhead(_frames(reader, self._chosen), most=waiting) as ahead,
         ):
             yield from self._stream.encode(self._counted(ahead, self._bar))

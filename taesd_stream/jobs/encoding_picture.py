@@ -74,7 +74,9 @@ def encode_picture(
         shape = (ae.spec.latent_channels, made.height, made.width)
         try:
             with (
-                PictureProgress(plane.area, shown=reporting.progress) as bar,
+                PictureProgress(
+                    plane.area, shown=reporting.progress, seconds=picture.plan.seconds
+                ) as bar,
                 RegionWriter(
                     out, shape, picture.dtype, metadata=metadata, overwrite=overwrite
                 ) as writer,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tqdm import tqdm
 
+from taesd_stream.jobs.time_left import TimeLeft
 from tiling import TilePlan
 
 __all__ = ["FrameProgress", "PictureProgress", "Reporting"]
+
+_ONE_FRAME = "{l_bar}{bar}| {elapsed}<{left}"
+_FRAMES = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}]"
+_PIXELS = "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels [{elapsed}<{left}, {rate_fmt}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,29 @@ class Reporting:
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # only its stubs know arguments
-    """A bar on standard error, if that is a terminal; for use as a context manager."""
+    """A bar on standard error, if that is a terminal; for use as a context manager.
+
+    Args:
+        total: What there is to do; None if unknown.
+        seconds: How long all of it takes by the plan; None if that is not known.
+        done: What is done already.
+        form: The bar's form, in which ``left`` is the time left; None is tqdm's own.
+    """
 
     def __init__(
-        self, total: float | None, *, unit: str, shown: bool, done: float = 0, form: str | None
+        self,
+        total: float | None,
+        *,
+        unit: str,
+        shown: bool,
+        seconds: float | None,
+        done: float = 0,
+        form: str | None,
     ) -> None:
+        self._done_before = done
+        self._to_do = 0.0 if total is None else total - done
+        part = None if seconds is None or not total else seconds * self._to_do / total
+        self._left = TimeLeft(part)
         super().__init__(
             total=total,
             initial=done,
@@ -39,6 +63,21 @@ class _Bar(tqdm):  # type: ignore[type-arg]  # only its stubs know arguments
             dynamic_ncols=True,
             bar_format=form,
         )
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the bar's form may hold: tqdm's own, and ``left``."""
+        known = super().format_dict
+        left = self._left.after(known["elapsed"])
+        return {**known, "left": "?" if left is None else tqdm.format_interval(left)}
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """So much more is done."""
+        shown = super().update(n)
+        if not self.disable and self._to_do:
+            elapsed = super().format_dict["elapsed"]
+            self._left.saw((self.n - self._done_before) / self._to_do, elapsed)
+        return shown
 
 
 class FrameProgress(_Bar):
@@ -49,9 +88,17 @@ class FrameProgress(_Bar):
         shown: Whether there is to be a bar at all.
         frame_area: What a frame counts for in ``part``, where many are made together: then parts
             of them count, too.
+        seconds: How long they take by the plan; None if that is not known.
     """
 
-    def __init__(self, frames: int | None, *, shown: bool, frame_area: int | None = None) -> None:
+    def __init__(
+        self,
+        frames: int | None,
+        *,
+        shown: bool,
+        frame_area: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self._counts_pixels = frames == 1
         self._frames, self._area = frames, frame_area
         # Finished frames; and how many there were when those now being made were begun.
@@ -61,7 +108,8 @@ class FrameProgress(_Bar):
             1.0 if self._counts_pixels else frames,
             unit="frame",
             shown=shown,
-            form="{l_bar}{bar}| {elapsed}<{remaining}" if self._counts_pixels else None,
+            seconds=seconds,
+            form=_ONE_FRAME if self._counts_pixels else _FRAMES if frames else None,
         )
 
     def part(self, done: int, total: int) -> None:
@@ -93,14 +141,20 @@ class PictureProgress(_Bar):
         pixels: How many there will be.
         shown: Whether there is to be a bar at all.
         done: Those that are there already: they do not count as fast work.
+        seconds: How long all of them take by the plan; None if that is not known.
     """
 
-    def __init__(self, pixels: int, *, shown: bool, done: int = 0) -> None:
-        form = (
-            "{percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} megapixels"
-            " [{elapsed}<{remaining}, {rate_fmt}]"
+    def __init__(
+        self, pixels: int, *, shown: bool, done: int = 0, seconds: float | None = None
+    ) -> None:
+        super().__init__(
+            pixels / 1e6,
+            unit="megapixel",
+            shown=shown,
+            seconds=seconds,
+            done=done / 1e6,
+            form=_PIXELS,
         )
-        super().__init__(pixels / 1e6, unit="megapixel", shown=shown, done=done / 1e6, form=form)
 
     def part(self, done: int, total: int) -> None:
         """So many pixels are done; for ``on_tile``."""

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import taesd_stream as ts
-from taesd_stream.jobs.progress import FrameProgress
+from taesd_stream.jobs.progress import FrameProgress, PictureProgress
 from taesd_stream.models import variant_named
 from video import write_image
 
@@ -83,6 +83,19 @@ def test_frames_rate_and_time_left(terminal: Terminal, tmp_path: Path) -> None:
     assert "100%|" in shown
     assert "| 8/8 [00:00<00:00," in shown
     assert "frame/s]" in shown
+
+
+def test_the_time_left_begins_with_the_planned_one_and_is_corrected(terminal: Terminal) -> None:
+    with (
+        contextlib.redirect_stderr(terminal.screen),
+        PictureProgress(4_000_000, shown=True, done=2_000_000, seconds=600.0) as bar,
+    ):
+        time.sleep(0.11)
+        bar.part(4_000_000 - 2, 4_000_000)
+    first, *rest = terminal.shown().strip().splitlines()
+    assert first.startswith("50%|")
+    assert "[00:00<05:00," in first
+    assert "[00:00<00:00," in rest[-1]
 
 
 def test_one_picture_advances_by_tiles(terminal: Terminal) -> None:

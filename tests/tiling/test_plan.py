@@ -136,6 +136,8 @@ def test_the_plan_reads_as_a_sentence() -> None:
         "decode 3 frames of 768x1024 pixels with taesd on cpu float32 torch: 4 exact tiles of up"
         " to 48x64 latents; recompute 10.0%, peak 320 MiB of 2 GiB"
     )
+    assert str(a_plan(seconds=170.0)) == f"{a_plan()}, about 3 min"
+    assert a_plan(seconds=170.0).to_json()["seconds"] == 170.0
 
 
 def test_a_plan_of_one_tile_is_undivided_and_one_frame_is_singular() -> None:
@@ -191,6 +193,7 @@ def test_the_plan_is_plain_json() -> None:
         "recompute": pytest.approx(0.1),
         "peak_bytes": 320 << 20,
         "budget_bytes": 2 << 30,
+        "seconds": None,
     }
 
 

@@ -12,7 +12,7 @@ from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Pass, PassFigures
 from taesd_stream.models.network import Network
-from tiling import Grid, PassPlan, Size, View
+from tiling import Effort, Grid, PassPlan, Size, View
 
 __all__ = ["MOST_ELEMENTS", "CostModel", "TiledCost"]
 
@@ -59,7 +59,8 @@ class TiledCost:
 
     Attributes:
         passes: One plan per pass of the network.
-        relative_seconds: Proportional to the time it will take.
+        relative_seconds: Proportional to the time it will take, to choose between ways.
+        effort: What it takes, to tell the time.
         cores: How they share the work.
         tiles_bytes: The state of all tiles, kept between time steps.
         tile_bytes: The state of the tile that keeps most.
@@ -69,6 +70,7 @@ class TiledCost:
 
     passes: tuple[PassPlan, ...]
     relative_seconds: float
+    effort: Effort
     cores: Cores
     tiles_bytes: int
     tile_bytes: int
@@ -165,6 +167,7 @@ class CostModel:
     ) -> TiledCost:
         passes: list[PassPlan] = []
         seconds = 0.0
+        effort = Effort()
         held = most_live = buffers = 0
         for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
@@ -182,13 +185,16 @@ class CostModel:
             stretches = (len(grid) if self._network.stateful else len(grid.rows)) * at_once
             pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
             alone = self._relative_seconds(figures, len(each.body.layers))
-            seconds += alone * cores.share(stretches, pieces)
+            share = cores.share(stretches, pieces)
+            seconds += alone * share
+            effort += self._effort(figures, len(each.body.layers)) * share
             most_live = max(most_live, figures.live)
             buffers += figures.kinds * (figures.read + made + 2 * figures.most_kept)
             plane, held = out, kept
         return TiledCost(
             tuple(passes),
             seconds,
+            effort,
             cores,
             tiles_bytes=figures.kept * self._item_bytes,
             tile_bytes=figures.most_kept * self._item_bytes,
@@ -218,6 +224,10 @@ class CostModel:
         each = _LAYER_COSTS[self._settings.backend] * 4 // self._item_bytes
         begun = figures.tiles * layers * each
         return begun + figures.work + figures.written * self._slowdown(figures)
+
+    def _effort(self, figures: PassFigures, layers: int) -> Effort:
+        moved = figures.written * self._slowdown(figures)
+        return Effort(figures.tiles * layers, figures.work + moved)
 
     def _slowdown(self, figures: PassFigures) -> float:
         """Extra cost of an element of large tensors over one of small ones, in multiply-adds."""

@@ -138,6 +138,7 @@ class Planner:
             threads=cost.cores.threads,
             cores=shares[0].threads if self._costs.is_ours_to_share else None,
             recorded_bytes=candidate.recorded_bytes(cost, batch),
+            effort=cost.effort * (candidate.strategy.costs * work / cost.work),
         )
 
     def _choose(

@@ -13,6 +13,7 @@ from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.speeds import timed
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.errors import InputError
@@ -71,7 +72,7 @@ class EncodeStream(VideoStream):
         """
         if self._plan is None:
             workload = Workload(steps=None, pictures=self._count, ahead=1)
-            self._plan = self._coder.plan(plane, workload, self._options)
+            self._plan = timed(self._coder.plan(plane, workload, self._options), self._count)
         return self._plan
 
     def encode(self, frames: Iterable[Frame]) -> Iterator[Tensor]:

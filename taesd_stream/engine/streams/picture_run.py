@@ -13,6 +13,7 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.planes import PicturePlane
 from taesd_stream.engine.shapes import as_sizes
+from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.errors import InputError
 from tiling import BandPlan, Interval, Region, Size, TilePlan
 
@@ -62,7 +63,7 @@ class PictureRun:
                 " stream frames instead"
             )
         as_sizes((plane.channels, *size), coder.network.channels, name)
-        self.plan: TilePlan = coder.plan(size, _WORKLOAD, options)
+        self.plan: TilePlan = timed(coder.plan(size, _WORKLOAD, options), self.step_count)
         self._plane, self._scale = plane, scale
         if self.plan.bands is None:
             raise TypeError("expected a plan for bands")
@@ -71,6 +72,15 @@ class PictureRun:
         self.made: Size = self._run.made
         self.dtype: torch.dtype = coder.settings.tensor_dtype
         self.bands: tuple[Interval, ...] = self._run.bands
+
+    @property
+    def step_count(self) -> int:
+        """The number of pictures."""
+        return 1
+
+    def tell_time(self, speed: Speed) -> None:
+        """Put into the plan how long it takes at a speed."""
+        self.plan = self._run.plan = timed(self.plan, self.step_count, speed)
 
     def tiles(
         self, *, first_band: int = 0, on_tile: OnTile | None = None

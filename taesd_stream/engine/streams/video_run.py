@@ -12,6 +12,7 @@ from torch import Tensor
 from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of
 from taesd_stream.errors import InputError
@@ -90,6 +91,13 @@ class VideoRun:
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
+    @property
+    def step_count(self) -> int | None:
+        """The number of latents that are decoded for them; None if nobody knows."""
+        counts = [window.workload(self._ahead).steps for window in self._windows]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
     def __iter__(self) -> Iterator[Frame]:
         return map(to_array, self.tensors())
 
@@ -125,10 +133,20 @@ class VideoRun:
             self._options,
             frames=slice(left.start, left.stop, left.step),
             ahead=self._ahead,
-            plan=replace(self.plan, frames=len(left)),
+            plan=self._plan_of_part(len(left)),
             convention=self._convention,
         )
         return rest.with_transparency(self._transparency)
+
+    def _plan_of_part(self, frames: int) -> TilePlan:
+        """The plan for so many of the frames."""
+        seconds = self.plan.seconds
+        part = None if seconds is None else seconds * frames / len(self.numbers)
+        return replace(self.plan, frames=frames, seconds=part)
+
+    def tell_time(self, speed: Speed) -> None:
+        """Put into the plan how long it takes at a speed."""
+        self._plan = timed(self.plan, self.step_count, speed)
 
     def with_transparency(self, transparency: Transparency) -> Self:
         """This run, whose frames are (H, W, 4) bytes where the model makes alpha and it is kept."""
@@ -154,7 +172,8 @@ class VideoRun:
         if self._plan is None:
             longest = max(self._windows, key=lambda window: len(window.latents))
             made = self._coder.plan(plane, longest.workload(self._ahead), self._options)
-            self._plan = replace(made, frames=self.frame_count, noun=self._noun)
+            whole = replace(made, frames=self.frame_count, noun=self._noun)
+            self._plan = timed(whole, self.step_count)
         return self._plan
 
 

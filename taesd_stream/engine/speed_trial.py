@@ -1,0 +1,128 @@
+"""Trials of some tenths of a second that tell how quick a model is on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from taesd_stream.engine.autoencoder import AutoEncoder
+from taesd_stream.engine.coder import Coder, Run
+from taesd_stream.engine.cores import CrowdWatch
+from taesd_stream.engine.load import load_with
+from taesd_stream.engine.loaded_model import Action, coder_of
+from taesd_stream.engine.options import ModelOptions, TileOptions
+from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.speeds import Speed, keep_speed
+from taesd_stream.errors import InputError
+from taesd_stream.models import empty_network, variant_named
+from tiling import Effort, Size, TilePlan
+
+__all__ = ["learn_speed"]
+
+_SIDES = (4, 8, 16, 32, 64, 128, 256)
+# A larger trial takes four times as long; best of three.
+_LONG_ENOUGH = 0.04
+_TIMES = 3
+# OpenVINO compiles for every size, so that there is but one: of no more than so many multiply-adds.
+_MOST_COMPILED = 2e10
+
+
+def learn_speed(ae: AutoEncoder, plan: TilePlan, options: ModelOptions) -> Speed | None:
+    """Find the speed at which a plan of this model is carried out, and keep it.
+
+    What is found while other programs hold the cores is true now, and not kept.
+
+    Args:
+        ae: A model, or the outline of one: then one of the same shapes is tried.
+        options: What it was loaded with.
+
+    Returns:
+        The speed; None where it cannot be found.
+    """
+    if any(each.is_meta for each in coder_of(ae, _action(plan)).network.parameters()):
+        if plan.where.split(" ")[1] == "int8":  # which layers are rounded, weights tell
+            return None
+        ae = _stand_in(ae, options)
+    trial, watch = _Trial(coder_of(ae, _action(plan)), plan), CrowdWatch()
+    speed = trial.speed()
+    if speed is not None and not (plan.where.startswith("cpu") and watch.saw_a_crowd()):
+        keep_speed(plan, speed)
+    return speed
+
+
+def _action(plan: TilePlan) -> Action:
+    return "decode" if plan.action == "decode" else "encode"
+
+
+def _stand_in(ae: AutoEncoder, options: ModelOptions) -> AutoEncoder:
+    """A model of the same shapes, which computes as quickly, if nothing that is of use."""
+    shapes = empty_network(variant_named(ae.spec.name).decoder).shapes()
+    drawn = {f"decoder.{name}": torch.randn(shape) / 32 for name, shape in shapes.items()}
+    return load_with(drawn, replace(options, variant=ae.spec.name))
+
+
+class _Trial:
+    """A model at work on pictures of noise, as many side by side as the plan has tiles.
+
+    Args:
+        coder: The decoder or the encoder.
+        plan: The plan whose speed is to be found: where it is computed, and on how many cores.
+    """
+
+    def __init__(self, coder: Coder, plan: TilePlan) -> None:
+        self._coder, self._plan = coder, plan
+        _, self._down = coder.network.scale
+        # Of a video tiles are computed side by side, of pictures pictures.
+        self._steps = 2 * coder.network.rate[1] if coder.remembers else plan.threads
+        self._tiles = plan.threads if coder.remembers else 1
+
+    def speed(self) -> Speed | None:
+        """The speed; None where pictures of these sizes would be computed otherwise."""
+        if "openvino" in self._plan.where:
+            return self._speed_of_one()
+        tried: list[tuple[Effort, float]] = []
+        for side in _SIDES:
+            plan = self._planned(side)
+            if plan is None or (tried and tried[-1][1] >= _LONG_ENOUGH):
+                break
+            tried.append(self._tried(plan))
+        return Speed.of(tried[0], tried[-1]) if tried else None
+
+    def _speed_of_one(self) -> Speed | None:
+        chosen: TilePlan | None = None
+        for side in _SIDES:
+            plan = self._planned(side)
+            if plan is None or (chosen and plan.effort.multiplied > _MOST_COMPILED):
+                break
+            chosen = plan
+        if chosen is None:
+            return None
+        tried = self._tried(chosen)
+        return Speed.of(tried, tried)
+
+    def _tried(self, plan: TilePlan) -> tuple[Effort, float]:
+        """The effort of a picture, or two steps of a video, and the seconds that it takes."""
+        size = plan.latents.scale(self._down)
+        noise = torch.rand(self._steps, self._coder.network.channels, *size)
+        seconds = []
+        for _ in range(_TIMES + 1):
+            run = Run(self._coder, plan, size, goes_on=False)
+            start = time.perf_counter()
+            for _, tile in run.tiles(noise, None):
+                if tile.is_cuda:
+                    torch.cuda.synchronize(tile.device)
+            seconds.append(time.perf_counter() - start)
+        return plan.effort * self._steps, min(seconds[1:])  # the first one prepares
+
+    def _planned(self, side: int) -> TilePlan | None:
+        """The plan of a picture; None if it cannot be, or would be computed in another way."""
+        size = Size(side, self._tiles * side).scale(self._down)
+        options = TileOptions(side if self._tiles > 1 else None, threads=self._plan.cores)
+        workload = Workload(self._steps, None)
+        try:
+            plan = self._coder.plan(size, workload, options)
+        except InputError:  # of a budget that is too small
+            return None
+        return plan if plan.where == self._plan.where else None
