@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import Literal
 
-__all__ = ["PRECISIONS", "Case", "UnknownCaseError", "all_cases", "case_named", "select"]
+__all__ = ["OURS", "PRECISIONS", "Case", "UnknownCaseError", "all_cases", "case_named", "select"]
 
 Family = Literal[
-    "ours", "plain", "naive-tiles", "compile", "diffusers", "diffusers-tiled", "openvino"
-]
+    "ours", "ours-eager", "ours-stand-in", "plain", "naive-tiles", "compile", "diffusers",
+    "diffusers-tiled", "openvino",
+]  # fmt: skip
+OURS = ("ours", "ours-eager", "ours-stand-in")
+"""Families of taesd-stream: as it comes, without CUDA graphs, with a stand-in for them."""
 PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Bytes of an activation."""
 _UNDIVIDED_PLANES = 4

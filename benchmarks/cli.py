@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.absent import Unavailable
 from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
+from benchmarks.gpu_all import DRY_RUN, FULL, PLANNED_BESIDES, run_gpu_all
 from benchmarks.live import run_live
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown
@@ -37,7 +39,8 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
-  gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU
+  gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU;
+           --all: the test suite, errors, sizes, precisions and videos too, in one report
 
 Each contender has a process of its own and they take turns, one at a time, so that ratios hold
 even where times drift. Every command has its own --help."""
@@ -55,9 +58,10 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if options.command == "live":
         return _live(options)
-    missing = no_gpu() if options.command == "gpu" else None
+    is_dry = getattr(options, "dry_run", False)
+    missing = no_gpu() if options.command == "gpu" and not is_dry else None
     if missing is not None:
-        print(f"{missing}\n{PLANNED}")
+        print(f"{missing}\n{PLANNED}\n{PLANNED_BESIDES}")
         return 0
     machine = this_machine(argv)
     _say(str(machine))
@@ -70,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
     report = Report(machine, tuple(sections))
-    _write(report, options.out, options.command)
+    _write(report, options.out, f"{options.command}-dry-run" if is_dry else options.command)
     for failure in report.failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if report.failures else 0
@@ -137,6 +141,11 @@ def _video(options: argparse.Namespace) -> list[Section]:
 
 
 def _gpu(options: argparse.Namespace) -> list[Section]:
+    if options.dry_run:
+        return run_gpu_all(DRY_RUN, _rounds(options, 1), _say)
+    if options.all:
+        extent = replace(FULL, sizes=FULL.sizes[:1]) if options.quick else FULL
+        return run_gpu_all(extent, _rounds(options, 5), _say)
     batches = (1,) if options.quick else BATCHES
     return run_gpu(batches, _rounds(options, 5), _say)
 
@@ -197,7 +206,13 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
-    commands.add_parser("gpu", parents=[common], help="on a CUDA GPU")
+    gpu = commands.add_parser("gpu", parents=[common], help="on a CUDA GPU")
+    gpu.add_argument(
+        "--all", action="store_true", help="the test suite, errors, sizes, precisions, videos too"
+    )
+    gpu.add_argument(
+        "--dry-run", action="store_true", help="--all on the CPU, small, with a stand-in for graphs"
+    )
     return parser
 
 

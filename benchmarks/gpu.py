@@ -7,7 +7,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.gpu_jobs import MATMUL_SIDE, PIXELS
+from benchmarks.gpu_jobs import MATMUL_SIDE, PIXELS, decode_job
 from benchmarks.machine import cores
 from benchmarks.process import WorkerProcess
 from benchmarks.protocol import Job
@@ -25,7 +25,7 @@ _MATMUL = "matmul-bfloat16"
 _MATMUL_REPEATS = 20
 _REFERENCE = "diffusers-float16"
 _CONTENDERS = (
-    ("ours", "float16"), ("ours", "bfloat16"), ("diffusers", "float16"),
+    ("ours", "float16"), ("ours-eager", "float16"), ("ours", "bfloat16"), ("diffusers", "float16"),
     ("compile", "float16"), ("compile", "bfloat16"), ("ours", "float32"), ("plain", "float32"),
 )  # fmt: skip
 PLANNED = f"""On a machine with a CUDA GPU this would measure, alternating:
@@ -52,20 +52,15 @@ def run_gpu(batches: Sequence[int], rounds: int, say: Callable[[str], None]) -> 
 def _one_batch(batch: int, rounds: int, say: Callable[[str], None]) -> Section:
     title = f"batches of {batch} at {PIXELS} x {PIXELS}"
     say(title)
-    jobs = [
-        Job(
-            "gpu-decode", f"{family}-{precision}",
-            {"family": family, "precision": precision, "batch": batch}, cores(),
-        )
-        for family, precision in _CONTENDERS
-    ]  # fmt: skip
+    jobs = [decode_job(*each, "cuda", PIXELS, batch) for each in _CONTENDERS]
+    frames = jobs[0].arguments["frames"]
     jobs.append(Job("gpu-matmul", _MATMUL, {"repeats": _MATMUL_REPEATS}, cores()))
     found = alternate([WorkerProcess(job) for job in jobs], rounds, say=say)
     times = {each.name: each.seconds for each in found}
     rows = [
         to_row(
             each, {_REFERENCE: times[_REFERENCE]}, pixels=PIXELS,
-            values=batch_values(each, batch, times[_MATMUL]),
+            values=batch_values(each, frames, times[_MATMUL]),
         )
         for each in found[:-1]
     ]  # fmt: skip
@@ -76,15 +71,20 @@ def _one_batch(batch: int, rounds: int, say: Callable[[str], None]) -> Section:
 
 
 def batch_values(
-    measured: Measured, batch: int, matmul_seconds: Sequence[float]
+    measured: Measured, pictures: int, matmul_seconds: Sequence[float]
 ) -> Mapping[str, float]:
-    """Frames per second, and the share of the matmul's rate: the median of the rounds' shares."""
+    """Frames per second, and the share of the matmul's rate: the median of the rounds' shares.
+
+    Args:
+        pictures: That a turn makes.
+        matmul_seconds: Of the matmul's turns in the same rounds.
+    """
     if not measured.turns:
         return {}
-    found = {"frames_per_second": batch / median(measured.seconds)}
+    found = {"frames_per_second": pictures / median(measured.seconds)}
     times_as_fast = median_ratio(matmul_seconds, measured.seconds)
     if times_as_fast is not None:
-        found["matmul_share"] = times_as_fast * batch * FLOP_PER_PICTURE / matmul_flop()
+        found["matmul_share"] = times_as_fast * pictures * FLOP_PER_PICTURE / matmul_flop()
     return found
 
 

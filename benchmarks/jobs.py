@@ -17,6 +17,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "video-encode": video_jobs.ENCODE,
         "video-render": video_jobs.RENDER,
         "gpu-decode": gpu_jobs.DECODE,
+        "gpu-video": gpu_jobs.VIDEO,
         "gpu-matmul": gpu_jobs.MATMUL,
         "gpu-largest": gpu_jobs.LARGEST,
     }

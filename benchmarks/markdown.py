@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from benchmarks.accuracy import Accuracy
 from benchmarks.results import Report, Row, Section
@@ -20,6 +21,8 @@ def report_markdown(report: Report) -> str:
     """All sections below the machine's name and the date."""
     parts = [f"Measured on {report.machine}, by `{report.machine.command}`."]
     parts += [section_markdown(section) for section in report.sections]
+    if report.failures:
+        parts.append("\n".join(["Failed:", "", *(f"- {each}" for each in report.failures)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,12 +75,19 @@ def _columns(section: Section) -> list[Column]:
             ("largest side", lambda row: _value(row, "largest_side_pixels")),
             *memory,
         ]
+    if section.kind == "suite":
+        outcomes = ("passed", "failed", "errors", "skipped")
+        counts: list[Column] = [(each, partial(_value, name=each)) for each in outcomes]
+        return [name, *counts, seconds]
     if section.kind == "nano":
         return [name, seconds, *speeds, *memory]
     errors: list[Column] = [
         ("largest error", lambda row: _error(row.accuracy)),
         ("PSNR dB", lambda row: _psnr(row.accuracy)),
     ]
+    if section.kind == "gpu-decode":
+        made: Column = ("frames/s", partial(_value, name="frames_per_second"))
+        return [name, made, seconds, *speeds, *memory, *errors]
     return [name, seconds, *speeds, *memory, *errors]
 
 

@@ -67,7 +67,7 @@ class Section:
     """Contenders that alternated with each other.
 
     Attributes:
-        kind: "table", "scaling", "nano", "video" or "gpu".
+        kind: "table", "scaling", "nano", "video", "gpu", "gpu-decode" or "suite".
         title: Of its table.
         references: The contenders that ratios refer to.
         rows: In the order of turns.

@@ -10,9 +10,9 @@ from benchmarks.cases import Case, case_named
 from benchmarks.decode_job import decode_job
 from benchmarks.machine import cores
 from benchmarks.process import WorkerProcess
-from benchmarks.protocol import Gone
 from benchmarks.results import Section, to_row
 from benchmarks.runner import alternate
+from benchmarks.truth import saved_truth
 
 __all__ = ["LARGEST_TRUTH", "run_table"]
 
@@ -51,13 +51,4 @@ def _save_truth(path: Path, pixels: int, say: Say) -> Path | None:
     """Have the plain float32 decoder compute what the others are compared with."""
     if pixels > LARGEST_TRUTH:
         return None
-    worker = WorkerProcess(decode_job(case_named(_TRUTH), pixels, cores()))
-    try:
-        loaded = worker.load()
-        done = loaded if isinstance(loaded, Gone) else worker.save(path)
-    finally:
-        worker.close()
-    if isinstance(done, Gone):
-        say(f"  no errors will be known: {_TRUTH} is {done}")
-        return None
-    return path
+    return saved_truth(decode_job(case_named(_TRUTH), pixels, cores()), path, say)

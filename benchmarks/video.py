@@ -29,11 +29,14 @@ def run_video(
     *,
     dtype: str = "float32",
     backend: str = "torch",
+    device: str = "cpu",
 ) -> list[Section]:
     """One section: the three alternate, each over the whole clip of square frames."""
-    arguments = {"pixels": pixels, "frames": frames, "dtype": dtype, "backend": backend}
+    arguments = {
+        "pixels": pixels, "frames": frames, "dtype": dtype, "backend": backend, "device": device,
+    }  # fmt: skip
     workers = [WorkerProcess(Job(kind, kind, arguments, cores())) for kind in _KINDS]
-    title = f"{frames} frames of {pixels} x {pixels} pixels, {backend} {dtype}, h264"
+    title = f"{frames} frames of {pixels} x {pixels} pixels, {device} {backend} {dtype}, h264"
     say(title)
     found = alternate(workers, rounds, say=say)
     rows = []

@@ -23,8 +23,12 @@ def _preload(arguments: Arguments) -> None:
     import av  # noqa: F401
 
 
+def _load(arguments: Arguments) -> ts.AutoEncoder:
+    return load_ours(arguments["dtype"], arguments["backend"], arguments["device"])
+
+
 def _open_decode(arguments: Arguments, threads: int) -> Task:
-    ae = load_ours(arguments["dtype"], arguments["backend"])
+    ae = _load(arguments)
     z = panned_latents(arguments["pixels"] // SCALE, arguments["frames"])
 
     def run() -> int:
@@ -34,7 +38,7 @@ def _open_decode(arguments: Arguments, threads: int) -> Task:
 
 
 def _open_encode(arguments: Arguments, threads: int) -> Task:
-    ae = load_ours(arguments["dtype"], arguments["backend"])
+    ae = _load(arguments)
     z = panned_latents(arguments["pixels"] // SCALE, arguments["frames"])
     frames: list[NDArray[np.uint8]] = list(ae.stream(z))
     height, width, _ = frames[0].shape
@@ -54,7 +58,7 @@ def _open_encode(arguments: Arguments, threads: int) -> Task:
 
 
 def _open_render(arguments: Arguments, threads: int) -> Task:
-    ae = load_ours(arguments["dtype"], arguments["backend"])
+    ae = _load(arguments)
     z = panned_latents(arguments["pixels"] // SCALE, arguments["frames"])
 
     def run() -> int:

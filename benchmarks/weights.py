@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from benchmarks.plain import PlainDecoder
 
-__all__ = ["LATENT_CHANNELS", "SCALE", "decoder_weights", "latents", "panned_latents"]
+__all__ = [
+    "LATENT_CHANNELS",
+    "SCALE",
+    "decoder_weights",
+    "drawn_by_fan_in",
+    "latents",
+    "panned_latents",
+]
 
 LATENT_CHANNELS = 4
 SCALE = 8
@@ -19,14 +28,20 @@ _LAST_GAIN = 0.4
 
 def decoder_weights(seed: int = 0) -> dict[str, Tensor]:
     """A state dict of TAESD's decoder under the official names: float32, drawn by fan-in."""
+    state = drawn_by_fan_in(PlainDecoder.shapes(LATENT_CHANNELS), seed)
+    state[f"{_LAST}.weight"] *= _LAST_GAIN
+    state[f"{_LAST}.bias"] += 0.5
+    return state
+
+
+def drawn_by_fan_in(shapes: Mapping[str, torch.Size], seed: int = 0) -> dict[str, Tensor]:
+    """Weights and biases of these names and shapes, in float32."""
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
-    for name, shape in sorted(PlainDecoder.shapes(LATENT_CHANNELS).items()):
+    for name, shape in sorted(shapes.items()):
         drawn = torch.randn(shape, generator=generator)
         fan_in = shape.numel() // shape[0]
         state[name] = drawn * (1.2 / fan_in) ** 0.5 if len(shape) == 4 else drawn * 0.05
-    state[f"{_LAST}.weight"] *= _LAST_GAIN
-    state[f"{_LAST}.bias"] += 0.5
     return state
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,7 @@ from benchmarks.protocol import Gone, Job, Ready, Turn, reply_from_json, to_line
 from benchmarks.results import Report, Section, to_row
 from benchmarks.runner import Measured, alternate
 from benchmarks.stats import median_ratio
+from benchmarks.suite import run_suite
 from benchmarks.video import overlap_values
 from benchmarks.weights import SCALE, latents, panned_latents
 from benchmarks.worker import Worker
@@ -279,10 +281,10 @@ def test_a_worker_that_dies_or_does_not_fit_is_told() -> None:
 
 def test_the_share_of_a_gpus_rate() -> None:
     """A picture is 141 GFLOP: a decode at the matmul's own rate reaches all of it."""
-    found = batch_values(measured("ours", 2, 2), batch=8, matmul_seconds=[1, 1])
+    found = batch_values(measured("ours", 2, 2), pictures=8, matmul_seconds=[1, 1])
     assert found["frames_per_second"] == 4
     at_its_rate = 8 * 141e9 / matmul_flop()
-    found = batch_values(measured("ours", at_its_rate), batch=8, matmul_seconds=[1])
+    found = batch_values(measured("ours", at_its_rate), pictures=8, matmul_seconds=[1])
     assert found["matmul_share"] == pytest.approx(1)
 
 
@@ -304,7 +306,7 @@ def test_a_wrong_name_is_told_in_a_line(
     assert "found 'nobody'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["cases", "plain", "protocol", "stats"])
+@pytest.mark.parametrize("name", ["cases", "plain", "protocol", "stats", "suite", "video_model"])
 def test_examples_are_true(name: str) -> None:
     failed, tried = doctest.testmod(import_module(f"benchmarks.{name}"))
     assert (failed, tried > 0) == (0, True)
@@ -313,8 +315,50 @@ def test_examples_are_true(name: str) -> None:
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU: this would measure it")
-    assert main(["gpu"]) == 0
-    assert "no GPU" in capsys.readouterr().out
+    assert main(["gpu", "--all"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("no GPU: PyTorch")
+    assert "--dry-run" in said
+
+
+def test_all_of_a_gpu_is_tried_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gpu_all", "truth"):
+        monkeypatch.setattr(f"benchmarks.{name}.WorkerProcess", InProcess)
+    assert main(["gpu", "--dry-run", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "gpu-dry-run.json").read_text())
+    suite, pictures, clip = report["sections"]
+    counts = suite["rows"][0]["values"]
+    assert counts["failed"] == 0
+    assert counts["passed"] + counts["skipped"] > 5
+    for section in (pictures, clip):
+        ours, eager = section["rows"][:2]
+        assert "recorded in" in ours["detail"]
+        assert "recorded in" not in eager["detail"]
+        for row in section["rows"]:
+            assert row["values"]["frames_per_second"] > 0
+            assert row["accuracy"]["max_error"] < 1e-5
+    text = (tmp_path / "gpu-dry-run.md").read_text()
+    assert "largest error" in text
+    assert "no measurement" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "failed"),
+    [
+        (["2 failed, 1 passed in 3s"], 1, 2),
+        (["FAILED tests/a.py::b - no", "1 failed in 3s"], 1, 1),
+        (["5 passed, 2 skipped in 3s"], 0, 0),
+        ([], 3, 0),
+    ],
+)
+def test_a_suite_that_fails_is_a_failure_of_the_run(
+    lines: list[str], status: int, failed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess([], status, stdout="\n".join(lines), stderr="")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    (row,) = run_suite(["tests"], lambda line: None).rows
+    assert row.failed is (status != 0)
+    assert row.values["failed"] == failed
 
 
 def _refuse(package: str) -> None:

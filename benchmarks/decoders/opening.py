@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.absent import require
-from benchmarks.cases import Case
+from benchmarks.cases import OURS, Case
 from benchmarks.decoders.decoder import Decoder
 
 __all__ = ["Decoder", "open_decoder", "preload"]
@@ -24,7 +24,7 @@ def preload(case: Case) -> None:
 
     if case.name == "openvino-int8":
         require("nncf")
-    if case.family == "ours":
+    if case.family in OURS:
         import benchmarks.decoders.ours
     import benchmarks.decoders.plain  # noqa: F401
 
@@ -36,7 +36,7 @@ def open_decoder(case: Case, pixels: int, threads: int, device: str = "cpu") -> 
         Unavailable: It cannot run here.
     """
     preload(case)
-    if case.family == "ours":
+    if case.family in OURS:
         from benchmarks.decoders.ours import open_ours
 
         return open_ours(case, pixels, device)

@@ -10,12 +10,14 @@ import taesd_stream as ts
 from benchmarks.absent import Unavailable
 from benchmarks.cases import Case
 from benchmarks.decoders.decoder import Decoder
+from benchmarks.graph_stand_in import GraphStandIn
 from benchmarks.weights import LATENT_CHANNELS, SCALE, decoder_weights
-from taesd_stream.engine.backends import Backend
+from taesd_stream.engine.backends import Backend, EagerBackend
+from taesd_stream.engine.backends.recorded import RecordedBackend
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.loaded_model import Action, coder_of
 
-__all__ = ["computed_by", "load_ours", "open_ours"]
+__all__ = ["as_family", "computed_by", "load_ours", "open_ours"]
 
 
 def computed_by(ae: ts.AutoEncoder, backend: Callable[[], Backend]) -> ts.AutoEncoder:
@@ -29,6 +31,15 @@ def computed_by(ae: ts.AutoEncoder, backend: Callable[[], Backend]) -> ts.AutoEn
         return Coder(coder.spec, coder.network, coder.settings, backend())
 
     return ts.AutoEncoder(ae.spec, ae.settings, half("encode"), half("decode"))
+
+
+def as_family(ae: ts.AutoEncoder, family: str) -> ts.AutoEncoder:
+    """The same model as one of the families of ours computes it."""
+    if family == "ours-eager":
+        return computed_by(ae, EagerBackend)
+    if family == "ours-stand-in":
+        return computed_by(ae, lambda: RecordedBackend(GraphStandIn()))
+    return ae
 
 
 def load_ours(
@@ -55,6 +66,7 @@ def open_ours(case: Case, pixels: int, device: str) -> Decoder:
         Unavailable: There is no such backend or precision here, or the budget is too small.
     """
     ae = load_ours(case.precision, case.backend, device, model=case.model)
+    ae = as_family(ae, case.family)
     side = pixels // SCALE
     try:
         plan = ae.plan(
