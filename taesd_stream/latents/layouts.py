@@ -22,7 +22,8 @@ between, as einops writes them; users may leave the spaces out and write small l
 
 N C H W and H W C are taken only where they are asked for: models that make pictures take T C H W
 for the former, and three axes may be packed. Of four and five, channels are taken to be the last
-where no other axis can be, and where they, rows and columns are more than the four of a picture.
+where no other axis can be, or where the numbers say so, and where they, rows and columns are more
+than the four of a picture.
 What is packed is unpacked as N C T H W: see ``packing``. However they are stored, a source hands
 out latents one by one in the order of time, each (C, h, w), or several as (T, C, h, w). Shapes are
 written with commas; small ``h`` and ``w`` count latents, where ``H`` and ``W`` of a picture's shape
@@ -38,7 +39,14 @@ from taesd_stream.errors import LatentsError, LayoutError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["KNOWN_CHANNELS", "PICTURES", "infer_layout", "parse_layout", "possible_layouts"]
+__all__ = [
+    "KNOWN_CHANNELS",
+    "PICTURES",
+    "channels_last",
+    "infer_layout",
+    "parse_layout",
+    "possible_layouts",
+]
 
 KNOWN_CHANNELS: Final = frozenset({4, 12, 16, 24, 32, 48, 64, 128})
 """The latent channel counts of the models there are."""
@@ -81,11 +89,19 @@ def _layouts_of(shape: Sequence[int], channels: Collection[int]) -> tuple[str, .
         for layout in _INFERRED.get(len(shape), ())
         if shape[layout.split().index("C")] in channels
     )
-    last = _CHANNELS_LAST.get(len(shape))
+    last = channels_last(shape, channels)
+    return found or (() if last is None else (last,))
+
+
+def channels_last(shape: Sequence[int], channels: Collection[int]) -> str | None:
+    """The layout of ``shape`` whose last axis is one of ``channels``, whatever else fits, or None.
+
+    >>> channels_last((1, 16, 64, 96, 16), {16})
+    'N T H W C'
+    """
     # Pictures, (N, 3, H, W), may be as wide as latents have channels, but latents are not so low.
-    if found or last is None or shape[-1] not in channels or min(shape[-3:]) <= _RGBA:
-        return found
-    return (last,)
+    fits = len(shape) in _CHANNELS_LAST and shape[-1] in channels and min(shape[-3:]) > _RGBA
+    return _CHANNELS_LAST[len(shape)] if fits else None
 
 
 def infer_layout(shape: Sequence[int], channels: Collection[int]) -> str:

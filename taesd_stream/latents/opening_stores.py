@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 from taesd_stream.errors import LatentsError, LayoutError
 from taesd_stream.latents.checks import require_channels, require_floating
-from taesd_stream.latents.layout_by_content import layout_by_content
-from taesd_stream.latents.layouts import infer_layout, parse_layout, possible_layouts
+from taesd_stream.latents.layout_by_content import channels_are_last, layout_by_content
+from taesd_stream.latents.layouts import (
+    channels_last,
+    infer_layout,
+    parse_layout,
+    possible_layouts,
+)
 from taesd_stream.latents.packed_choice import packed_reading
 from taesd_stream.latents.source import Store, StoredSource
 
@@ -53,16 +58,42 @@ def open_store(
     if packed is not None:
         return packed.source(store, options, name=name, kind=kind, metadata=metadata)
     try:
+        layout, remark = _told(store, options, name)
+    except LayoutError:
+        store.close()
+        raise
+    return StoredSource(store, layout, name=name, kind=kind, remark=remark, metadata=metadata)
+
+
+def _told(store: Store, options: ReadOptions, name: str) -> tuple[str, str]:
+    """The layout, and a remark on it: by the caller, or by the shape, or by the numbers."""
+    channels_told_last = _channels_told_last(store, options, name)
+    if channels_told_last is not None:
+        return channels_told_last
+    try:
         layout, remark = _told_by_shape(store.shape, options, name)
     except LayoutError as error:
         told = _told_by_content(store, options, error.readings, name)
         if told is None:
-            store.close()
             raise
-        layout, remark = told
-    else:
-        layout, remark = _unless_content_says(layout, remark, store, options, name)
-    return StoredSource(store, layout, name=name, kind=kind, remark=remark, metadata=metadata)
+        return told
+    return _unless_content_says(layout, remark, store, options, name)
+
+
+def _channels_told_last(store: Store, options: ReadOptions, name: str) -> tuple[str, str] | None:
+    """The layout whose channels are last and a remark, where others fit but the numbers say so."""
+    shape, channels = store.shape, options.possible_channels
+    last = channels_last(shape, channels)
+    others = ", ".join(set(possible_layouts(shape, channels)) - {last or ""})
+    if options.layout is not None or last is None or not others or 0 in shape:
+        return None
+    if options.alike is not None:
+        return (last, "") if options.alike == last else None
+    if not channels_are_last(store):
+        return None
+    taken = f"taken as {last}, told by content: neighbours look alike along T, H and W, and not C"
+    _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
+    return last, f"{taken}; {others} would fit too: see --layout"
 
 
 def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tuple[str, str]:
