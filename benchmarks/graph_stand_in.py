@@ -73,9 +73,11 @@ class GraphStandIn:
 
         return made, replay
 
-    def let_go(self) -> None:
+    def let_go(self, forget: Callable[[], None]) -> None:
         """Forget all recordings."""
+        forget()
         self._tapes.clear()
+        self._last = None
 
 
 class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]

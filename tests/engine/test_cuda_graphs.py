@@ -123,6 +123,19 @@ def test_memory_goes_back(model: Models) -> None:
         recorded.decode(z)
     held, planned = watched.held_bytes, recorded.plan(z.shape).recorded_bytes
     assert 0 < held < planned
-    del recorded
-    watched.let_go()
+    del recorded  # and its graphs
+    watched.let_go(lambda: None)
     assert torch.cuda.memory_reserved() <= before
+
+
+def test_what_cannot_be_recorded_changes_nothing() -> None:
+    graphs, numbers = CudaGraphs(torch.device("cuda")), torch.ones(4, device="cuda")
+    before = torch.cuda.current_stream()
+    with graphs.in_turn(), pytest.raises(RuntimeError):
+        graphs.record(lambda: numbers.sum().item())  # waits for the device
+    assert torch.cuda.current_stream() == before
+    graphs.let_go(lambda: None)
+    with graphs.in_turn():
+        made, replay = graphs.record(lambda: numbers * 2)
+        replay()
+        assert made.tolist() == [2] * 4

@@ -94,26 +94,35 @@ class CudaGraphs:
                 self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
-            self._stream.wait_stream(current)
-            with torch.cuda.stream(self._stream):
-                run()
-            current.wait_stream(self._stream)
-            torch.cuda.synchronize()
-            release(self._device)  # the rehearsal's memory; the graph has its own
-            reserved = torch.cuda.memory_reserved()
-            graph = torch.cuda.CUDAGraph()
-            # Other threads may go on allocating meanwhile, such as the one that copies frames.
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):
-                made = run()
-            self._held_bytes += max(0, torch.cuda.memory_reserved() - reserved)
+            try:
+                return self._record(run, current, self._stream)
+            finally:
+                # A recording that fails leaves its own stream behind.
+                torch.cuda.set_stream(current)
+
+    def _record(
+        self, run: Callable[[], T], current: torch.cuda.Stream, stream: torch.cuda.Stream
+    ) -> tuple[T, Callable[[], None]]:
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            run()
+        torch.cuda.synchronize()
+        release(self._device)  # the rehearsal's memory; the graph has its own
+        reserved = torch.cuda.memory_reserved()
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may go on allocating meanwhile, such as the one that copies frames.
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
+        ):
+            made = run()
+        self._held_bytes += max(0, torch.cuda.memory_reserved() - reserved)
         return made, graph.replay
 
-    def let_go(self) -> None:
-        """Give the memory pool back, when all that was replayed is done."""
-        if self._pool is None:
-            return
-        torch.cuda.synchronize(self._device)
-        self._pool, self._held_bytes = None, 0
-        release(self._device)
+    def let_go(self, forget: Callable[[], None]) -> None:
+        """Give the memory pool back, with all graphs, when what was replayed is done."""
+        if self._pool is not None:
+            torch.cuda.synchronize(self._device)
+        forget()
+        if self._pool is not None:
+            self._pool, self._held_bytes = None, 0
+            release(self._device)

@@ -55,5 +55,9 @@ class Recorder(Protocol):
             RuntimeError: The device cannot; out of memory is a kind.
         """
 
-    def let_go(self) -> None:
-        """Give the memory back that recordings compute in; none of them is replayed any more."""
+    def let_go(self, forget: Callable[[], None]) -> None:
+        """Give the memory back that recordings compute in.
+
+        Args:
+            forget: Forgets all of them; called when all that was replayed is done.
+        """

@@ -87,8 +87,7 @@ class Recordings:
 
     def _let_go(self) -> bool:
         held = bool(self._kept) or self.recorder.held_bytes > 0
-        self._kept.clear()
-        self.recorder.let_go()
+        self.recorder.let_go(self._kept.clear)
         return held
 
     @property
@@ -104,7 +103,8 @@ class Recordings:
         try:
             recording = _Recording.of(self.recorder, tile, state, run)
         except Exception as error:
-            if not is_out_of_memory(error):
+            # What ends a recording may fail because of what failed in it.
+            if not is_out_of_memory(error) and not is_out_of_memory(error.__context__ or error):
                 self._is_off = True
                 words = (str(error) or type(error).__name__).splitlines()[0]
                 _log.warning("no %s here (%s); going on without them", self.recorder.name, words)
