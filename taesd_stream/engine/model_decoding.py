@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from taesd_stream.engine.streams.frame_windows import Window
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.latents import LatentSource, are_finite, check_finite
+from taesd_stream.latents import LatentSource, asked_whether_finite, check_finite
 from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan
@@ -67,12 +67,15 @@ class DecodingModel(LoadedModel):
         batch = as_batch(z, self.spec.latent_channels, size)
         checked = as_pictures(batch.latents, "latents", self.spec.latent_channels, self.spec.name)
         decoder = coder_of(self, "decode")
-        if not are_finite(checked):
-            for index, latent in enumerate(checked.flatten(0, -4)):
-                check_finite(latent, index)
+        is_finite = asked_whether_finite(checked)
+        is_late = checked.device.type == "cuda"
+        if not is_late:
+            _refuse_unless(is_finite, checked)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         taken = decoder.scale(convention).to_network(checked)
         made = TensorRun(decoder, options, on_tile).decode(taken)
+        if is_late:
+            _refuse_unless(is_finite, checked)
         return made[0] if batch.is_one_video else made
 
     def stream(
@@ -243,3 +246,9 @@ class DecodingModel(LoadedModel):
         )
         plane = LatentPlane(latents, index, decoder.scale(convention, latents))
         return PictureRun(decoder, plane, options)
+
+
+def _refuse_unless(is_finite: Callable[[], bool], latents: Tensor) -> None:
+    if not is_finite():
+        for index, latent in enumerate(latents.flatten(0, -4)):
+            check_finite(latent, index)

@@ -1,6 +1,6 @@
 """Sources of latents, lazily opened, and writers of latents files."""
 
-from taesd_stream.latents.checks import are_finite, check_finite
+from taesd_stream.latents.checks import asked_whether_finite, check_finite
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout
 from taesd_stream.latents.opening import Latents, open_latents
 from taesd_stream.latents.source import LatentSource
@@ -13,7 +13,7 @@ __all__ = [
     "LatentWriter",
     "Latents",
     "Saved",
-    "are_finite",
+    "asked_whether_finite",
     "check_finite",
     "infer_layout",
     "open_latents",

@@ -128,6 +128,16 @@ def test_memory_goes_back(model: Models) -> None:
     assert torch.cuda.memory_reserved() <= before
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_latents_of_a_gpu_are_checked_too(model: Models, wrong: float) -> None:
+    recorded, _, _ = both(model, "taesd", "float32")
+    z = torch.randn(2, 4, 8, 8, device="cuda")
+    assert recorded.decode(z).isfinite().all()
+    z[1, 2, 3, 4] = wrong
+    with pytest.raises(ts.NonFiniteError, match=r"latent 1 .*\(2, 3, 4\)"):
+        recorded.decode(z)
+
+
 def test_what_cannot_be_recorded_changes_nothing() -> None:
     graphs, numbers = CudaGraphs(torch.device("cuda")), torch.ones(4, device="cuda")
     before = torch.cuda.current_stream()

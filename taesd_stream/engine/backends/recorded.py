@@ -22,6 +22,9 @@ from taesd_stream.models.layers.tile_state import TileState
 
 __all__ = ["RecordedBackend"]
 
+# Plans of other sizes have other room for recordings.
+_MOST_KEPT = 64
+
 
 class RecordedBackend:
     """Runs operators one by one until a kind of tile has come a few times, then replays them.
@@ -37,6 +40,7 @@ class RecordedBackend:
     def __init__(self, recorder: Recorder) -> None:
         self._eager = EagerBackend()
         self._recordings = Recordings(recorder)
+        self._kernels: dict[tuple[Pass, int], Kernel] = {}
 
     def __reduce__(self) -> tuple[type[RecordedBackend], tuple[Recorder]]:
         return RecordedBackend, (self._recordings.recorder,)  # none of it is of a copy's layers
@@ -45,7 +49,12 @@ class RecordedBackend:
         self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
     ) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""
-        return _Kernel(each, self._eager.kernel(each, rows, columns), self._recordings, room_bytes)
+        if (each, room_bytes) not in self._kernels:
+            if len(self._kernels) >= _MOST_KEPT:
+                self._kernels.clear()
+            eager = self._eager.kernel(each, rows, columns)
+            self._kernels[each, room_bytes] = _Kernel(each, eager, self._recordings, room_bytes)
+        return self._kernels[each, room_bytes]
 
 
 class _Kernel:
