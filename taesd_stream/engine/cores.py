@@ -23,9 +23,8 @@ WAITING_PER_THREAD = 2
 
 # Kernels that share a tile wait for each other, and share small ones badly.
 _SHARING_COSTS = 1.08
-# Of all cores' time: where so much went to other programs, and no more than this was left over.
-_OTHERS_TAKE = 0.1
-_IS_LEFT = 0.1
+# So large a part of the cores that are wanted makes no crowd of those who have the rest.
+_ENOUGH = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +85,21 @@ def _checked(threads: int | None) -> int:
 
 
 class CrowdWatch:
-    """Watches, from when it is made, whether other programs hold cores that are wanted here."""
+    """Watches, from when it is made, whether other programs hold cores that are wanted here.
 
-    def __init__(self) -> None:
+    Args:
+        cores: How many are wanted.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
         self._start, self._busy, self._own = perf_counter(), _busy_seconds(), process_time()
 
     def saw_a_crowd(self) -> bool:
-        """Whether all cores were at work meanwhile, and for others to a part that counts."""
-        there = (perf_counter() - self._start) * (os.cpu_count() or 1)
-        busy, own = _busy_seconds() - self._busy, process_time() - self._own
-        return busy - own > _OTHERS_TAKE * there and busy > (1 - _IS_LEFT) * there
+        """Whether others left fewer cores than are wanted."""
+        passed, own = perf_counter() - self._start, process_time() - self._own
+        others = _busy_seconds() - self._busy - own
+        return (os.cpu_count() or 1) * passed - others < _ENOUGH * self._cores * passed
 
 
 def _busy_seconds() -> float:

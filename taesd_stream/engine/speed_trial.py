@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.coder import Coder, Run
-from taesd_stream.engine.cores import CrowdWatch
+from taesd_stream.engine.cores import CrowdWatch, shares_of_cores
 from taesd_stream.engine.load import load_with
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions, TileOptions
@@ -22,6 +23,8 @@ from tiling import Effort, Size, TilePlan
 __all__ = ["learn_speed"]
 
 _SIDES = (4, 8, 16, 32, 64, 128, 256)
+# So long others are watched first.
+_LOOK_SECONDS = 0.1
 # A larger trial takes four times as long; best of three.
 _LONG_ENOUGH = 0.04
 _TIMES = 3
@@ -32,7 +35,8 @@ _MOST_COMPILED = 2e10
 def learn_speed(ae: AutoEncoder, plan: TilePlan, options: ModelOptions) -> Speed | None:
     """Find the speed at which a plan of this model is carried out, and keep it.
 
-    What is found while other programs hold the cores is true now, and not kept.
+    Where other programs hold the cores of a CPU, the time of one core tells how quick it would be
+    without them, if not as well: that is not kept.
 
     Args:
         ae: A model, or the outline of one: then one of the same shapes is tried.
@@ -45,9 +49,27 @@ def learn_speed(ae: AutoEncoder, plan: TilePlan, options: ModelOptions) -> Speed
         if plan.where.split(" ")[1] == "int8":  # which layers are rounded, weights tell
             return None
         ae = _stand_in(ae, options)
-    trial, watch = _Trial(coder_of(ae, _action(plan)), plan), CrowdWatch()
-    speed = trial.speed()
-    if speed is not None and not (plan.where.startswith("cpu") and watch.saw_a_crowd()):
+    coder = coder_of(ae, _action(plan))
+    if plan.where.startswith("cpu"):
+        return _learned_on_cpu(coder, plan)
+    return _kept(plan, _Trial(coder, plan).speed())
+
+
+def _learned_on_cpu(coder: Coder, plan: TilePlan) -> Speed | None:
+    cores = plan.cores or shares_of_cores(None)[0].threads
+    watch = CrowdWatch(cores)
+    time.sleep(_LOOK_SECONDS)
+    if not watch.saw_a_crowd():
+        speed = _Trial(coder, plan).speed()
+        if not watch.saw_a_crowd():
+            return _kept(plan, speed)
+    if plan.cores is None:  # who computes has threads of its own
+        return _Trial(coder, plan, lambda: time.process_time() / cores).speed()
+    return _Trial(coder, replace(plan, threads=1, cores=1), time.process_time).speed()
+
+
+def _kept(plan: TilePlan, speed: Speed | None) -> Speed | None:
+    if speed is not None:
         keep_speed(plan, speed)
     return speed
 
@@ -69,10 +91,13 @@ class _Trial:
     Args:
         coder: The decoder or the encoder.
         plan: The plan whose speed is to be found: where it is computed, and on how many cores.
+        clock: Tells the seconds that count.
     """
 
-    def __init__(self, coder: Coder, plan: TilePlan) -> None:
-        self._coder, self._plan = coder, plan
+    def __init__(
+        self, coder: Coder, plan: TilePlan, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._coder, self._plan, self._clock = coder, plan, clock
         _, self._down = coder.network.scale
         # Of a video tiles are computed side by side, of pictures pictures.
         self._steps = 2 * coder.network.rate[1] if coder.remembers else plan.threads
@@ -109,11 +134,11 @@ class _Trial:
         seconds = []
         for _ in range(_TIMES + 1):
             run = Run(self._coder, plan, size, goes_on=False)
-            start = time.perf_counter()
+            start = self._clock()
             for _, tile in run.tiles(noise, None):
                 if tile.is_cuda:
                     torch.cuda.synchronize(tile.device)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(self._clock() - start)
         return plan.effort * self._steps, min(seconds[1:])  # the first one prepares
 
     def _planned(self, side: int) -> TilePlan | None:

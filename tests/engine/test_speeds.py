@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,12 +147,17 @@ def test_an_encoder_has_a_speed_of_its_own(cache: Path, alone: list[bool], model
     assert ae.plan(SHAPE).seconds is None
 
 
-def test_what_is_found_in_a_crowd_is_told_and_not_kept(
-    cache: Path, alone: list[bool], model: Models
+def test_in_a_crowd_the_time_of_one_core_counts_and_is_not_kept(
+    cache: Path, alone: list[bool], model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone[0] = True
     ae = model("nano")
-    assert learn_speed(ae, ae.plan(SHAPE), ON_CPU) is not None
+    ticks = itertools.count()
+    clock = SimpleNamespace(process_time=lambda: 5.0 * next(ticks), sleep=lambda seconds: None)
+    monkeypatch.setattr(speed_trial, "time", SimpleNamespace(**vars(time) | vars(clock)))
+    speed = learn_speed(ae, ae.plan(SHAPE, threads=2), ON_CPU)
+    one = ae.plan((1, 4, 4, 4), threads=1).effort
+    assert speed == Speed(0.0, pytest.approx(5.0 / one.multiplied))
     assert not cache.exists()
 
 
