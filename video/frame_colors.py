@@ -19,21 +19,34 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameColors"]
 
+_TAGS = ("colorspace", "color_primaries", "color_trc")
+_UNSPECIFIED = 2
+
 
 class FrameColors:
     """Converts the frames of one video, and notes in its remarks what of that is to be said.
 
     Args:
         remarks: On the video.
+        context: Of the decoder, before it has decoded anything: it knows what the container says.
         profile: What the file says its colours mean; None where it says nothing.
     """
 
-    def __init__(self, remarks: ReadingRemarks, profile: ColorProfile | None) -> None:
+    def __init__(
+        self,
+        remarks: ReadingRemarks,
+        context: av.VideoCodecContext,
+        profile: ColorProfile | None,
+    ) -> None:
         self._remarks, self._profile = remarks, profile
+        self._said = {name: getattr(context, name) for name in _TAGS}
         self._tone_map: ToneMap | None = None
 
     def to_rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) RGB of a frame, or (H, W, 4) where it has alpha."""
+        for name, said in self._said.items():
+            if getattr(frame, name) == _UNSPECIFIED:  # ProRes may leave them to the container
+                setattr(frame, name, said)
         kind = hdr_kind(frame)
         if kind is not None:
             return self._mapped(frame, kind)

@@ -37,6 +37,8 @@ class ReadingRemarks:
         is_mapped: whether that is brought to BT.709.
         wide_colors: whose colours it has, such as Display P3, where not BT.709's.
         is_slanted: whether it is to be shown turned by an angle that is no quarter turn.
+        is_interlaced: whether rows of two times take turns in its frames.
+        videos: how many are in the file, of which the first is taken.
         is_cut_short: whether the file ends before its end.
         damaged: how many frames could be decoded only in part.
         variable_rate: whether frames were found that do not follow each other at one rate.
@@ -51,6 +53,8 @@ class ReadingRemarks:
     is_mapped: bool = False
     wide_colors: str | None = None
     is_slanted: bool = False
+    is_interlaced: bool = False
+    videos: int = 1
     is_cut_short: bool = False
     damaged: int = 0
     variable_rate: bool = False
@@ -99,6 +103,13 @@ class ReadingRemarks:
                 f"{self.name}: its pixels are not square, but {aspect}; they are taken as they are"
                 " stored, and pictures look stretched"
             )
+        if self.is_interlaced:
+            yield (
+                f"{self.name}: its frames are interlaced, and taken so: what moves may look like a"
+                " comb; `ffmpeg -i IN -vf bwdif OUT` takes that away"
+            )
+        if self.videos > 1:
+            yield f"{self.name}: the first of its {self.videos} videos is taken"
         if self.is_slanted:
             yield (
                 f"{self.name}: it is to be shown turned by an angle that is no quarter turn; frames"

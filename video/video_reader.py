@@ -112,6 +112,7 @@ class VideoReader(FrameReader):
             found = "cover art only" if streams else "no pictures in it"
             raise InputError(f"expected a video in '{self.path}'; found {found}")
         stream = shown[0]
+        self._remarks.videos = sum(each.frames != 1 for each in shown)
         if stream.frames == 1:  # a picture in place of the animation, as HEIF has them
             stream = max(shown, key=lambda each: each.frames)
         require_decoder(stream, self.path)
@@ -124,9 +125,8 @@ class VideoReader(FrameReader):
         self._remarks.pixel_aspect = stream.sample_aspect_ratio
         self._true_size = noted_size(container)
         self._codec = stream.codec_context.name
-        self._colors = FrameColors(
-            self._remarks, profile_of_png(self.path) if self._codec == "apng" else None
-        )
+        profile = profile_of_png(self.path) if self._codec == "apng" else None
+        self._colors = FrameColors(self._remarks, stream.codec_context, profile)
         frames = self._converted(self._decode(container, stream))
         first = next(frames, None)
         if first is None:
@@ -164,6 +164,7 @@ class VideoReader(FrameReader):
         for index, frame in enumerate(decoded):
             image = self._remarks.taken(self._image(frame))
             self._remarks.damaged += frame.is_corrupt
+            self._remarks.is_interlaced |= bool(frame.interlaced_frame)
             if index == 0:
                 self.height, self.width = image.shape[:2]
             elif image.shape[:2] != (self.height, self.width):

@@ -88,6 +88,59 @@ def test_pixels_that_are_not_square_are_said(
     assert "its pixels are not square, but 4:3" in capsys.readouterr().err
 
 
+def write_coded(path: Path, codec: str, tags: Sequence[int], **options: str) -> None:
+    """Frames that do not say what the encoder is told of their colours."""
+    pixels = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = tags
+        for number in range(2):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), "rgb24")
+            frame = frame.reformat(format=pixels)
+            frame.pts = number
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+
+
+@pytest.mark.parametrize(
+    ("codec", "tags", "said"),
+    [
+        ("prores_ks", (9, 9, 18), "it is HDR (HLG)"),
+        ("prores_ks", (1, 12, 1), "those of Display P3"),
+        ("libx264", (1, 1, 1), "interlaced"),
+        ("libx264", (1, 1, 1), ""),
+    ],
+)
+def test_what_only_the_container_or_only_the_frames_say(
+    codec: str, tags: Sequence[int], said: str, tmp_path: Path
+) -> None:
+    options = {"x264-params": "interlaced=1:tff=1"} if said == "interlaced" else {}
+    write_coded(tmp_path / "a.mov", codec, tags, **options)
+    with open_reader(tmp_path / "a.mov") as reader:
+        assert len(list(reader)) == 2
+        assert [said in note for note in reader.notes] == [True] * bool(said)
+
+
+def test_of_several_videos_the_first_is_taken_and_that_is_said(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("ffv1", rate=25) for _ in range(2)]
+        for size, stream in zip((32, 64), streams, strict=True):
+            stream.width, stream.height, stream.pix_fmt = size, size, "bgra"
+        for size, stream in zip((32, 64), streams, strict=True):
+            for number in range(2):
+                frame = av.VideoFrame.from_ndarray(np.full((size, size, 4), size, np.uint8), "bgra")
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    with open_reader(tmp_path / "a.mkv") as reader:
+        assert {frame.image.shape for frame in reader} == {(32, 32, 3)}
+        assert reader.notes[-1] == "a.mkv: the first of its 2 videos is taken"
+
+
 def _pq(nits: NDArray[np.float64]) -> NDArray[np.float64]:
     """SMPTE ST 2084."""
     y = (nits / 10_000) ** 0.1593017578125
