@@ -30,7 +30,10 @@ def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
             " model these were made for, or put the axes in the order N, (T,) C, h, w"
         )
     if not tensor.is_floating_point():
-        raise InputError(f"{what}: expected floating-point values, found {tensor.dtype}")
+        raise InputError(
+            f"{what}: expected floating-point values, found {tensor.dtype}: convert them to float32,"
+            " and divide pictures of 8 bits by 255"
+        )
     # Eight bits are for storing: PyTorch computes next to nothing with them.
     return tensor.float() if tensor.dtype.itemsize == 1 else tensor
 

@@ -57,6 +57,8 @@ def open_store(
     packed = packed_reading(store, options, name)
     if packed is not None:
         return packed.source(store, options, name=name, kind=kind, metadata=metadata)
+    if options.size is not None and options.alike is None:
+        _log.info("%s: the size is left out, as these latents are not packed: they tell it", name)
     try:
         layout, remark = _told(store, options, name)
     except LayoutError:

@@ -155,6 +155,16 @@ def test_four_pictures_are_no_latent_of_stable_diffusion(
     assert ts.open_latents(packed, channels=4, layout="CHW").shape == (4, 64, 64)
 
 
+def test_a_size_of_plain_latents_is_left_out_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = smooth(1, 16, 12, 20)
+    with caplog.at_level(logging.INFO, "taesd_stream"):
+        assert torch.equal(ts.open_latents([plain, plain], size=(800, 600))[0], plain[0])
+    (record,) = caplog.records
+    assert "the size is left out, as these latents are not packed" in record.getMessage()
+
+
 def test_plain_latents_get_no_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "taesd_stream"):
         for channels in (4, 16):

@@ -32,6 +32,13 @@ def test_other_ranges_are_named(
         nano.encode(images[None])
 
 
+def test_eight_bits_are_to_be_divided(nano: ts.AutoEncoder) -> None:
+    with pytest.raises(
+        ts.InputError, match=r"found torch\.uint8: .*divide pictures of 8 bits by 255"
+    ):
+        nano.encode(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+
+
 def test_a_little_beyond_is_what_resizing_and_rounding_do(nano: ts.AutoEncoder) -> None:
     images = torch.linspace(-0.04, 1.04, 3 * 16 * 16).view(1, 3, 16, 16)
     assert nano.encode(images).shape == (1, 4, 2, 2)
