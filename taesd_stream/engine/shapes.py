@@ -31,7 +31,7 @@ def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
         )
     if not tensor.is_floating_point():
         raise InputError(
-            f"{what}: expected floating-point values, found {tensor.dtype}: convert them to float32,"
+            f"{what}: expected floating-point values, found {tensor.dtype}: make them float32,"
             " and divide pictures of 8 bits by 255"
         )
     # Eight bits are for storing: PyTorch computes next to nothing with them.
