@@ -50,16 +50,6 @@ class Cover:
         """Cells in the longest piece."""
         return -(-self.size // len(self))
 
-    def evened(self, piece: Interval) -> Interval:
-        """A piece as long as the longest: a shorter one begins a cell earlier.
-
-        >>> cover = Cover(9, 5)
-        >>> [cover.evened(piece).start for piece in cover]
-        [0, 4]
-        """
-        is_short = piece.size == self.longest - 1 and piece.start > self.start
-        return Interval(piece.start - 1, piece.stop) if is_short else piece
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -106,17 +96,6 @@ class Grid:
         for y in self.rows:
             for x in self.columns:
                 yield Region(y, x).scale(self.cell)
-
-    def evened(self, tile: Region) -> Region:
-        """A tile, in cells, as large as the largest: a shorter one gets one cell more.
-
-        Tiles of one size are fewer tasks to compile for. Parts of tiles stay as they are.
-
-        >>> grid = Grid.of(Size(4, 9), tile=Size(4, 5))
-        >>> grid.evened(Region(Interval(0, 4), Interval(5, 9))).x
-        Interval(start=4, stop=9)
-        """
-        return Region(self.rows.evened(tile.y), self.columns.evened(tile.x))
 
     @property
     def bands(self) -> tuple[Interval, ...]:

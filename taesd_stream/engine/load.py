@@ -227,7 +227,7 @@ def _assemble(
 def _sparing(settings: Settings, backend: str) -> Settings | None:
     """Settings that need less memory, for where the backend was not asked for by name.
 
-    OpenVINO keeps weights for every kind of tile; PyTorch does with a third, in no less precision.
+    OpenVINO keeps much whatever the tile; PyTorch does with a third, in no less precision.
     """
     if backend != "auto" or settings.backend != "openvino" or settings.dtype == torch.int8:
         return None

@@ -18,8 +18,9 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
-from taesd_stream.engine.backends import calibration
+from taesd_stream.engine.backends import calibration, openvino_kernels
 from taesd_stream.engine.backends import openvino as choice
+from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
 from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.running.executor import Executor
@@ -118,23 +119,23 @@ def test_encoders_keep_float32_where_decoders_have_8_bits(model: Models) -> None
     torch.testing.assert_close(made, model("taesd").encode(images), atol=1e-4, rtol=0)
 
 
-def test_kinds_of_tiles_are_compiled_once_and_kept(
+def test_one_graph_serves_every_tile_and_picture(
     model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ae = model("taesd", backend="openvino")
-    compiled = []
-    compile_all = _Kernel._compile
+    ae, plain = ts.load("nano", device="cpu", backend="openvino"), model("nano")
+    graphs = []
 
-    def counting(self: Any, batch: int, tasks: Any) -> Any:
-        compiled.append(len(tasks))
-        return compile_all(self, batch, tasks)
+    def counted(*args: Any, **options: Any) -> TileGraph:
+        graphs.append(graph_of(*args, **options))
+        return graphs[-1]
 
-    monkeypatch.setattr(_Kernel, "_compile", counting)
-    latents = latents_of(ae, 89, 23)
-    first = ae.decode(latents, tile=23)  # 23 rows of latents, and three times 22
-    assert compiled == [3]
-    assert torch.equal(ae.decode(latents, tile=23), first)
-    assert compiled == [3]
+    monkeypatch.setattr(openvino_kernels, "graph_of", counted)
+    for sizes, tile in (((25, 23), 8), ((7, 31), 5), ((6, 4), None)):  # with tiles inside and not
+        latents = latents_of(ae, *sizes)
+        expected = plain.decode(latents, tile=None)
+        made = ae.decode(latents.expand(2, -1, -1, -1), tile=tile)
+        torch.testing.assert_close(made, expected.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+    assert len(graphs) == 1
 
 
 def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

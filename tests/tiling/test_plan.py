@@ -68,19 +68,6 @@ def test_a_grid_visits_every_element_once_row_by_row(cells: Size, tile: Size) ->
 sizes = st.builds(Size, *[st.integers(1, 20)] * 2)
 
 
-@properties
-@given(sizes, sizes)
-def test_evened_tiles_have_one_size_and_hold_what_they_held(cells: Size, tile: Size) -> None:
-    grid = Grid.of(cells, tile)
-    for region in grid:
-        evened = grid.evened(region)
-        assert evened.shape == grid.tile
-        assert evened.overlap(region) == region
-        assert evened.clip(cells) == evened
-    corner = Region.whole(Size(1, 1))
-    assert grid.evened(corner) == corner
-
-
 @pytest.mark.parametrize(("size", "tile"), [(0, 1), (1, 0), (-3, 2)])
 def test_an_empty_axis_or_tile_is_refused(size: int, tile: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):

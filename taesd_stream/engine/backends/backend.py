@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from torch import Tensor
@@ -25,24 +24,18 @@ class Backend(Protocol):
     """Makes kernels for one network.
 
     Attributes:
-        evens_tiles: Whether it gains by tiles that are all of one size, so that few are compiled.
         rounding: What tells how it rounds to 8 bits from other ways; "none" where it does not.
         records: Whether it gains by a few tiles that keep a GPU busy, and by room for recordings
             of their kinds.
     """
 
-    evens_tiles: bool
     rounding: str
     records: bool
 
-    def kernel(
-        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
-    ) -> Kernel:
-        """The kernel of a pass for the tiles of a grid.
+    def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
+        """The kernel of a pass, for tiles of any kind.
 
         Args:
             each: The pass.
-            rows: What tiles will ask for along the height, whatever they ask for along the width.
-            columns: The same along the width. Other tasks may come, and take longer at first.
             room_bytes: What recordings may hold, of all kinds together.
         """

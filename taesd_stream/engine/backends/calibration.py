@@ -27,7 +27,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from taesd_stream.engine.backends.openvino_graph import QuantizedConv, Recipe, graph_of
+from taesd_stream.engine.backends.openvino_cuts import Cuts
+from taesd_stream.engine.backends.openvino_graph import graph_of
+from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import Moments
 from taesd_stream.models.layers.tile_state import TileState
@@ -39,6 +41,7 @@ __all__ = ["recipe_for"]
 # Of each, so many latents along a side: more would tell little more, and NNCF holds every
 # activation of a picture at once.
 _MOST_SIDE = 40
+_CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
 
 
 def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) -> Recipe:
@@ -92,13 +95,14 @@ def _found(body: Chain, read: Sequence[Tensor], channels: int) -> Recipe:
     plane = Size(*read[0].shape[2:])
     whole = Region.whole(Size(body.out_size(plane.height), body.out_size(plane.width)))
     task = body.span(whole.y, plane.height), body.span(whole.x, plane.width)
-    plain = graph_of(body, task, 1, channels, Recipe())
+    plain = graph_of(body, channels, Recipe()).model
+    bounds = np.array(Cuts.of(body, *task).bounds, np.int64)
     logging.getLogger("nncf").setLevel(logging.ERROR)
     # It draws bars on standard output, where others may expect data.
     with contextlib.redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
             plain,
-            nncf.Dataset([tensor.numpy() for tensor in read]),
+            nncf.Dataset([(tensor.numpy(), bounds) for tensor in read]),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(read),
         )
@@ -114,7 +118,7 @@ def _recipe_in(model: Any) -> Recipe:
         if kind == "FakeQuantize":
             low, high = (float(_source(node, index).data) for index in (1, 2))
             ranges[_source(node, 0).get_friendly_name()] = low, high
-        elif kind == "Convolution":
+        elif kind in _CONVOLUTIONS:
             scaled = _source(node, 1)
             if scaled.get_type_name() != "Multiply":
                 continue  # left in float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeAlias
 
 from torch import Tensor
@@ -25,7 +24,6 @@ _Key: TypeAlias = tuple[Kind, Kind, bool]
 class EagerBackend:
     """Runs operators one by one; nothing is compiled."""
 
-    evens_tiles = False
     rounding = "none"
     records = False
 
@@ -35,9 +33,7 @@ class EagerBackend:
     def __getstate__(self) -> dict[str, object]:
         return {"_kernels": {}}  # programmes are of this model's layers, and none of a copy's
 
-    def kernel(
-        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
-    ) -> Kernel:
+    def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""
         if each not in self._kernels:
             self._kernels[each] = _Kernel(each)

@@ -1,240 +1,263 @@
-"""Layers as an OpenVINO graph, for tiles whose place in the picture is known."""
+"""Layers as an OpenVINO graph, for tiles of any size anywhere in the picture."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
+from torch import Tensor
 
+from taesd_stream.engine.backends.openvino_cuts import is_cut_before
+from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.enlarging import EnlargingConv, spread_weight
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.pointwise import ReLU, SignedToUnit, SoftClamp
 from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.shuffles import PixelShuffle
-from taesd_stream.models.layers.span import Span
+from taesd_stream.models.layers.temporal import MemBlock, TimeGrow
 from taesd_stream.models.layers.upsampling import Upsample
 
-__all__ = ["INPUT", "QuantizedConv", "Recipe", "Task", "graph_of", "switch_of"]
+__all__ = ["TileGraph", "graph_of"]
 
-Array: TypeAlias = npt.NDArray[np.float32]
-Task: TypeAlias = tuple[Span, Span]
-"""Rows and columns of what the layers have to do."""
+_Steps: TypeAlias = list[ov.Output]
+"""The time steps of a tile, each (1, C, h, w), or pictures, (n, C, h, w), as the only one."""
 
-INPUT = "input"
-
-
-@dataclass(frozen=True, slots=True)
-class QuantizedConv:
-    """A convolution in 8 bits.
-
-    Attributes:
-        weight: (C', C, k, k) int8.
-        scale: (C', 1, 1, 1) float32; a weight is its integer times this.
-        bias: (1, C', 1, 1) float32, corrected for what rounding does to the mean; None without.
-    """
-
-    weight: npt.NDArray[np.int8]
-    scale: Array
-    bias: Array | None
+_INPUT = "input"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """A run of layers in 8 bits: weights and ranges by the names that nodes are given here.
+class TileGraph:
+    """A graph that makes a tile.
+
+    Its inputs are what the tile reads, (n, C, h, w), the bounds of its cuts, and the state of every
+    layer that has one; its outputs are the steps made, and the states for the next step.
 
     Attributes:
-        convs: Every convolution that is computed so.
-        ranges: The lowest and highest value that the output of a node is kept in.
+        model: The graph.
+        remembering: The layers that have a state, in order.
+        steps: The number of steps made.
     """
 
-    convs: Mapping[str, QuantizedConv] = field(default_factory=dict)
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    def digest(self) -> str:
-        """A digest of all its weights and ranges."""
-        found = hashlib.blake2b(repr(sorted(self.ranges.items())).encode(), digest_size=8)
-        for name, conv in sorted(self.convs.items()):
-            found.update(name.encode())
-            for array in (conv.weight, conv.scale, conv.bias):
-                found.update(b"none" if array is None else array.tobytes())
-        return found.hexdigest()
+    model: ov.Model
+    remembering: tuple[Layer, ...]
+    steps: int
 
 
-def graph_of(body: Chain, task: Task, batch: int, channels: int, recipe: Recipe) -> ov.Model:
-    """A model of one input, what a tile reads, and one output, what is wanted of it."""
-    return _model(body, task, [batch, channels, *(span.have.size for span in task)], recipe)
+def graph_of(
+    body: Chain, channels: int, recipe: Recipe | None = None, *, kept: ov.Type = ov.Type.f32
+) -> TileGraph:
+    """The graph of some layers.
 
-
-def switch_of(
-    body: Chain, tasks: Sequence[Task], batch: int, channels: int, recipe: Recipe
-) -> ov.Model:
-    """One model for several tasks: its inputs are a task's index and a tile, zeros after its end.
-
-    Models compiled apart hold the memory for their activations each for itself; the branches of one
-    model share it, since only one of them runs at a time.
+    Args:
+        channels: Channels that they read.
+        recipe: How to compute them in 8 bits; an empty one is for finding out.
+        kept: The type of states.
     """
-    high = max(rows.have.size for rows, _ in tasks)
-    wide = max(columns.have.size for _, columns in tasks)
-    shape = [batch, channels, high, wide]
-    return _choice([_model(body, task, shape, recipe) for task in tasks], 0, shape)
-
-
-def _choice(models: Sequence[ov.Model], first: int, shape: list[int]) -> ov.Model:
-    """One of several models by its number, counted from ``first``; halved, so that it is not deep.
-
-    OpenVINO goes over what is inside a branch once for every branch around it.
-    """
-    if len(models) == 1:
-        return models[0]
-    half = len(models) // 2
-    number, tile = ops.parameter([], np.int32), ops.parameter(shape, np.float32)
-    is_before = ops.less(number, ops.constant(np.int32(first + half)))
-    chosen = ops.if_op(is_before.output(0))
-    before = _choice(models[:half], first, shape)
-    after = _choice(models[half:], first + half, shape)
-    chosen.set_then_body(before)
-    chosen.set_else_body(after)
-    # The last parameter of either is the tile; one that chooses again takes the number before it.
-    *_, tile_before = before.get_parameters()
-    *_, tile_after = after.get_parameters()
-    chosen.set_input(tile.output(0), tile_before, tile_after)
-    numbers = [
-        model.get_parameters()[0] if len(model.get_parameters()) > 1 else None
-        for model in (before, after)
-    ]
-    if any(numbers):
-        chosen.set_input(number.output(0), *numbers)
-    made = chosen.set_output(before.get_results()[0], after.get_results()[0])
-    return ov.Model([made], [number, tile], "tiles")
-
-
-def _model(body: Chain, task: Task, shape: list[int], recipe: Recipe) -> ov.Model:
-    tile = ops.parameter(shape, np.float32, name=INPUT)
-    node = tile.output(0)
-    given = [span.have.size for span in task]
-    if shape[2:] != given:
-        node = _slice(node, slice(0, given[0]), slice(0, given[1]))
-    made = _Emitter(recipe).emit(body, _ranged(recipe, INPUT, node), task, "")
-    return ov.Model([made], [tile], "tile")
-
-
-def _ranged(recipe: Recipe, name: str, node: ov.Output) -> ov.Output:
-    """A node's output, kept in 256 steps of its range where it has one."""
-    if name not in recipe.ranges:
-        return node
-    low, high = (ops.constant(np.float32(bound)) for bound in recipe.ranges[name])
-    return ops.fake_quantize(node, low, high, low, high, 256).output(0)
-
-
-def _slice(node: ov.Output, rows: slice, columns: slice) -> ov.Output:
-    first, last = [rows.start, columns.start], [rows.stop, columns.stop]
-    begin, end, step, axes = (
-        ops.constant(np.array(values, np.int64)) for values in (first, last, [1, 1], [2, 3])
-    )
-    return ops.slice(node, begin, end, step, axes).output(0)
+    count = 2 * sum(map(is_cut_before, body.layers))
+    one = -1 if all(each.upscale == 1 for each in body.times()) else 1
+    tile = ops.parameter([one, channels, -1, -1], np.float32, name=_INPUT)
+    cuts = ops.parameter([2 * count], np.int64, name="cuts")
+    corners = ops.split(cuts, ops.constant(np.int64(0)), count).outputs() if count else []
+    emitter = _Emitter(recipe, iter(corners), kept)
+    made = emitter.emit(body, tile.output(0), channels)
+    model = ov.Model([*made, *emitter.left], [tile, cuts, *emitter.states], "tile")
+    return TileGraph(model, tuple(emitter.remembering), len(made))
 
 
 class _Emitter:
-    """Adds nodes to a graph, named after the layers that they are of."""
+    """Adds nodes to a graph, named after the layers that they are of.
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+    Args:
+        corners: Rows and columns where cuts begin and end, in order.
+        kept: The type of states.
 
-    def emit(self, layer: Layer, node: ov.Output, task: Task, name: str) -> ov.Output:
+    Attributes:
+        states: The parameters that are states.
+        left: The results that are the next ones.
+        remembering: The layers that they are of.
+    """
+
+    def __init__(self, recipe: Recipe | None, corners: Iterator[ov.Output], kept: ov.Type) -> None:
+        self._recipe, self._corners, self._kept = recipe, corners, kept
+        self._weights: dict[str, ov.Node] = {}
+        self.states: list[ov.Node] = []
+        self.left: list[ov.Output] = []
+        self.remembering: list[Layer] = []
+
+    def emit(self, body: Chain, tile: ov.Output, channels: int) -> _Steps:
+        """The steps that layers make of a tile."""
+        steps = [self._ranged(tile, _INPUT)]
+        for index, layer in enumerate(body.layers):
+            if is_cut_before(layer):
+                steps = self._cut(steps)
+            steps = self._steps(layer, steps, str(index), channels)
+            channels = layer.out_channels(channels)
+        return steps
+
+    def _cut(self, steps: _Steps) -> _Steps:
+        begin, end = next(self._corners), next(self._corners)
+        step, axes = _integers(1, 1), _integers(2, 3)
+        return [ops.slice(node, begin, end, step, axes).output(0) for node in steps]
+
+    def _steps(self, layer: Layer, steps: _Steps, name: str, channels: int) -> _Steps:
+        """What a layer makes of all steps, each by itself, so that few are held at once."""
+        if isinstance(layer, TimeGrow):
+            return self._grown(layer, steps, name)
+        if isinstance(layer, MemBlock):
+            return self._remembered(layer, steps, name, channels)
+        return [self._layer(layer, node, _of_step(name, step)) for step, node in enumerate(steps)]
+
+    def _layer(self, layer: Layer, node: ov.Output, name: str) -> ov.Output:
         """The output of a layer for a node that is its input."""
         match layer:
             case Chain():
-                for index, (each, y, x) in enumerate(layer.tasks(*task)):
-                    node = self.emit(each, node, (y, x), f"{name}.{index}" if name else str(index))
+                for index, each in enumerate(layer.layers):
+                    node = self._layer(each, node, f"{name}.{index}")
                 return node
             case Residual():
-                return self._residual(layer, node, task, name)
+                inside = self._layer(layer.conv, node, f"{name}.conv")
+                return self._sum(inside, node, name, slope=0)
             case Conv():
-                return self._conv(layer, node, task, name)
+                return self._conv(layer, node, name)
             case EnlargingConv():
-                return self._enlarging(layer, node, task, name)
+                return self._enlarging(layer, node, name)
             case ReLU():
-                return self._named(ops.relu(node), name)
+                return self._named(_rectified(node, layer.slope), name)
             case SoftClamp():
-                third = ops.divide(node, ops.constant(np.float32(3)))
-                return self._named(ops.multiply(ops.tanh(third), ops.constant(np.float32(3))), name)
+                third = ops.divide(node, _number(3))
+                return self._named(ops.multiply(ops.tanh(third), _number(3)), name)
+            case SignedToUnit():
+                half = ops.multiply(node, _number(0.5))
+                return self._named(ops.add(half, _number(0.5)), name)
             case Upsample():
-                return _crop(self._repeat(node, layer.factor, task, name), task, layer.factor)
+                return self._named(_repeated(node, layer.factor), name)
             case PixelShuffle():
-                large = self._named(ops.depth_to_space(node, "depth_first", layer.factor), name)
-                return _crop(large, task, layer.factor)
+                large = ops.depth_to_space(node, "depth_first", layer.factor)
+                return self._named(large, name)
         raise TypeError(f"no graph for a layer of kind {type(layer).__name__}")
 
     def _named(self, node: ov.Node, name: str) -> ov.Output:
         node.set_friendly_name(name)
-        return _ranged(self._recipe, name, node.output(0))
+        return self._ranged(node.output(0), name)
 
-    def _conv(self, conv: Conv, node: ov.Output, task: Task, name: str) -> ov.Output:
-        (above, below), (left, right) = map(conv.zeros, task)
-        quantized = self._recipe.convs.get(name)
-        made = ops.convolution(
-            node,
-            _weight(conv, quantized),
-            strides=[conv.footprint.stride] * 2,
-            pads_begin=[above, left],
-            pads_end=[below, right],
-            dilations=[1, 1],
-        )
-        bias = None if conv.bias is None else conv.bias.float().view(1, -1, 1, 1).numpy()
+    def _ranged(self, node: ov.Output, name: str) -> ov.Output:
+        """A node's output, kept in 256 steps of its range where it has one."""
+        if self._recipe is None or name not in self._recipe.ranges:
+            return node
+        low, high = map(_number, self._recipe.ranges[name])
+        return ops.fake_quantize(node, low, high, low, high, 256).output(0)
+
+    def _quantized(self, name: str) -> QuantizedConv | None:
+        return None if self._recipe is None else self._recipe.convs.get(name)
+
+    def _conv(self, conv: Conv, node: ov.Output, name: str) -> ov.Output:
+        weight, groups = conv.weight, conv.groups
+        sides = [conv.footprint.padding] * 2
+        where = [conv.footprint.stride] * 2, sides, sides, [1, 1]
+        if groups == 1:
+            made = ops.convolution(node, self._weight(weight, name), *where)
+        else:
+            apart = weight.view(groups, -1, *weight.shape[1:])
+            made = ops.group_convolution(node, self._weight(apart, name), *where)
+        return self._biased(made, conv.bias, name)
+
+    def _biased(self, made: ov.Node, bias: Tensor | None, name: str) -> ov.Output:
+        quantized = self._quantized(name)
+        added = None if bias is None else bias.float().view(1, -1, 1, 1).numpy()
         if quantized is not None:
-            bias = quantized.bias
-        if bias is None:
+            added = quantized.bias
+        if added is None:
             return self._named(made, name)
         made.set_friendly_name(name)
-        return self._named(ops.add(made, ops.constant(bias)), f"{name}+bias")
+        # One of its own for every step: others OpenVINO does not add while it convolves.
+        return self._named(ops.add(made, ops.constant(added)), f"{name}+bias")
 
-    def _enlarging(self, layer: EnlargingConv, node: ov.Output, task: Task, name: str) -> ov.Output:
-        """The two layers one after the other: here that is quicker than four small windows."""
-        y, x = (layer.conv.span(span.want, span.size * 2) for span in task)
-        large = self._repeat(node, 2, task, f"{name}+enlarged")
-        rows, columns = task
-        read = Span(rows.have, y.have, rows.size), Span(columns.have, x.have, columns.size)
-        return self._conv(layer.conv, _crop(large, read, 2), (y, x), name)
-
-    def _repeat(self, node: ov.Output, factor: int, task: Task, name: str) -> ov.Output:
-        sizes = np.array([span.have.size * factor for span in task], np.int64)
-        large = ops.interpolate(
-            node,
-            ops.constant(sizes),
-            "nearest",
-            "sizes",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-            axes=ops.constant(np.array([2, 3], np.int64)),
+    def _enlarging(self, layer: EnlargingConv, node: ov.Output, name: str) -> ov.Output:
+        if self._recipe is not None:  # OpenVINO has no transposed convolution of 8 bits for this
+            large = self._named(_repeated(node, 2), f"{name}+enlarged")
+            return self._conv(layer.conv, large, name)
+        weight = self._weight(spread_weight(layer.conv.weight), name)
+        made = ops.convolution_backprop_data(
+            node, weight, [2, 2], pads_begin=[1, 1], pads_end=[1, 1]
         )
-        return self._named(large, name)
+        return self._biased(made, layer.conv.bias, name)
 
-    def _residual(self, block: Residual, node: ov.Output, task: Task, name: str) -> ov.Output:
-        around = _crop(node, task)
-        inside = self.emit(block.conv, node, task, f"{name}.conv")
+    def _sum(self, inside: ov.Output, around: ov.Output, name: str, slope: float) -> ov.Output:
         both = self._named(ops.add(inside, around), f"{name}+sum")
-        return self._named(ops.relu(both), name)
+        return self._named(_rectified(both, slope), name)
+
+    def _remembered(self, block: MemBlock, steps: _Steps, name: str, channels: int) -> _Steps:
+        state = ops.parameter([1, channels, -1, -1], self._kept)
+        self.states.append(state)
+        self.left.append(ops.convert(steps[-1], self._kept).output(0))
+        self.remembering.append(block)
+        before = self._named(ops.convert(state, np.float32), f"{name}+before")
+        made = []
+        for step, (node, past) in enumerate(zip(steps, [before, *steps], strict=False)):
+            here = _of_step(name, step)
+            both = self._named(ops.concat([node, past], 1), f"{here}+both")
+            inside = self._layer(block.conv, both, f"{here}.conv")
+            if block.rectified:
+                made.append(self._sum(inside, node, here, block.slope))
+            else:
+                made.append(self._named(ops.add(inside, node), here))
+        return made
+
+    def _grown(self, layer: TimeGrow, steps: _Steps, name: str) -> _Steps:
+        """One convolution for every step that is made of one."""
+        parts = layer.conv.weight.chunk(layer.time.upscale)
+        made = []
+        for step, node in enumerate(steps):
+            for index, part in enumerate(parts):
+                here = _of_step(f"{name}.{index}", step)
+                weight = self._weight(part, here)
+                made.append(
+                    self._named(ops.convolution(node, weight, [1, 1], [0, 0], [0, 0], [1, 1]), here)
+                )
+        return made
+
+    def _weight(self, weight: Tensor, name: str) -> ov.Node:
+        quantized = self._quantized(name)
+        if quantized is not None:
+            integers = ops.convert(ops.constant(quantized.weight), np.float32)
+            return ops.multiply(integers, ops.constant(quantized.scale))
+        layer = name.rpartition("@")[2]
+        if layer not in self._weights:
+            array = weight.float().contiguous().numpy()
+            self._weights[layer] = ops.constant(array, shared_memory=True)
+        return self._weights[layer]
 
 
-def _weight(conv: Conv, quantized: QuantizedConv | None) -> ov.Node:
-    if quantized is None:
-        return ops.constant(conv.weight.float().contiguous().numpy())
-    integers = ops.convert(ops.constant(quantized.weight), np.float32)
-    return ops.multiply(integers, ops.constant(quantized.scale))
+def _of_step(name: str, step: int) -> str:
+    """The name of a node for one of several steps."""
+    return f"{step}@{name}" if step else name
 
 
-def _crop(node: ov.Output, task: Task, factor: int = 1) -> ov.Output:
-    """Cut what the spans want out of ``factor`` times what they have."""
-    rows, columns = task
-    whole = rows.have.scale(factor), columns.have.scale(factor)
-    if whole == (rows.want, columns.want):
-        return node
-    return _slice(node, rows.want.within(whole[0]), columns.want.within(whole[1]))
+def _rectified(node: ov.Output, slope: float) -> ov.Node:
+    return ops.prelu(node, ops.constant(np.array([slope], np.float32))) if slope else ops.relu(node)
+
+
+def _repeated(node: ov.Output, factor: int) -> ov.Node:
+    return ops.interpolate(
+        node,
+        ops.constant(np.array([factor, factor], np.float32)),
+        "nearest",
+        "scales",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+        axes=_integers(2, 3),
+    )
+
+
+def _integers(*values: int) -> ov.Node:
+    return ops.constant(np.array(values, np.int64))
+
+
+def _number(value: float) -> ov.Node:
+    return ops.constant(np.float32(value))

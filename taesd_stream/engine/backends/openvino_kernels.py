@@ -1,29 +1,31 @@
-"""OpenVINO's kernels for CPUs: compiled once for every kind of tile."""
+"""OpenVINO's kernels for CPUs: one compiled graph for every tile of a pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 import openvino as ov
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.engine.backends.backend import Kernel
-from taesd_stream.engine.backends.openvino_graph import Recipe, Task, switch_of
+from taesd_stream.engine.backends.openvino_cuts import Cuts
+from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
+from taesd_stream.engine.backends.recipe import Recipe
 from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.span import Kind, Span
+from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
+from tiling import Region
 
 __all__ = ["OpenVinoBackend"]
 
 # The precision that the kernels may compute in; 8 bits are chosen node by node, by a recipe.
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.int8: "f32"}
+_TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16}
 
 
 @lru_cache(maxsize=1)
@@ -39,10 +41,7 @@ def _openvino_core() -> ov.Core:
 
 
 class OpenVinoBackend:
-    """Compiles the layers of one network for every kind of tile.
-
-    Tiles differ in kind where they lie at other borders; those inside are all of one kind. All
-    kinds of a grid are one compiled model, so that they share the memory for activations.
+    """Compiles the layers of one network.
 
     Args:
         dtype: float32, bfloat16, or int8, which needs ``recipes``.
@@ -50,7 +49,6 @@ class OpenVinoBackend:
         recipes: How to compute the layers in 8 bits, for those that are to be.
     """
 
-    evens_tiles = True
     records = False
 
     def __init__(
@@ -60,8 +58,9 @@ class OpenVinoBackend:
         recipes: Mapping[torch.nn.Module, Recipe] | None = None,
     ) -> None:
         self._core = _openvino_core()
-        self._kept: dict[Pass, _Kernel] = {}
+        self._kernels: dict[Pass, _Kernel] = {}
         self._recipes = recipes or {}
+        self._kept = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
         self.rounding = ", ".join(each.digest() for each in self._recipes.values()) or "none"
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": _HINTS[dtype],
@@ -72,97 +71,82 @@ class OpenVinoBackend:
         if cache is not None:
             self._options["CACHE_DIR"] = str(cache)
 
-    def kernel(
-        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
-    ) -> Kernel:
-        """The kernel of a pass for the tiles of a grid; it is compiled when it is first run.
-
-        The last one of every pass is kept, with the memory for its activations, for the next
-        picture of that size.
-        """
-        expected = tuple(rows), tuple(columns)
-        kept = self._kept.get(each)
-        if kept is None or kept.expected != expected:
-            self._kept.pop(each, None)  # before there is another
-            recipe = self._recipes.get(each.body, Recipe())
-            self._kept[each] = _Kernel(self._core, self._options, each, recipe, expected)
-        return self._kept[each]
-
-
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """A model for several kinds of tiles.
-
-    Attributes:
-        request: Runs it.
-        indices: The kinds, by their places along both axes.
-        shape: What it reads; smaller tiles have zeros after their end.
-    """
-
-    request: ov.InferRequest
-    indices: Mapping[tuple[Kind, Kind], int]
-    shape: tuple[int, int, int, int]
+    def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
+        """The kernel of a pass; it is compiled when it is first run, with room for what it runs."""
+        if each not in self._kernels:
+            recipe = self._recipes.get(each.body)
+            graph = graph_of(each.body, each.channels, recipe, kept=_TYPES[self._kept])
+            compiled = self._core.compile_model(graph.model, "CPU", self._options)
+            self._kernels[each] = _Kernel(each, graph, compiled.create_infer_request(), self._kept)
+        return self._kernels[each]
 
 
 class _Kernel:
-    """The layers of a pass, compiled for the kinds of tiles of a grid, and for others as needed."""
+    """A pass, compiled.
+
+    Args:
+        each: The pass.
+        graph: What was compiled.
+        request: Runs it.
+        kept: The dtype of states.
+    """
 
     def __init__(
-        self,
-        core: ov.Core,
-        options: Mapping[str, object],
-        each: Pass,
-        recipe: Recipe,
-        expected: tuple[tuple[Span, ...], tuple[Span, ...]],
+        self, each: Pass, graph: TileGraph, request: ov.InferRequest, kept: torch.dtype
     ) -> None:
-        self._core, self._options = core, options
-        self._each, self._recipe, self.expected = each, recipe, expected
-        self._scale = each.scale
-        self._compiled: dict[int, list[_Compiled]] = {}
+        self._each, self._graph, self._request, self._kept = each, graph, request, kept
         self._alone = Lock()  # a request computes one tile at a time, whichever thread asks
 
     def __call__(self, tile: Tensor, rows: Span, columns: Span, state: TileState) -> Tensor:
-        kind = self._kind((rows, columns))
-        channels = self._each.body.out_channels(self._each.channels)
-        shape = (tile.shape[0], channels, rows.want.size, columns.want.size)
-        made = torch.empty(shape, dtype=torch.float32)
+        body = self._each.body
+        cuts = Cuts.of(body, rows, columns)
+        above, before = rows.have.start - cuts.read.y.start, columns.have.start - cuts.read.x.start
+        if above or before:
+            tile = F.pad(tile, (before, 0, above, 0))
+        bounds = torch.tensor(cuts.bounds, dtype=torch.int64)
+        steps, made_of_one = tile.shape[0], self._graph.steps
+        size = cuts.made.shape
+        made = torch.empty((steps * made_of_one, self._each.out_channels, size.height, size.width))
+        y, x = Region(rows.want, columns.want).within(cuts.made)
+        wanted = made[:, :, y, x]
         with self._alone:
-            compiled = self._compiled_for(tile.shape[0], kind, (rows, columns))
-            inputs = [_filled(tile, compiled.shape)]
-            if len(compiled.indices) > 1:
-                inputs.insert(0, np.array(compiled.indices[kind], np.int32))
-            request = compiled.request
-            request.set_output_tensor(0, ov.Tensor(made.numpy(), shared_memory=True))
-            request.infer(dict(enumerate(inputs)), share_inputs=True)
-        return made
+            if not self._graph.remembering:
+                self._run([tile, bounds], [made])
+                return wanted
+            shapes = [each.shape for each in body.state_regions(rows, columns, self._each.channels)]
+            for step in range(steps):
+                before_it = self._states(state, shapes)
+                after_it = [torch.empty_like(each) for each in before_it]
+                first = step * made_of_one
+                frames = [made[i : i + 1] for i in range(first, first + made_of_one)]
+                self._run([tile[step : step + 1], bounds, *before_it], [*frames, *after_it])
+                for layer, kept in zip(self._graph.remembering, after_it, strict=True):
+                    state.keep(layer, kept)
+        return wanted
 
-    def _kind(self, task: Task) -> tuple[Kind, Kind]:
-        rows, columns = task
-        return rows.kind(self._scale), columns.kind(self._scale)
+    def _states(self, state: TileState, shapes: list[tuple[int, int, int]]) -> list[Tensor]:
+        """What the layers have kept, of these shapes; zeros at the beginning of a video."""
+        found = zip(map(state.recall, self._graph.remembering), shapes, strict=True)
+        return [
+            torch.zeros((1, *shape), dtype=self._kept)
+            if kept is None
+            else kept.to(self._kept).contiguous()
+            for kept, shape in found
+        ]
 
-    def _compiled_for(self, batch: int, kind: tuple[Kind, Kind], task: Task) -> _Compiled:
-        if batch not in self._compiled:
-            tasks = {self._kind(expected): expected for expected in product(*self.expected)}
-            tasks.setdefault(kind, task)
-            self._compiled[batch] = [self._compile(batch, tasks)]
-        for compiled in self._compiled[batch]:
-            if kind in compiled.indices:
-                return compiled
-        self._compiled[batch].append(self._compile(batch, {kind: task}))
-        return self._compiled[batch][-1]
-
-    def _compile(self, batch: int, tasks: Mapping[tuple[Kind, Kind], Task]) -> _Compiled:
-        body, channels = self._each.body, self._each.channels
-        build = switch_of(body, tuple(tasks.values()), batch, channels, self._recipe)
-        shape = tuple(build.get_parameters()[-1].get_shape())
-        request = self._core.compile_model(build, "CPU", self._options).create_infer_request()
-        return _Compiled(request, {kind: index for index, kind in enumerate(tasks)}, shape)
+    def _run(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        held = [*map(_shared, inputs)], [*map(_shared, outputs)]  # the request holds no array
+        for index, each in enumerate(held[0]):
+            self._request.set_input_tensor(index, each)
+        for index, each in enumerate(held[1]):
+            self._request.set_output_tensor(index, each)
+        self._request.infer()
 
 
-def _filled(tile: Tensor, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """A tile as the array that a model reads, with zeros after its end."""
-    if tile.shape == shape:
-        return tile.contiguous().numpy()
-    given = np.zeros(shape, np.float32)
-    given[:, :, : tile.shape[2], : tile.shape[3]] = tile.numpy()
-    return given
+def _shared(tensor: Tensor) -> ov.Tensor:
+    """A tensor as OpenVINO takes it, of the same memory where that is contiguous."""
+    array = tensor.contiguous()
+    if tensor.dtype != torch.bfloat16:
+        return ov.Tensor(array.numpy(), shared_memory=True)
+    bits = array.view(torch.uint16).numpy()
+    return ov.Tensor(bits, ov.Shape(list(tensor.shape)), ov.Type.bf16)

@@ -6,7 +6,7 @@ is launched at once.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from contextlib import nullcontext
 
 from torch import Tensor
@@ -33,7 +33,6 @@ class RecordedBackend:
         recorder: Records them: CUDA graphs, or whatever else does.
     """
 
-    evens_tiles = False
     rounding = "none"
     records = True
 
@@ -45,14 +44,12 @@ class RecordedBackend:
     def __reduce__(self) -> tuple[type[RecordedBackend], tuple[Recorder]]:
         return RecordedBackend, (self._recordings.recorder,)  # none of it is of a copy's layers
 
-    def kernel(
-        self, each: Pass, rows: Iterable[Span], columns: Iterable[Span], room_bytes: int = 0
-    ) -> Kernel:
+    def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""
         if (each, room_bytes) not in self._kernels:
             if len(self._kernels) >= _MOST_KEPT:
                 self._kernels.clear()
-            eager = self._eager.kernel(each, rows, columns)
+            eager = self._eager.kernel(each)
             self._kernels[each, room_bytes] = _Kernel(each, eager, self._recordings, room_bytes)
         return self._kernels[each, room_bytes]
 

@@ -37,13 +37,12 @@ _HEAP_KEEPS_SMALL = 3.6
 _HEAP_KEEPS_ALWAYS = 105 << 20
 _HEAP_KEEPS_LARGE = 1.2
 _HEAP_KEEPS_AT_MOST = 300 << 20
-# OpenVINO gives activations one block, which the kinds of tiles share, and every kind its weights
-# in the order that its kernels like, and room for what it makes, in float32, some three times.
-# TAESD's decoder at tiles of 16 latents: 52 MiB for one kind, 107 for four, 250 for nine; at tiles
-# of 128, in 16 bits, 482 MiB for one, 638 for four, 919 for nine.
-_OPENVINO_KEEPS_ALWAYS = 36 << 20
-_OPENVINO_KEEPS_OF_A_KIND = 22 << 20
-_OPENVINO_MAKES_ROOM = 2.75
+# OpenVINO keeps its code, its weights, and blocks for activations that fit each other but nearly.
+# TAESD's decoder, with a finished tile: at tiles of 15 latents 86 MiB in 16 bits and 96 in float32,
+# of 51 latents 164 and 237; undivided at 128 latents 509 and 932, in tiles as large as that 554 for
+# nine of them and 627 for 64, in 16 bits.
+_OPENVINO_KEEPS_ALWAYS = 90 << 20
+_OPENVINO_KEEPS = 1.25
 # What PyTorch's memory pool for CUDA graphs keeps for what is alive at once: also blocks that were
 # cut for smaller layers and do not fit larger ones, of which each scale's are a quarter of the next
 # one's. An estimate: no GPU was at hand to measure it.
@@ -118,8 +117,8 @@ class CostModel:
         self._records = records
         is_on_cpu = settings.device.type == "cpu" and settings.backend == "torch"
         self.is_ours_to_share = is_on_cpu and not records
-        # A GPU wants large tiles, OpenVINO few kinds of them, and layers that remember earlier
-        # steps remember every tile by itself.
+        # A GPU and OpenVINO want large tiles, and layers that remember earlier steps remember every
+        # tile by itself.
         self.continued = self.is_ours_to_share and not network.stateful
         self._remembered = lru_cache(maxsize=1024)(self._work_out)
         self._figures = lru_cache(maxsize=1024)(self._count)
@@ -176,9 +175,7 @@ class CostModel:
             peak = figures.live + figures.left
             made = grid.tile.area * grid.cell**2 * each.out_channels
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
-            peak_bytes += cores.threads * self._resident(
-                peak * self._item_bytes, figures.kinds, made
-            )
+            peak_bytes += cores.threads * self._resident(peak * self._item_bytes)
             if cores.threads > 1:
                 peak_bytes += self._waiting(grid, made, cores)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
@@ -237,18 +234,12 @@ class CostModel:
         above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
         return _LARGE_COSTS * min(max(above, 0.0), 1.0)
 
-    def _resident(self, live_bytes: int, kinds: int, made: int) -> int:
-        """Memory that a tile's tensors occupy, with what the allocator keeps besides.
-
-        Args:
-            kinds: How many kinds of tiles there are.
-            made: Elements that the largest of them makes.
-        """
+    def _resident(self, live_bytes: int) -> int:
+        """Memory that a tile's tensors occupy, with what the allocator keeps besides."""
         if self._settings.device.type != "cpu":
             return live_bytes
         if self._settings.backend == "openvino":
-            of_a_kind = _OPENVINO_KEEPS_OF_A_KIND + int(_OPENVINO_MAKES_ROOM * made * 4)
-            return live_bytes + _OPENVINO_KEEPS_ALWAYS + kinds * of_a_kind
+            return int(live_bytes * _OPENVINO_KEEPS) + _OPENVINO_KEEPS_ALWAYS
         kept = min(
             live_bytes * _HEAP_KEEPS_SMALL,
             live_bytes * _HEAP_KEEPS_LARGE + _HEAP_KEEPS_ALWAYS,

@@ -257,11 +257,8 @@ class Executor:
         sweep: Sweep | None,
     ) -> Tensor:
         """Compute the output of a pass for one tile."""
-        region, grid = block.region, stage.canvas.grid
-        if self._backend.evens_tiles:
-            region = grid.evened(region.divide(grid.cell)).scale(grid.cell)
         continued = sweep is not None and sweep.goes_on_with(block)
-        rows, columns = stage.each.spans(region, stage.canvas.plane, continued=continued)
+        rows, columns = stage.each.spans(block.region, stage.canvas.plane, continued=continued)
         states = stage.states
         at = states.at if states is not None else 0
         with (
@@ -277,9 +274,6 @@ class Executor:
             made = stage.kernel(tile, rows, columns, state)
             if states is not None:
                 states.keep(block.region, at + block.frames.stop, state.kept)
-            if region != block.region:
-                y, x = block.region.within(region)
-                made = made[:, :, y, x]
         return made
 
     def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from taesd_stream.engine.backends import Backend, Kernel
@@ -12,9 +11,8 @@ from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.span import Span
 from taesd_stream.models.network import Network
-from tiling import Backoff, Block, Cover, Size, TilePlan
+from tiling import Backoff, Block, Size, TilePlan
 
 __all__ = ["Stage", "Stages"]
 
@@ -43,7 +41,7 @@ class Stage:
 
 
 class Stages:
-    """Makes stages for planes of any size; what memory had no room for, and kernels, it keeps.
+    """Makes stages for planes of any size; what memory had no room for, it keeps.
 
     Args:
         network: The encoder or the decoder.
@@ -58,7 +56,6 @@ class Stages:
         self._network, self._settings = network, settings
         self._plan, self._backend = plan, backend
         self._backoffs: dict[tuple[int, int], Backoff] = {}
-        self._kernels: dict[tuple[int, Size], Kernel] = {}
 
     def canvases(self, plane: Size) -> tuple[Canvas, ...]:
         """The canvas that every pass is run over."""
@@ -72,7 +69,7 @@ class Stages:
             zip(self._network.passes, self.canvases(plane), strict=True)
         ):
             backoff = self._backoff(index, canvas.grid.cell)
-            kernel = self._kernel(index, each, canvas)
+            kernel = self._backend.kernel(each, self._plan.recorded_bytes)
             plane = each.out_plane(plane)
             stages.append(Stage(each, canvas, plane, backoff, kernel, states))
         return stages
@@ -90,20 +87,3 @@ class Stages:
             block.region.shape,
             left,
         )
-
-    def _kernel(self, index: int, each: Pass, canvas: Canvas) -> Kernel:
-        grid, plane = canvas.grid, canvas.plane
-        if (index, plane) not in self._kernels:
-            self._kernels[index, plane] = self._backend.kernel(
-                each,
-                self._tasks(each, grid.rows, grid.cell, plane.height),
-                self._tasks(each, grid.columns, grid.cell, plane.width),
-                self._plan.recorded_bytes,
-            )
-        return self._kernels[index, plane]
-
-    def _tasks(self, each: Pass, pieces: Cover, cell: int, size: int) -> Iterator[Span]:
-        """The spans that tiles ask for along an axis."""
-        for piece in pieces:
-            evened = pieces.evened(piece) if self._backend.evens_tiles else piece
-            yield each.body.span(evened.scale(cell), size)

@@ -29,7 +29,7 @@ from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.layers.upsampling import Upsample
 from tiling import Footprint, Interval
 
-__all__ = ["EnlargingConv", "fuse_enlarging"]
+__all__ = ["EnlargingConv", "fuse_enlarging", "spread_weight"]
 
 
 class EnlargingConv(Convolving):
@@ -59,7 +59,7 @@ class EnlargingConv(Convolving):
     def spread(self, rows: Span, columns: Span) -> Operator:
         """All of it in one kernel, for devices whose kernels round as they like."""
         y, x = (span.want.within(span.have.scale(2)) for span in (rows, columns))
-        return _Spread(_spread(self.conv.weight), self.conv.bias, y, x)
+        return _Spread(spread_weight(self.conv.weight), self.conv.bias, y, x)
 
     def _made_by(self, make: Callable[..., Convolution]) -> Convolution:
         bias = self.conv.bias
@@ -159,12 +159,12 @@ def _folded(weight: Tensor) -> Tensor:
     return folded.flatten(0, 2).to(weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def _spread(weight: Tensor) -> Tensor:
+def spread_weight(weight: Tensor) -> Tensor:
     """The windows over which each element of the small picture is spread.
 
     (C', C, 3, 3) over an enlarged picture to (C, C', 4, 4) from the small one.
 
-    >>> _spread(torch.ones(1, 1, 3, 3))[0, 0].tolist()
+    >>> spread_weight(torch.ones(1, 1, 3, 3))[0, 0].tolist()
     [[1.0, 2.0, 2.0, 1.0], [2.0, 4.0, 4.0, 2.0], [2.0, 4.0, 4.0, 2.0], [1.0, 2.0, 2.0, 1.0]]
     """
     # Sums are of float32: of bfloat16 they would be rounded twice.
