@@ -263,8 +263,12 @@ def choose_codec(
     name = _ALIASES.get(codec.lower(), codec.lower())
     names = GENERIC_HARDWARE.get(name, (name,))
     if names[0] not in CODECS:
-        known = ", ".join((*CODECS, *GENERIC_HARDWARE))
-        raise InputError(f"expected a codec out of {known}; found {codec!r}")
+        own = [each for each in CODECS if "_" in each]
+        known = ", ".join((*(each for each in CODECS if each not in own), *GENERIC_HARDWARE))
+        raise InputError(
+            f"expected a codec out of {known}, or an encoder such as {', '.join(own[:3])}; found"
+            f" {codec!r:.60}"
+        )
     chosen = tuple(CODECS[row] for row in names)
     suffixes = chosen[0].suffixes
     if suffix not in suffixes:

@@ -224,7 +224,7 @@ def test_offline_names_the_alternatives(
         assert variant.built_in
         assert variant.space == variant_named(name).space
     assert "\n" not in message
-    assert len(message) - len(str(cache)) < 300
+    assert len(message) - len(str(cache)) < 270
     assert "http://" in caught.value.details[0]
 
 

@@ -191,9 +191,10 @@ def _offline_message(name: str) -> str:
     choice = _OFFLINE_CHOICES.get(name)
     offline = f"; without a network, --model {choice} comes with the package"
     return (
-        f"expected the weights of {name!r} in {cache_folder()} or online, found neither: check the"
-        f" network, or get {names} from {files[0].repository} and give the local path with --model,"
-        f" or that of a diffusers folder{offline if choice else ''}"
+        f"expected the weights of {name!r} in {cache_folder()} or online, found neither: get"
+        f" {names} from {files[0].repository}, or a diffusers folder, and give the local path with"
+        " --model"
+        f"{offline if choice else ''}"
     )
 
 
