@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|gpu] ...``."""
+"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|start|gpu] ...``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from benchmarks.results import Report, Section
 from benchmarks.scaling import CASES as SCALING_CASES
 from benchmarks.scaling import SIZES as SCALING_SIZES
 from benchmarks.scaling import run_scaling
+from benchmarks.start import run_start
 from benchmarks.table import LARGEST_TRUTH, run_table
 from benchmarks.video import run_video
 from benchmarks.weights import SCALE
@@ -31,6 +32,8 @@ __all__ = ["main"]
 
 _TABLE_SIZES = (512, 1024, 2048)
 _LIVE_PIXELS = 512
+# These print what they find and write nothing.
+_PRINTED = ("live", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -39,6 +42,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
+  start    milliseconds from the command to its first frame, phase by phase
   gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU;
            --all: the test suite, errors, sizes, precisions and videos too, in one report
 
@@ -50,14 +54,14 @@ def main(argv: Sequence[str]) -> int:
     """Run one command; 0 if nobody failed, 1 if somebody did, 2 for wrong arguments."""
     commands = _COMMANDS
     leads = argv[0] if argv else ""
-    chosen = argv if leads in (*commands, "live", "-h", "--help") else ["table", *argv]
+    chosen = argv if leads in (*commands, *_PRINTED, "-h", "--help") else ["table", *argv]
     options = _parser().parse_args(chosen)
     if getattr(options, "list", False):
         for case in all_cases(options.memory):
             print(f"{case.name:33} {'' if case.by_default else '(if asked for) '}{case.what}")
         return 0
-    if options.command == "live":
-        return _live(options)
+    if options.command in _PRINTED:
+        return _print(options)
     is_dry = getattr(options, "dry_run", False)
     missing = no_gpu() if options.command == "gpu" and not is_dry else None
     if missing is not None:
@@ -96,10 +100,13 @@ def _write(report: Report, folder: Path, name: str) -> None:
     _say(f"written to {folder}: {', '.join(written)}")
 
 
-def _live(options: argparse.Namespace) -> int:
+def _print(options: argparse.Namespace) -> int:
     (pixels,) = options.sizes or (_LIVE_PIXELS,)
     try:
-        print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+        if options.command == "live":
+            print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+        else:
+            print(run_start(options.dtype, options.backend, pixels, options.rounds, _say))
     except Unavailable as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
@@ -206,6 +213,11 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
+    start = commands.add_parser("start", help="from the command to its first frame")
+    _add_sizes(start, f"{_LIVE_PIXELS}; one only")
+    start.add_argument("--rounds", type=_positive, default=7, metavar="N", help="7 if not said")
+    start.add_argument("--dtype", default="float32", help="float32 if not said")
+    start.add_argument("--backend", default="torch", help="torch if not said")
     gpu = commands.add_parser("gpu", parents=[common], help="on a CUDA GPU")
     gpu.add_argument(
         "--all", action="store_true", help="the test suite, errors, sizes, precisions, videos too"

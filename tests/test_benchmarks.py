@@ -29,6 +29,7 @@ from benchmarks.process import WorkerProcess
 from benchmarks.protocol import Gone, Job, Ready, Turn, reply_from_json, to_line
 from benchmarks.results import Report, Section, to_row
 from benchmarks.runner import Measured, alternate
+from benchmarks.start_phases import PHASES
 from benchmarks.stats import median_ratio
 from benchmarks.suite import run_suite
 from benchmarks.video import overlap_values
@@ -265,6 +266,17 @@ def test_live_frames_are_timed_one_by_one(capsys: pytest.CaptureFixture[str]) ->
     told = capsys.readouterr().out
     assert "over 20: median" in told
     assert "half way" in told
+
+
+def test_a_start_is_told_phase_by_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["start", "--sizes", "16", "--rounds", "1"]) == 0
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [words[0] for words in told[1:]] == [*(name.split()[0] for name in PHASES), "in"]
+    *phases, whole = (float(words[-1]) for words in told[1:])
+    assert min(phases) > 0
+    assert whole == pytest.approx(sum(phases), abs=len(phases))
+    assert main(["start", "--sizes", "16", "--rounds", "1", "--dtype", "float64"]) == 2
+    assert "float64" in capsys.readouterr().err
 
 
 def test_a_worker_that_dies_or_does_not_fit_is_told() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from taesd_stream.cli.signals import ends_as_interrupts, ends_at_once
 from taesd_stream.errors import InputError, TaesdStreamError
 
-__all__ = ["main"]
+__all__ = ["main", "modules_kept"]
 
 DEBUG_VARIABLE = "TAESD_STREAM_DEBUG"
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended_by: list[int] = []
     try:
         is_only_work = arguments is None
-        with ends_at_once(), _modules_kept() if is_only_work else contextlib.nullcontext():
+        with ends_at_once(), modules_kept() if is_only_work else contextlib.nullcontext():
             work = _prepare(arguments)
         with ends_as_interrupts(ended_by):
             work()
@@ -75,7 +75,7 @@ def _prepare(arguments: Sequence[str] | None) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _modules_kept() -> Iterator[None]:
+def modules_kept() -> Iterator[None]:
     """Inside it, nothing is collected; what is loaded in it, no collection looks at any more.
 
     PyTorch's modules are 290,000 objects, none of which is garbage: looking at all of them took 0.1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.coder import Coder, Run
@@ -14,6 +15,7 @@ from taesd_stream.engine.cores import CrowdWatch, shares_of_cores
 from taesd_stream.engine.load import load_with
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions, TileOptions
+from taesd_stream.engine.pixels import to_bytes
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.speeds import Speed, keep_speed
 from taesd_stream.errors import InputError
@@ -25,9 +27,11 @@ __all__ = ["learn_speed"]
 _SIDES = (4, 8, 16, 32, 64, 128, 256)
 # So long others are watched first.
 _LOOK_SECONDS = 0.1
-# A larger trial takes four times as long; best of three.
+# A larger trial takes four times as long; the best of three counts, or of as many as there is time
+# for.
 _LONG_ENOUGH = 0.04
 _TIMES = 3
+_ENOUGH_SECONDS = 0.3
 # OpenVINO compiles for every size, so that there is but one: of no more than so many multiply-adds.
 _MOST_COMPILED = 2e10
 
@@ -129,17 +133,27 @@ class _Trial:
 
     def _tried(self, plan: TilePlan) -> tuple[Effort, float]:
         """The effort of a picture, or two steps of a video, and the seconds that it takes."""
-        size = plan.latents.scale(self._down)
-        noise = torch.rand(self._steps, self._coder.network.channels, *size)
-        seconds = []
-        for _ in range(_TIMES + 1):
-            run = Run(self._coder, plan, size, goes_on=False)
+        noise = torch.rand(
+            self._steps, self._coder.network.channels, *plan.latents.scale(self._down)
+        )
+        self._run(plan, noise)  # it prepares
+        began, seconds = time.perf_counter(), list[float]()
+        while len(seconds) < _TIMES and (
+            not seconds or time.perf_counter() - began < _ENOUGH_SECONDS
+        ):
             start = self._clock()
-            for _, tile in run.tiles(noise, None):
-                if tile.is_cuda:
-                    torch.cuda.synchronize(tile.device)
+            self._run(plan, noise)
             seconds.append(self._clock() - start)
-        return plan.effort * self._steps, min(seconds[1:])  # the first one prepares
+        return plan.effort * self._steps, min(seconds)
+
+    def _run(self, plan: TilePlan, noise: Tensor) -> None:
+        run = Run(self._coder, plan, Size(*noise.shape[-2:]), goes_on=False)
+        for _, tile in run.tiles(noise, None):
+            if plan.action == "decode":
+                for picture in tile:
+                    to_bytes(picture)
+            if tile.is_cuda:
+                torch.cuda.synchronize(tile.device)
 
     def _planned(self, side: int) -> TilePlan | None:
         """The plan of a picture; None if it cannot be, or would be computed in another way."""
