@@ -127,11 +127,11 @@ class ReadingRemarks:
 
 
 def hdr_still_note(name: str, hdr: str | None) -> tuple[str, ...]:
-    """A remark on a still of high dynamic range, "PQ" or "HLG"; none where it is None."""
+    """A remark on a picture of high dynamic range, "PQ" or "HLG"; none where it is None."""
     if hdr is None:
         return ()
     return (
-        f"{name}: it is HDR ({hdr}), and tones of stills are not mapped: colours come out pale;"
+        f"{name}: it is HDR ({hdr}), and tones of pictures are not mapped: colours come out pale;"
         " save it as SDR, such as .jpg",
     )
 

@@ -17,10 +17,10 @@ from video.demux import limited_size, open_input, packet_durations, require_deco
 from video.errors import InputError
 from video.frame_colors import FrameColors
 from video.frame_reader import Frame, FrameReader
-from video.named_colors import profile_of_png
+from video.named_colors import hdr_of_still, profile_of_png
 from video.orientation import UPRIGHT, orientation_of
 from video.rates import rate_of_durations
-from video.reading_remarks import ReadingRemarks
+from video.reading_remarks import ReadingRemarks, hdr_still_note
 from video.size_note import noted_size
 from video.transparency import OVER_WHITE, Transparency
 
@@ -73,6 +73,7 @@ class VideoReader(FrameReader):
         self.path = Path(path)
         self._remarks = ReadingRemarks(self.path.name, transparency)
         self._orientation = UPRIGHT
+        self._on_file: tuple[str, ...] = ()
         self._container: InputContainer | None = None
         animation = open_animation(self.path)
         if animation is not None:
@@ -89,6 +90,7 @@ class VideoReader(FrameReader):
     def _animation_frames(self, animation: Animation) -> Iterator[Frame]:
         self.width, self.height = animation.width, animation.height
         self.frame_count = len(animation.durations_ms)
+        self._on_file = hdr_still_note(self.path.name, hdr_of_still(self.path))
         self.duration_seconds = Fraction(sum(animation.durations_ms), 1000)
         self.rate = rate_of_durations(animation.durations_ms, Fraction(1, 1000))
         spread = max(animation.durations_ms) - min(animation.durations_ms)
@@ -194,7 +196,7 @@ class VideoReader(FrameReader):
     @property
     def notes(self) -> tuple[str, ...]:
         """In what frames are not as the file has them, a line each; complete once all are read."""
-        return tuple(self._remarks.lines(self.rate))
+        return (*self._on_file, *self._remarks.lines(self.rate))
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames

@@ -93,6 +93,20 @@ def test_numbers_of_a_png_go_before_its_profile(tmp_path: Path) -> None:
     check(read_image(tmp_path / "a.png"), 12)
 
 
+def test_high_dynamic_range_of_an_animation_is_said(tmp_path: Path) -> None:
+    """AVIF says it of its first picture and of the track, and nobody maps it."""
+    path, image = tmp_path / "a.avif", Image.fromarray(STORED)
+    others = [Image.fromarray(255 - STORED)]
+    image.save(path, save_all=True, append_images=others, quality=100, subsampling="4:4:4")
+    before, first, track = path.read_bytes().split(b"colrnclx")
+    pq = b"colrnclx" + struct.pack(">HH", 9, 16)
+    path.write_bytes(before + pq + first[4:] + pq + track[4:])
+    with open_reader(path) as reader:
+        found = [frame.image for frame in reader]
+        assert ["HDR (PQ)" in note for note in reader.notes] == [True]
+    assert np.abs(found[0].astype(int) - STORED).mean() < 2
+
+
 def test_high_dynamic_range_of_a_png_is_said(tmp_path: Path) -> None:
     Image.fromarray(STORED).save(tmp_path / "a.png")
     put_numbers(tmp_path / "a.png", 9, 16)
