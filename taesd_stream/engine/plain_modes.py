@@ -66,9 +66,13 @@ class Computing:
         if self._settings.device.type != "cuda" or self._settings.dtype != torch.float32:
             return None
         # No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23.
-        benchmark = torch.backends.cudnn.benchmark
-        flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=benchmark, allow_tf32=False
+        cudnn = torch.backends.cudnn
+        flags: AbstractContextManager[None] = cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark,
+            benchmark_limit=cudnn.benchmark_limit,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
         )
         return flags
 

@@ -16,6 +16,8 @@ from benchmarks.decoders.ours import computed_by
 from taesd_stream.engine.backends import EagerBackend
 from taesd_stream.engine.backends.cuda_graphs import CudaGraphs
 from taesd_stream.engine.backends.recorded import RecordedBackend
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.plain_modes import Computing
 from tests.engine.conftest import Models
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -99,6 +101,19 @@ def test_callers_may_compute_on_streams_of_their_own(model: Models) -> None:
     for ours, z in zip(made, pictures, strict=True):
         assert (ours - eager.decode(z)).abs().max() < 1e-4
     assert watched.replays > 10
+
+
+def test_the_kernels_that_callers_want_are_theirs(
+    model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, _, watched = both(model, "taesd", "float32")
+    z = torch.randn(1, 4, 8, 8, device="cuda")
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    with watched.tuned(), Computing(coder_of(recorded, "decode").settings):
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+    made = [recorded.decode(z) for _ in range(TIMES)]
+    assert all(torch.equal(each, made[0]) for each in made)
 
 
 def test_callers_may_have_graphs_of_their_own(model: Models) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar
 
 import torch
@@ -29,6 +30,8 @@ class CudaGraphs:
     """
 
     name = "CUDA graphs"
+    _recording = Lock()
+    """Held while a graph is recorded: PyTorch and CUDA allow one at a time in a process."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -95,7 +98,8 @@ class CudaGraphs:
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
             try:
-                return self._record(run, current, self._stream)
+                with self._recording:
+                    return self._record(run, current, self._stream)
             finally:
                 # A recording that fails leaves its own stream behind.
                 torch.cuda.set_stream(current)
