@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.backends.choice import torch_backend
 from taesd_stream.engine.budget import Budget, read_budget
+from taesd_stream.engine.device_copies import brought_home
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.plain_modes import loading
@@ -216,14 +217,20 @@ class Run:
         self._is_whole = True
 
     def parts(
-        self, source: Tensor, on_tile: OnTile | None
+        self, source: Tensor, on_tile: OnTile | None, *, home: torch.device | None = None
     ) -> Iterator[tuple[int, tuple[slice, slice], Tensor]]:
         """The ``tiles``, step by step.
+
+        Args:
+            home: Where they will be taken, which may be the host; None where they stay.
 
         Yields:
             The number of the step, the rows and columns of the part, and the part, (C, h, w).
         """
-        for block, tile in self.tiles(source, on_tile):
+        tiles = self.tiles(source, on_tile)
+        if home is not None and home.type == "cpu" and self._settings.device.type == "cuda":
+            tiles = brought_home(tiles)
+        for block, tile in tiles:
             steps, *place = block.slices
             for step, part in zip(range(steps.start, steps.stop), tile, strict=True):
                 yield step, (place[0], place[1]), part

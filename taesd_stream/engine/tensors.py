@@ -137,7 +137,7 @@ class TensorRun:
             dtype=coder.settings.tensor_dtype,
             device=source.device,
         )
-        for step, (y, x), pixels in run.parts(source, self._on_tile):
+        for step, (y, x), pixels in run.parts(source, self._on_tile, home=source.device):
             index = place(step)
             if index is None:
                 continue

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
+from taesd_stream.engine.device_copies import on_device
 from taesd_stream.engine.plain_modes import Computing
 from taesd_stream.engine.running.planes import (
     During,
@@ -38,7 +39,6 @@ from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.sweep import Sweep
 from taesd_stream.engine.running.tile_states import TileStates
-from taesd_stream.engine.running.upload import on_device
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
 from taesd_stream.models.layers.global_pool import Moments, NormalisedPool

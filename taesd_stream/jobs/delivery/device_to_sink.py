@@ -8,8 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from taesd_stream.engine.device_copies import OwnStream, Transfer
 from taesd_stream.jobs.delivery.rgb_to_yuv import YuvLayout, to_yuv420
-from taesd_stream.jobs.delivery.transfer import OwnStream, Transfer
 from video import VideoWriter, YuvFormat, YuvFrame, luma_weights
 from video.sink import Sink
 
