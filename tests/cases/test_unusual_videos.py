@@ -116,8 +116,14 @@ def write_coded(path: Path, codec: str, tags: Sequence[int], **options: str) -> 
     ],
 )
 def test_what_only_the_container_or_only_the_frames_say(
-    codec: str, tags: Sequence[int], said: str, tmp_path: Path
+    codec: str,
+    tags: Sequence[int],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Its preparation takes seconds, and has a test of its own.
+    monkeypatch.setattr(video.frame_colors.ToneMap, "of", lambda like: None)
     options = {"x264-params": "interlaced=1:tff=1"} if said == "interlaced" else {}
     write_coded(tmp_path / "a.mov", codec, tags, **options)
     with open_reader(tmp_path / "a.mov") as reader:
