@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from taesd_stream.latents.array_choice import ArrayInfo
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["ArrayStore", "TensorStore", "open_content", "torch_dtype_of"]
@@ -151,7 +152,7 @@ def _meant(items: Mapping[str, object], options: ReadOptions, name: str) -> list
     arrays = {key: info for key, info in infos.items() if info.shape is not None}
     fitting = {key: info for key, info in infos.items() if info.may_be_latents}
     alike = len({info.shape and len(info.shape) for info in infos.values()}) == 1
-    only = None if alike else only_fitting(fitting, options)
+    only = None if alike else only_fitting(_without_repeats(fitting, items), options)
     if only is not None and len(items) > 1:
         left = {key: info for key, info in infos.items() if key != only and key in arrays}
         if left:
@@ -164,6 +165,21 @@ def _meant(items: Mapping[str, object], options: ReadOptions, name: str) -> list
     if len(meant) > 1:
         _log.info("%s: left out, as it is no array: %s", name, listing(nothing))
     return meant
+
+
+def _without_repeats(
+    fitting: Mapping[str, ArrayInfo], items: Mapping[str, object]
+) -> dict[str, ArrayInfo]:
+    """Each array once: Sana WM returns its latents twice, and cameras between them."""
+    seen: set[object] = set()
+    kept = {}
+    for key, info in fitting.items():
+        item = items[key]
+        numbers = item.numbers if isinstance(item, PlacedArray) else id(item)
+        if numbers not in seen:
+            kept[key] = info
+        seen.add(numbers)
+    return kept
 
 
 def _with_usual_keys(items: Mapping[str, object]) -> Mapping[str, object]:

@@ -208,6 +208,20 @@ def test_the_videos_part_of_latents_with_sound(
     assert "8, 126, 16" in line or "126, 128" in line or "128, 126" in line
 
 
+@pytest.mark.parametrize("cameras", [17, 128])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_latents_that_come_twice_beside_cameras(
+    cameras: int, in_file: bool, tmp_path: Path
+) -> None:
+    """Sana WM's pipeline returns (latents, camera matrices, latents)."""
+    content = (_LTX, torch.zeros(cameras, 4, 4), _LTX)
+    torch.save(content, tmp_path / "a.pt")
+    with ts.open_latents(tmp_path / "a.pt" if in_file else content) as source:
+        assert torch.equal(source[:], _LTX[0].movedim(0, 1))
+    with ts.open_latents([_LTX, _LTX], channels=128) as source:
+        assert len(source) == 10
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
