@@ -91,6 +91,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "video",
         }
     ),
+    "taesd_stream.diffusers": frozenset(
+        {
+            "diffusers",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.jobs",
+            "taesd_stream.models",
+            "torch",
+        }
+    ),
     "taesd_stream.cli": frozenset(
         {
             "taesd_stream.engine",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from functools import cached_property
 from itertools import product
 from time import monotonic
@@ -75,6 +76,12 @@ class Coder:
         self._free: tuple[int, Budget] | None = None
         self._planner = Planner(spec.name, network, settings, records=self._backend.records)
         self._is_ordered = False
+
+    def moved(self, settings: Settings) -> Coder:
+        """A copy that computes elsewhere, or in another precision, in PyTorch's own kernels."""
+        network = deepcopy(self.network).to(settings.device, settings.tensor_dtype)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Coder(self.spec, network, settings, convention=self._convention)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:
         """Plan how pictures, or a video, of one size will be cut.

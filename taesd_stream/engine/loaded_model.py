@@ -30,6 +30,11 @@ class LoadedModel:
         self.settings = settings
         self._coders = {"encode": encoder, "decode": decoder}
 
+    @property
+    def coders(self) -> tuple[Coder | None, Coder | None]:
+        """The encoder and the decoder, each None where it was not loaded."""
+        return self._coders["encode"], self._coders["decode"]
+
 
 def coder_of(model: LoadedModel, action: Action) -> Coder:
     """The half of a model that decodes, or the one that encodes.

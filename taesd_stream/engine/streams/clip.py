@@ -1,0 +1,52 @@
+"""A video that comes in pieces, decoded to tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from taesd_stream.engine.coder import Coder, Run
+from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.errors import InputError
+from tiling import Size
+
+__all__ = ["Clip"]
+
+
+class Clip:
+    """A video of a model that makes a frame of every latent, decoded piece by piece.
+
+    What tiles remember of one piece, the next one goes on from.
+
+    Args:
+        coder: The decoder.
+        options: How latents are cut into tiles.
+    """
+
+    def __init__(self, coder: Coder, options: TileOptions) -> None:
+        self._coder, self._options = coder, options
+        self._run: Run | None = None
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The next frames, (T, 3, H, W) in [0, 1], of the next latents, (T, C, h, w).
+
+        Raises:
+            InputError: They have another size than those before.
+        """
+        plane = Size(*latents.shape[2:])
+        if self._run is None:
+            plan = self._coder.plan(
+                plane, Workload(steps=None, pictures=None, ahead=latents.shape[0]), self._options
+            )
+            self._run = Run(self._coder, plan, plane, goes_on=True)
+        if self._run.plane != plane:
+            raise InputError(
+                f"latents: expected {self._run.plane}, as those before of this clip, found {plane}"
+            )
+        shape = (latents.shape[0], self._coder.network.out_channels, *self._run.made)
+        dtype = self._coder.settings.tensor_dtype
+        made = torch.zeros(shape, dtype=dtype, device=latents.device)
+        for step, (y, x), pixels in self._run.parts(latents, None):
+            made[step, :, y, x] += pixels.to(made)
+        return made.clamp_(0, 1)
