@@ -65,6 +65,7 @@ class TiledCost:
         tile_bytes: The state of the tile that keeps most.
         step_recorded_bytes: What recordings of all kinds of tiles hold for each step that is
             computed with others; 0 where none are made.
+        kept_recorded_bytes: What they hold besides, however many these are.
     """
 
     passes: tuple[PassPlan, ...]
@@ -74,11 +75,11 @@ class TiledCost:
     tiles_bytes: int
     tile_bytes: int
     step_recorded_bytes: int = 0
+    kept_recorded_bytes: int = 0
 
     def recorded_bytes(self, batch: int) -> int:
         """What recordings of all kinds of tiles hold, for so many steps; 0 where none are made."""
-        each = self.step_recorded_bytes
-        return each * batch + _POOL_KEEPS_ALWAYS if each else 0
+        return self.step_recorded_bytes * batch + self.kept_recorded_bytes
 
     @property
     def grid(self) -> Grid:
@@ -167,7 +168,8 @@ class CostModel:
         passes: list[PassPlan] = []
         seconds = 0.0
         effort = Effort()
-        held = most_live = buffers = 0
+        held = most_live = buffers = states = 0
+        up, down = self._network.rate
         for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
             is_last = each is self._network.passes[-1]
@@ -186,7 +188,9 @@ class CostModel:
             seconds += alone * share
             effort += self._effort(figures, len(each.body.layers)) * share
             most_live = max(most_live, figures.live)
-            buffers += figures.kinds * (figures.read + made + 2 * figures.most_kept)
+            kinds = figures.kinds * (2 if figures.kept else 1)  # a video's first steps differ
+            buffers += kinds * (figures.read + -(-made * up // down))
+            states += kinds * 2 * figures.most_kept
             plane, held = out, kept
         return TiledCost(
             tuple(passes),
@@ -195,17 +199,23 @@ class CostModel:
             cores,
             tiles_bytes=figures.kept * self._item_bytes,
             tile_bytes=figures.most_kept * self._item_bytes,
-            step_recorded_bytes=self._recorded(most_live, buffers),
+            **self._recorded(most_live, buffers, states),
         )
 
-    def _recorded(self, live: int, buffers: int) -> int:
+    def _recorded(self, live: int, buffers: int, states: int) -> dict[str, int]:
         """Bytes of recordings, which compute in one memory and have their input and output each.
 
         Args:
-            live: Elements that the costliest tile holds at once.
-            buffers: Elements that all kinds of tiles read, make and keep.
+            live: Elements that the costliest tile holds at once, for each step.
+            buffers: Elements that all kinds of tiles read and make of a step.
+            states: Elements that they keep, before and after.
         """
-        return int((live * _POOL_KEEPS + buffers) * self._item_bytes) if self._records else 0
+        if not self._records:
+            return {}
+        return {
+            "step_recorded_bytes": int((live * _POOL_KEEPS + buffers) * self._item_bytes),
+            "kept_recorded_bytes": states * self._item_bytes + _POOL_KEEPS_ALWAYS,
+        }
 
     def _waiting(self, grid: Grid, made: int, cores: Cores) -> int:
         """Bytes of finished tiles that wait for their turn."""
