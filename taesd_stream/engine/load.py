@@ -132,14 +132,17 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     settings = _settings_for(found, halves, options)
     for network in halves:
         if network is not None:
-            network.requires_grad_(False).to(settings.device, settings.tensor_dtype)
+            own = _own_settings(network, settings)
+            network.requires_grad_(False).to(own.device, own.tensor_dtype)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             network.fold()
     if settings.backend != "openvino":
         return _assemble(found, halves, settings, options)
     latents = _calibration(found, options) if settings.dtype == torch.int8 else ()
     backends = [
-        None if half is None else openvino_backend(settings, half, latents if is_decoder else ())
+        openvino_backend(settings, half, latents if is_decoder else ())
+        if half is not None and is_compilable(half)
+        else None
         for half, is_decoder in zip(halves, (False, True), strict=True)
     ]
     return _assemble(found, halves, settings, options, backends)
@@ -203,8 +206,15 @@ def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) ->
 
 def _settings_for(variant: Variant, halves: Halves, options: ModelOptions) -> Settings:
     # Linear maps are done before anything would be compiled.
-    compilable = variant.weights != "none" and all(map(is_compilable, filter(None, halves)))
+    compilable = variant.weights != "none" and any(map(is_compilable, filter(None, halves)))
     return resolve_settings(options.device, options.dtype, options.backend, compilable=compilable)
+
+
+def _own_settings(half: Network, settings: Settings) -> Settings:
+    """The settings of one half: PyTorch computes the one that OpenVINO cannot."""
+    if settings.backend == "openvino" and not is_compilable(half):
+        return settings.on_torch()
+    return settings
 
 
 def _assemble(
@@ -214,13 +224,15 @@ def _assemble(
     options: ModelOptions,
     backends: Sequence[Backend | None] = (None, None),
 ) -> AutoEncoder:
-    spec, sparing = spec_of(variant, *halves), _sparing(settings, options.backend)
-    coders = [
-        None
-        if network is None
-        else Coder(spec, network, settings, backend, sparing, convention=options.convention)
-        for network, backend in zip(halves, backends, strict=True)
-    ]
+    spec = spec_of(variant, *halves)
+    coders: list[Coder | None] = []
+    for network, backend in zip(halves, backends, strict=True):
+        if network is None:
+            coders.append(None)
+            continue
+        own = _own_settings(network, settings)
+        sparing = _sparing(own, options.backend)
+        coders.append(Coder(spec, network, own, backend, sparing, convention=options.convention))
     return AutoEncoder(spec, settings, *coders)
 
 

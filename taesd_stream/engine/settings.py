@@ -39,6 +39,11 @@ class Settings:
         """The dtype of tiles between runs of layers, and of results."""
         return self.dtype if self.backend == "torch" else torch.float32
 
+    def on_torch(self) -> Settings:
+        """The same with PyTorch's own kernels, which have no 8 bits."""
+        dtype = torch.float32 if self.dtype == torch.int8 else self.dtype
+        return Settings(self.device, dtype, "torch")
+
     def __str__(self) -> str:
         return f"{self.device} {_name(self.dtype)} {self.backend}"
 
@@ -94,8 +99,8 @@ def _check_openvino(device: torch.device, compilable: bool) -> None:
         )
     if not compilable:
         raise InputError(
-            "backend: expected torch for this model, found openvino, which is here for networks"
-            " that decode each picture for itself; leave it out, and int8 with it"
+            "backend: expected torch for this model, found openvino, which has no kernels for its"
+            " layers; leave it out, and int8 with it"
         )
     if not _is_installed():
         raise MissingExtraError(

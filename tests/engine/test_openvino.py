@@ -265,11 +265,10 @@ def test_the_backend_is_chosen_by_what_is_there_and_what_it_can(
             resolve_settings("cpu", dtype, backend)
 
 
-def test_models_that_remember_are_left_to_pytorch(model: Models) -> None:
-    assert model("taesdv", backend="auto").settings.backend == "torch"
-    with pytest.raises(ts.InputError, match="expected torch for this model, found openvino"):
-        model("taehv", backend="openvino")
+def test_what_it_has_no_kernels_for_is_left_to_pytorch(model: Models) -> None:
     assert model("latent2rgb", backend="auto").settings.backend == "torch"
+    with pytest.raises(ts.InputError, match="expected torch for this model, found openvino"):
+        model("latent2rgb", backend="openvino")
 
 
 _INTERRUPTED = """

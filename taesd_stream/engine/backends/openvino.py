@@ -15,9 +15,10 @@ from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.enlarging import EnlargingConv
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.pointwise import ReLU, SoftClamp
+from taesd_stream.models.layers.pointwise import ReLU, SignedToUnit, SoftClamp
 from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.shuffles import PixelShuffle
+from taesd_stream.models.layers.temporal import MemBlock, TimeGrow
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.weights.official import cache_folder
@@ -25,22 +26,30 @@ from taesd_stream.models.weights.official import cache_folder
 __all__ = ["is_compilable", "openvino_backend"]
 
 _MOST_CACHED_BYTES = 1 << 30
+_EMITTED = (
+    Conv,
+    EnlargingConv,
+    PixelShuffle,
+    ReLU,
+    SignedToUnit,
+    SoftClamp,
+    TimeGrow,
+    Upsample,
+)
 
 
 def is_compilable(network: Network) -> bool:
     """Whether OpenVINO can run all of a network."""
-    return not network.stateful and all(_can_be_emitted(each.body) for each in network.passes)
+    return all(_can_be_emitted(each.body) for each in network.passes)
 
 
 def _can_be_emitted(layer: Layer) -> bool:
     """Whether `openvino_graph` has a graph for a layer."""
     if isinstance(layer, Chain):
         return all(map(_can_be_emitted, layer.layers))
-    if isinstance(layer, Residual):
+    if isinstance(layer, Residual | MemBlock):
         return _can_be_emitted(layer.conv)
-    if isinstance(layer, Conv):
-        return layer.groups == 1
-    return isinstance(layer, ReLU | SoftClamp | Upsample | EnlargingConv | PixelShuffle)
+    return isinstance(layer, _EMITTED)
 
 
 def openvino_backend(settings: Settings, network: Network, latents: Sequence[Tensor]) -> Backend:
