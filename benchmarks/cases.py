@@ -10,9 +10,16 @@ from typing import Literal
 __all__ = ["OURS", "PRECISIONS", "Case", "UnknownCaseError", "all_cases", "case_named", "select"]
 
 Family = Literal[
-    "ours", "ours-eager", "ours-stand-in", "plain", "naive-tiles", "compile", "diffusers",
-    "diffusers-tiled", "openvino",
-]  # fmt: skip
+    "ours",
+    "ours-eager",
+    "ours-stand-in",
+    "plain",
+    "naive-tiles",
+    "compile",
+    "diffusers",
+    "diffusers-tiled",
+    "openvino",
+]
 OURS = ("ours", "ours-eager", "ours-stand-in")
 """Families of taesd-stream: as it comes, without CUDA graphs, with a stand-in for them."""
 PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}

@@ -33,8 +33,12 @@ def run_video(
 ) -> list[Section]:
     """One section: the three alternate, each over the whole clip of square frames."""
     arguments = {
-        "pixels": pixels, "frames": frames, "dtype": dtype, "backend": backend, "device": device,
-    }  # fmt: skip
+        "pixels": pixels,
+        "frames": frames,
+        "dtype": dtype,
+        "backend": backend,
+        "device": device,
+    }
     workers = [WorkerProcess(Job(kind, kind, arguments, cores())) for kind in _KINDS]
     title = f"{frames} frames of {pixels} x {pixels} pixels, {device} {backend} {dtype}, h264"
     say(title)

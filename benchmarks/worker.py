@@ -72,7 +72,8 @@ class Worker:
         made = task.run()
         seconds = time.perf_counter() - start
         others = neighbours.share()
-        peak = torch.cuda.max_memory_allocated() if task.on_gpu else self._above(peak_bytes())
+        # What CUDA graphs compute in is reserved, and not allocated while they are replayed.
+        peak = torch.cuda.max_memory_reserved() if task.on_gpu else self._above(peak_bytes())
         accuracy = None
         if task.pictures is not None and save is not None:
             np.save(save, task.pictures(made).numpy())

@@ -22,6 +22,7 @@ from benchmarks.decoders import Decoder, open_decoder
 from benchmarks.decoders.plain import load_plain
 from benchmarks.gpu import batch_values, matmul_flop
 from benchmarks.gpu_jobs import largest_that_fits
+from benchmarks.graph_stand_in import GraphStandIn
 from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown, section_markdown
 from benchmarks.plain import decode_naive_tiles
@@ -336,6 +337,9 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_all_of_a_gpu_is_tried_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gpu_all", "truth"):
         monkeypatch.setattr(f"benchmarks.{name}.WorkerProcess", InProcess)
+    stand_ins = [GraphStandIn(), GraphStandIn()]
+    coming = iter(stand_ins)
+    monkeypatch.setattr("benchmarks.decoders.ours.GraphStandIn", lambda: next(coming))
     assert main(["gpu", "--dry-run", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "gpu-dry-run.json").read_text())
     suite, pictures, clip = report["sections"]
@@ -352,6 +356,7 @@ def test_all_of_a_gpu_is_tried_on_the_cpu(tmp_path: Path, monkeypatch: pytest.Mo
     text = (tmp_path / "gpu-dry-run.md").read_text()
     assert "largest error" in text
     assert "no measurement" in text
+    assert all(each.replays > 5 for each in stand_ins)
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory this process has held: tensors on a GPU, else everything that is resident."""
+    """The most memory this process has held.
+
+    On a GPU that is what PyTorch has taken there, with the memory that CUDA graphs compute in; else
+    everything that is resident.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_reserved(device))
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource
