@@ -114,5 +114,7 @@ def brought_home(tiles: Iterable[tuple[Block, Tensor]]) -> Iterator[tuple[Block,
 
 
 def _to_pinned(tensor: Tensor) -> Tensor:
-    there = torch.empty_like(tensor, device="cpu", pin_memory=True)
+    # In the plain order: into any other, what is not laid out alike would go by way of memory that
+    # is not pinned, and be waited for. The device brings it into this one.
+    there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return there.copy_(tensor, non_blocking=True)

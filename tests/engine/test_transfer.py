@@ -46,6 +46,7 @@ def test_tiles_come_home_in_their_order(device: str, count: int) -> None:
     made = list(brought_home(zip(blocks, tiles, strict=True)))
     assert [block for block, _ in made] == blocks
     for number, (_, tile) in enumerate(made):
+        assert tile.is_contiguous()
         assert tile.device.type == "cpu"
         assert (tile == number).all()
 
