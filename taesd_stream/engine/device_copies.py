@@ -26,9 +26,9 @@ def on_device(part: Tensor, settings: Settings) -> Tensor:
     """
     device, dtype = settings.device, settings.tensor_dtype
     if device.type == "cuda" and part.device.type == "cpu":
-        # A copy that converts would go through memory that is not pinned.
-        part = part.to(dtype, memory_format=torch.channels_last).pin_memory()
-        return part.to(device, non_blocking=True)
+        # A copy that converts, or closes gaps, would go through memory that is not pinned.
+        dense = part.to(dtype).contiguous(memory_format=torch.channels_last)
+        return dense.pin_memory().to(device, non_blocking=True)
     return part.to(device, dtype, memory_format=torch.channels_last)
 
 
