@@ -102,3 +102,15 @@ def test_a_module_of_the_users_that_hides_ours_is_named(name: str, tmp_path: Pat
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: taesd_stream: expected its own package")
     assert last.endswith(f"found {tmp_path / name}, which hides it; rename that file or folder")
+
+
+def test_no_collection_looks_at_what_a_command_has_loaded() -> None:
+    script = """
+import gc, sys
+from taesd_stream.cli.main import main
+sys.argv = ["taesd-video", "models"]
+assert main() == 0
+assert gc.isenabled()
+raise SystemExit(gc.get_freeze_count() < 100_000)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 import taesd_stream as ts
 from taesd_stream.engine.load import outline
+from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions
-from taesd_stream.models import variant_named
+from taesd_stream.models import Network, variant_named
 
 Models = Callable[..., ts.AutoEncoder]
 
@@ -182,3 +183,19 @@ def test_a_model_that_cannot_do_with_less_is_refused_and_others_named(
     assert "taehv" in str(caught.value)
     with pytest.raises(ts.InputError, match=said):
         outline(source, ModelOptions(device="cpu", **options))
+
+
+def test_only_the_half_that_is_used_has_its_weights_ordered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ordered: list[Network] = []
+
+    def noting(network: Network) -> None:
+        ordered.append(network)
+
+    monkeypatch.setattr(Network, "order_weights", noting)
+    ae = ts.load("nano", device="cpu", backend="torch")
+    assert ordered == []
+    for _ in range(2):
+        ae.decode(torch.zeros(1, 4, 2, 2))
+    assert ordered == [coder_of(ae, "decode").network]

@@ -35,11 +35,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether a trial finds other programs at work; none, until a test says so."""
-    crowded = [False]
-    monkeypatch.setattr(speed_trial.CrowdWatch, "saw_a_crowd", lambda watch: crowded[0])
-    return crowded
+def crowds(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What a trial finds, look by look: whether others are at work. None, until a test says so."""
+    looks: list[bool] = []
+    monkeypatch.setattr(
+        speed_trial.CrowdWatch, "saw_a_crowd", lambda watch: looks.pop(0) if looks else False
+    )
+    return looks
 
 
 @pytest.mark.parametrize("name", ["taesd", "taef2", "taehv"])
@@ -126,7 +128,7 @@ def test_of_two_efforts_the_parts_are_told_apart_or_all_is_multiplying() -> None
 
 @pytest.mark.parametrize(("name", "threads"), [("nano", 1), ("nano", 2), ("taesdv", 2)])
 def test_a_trial_is_made_as_the_plan_computes_and_kept(
-    name: str, threads: int, cache: Path, alone: list[bool], model: Models
+    name: str, threads: int, cache: Path, crowds: list[bool], model: Models
 ) -> None:
     ae = model(name)
     shape = (2, 4, 4, 48, 48)[name == "nano" :]
@@ -139,7 +141,7 @@ def test_a_trial_is_made_as_the_plan_computes_and_kept(
     assert ae.plan(shape, threads=threads, tile=24).seconds == pytest.approx(expected)
 
 
-def test_an_encoder_has_a_speed_of_its_own(cache: Path, alone: list[bool], model: Models) -> None:
+def test_an_encoder_has_a_speed_of_its_own(cache: Path, crowds: list[bool], model: Models) -> None:
     ae = model("nano")
     shape = (1, 3, 128, 128)
     assert learn_speed(ae, ae.plan(shape, action="encode"), ON_CPU) is not None
@@ -147,10 +149,15 @@ def test_an_encoder_has_a_speed_of_its_own(cache: Path, alone: list[bool], model
     assert ae.plan(SHAPE).seconds is None
 
 
+@pytest.mark.parametrize("looks", [[True], [False, True]])
 def test_in_a_crowd_the_time_of_one_core_counts_and_is_not_kept(
-    cache: Path, alone: list[bool], model: Models, monkeypatch: pytest.MonkeyPatch
+    looks: list[bool],
+    cache: Path,
+    crowds: list[bool],
+    model: Models,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    alone[0] = True
+    crowds += looks
     ae = model("nano")
     ticks = itertools.count()
     clock = SimpleNamespace(process_time=lambda: 5.0 * next(ticks), sleep=lambda seconds: None)
@@ -161,7 +168,7 @@ def test_in_a_crowd_the_time_of_one_core_counts_and_is_not_kept(
     assert not cache.exists()
 
 
-def test_an_outline_without_weights_is_tried_by_its_shapes(cache: Path, alone: list[bool]) -> None:
+def test_an_outline_without_weights_is_tried_by_its_shapes(cache: Path, crowds: list[bool]) -> None:
     ae = outline("taesd", ON_CPU)
     plan = ae.plan(SHAPE)
     assert learn_speed(ae, plan, ON_CPU) is not None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from taesd_stream.errors import CheckpointError, ModelNotFoundError
 from taesd_stream.models import Checkpoint, Network, build, detect, variant_named
+from taesd_stream.models.weights import variant_detection
 
 StateDict = dict[str, Tensor]
 
@@ -233,3 +234,9 @@ def test_variants_of_the_same_shapes_and_frames_are_told_by_the_name(
         "taeltx_2, the first of them",
         "taeltx2_3, because of its name 'taeltx2_3_wide'",
     ]
+
+
+def test_a_variant_that_is_named_is_held_against_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = checkpoint("taesd")
+    monkeypatch.setattr(variant_detection, "fitting_variants", lambda given: pytest.fail("others"))
+    assert detect(given, "taesdxl").name == "taesdxl"
