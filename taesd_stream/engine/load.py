@@ -91,8 +91,8 @@ def load(
         space_upscale: Make them full size; False makes them as small as the latents, times the
             model's patch size, for a cheaper one yet.
         calibration: For int8, what ``open_latents`` takes: some latents to find the ranges of
-            activations with, the more like those to be decoded the better. None is the sample
-            inside the package, which is Stable Diffusion 1's.
+            activations with, the more like those to be decoded the better; of a video a few in a
+            row. None is the sample inside the package, which is Stable Diffusion 1's.
         convention: The scale of the latents that this model will be given and asked for, where
             neither a call nor a file says: "model", as the diffusion model sees them, or "vae", as
             the full VAE's decode takes them. None is "model".
@@ -138,7 +138,10 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
             network.fold()
     if settings.backend != "openvino":
         return _assemble(found, halves, settings, options)
-    latents = _calibration(found, options) if settings.dtype == torch.int8 else ()
+    latents: Sequence[Tensor] = ()
+    if settings.dtype == torch.int8:
+        in_a_row = halves[1] is not None and bool(halves[1].stateful)
+        latents = _calibration(found, options, in_a_row=in_a_row)
     backends = [
         openvino_backend(settings, half, latents if is_decoder else ())
         if half is not None and is_compilable(half)
@@ -246,8 +249,8 @@ def _sparing(settings: Settings, backend: str) -> Settings | None:
     return Settings(settings.device, settings.tensor_dtype, "torch")
 
 
-def _calibration(variant: Variant, options: ModelOptions) -> list[Tensor]:
-    """Some latents, (C, h, w) each, evenly spread over those given, or the sample's."""
+def _calibration(variant: Variant, options: ModelOptions, *, in_a_row: bool) -> list[Tensor]:
+    """Some latents, (C, h, w) each, of those given or the sample's: from the middle, or spread."""
     given = options.calibration
     if given is None:
         if variant.name not in _SAMPLE_IS_FOR:
@@ -257,17 +260,21 @@ def _calibration(variant: Variant, options: ModelOptions) -> list[Tensor]:
                 f" {' and '.join(_SAMPLE_IS_FOR)}; give --calibration FILE (calibration= in Python)"
             )
         with open_latents(sample_path()) as sample:
-            return _spread(sample, variant, "model")
+            return _chosen(sample, variant, "model", in_a_row=in_a_row)
     if isinstance(given, LatentSource):
-        return _spread(given, variant, options.convention)
+        return _chosen(given, variant, options.convention, in_a_row=in_a_row)
     with open_latents(given, channels=variant.latent_channels) as source:
-        return _spread(source, variant, options.convention)
+        return _chosen(source, variant, options.convention, in_a_row=in_a_row)
 
 
-def _spread(source: LatentSource, variant: Variant, convention: Convention | None) -> list[Tensor]:
+def _chosen(
+    source: LatentSource, variant: Variant, convention: Convention | None, *, in_a_row: bool
+) -> list[Tensor]:
     most = min(len(source), _CALIBRATED_ON)
     scale = LatentScale(
         variant.space, variant.convention, source.convention or convention or "model"
     )
-    chosen = (source[index * len(source) // most] for index in range(most))
-    return [scale.to_network(latent) for latent in chosen]
+    first = (len(source) - most) // 2
+    apart = (index * len(source) // most for index in range(most))
+    chosen = range(first, first + most) if in_a_row else apart
+    return [scale.to_network(source[index]) for index in chosen]

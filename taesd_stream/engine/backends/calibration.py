@@ -12,7 +12,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -22,16 +22,18 @@ from typing import Any
 os.environ.setdefault("NNCF_CI", "1")
 import nncf
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from taesd_stream.engine.backends.openvino_cuts import Cuts
-from taesd_stream.engine.backends.openvino_graph import graph_of
+from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
 from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import Moments
+from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
 from tiling import Interval, Region, Size
@@ -49,11 +51,13 @@ def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) 
 
     Args:
         decoder: In float32, on the CPU.
-        latents: (C, h, w) each.
+        latents: (C, h, w) each; of a video in a row.
         cache: A folder for recipes, found again by what they were made from; None keeps none.
     """
-    height = min(_MOST_SIDE, *(each.shape[1] for each in latents))
-    width = min(_MOST_SIDE, *(each.shape[2] for each in latents))
+    # A step of a video becomes several, all of which are watched.
+    most = _MOST_SIDE // 2 if decoder.stateful else _MOST_SIDE
+    height = min(most, *(each.shape[1] for each in latents))
+    width = min(most, *(each.shape[2] for each in latents))
     read = [_read_by_last_pass(decoder, each, height, width) for each in latents]
     body = decoder.passes[-1].body
     path = None if cache is None else cache / f"{_fingerprint(body, read)}.safetensors"
@@ -95,18 +99,33 @@ def _found(body: Chain, read: Sequence[Tensor], channels: int) -> Recipe:
     plane = Size(*read[0].shape[2:])
     whole = Region.whole(Size(body.out_size(plane.height), body.out_size(plane.width)))
     task = body.span(whole.y, plane.height), body.span(whole.x, plane.width)
-    plain = graph_of(body, channels, Recipe()).model
-    bounds = np.array(Cuts.of(body, *task).bounds, np.int64)
+    plain = graph_of(body, channels, Recipe())
     logging.getLogger("nncf").setLevel(logging.ERROR)
     # It draws bars on standard output, where others may expect data.
     with contextlib.redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
-            plain,
-            nncf.Dataset([(tensor.numpy(), bounds) for tensor in read]),
+            plain.model,
+            nncf.Dataset(list(_inputs(plain, body, task, read))),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(read),
         )
     return _recipe_in(quantized)
+
+
+def _inputs(
+    graph: TileGraph, body: Chain, task: tuple[Span, Span], read: Sequence[Tensor]
+) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """What a graph is given for one step after the other."""
+    bounds = np.array(Cuts.of(body, *task).bounds, np.int64)
+    shapes = [each.shape for each in body.state_regions(*task, read[0].shape[1])]
+    state = TileState()
+    for step in read:
+        kept = zip(map(state.recall, graph.remembering), shapes, strict=True)
+        states = [torch.zeros(1, *shape) if each is None else each for each, shape in kept]
+        yield (step.numpy(), bounds, *(each.contiguous().numpy() for each in states))
+        if graph.remembering:
+            with torch.inference_mode():
+                body(step.contiguous(memory_format=torch.channels_last), *task, state)
 
 
 def _recipe_in(model: Any) -> Recipe:
@@ -125,7 +144,24 @@ def _recipe_in(model: Any) -> Recipe:
             weight, scale = _source(_source(scaled, 0), 0).data, _source(scaled, 1).data
             name = node.get_friendly_name()
             convs[name] = QuantizedConv(np.array(weight), np.array(scale), _bias_after(node))
-    return Recipe(convs, ranges)
+    return Recipe(convs, _of_layers(ranges))
+
+
+def _of_layers(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The ranges; of all steps that a layer reads, and of its state, the widest of them.
+
+    OpenVINO convolves in 8 bits what lies side by side if zero is the same in all of it.
+    """
+    read: dict[str, list[str]] = {}
+    for name in ranges:
+        layer, _, part = name.rpartition("@")[2].partition("+")
+        if part in ("cut", "before"):
+            read.setdefault(layer, []).append(name)
+    widened = dict(ranges)
+    for names in read.values():
+        widest = max((ranges[name] for name in names), key=lambda bounds: bounds[1] - bounds[0])
+        widened |= dict.fromkeys(names, widest)
+    return widened
 
 
 def _source(node: Any, index: int) -> Any:

@@ -95,15 +95,22 @@ class _Emitter:
         steps = [self._ranged(tile, _INPUT)]
         for index, layer in enumerate(body.layers):
             if is_cut_before(layer):
-                steps = self._cut(steps)
+                steps = self._cut(steps, f"{index}+cut")
             steps = self._steps(layer, steps, str(index), channels)
             channels = layer.out_channels(channels)
         return steps
 
-    def _cut(self, steps: _Steps) -> _Steps:
+    def _cut(self, steps: _Steps, name: str) -> _Steps:
         begin, end = next(self._corners), next(self._corners)
         step, axes = _integers(1, 1), _integers(2, 3)
-        return [ops.slice(node, begin, end, step, axes).output(0) for node in steps]
+        made = []
+        for number, node in enumerate(steps):
+            here = _of_step(name, number)
+            # Bytes are cut, where the range of what is cut out is known.
+            part = ops.slice(self._ranged(node, here), begin, end, step, axes)
+            part.set_friendly_name(here)
+            made.append(part.output(0))
+        return made
 
     def _steps(self, layer: Layer, steps: _Steps, name: str, channels: int) -> _Steps:
         """What a layer makes of all steps, each by itself, so that few are held at once."""

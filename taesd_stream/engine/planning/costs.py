@@ -42,9 +42,11 @@ _HEAP_KEEPS_AT_MOST = 300 << 20
 # of 51 latents 164 and 237; undivided at 128 latents 509 and 932, in tiles as large as that 554 for
 # nine of them and 627 for 64, in 16 bits. The steps that one becomes do not wait for each other as
 # with PyTorch: what TAEHV (four of one) was seen to hold besides states is 3 to 3.3 times what is
-# live at once for a step, for TAESDV (one of one) 1.4 to 1.7 times.
+# live at once for a step, for TAESDV (one of one) 1.4 to 1.7 times; in 8 bits 5.4 times, since sums
+# are of float32.
 _OPENVINO_KEEPS_ALWAYS = 90 << 20
 _OPENVINO_KEEPS = 1.25
+_OPENVINO_TOGETHER = {1: 0.85, 2: 0.5, 4: 0.5}
 # What PyTorch's memory pool for CUDA graphs keeps for what is alive at once: also blocks that were
 # cut for smaller layers and do not fit larger ones, of which each scale's are a quarter of the next
 # one's. An estimate: no GPU was at hand to measure it.
@@ -257,7 +259,9 @@ class CostModel:
         if self._settings.device.type != "cpu":
             return live_bytes
         if self._settings.backend == "openvino":
-            together = 1 + self._network.rate[0] / 2 if self._network.stateful else 1
+            together = 1.0
+            if self._network.stateful:
+                together += self._network.rate[0] * _OPENVINO_TOGETHER[self._item_bytes]
             return int(live_bytes * _OPENVINO_KEEPS * together) + _OPENVINO_KEEPS_ALWAYS
         kept = min(
             live_bytes * _HEAP_KEEPS_SMALL,
