@@ -17,7 +17,7 @@ def tell_time(
 ) -> None:
     """Have the plan of a decode say how long it takes.
 
-    Where the speed of this machine is not known, the model is tried for some tenths of a second:
+    Where the speed of this machine is not known, the model is tried for about a second:
     for a decode that has some seconds' worth of multiply-adds on a CPU, or where only the plan is
     asked for.
 
