@@ -62,7 +62,7 @@ def model_named(
 ) -> ts.AutoEncoder:
     """A variant with the goldens' weights, on the CPU, float32 unless asked.
 
-    In PyTorch, unless asked: OpenVINO compiles for every size of picture, and tests use many.
+    In PyTorch, unless asked: OpenVINO makes kernels for every size, and tests use many.
     """
     return _model(name, dtype, backend, device)
 

@@ -82,7 +82,7 @@ def openvino_backend(settings: Settings, network: Network, latents: Sequence[Ten
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Keep what is compiled from growing without end: every size of picture adds to it."""
+    """Keep what is compiled from growing without end: every model adds to it."""
     files = sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime)
     total = sum(path.stat().st_size for path in files)
     for path in files:
