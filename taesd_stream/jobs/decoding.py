@@ -135,7 +135,7 @@ def render(
     source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
-        tell_time(decoding, model_options)
+        tell_time(ae, decoding.run, model_options)
         reporting = Reporting(progress, on_plan)
         if isinstance(decoding, PictureDecoding):
             return write_picture(decoding, reporting)
@@ -188,5 +188,5 @@ def plan_for(
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
-        tell_time(decoding, model_options, planning=True)
+        tell_time(ae, decoding.run, model_options, planning=True)
         return decoding.run.plan

@@ -35,6 +35,7 @@ from taesd_stream.jobs.encoding_picture import encode_picture, is_read_in_region
 from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
+from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.models.latent_spaces import Convention
 from tiling import Size, TilePlan, plural
@@ -44,6 +45,8 @@ from video.large.reading import open_regions
 from video.transparency import Background, Transparency
 
 __all__ = ["encode_file"]
+
+_DEFAULTS = ModelOptions()
 
 
 def encode_file(
@@ -169,7 +172,10 @@ class _FrameEncoding:
             convention=scale.convention,
             on_tile=self._on_tile,
         )
-        self.plan = self._stream.plan_for(Size(reader.height, reader.width))
+        plane = Size(reader.height, reader.width)
+        self._stream.plan_for(plane)
+        tell_time(ae, self._stream, _DEFAULTS)
+        self.plan = self._stream.plan_for(plane)
         self._bar: FrameProgress | None = None
         self.encoded = 0
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.loaded_model import coder_of
-from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.options import ModelOptions, TileOptions
 from taesd_stream.engine.running.planes import PixelPlane
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import Interrupted
 from taesd_stream.jobs.encoding_output import KnownLatents
 from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded, encoded
+from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.region_writer import RegionWriter
 from tiling import Size
@@ -66,6 +67,7 @@ def encode_picture(
         encoder = coder_of(ae, "encode")
         source = PixelPlane(plane, reader.read, encoder.network.channels)
         picture = PictureRun(encoder, source, options, scale)
+        tell_time(ae, picture, ModelOptions())
         metadata = LatentMetadata(scale.convention, size=(plane.height, plane.width))
         known = KnownLatents(metadata, ae.spec)
         reporting.on_plan(picture.plan)

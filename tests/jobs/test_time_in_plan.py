@@ -12,6 +12,8 @@ from taesd_stream.engine.speed_trial import CrowdWatch
 from taesd_stream.jobs import time_in_plan
 from taesd_stream.jobs.decoding import plan_for
 
+pytest.importorskip("tifffile")
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -44,12 +46,24 @@ def test_a_short_decode_tells_its_time_only_where_it_is_known(
 def test_a_long_decode_is_tried_before_it_begins(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(time_in_plan, "_WORTH_DECODING", 1e8)
+    monkeypatch.setattr(time_in_plan, "_WORTH_WORKING", 1e6)
     for out in ("a.npy", "a.tif"):
         done = ts.render(
             torch.zeros(1, 4, 8, 8), tmp_path / out, model="nano", backend="torch", device="cpu"
         )
         assert done.plan.seconds is not None
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "picture.tif"])
+def test_a_long_encode_is_tried_before_it_begins(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(time_in_plan, "_WORTH_WORKING", 1e6)
+    made = ts.render(torch.zeros(1, 4, 8, 8), tmp_path / name, model="latent2rgb")
+    done = ts.encode_file(
+        made.path, tmp_path / "z.npy", model="nano", backend="torch", device="cpu"
+    )
+    assert done.plan.seconds is not None
 
 
 def test_nobody_knows_how_long_an_iterator_takes(cache: Path) -> None:

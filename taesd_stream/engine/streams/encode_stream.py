@@ -13,7 +13,7 @@ from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planning.strategies import Workload
-from taesd_stream.engine.speeds import timed
+from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.video_stream import VideoStream
 from taesd_stream.errors import InputError
@@ -63,6 +63,16 @@ class EncodeStream(VideoStream):
     def plan(self) -> TilePlan | None:
         """The plan that is carried out; None before the size of frames is known."""
         return self._plan
+
+    @property
+    def step_count(self) -> int | None:
+        """The number of frames that will come; None if nobody knows."""
+        return self._count
+
+    def tell_time(self, speed: Speed) -> None:
+        """Put into the plan how long it takes at a speed."""
+        if self._plan is not None:
+            self._plan = timed(self._plan, self._count, speed)
 
     def plan_for(self, plane: Size) -> TilePlan:
         """The plan for frames of a size, made once.
