@@ -13,6 +13,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import budget
+from taesd_stream.engine.loaded_model import coder_of
 from tests.convolution import counted_work
 
 Models = Callable[..., ts.AutoEncoder]
@@ -240,6 +241,7 @@ def test_clips_of_one_shape_are_planned_once(
         return 1 << 30
 
     monkeypatch.setattr(budget, "default_budget", free)
+    monkeypatch.setattr(coder_of(ae, "decode"), "_free", None)  # what it has read a moment ago
     clips = torch.randn(3, 5, ae.spec.latent_channels, 2, 3)
     together = ae.decode(clips)
     assert len(asked) == 1
