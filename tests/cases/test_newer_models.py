@@ -57,11 +57,8 @@ def test_shapes_alone_tell_the_variant(name: str) -> None:
     assert detect(read_checkpoint(weights(name))).name == name
 
 
-@pytest.mark.parametrize("tile", [None, (2, 1)])
-def test_decoding_equals_the_reference(
-    ae: ts.AutoEncoder, reference: StateDict, tile: tuple[int, int] | None
-) -> None:
-    made = ae.decode(reference["latents"], tile=tile)
+def test_decoding_equals_the_reference(ae: ts.AutoEncoder, reference: StateDict) -> None:
+    made = ae.decode(reference["latents"], tile=(2, 1))
     assert made.shape == reference["decoded"].shape
     assert float((made - reference["decoded"].clamp(0, 1)).abs().max()) < 1e-4
     inside = (reference["decoded"] > 0) & (reference["decoded"] < 1)
