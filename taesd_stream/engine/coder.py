@@ -79,8 +79,8 @@ class Coder:
 
     def moved(self, settings: Settings) -> Coder:
         """A copy that computes elsewhere, or in another precision, in PyTorch's own kernels."""
-        network = deepcopy(self.network).to(settings.device, settings.tensor_dtype)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = deepcopy(self.network)
+        network.place(settings.device, settings.tensor_dtype)
         return Coder(self.spec, network, settings, convention=self._convention)
 
     def plan(self, plane: Size, workload: Workload, options: TileOptions) -> TilePlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.settings import Settings
+from taesd_stream.latents import are_finite, span_is_finite
 from tiling import Block
 
-__all__ = ["OwnStream", "Transfer", "brought_home", "on_device"]
+__all__ = ["OwnStream", "Transfer", "asked_whether_finite", "brought_home", "on_device"]
 
 Array = npt.NDArray[np.uint8]
 
@@ -95,6 +96,22 @@ class Transfer:
     def arrays(self) -> tuple[Array, ...]:
         """The same of bytes, as arrays."""
         return tuple(tensor.numpy() for tensor in self.tensors())
+
+
+def asked_whether_finite(numbers: Tensor) -> Callable[[], bool]:
+    """Ask what ``are_finite`` tells, and go on; what is returned waits for the answer.
+
+    A GPU answers when all is done that was asked before: who waits for it at once leaves it with
+    nothing to do meanwhile.
+
+    >>> asked_whether_finite(torch.tensor([0.0, torch.inf]))()
+    False
+    """
+    if numbers.device.type != "cuda" or not numbers.numel():
+        answer = are_finite(numbers)
+        return lambda: answer
+    span = Transfer([torch.stack(torch.aminmax(numbers.detach()))])
+    return lambda: span_is_finite(*span.tensors()[0])
 
 
 def brought_home(tiles: Iterable[tuple[Block, Tensor]]) -> Iterator[tuple[Block, Tensor]]:

@@ -133,8 +133,7 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     for network in halves:
         if network is not None:
             own = _own_settings(network, settings)
-            network.requires_grad_(False).to(own.device, own.tensor_dtype)
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.requires_grad_(False).place(own.device, own.tensor_dtype)
             network.fold()
     if settings.backend != "openvino":
         return _assemble(found, halves, settings, options)

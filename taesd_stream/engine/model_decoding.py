@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from torch import Tensor
 
 from taesd_stream.engine.coder import OnTile
+from taesd_stream.engine.device_copies import asked_whether_finite
 from taesd_stream.engine.latent_axes import as_batch, in_time
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
@@ -18,7 +19,7 @@ from taesd_stream.engine.streams.frame_windows import Window
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.latents import LatentSource, asked_whether_finite, check_finite
+from taesd_stream.latents import LatentSource, check_finite
 from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size, TilePlan

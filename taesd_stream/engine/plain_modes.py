@@ -26,7 +26,8 @@ def loading() -> Iterator[None]:
     """Inside it weights are made that can be used in every mode."""
     # A tensor made in inference mode could never leave it.
     with torch.inference_mode(False), torch.no_grad(), ExitStack() as modes:
-        _enter_plain(modes)
+        for mode in _plain():
+            modes.enter_context(mode)
         yield
 
 
@@ -46,50 +47,44 @@ class Computing:
         self._modes: ExitStack | None = None
 
     def __enter__(self) -> None:
-        is_inference = torch.is_inference_mode_enabled()
-        flags = self._of_kernels()
-        if is_inference and flags is None and not _are_set():
+        wanted = [*_plain(), *self._of_kernels()]
+        if not torch.is_inference_mode_enabled():
+            wanted.insert(0, torch.inference_mode())
+        if not wanted:
             return
         with ExitStack() as modes:
-            if not is_inference:
-                modes.enter_context(torch.inference_mode())
-            _enter_plain(modes)
-            if flags is not None:
-                modes.enter_context(flags)
+            for mode in wanted:
+                modes.enter_context(mode)
             self._modes = modes.pop_all()
 
     def __exit__(self, *error: Any) -> None:
         if self._modes is not None:
             self._modes.close()
 
-    def _of_kernels(self) -> AbstractContextManager[None] | None:
+    def _of_kernels(self) -> Iterator[AbstractContextManager[object]]:
         if self._settings.device.type != "cuda" or self._settings.dtype != torch.float32:
-            return None
+            return
         # No TF32 where float32 was asked for: its 10 bits of mantissa are not float32's 23.
         cudnn = torch.backends.cudnn
-        flags: AbstractContextManager[None] = cudnn.flags(
+        yield cudnn.flags(
             enabled=cudnn.enabled,
             benchmark=cudnn.benchmark,
             benchmark_limit=cudnn.benchmark_limit,
             deterministic=cudnn.deterministic,
             allow_tf32=False,
         )
-        return flags
 
 
-def _are_set() -> bool:
-    """Whether any mode is set that shall not be seen."""
+def _plain() -> list[AbstractContextManager[object]]:
+    """What undoes each mode that is set and shall not be seen."""
+    modes: list[AbstractContextManager[object]] = [
+        torch.autocast(device, enabled=False)
+        for device in _AUTOCAST_DEVICES
+        if torch.is_autocast_enabled(device)
+    ]
     if torch.empty(0).device.type != "cpu":
-        return True
-    return any(torch.is_autocast_enabled(device) for device in _AUTOCAST_DEVICES)
-
-
-def _enter_plain(modes: ExitStack) -> None:
-    for device in _AUTOCAST_DEVICES:
-        if torch.is_autocast_enabled(device):
-            modes.enter_context(torch.autocast(device, enabled=False))
-    if torch.empty(0).device.type != "cpu":
-        modes.enter_context(torch.device("cpu"))
+        modes.append(torch.device("cpu"))
+    return modes
 
 
 def _use_one_thread() -> None:

@@ -15,7 +15,7 @@ from taesd_stream.engine.streams.frame_windows import check_enough
 from taesd_stream.errors import InputError
 from tiling import Size, TilePlan
 
-__all__ = ["TensorRun", "tensor_workload"]
+__all__ = ["TensorRun", "computed", "tensor_workload"]
 
 
 def tensor_workload(
@@ -129,20 +129,42 @@ class TensorRun:
         Args:
             place: Tells where each output step goes, if anywhere.
         """
-        coder = self._coder
-        run = Run(coder, plan, Size(*source.shape[2:]), goes_on=False)
-        empty = torch.empty if plan.overlap == "exact" else torch.zeros
-        out = empty(
-            (steps, coder.network.out_channels, *run.made),
-            dtype=coder.settings.tensor_dtype,
-            device=source.device,
-        )
-        for step, (y, x), pixels in run.parts(source, self._on_tile, home=source.device):
-            index = place(step)
-            if index is None:
-                continue
-            if plan.overlap == "exact":
-                out[index, :, y, x] = pixels
-            else:
-                out[index, :, y, x] += pixels.to(out)
-        return out
+        run = Run(self._coder, plan, Size(*source.shape[2:]), goes_on=False)
+        return computed(self._coder, run, source, steps, on_tile=self._on_tile, place=place)
+
+
+def computed(
+    coder: Coder,
+    run: Run,
+    source: Tensor,
+    steps: int,
+    *,
+    on_tile: OnTile | None = None,
+    place: Callable[[int], int | None] = lambda step: step,
+) -> Tensor:
+    """What a run makes of the next steps, (T, C, h, w), on their device.
+
+    Args:
+        coder: What the run is of.
+        run: Computes them.
+        source: The next steps.
+        steps: T, the output steps that are wanted.
+        on_tile: Told after each tile how much is done, and of how much.
+        place: Tells where each output step goes, if anywhere.
+    """
+    is_exact = run.plan.overlap == "exact"
+    empty = torch.empty if is_exact else torch.zeros
+    out = empty(
+        (steps, coder.network.out_channels, *run.made),
+        dtype=coder.settings.tensor_dtype,
+        device=source.device,
+    )
+    for step, (y, x), pixels in run.parts(source, on_tile, home=source.device):
+        index = place(step)
+        if index is None:
+            continue
+        if is_exact:
+            out[index, :, y, x] = pixels
+        else:
+            out[index, :, y, x] += pixels.to(out)
+    return out

@@ -1,6 +1,6 @@
 """Sources of latents, lazily opened, and writers of latents files."""
 
-from taesd_stream.latents.checks import asked_whether_finite, check_finite
+from taesd_stream.latents.checks import are_finite, check_finite, span_is_finite
 from taesd_stream.latents.layouts import KNOWN_CHANNELS, infer_layout
 from taesd_stream.latents.opening import Latents, open_latents
 from taesd_stream.latents.source import LatentSource
@@ -13,9 +13,10 @@ __all__ = [
     "LatentWriter",
     "Latents",
     "Saved",
-    "asked_whether_finite",
+    "are_finite",
     "check_finite",
     "infer_layout",
     "open_latents",
     "save_latents",
+    "span_is_finite",
 ]

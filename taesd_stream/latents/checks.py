@@ -13,14 +13,13 @@ from taesd_stream.errors import InputError, LatentsError, NonFiniteError
 from video.errors import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
 
 __all__ = [
     "FLOATING_DTYPES",
     "are_finite",
     "as_latents_errors",
-    "asked_whether_finite",
     "check_finite",
     "dtype_name",
     "refuse_broken",
@@ -28,6 +27,7 @@ __all__ = [
     "require_channels",
     "require_floating",
     "require_memory",
+    "span_is_finite",
 ]
 
 FLOATING_DTYPES: Final = frozenset(
@@ -88,34 +88,11 @@ def are_finite(numbers: torch.Tensor) -> bool:
     """
     if not numbers.numel():
         return True
-    return _span_is_finite(*torch.aminmax(numbers.detach()))  # both are NaN where one number is
+    return span_is_finite(*torch.aminmax(numbers.detach()))  # both are NaN where one number is
 
 
-def asked_whether_finite(numbers: torch.Tensor) -> Callable[[], bool]:
-    """Ask what ``are_finite`` tells, and go on; what is returned waits for the answer.
-
-    A GPU answers when all is done that was asked before: who waits for it at once leaves it with
-    nothing to do meanwhile.
-
-    >>> asked_whether_finite(torch.tensor([0.0, torch.inf]))()
-    False
-    """
-    if numbers.device.type != "cuda" or not numbers.numel():
-        answer = are_finite(numbers)
-        return lambda: answer
-    span = torch.stack(torch.aminmax(numbers.detach()))
-    here = torch.empty(2, dtype=span.dtype, pin_memory=True).copy_(span, non_blocking=True)
-    arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    arrival.record(torch.cuda.current_stream(numbers.device))
-
-    def answered() -> bool:
-        arrival.synchronize()
-        return _span_is_finite(*here)
-
-    return answered
-
-
-def _span_is_finite(low: torch.Tensor, high: torch.Tensor) -> bool:
+def span_is_finite(low: torch.Tensor, high: torch.Tensor) -> bool:
+    """Whether the least and the largest of some numbers, each NaN where one is, are finite."""
     if math.isfinite(high - low):  # one answer of the device instead of two
         return True
     return math.isfinite(low) and math.isfinite(high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.canvas import Canvas
@@ -155,6 +156,11 @@ class Network(nn.Module):
             for layer in each.body.modules():
                 if isinstance(layer, Layer):
                     layer.fold()
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Bring the weights to a device and a dtype, in the memory format that is computed in."""
+        self.to(device, dtype)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def order_weights(self) -> None:
         """Bring folded weights into the order of kernels, where they are not in it yet.

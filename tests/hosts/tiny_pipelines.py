@@ -37,6 +37,14 @@ def _tiny(pipe: Any, **words: object) -> TinyPipeline:
     return TinyPipeline(pipe, {"prompt_embeds": torch.ones(1, _TOKENS, _WIDTH), **words})
 
 
+def _flowing(kind: Any, vae: Any, transformer: Any, *, encoders: int = 1) -> Any:
+    """A pipeline of a flow-matching transformer that would have so many text encoders."""
+    ends = ["", *(f"_{number}" for number in range(2, encoders + 1))]
+    absent = dict.fromkeys(f"{part}{end}" for part in ("text_encoder", "tokenizer") for end in ends)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    return kind(vae=vae, transformer=transformer, scheduler=scheduler, **absent)
+
+
 def _unet(**more: object) -> Any:
     return diffusers.UNet2DConditionModel(
         block_out_channels=(32, 64),
@@ -110,17 +118,7 @@ def stable_diffusion_3(vae: Any) -> TinyPipeline:
         pooled_projection_dim=64,
         out_channels=16,
     )
-    pipe = diffusers.StableDiffusion3Pipeline(
-        transformer=transformer,
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
-        text_encoder=None,
-        tokenizer=None,
-        text_encoder_2=None,
-        tokenizer_2=None,
-        text_encoder_3=None,
-        tokenizer_3=None,
-    )
+    pipe = _flowing(diffusers.StableDiffusion3Pipeline, vae, transformer, encoders=3)
     pooled = torch.ones(1, 64)
     return _tiny(pipe, pooled_prompt_embeds=pooled, guidance_scale=1, height=64, width=96)
 
@@ -137,15 +135,7 @@ def flux_1(vae: Any) -> TinyPipeline:
         pooled_projection_dim=32,
         axes_dims_rope=[4, 4, 8],
     )
-    pipe = diffusers.FluxPipeline(
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
-        text_encoder=None,
-        tokenizer=None,
-        text_encoder_2=None,
-        tokenizer_2=None,
-        transformer=transformer,
-    )
+    pipe = _flowing(diffusers.FluxPipeline, vae, transformer, encoders=2)
     return _tiny(pipe, pooled_prompt_embeds=torch.ones(1, 32), height=64, width=96)
 
 
@@ -160,13 +150,7 @@ def flux_2(vae: Any) -> TinyPipeline:
         joint_attention_dim=_WIDTH,
         axes_dims_rope=[4, 4, 4, 4],
     )
-    pipe = diffusers.Flux2Pipeline(
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
-        text_encoder=None,
-        tokenizer=None,
-        transformer=transformer,
-    )
+    pipe = _flowing(diffusers.Flux2Pipeline, vae, transformer)
     return _tiny(pipe, height=64, width=96)
 
 
@@ -204,13 +188,7 @@ def wan(vae: Any) -> TinyPipeline:
         qk_norm="rms_norm_across_heads",
         rope_max_seq_len=32,
     )
-    pipe = diffusers.WanPipeline(
-        tokenizer=None,
-        text_encoder=None,
-        transformer=transformer,
-        vae=vae,
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-    )
+    pipe = _flowing(diffusers.WanPipeline, vae, transformer)
     return _tiny(pipe, guidance_scale=1, height=32, width=48, num_frames=9)
 
 
@@ -230,15 +208,7 @@ def hunyuan_video(vae: Any) -> TinyPipeline:
         pooled_projection_dim=8,
         rope_axes_dim=(2, 4, 4),
     )
-    pipe = diffusers.HunyuanVideoPipeline(
-        text_encoder=None,
-        tokenizer=None,
-        transformer=transformer,
-        vae=vae,
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        text_encoder_2=None,
-        tokenizer_2=None,
-    )
+    pipe = _flowing(diffusers.HunyuanVideoPipeline, vae, transformer, encoders=2)
     mask, pooled = torch.ones(1, _TOKENS), torch.ones(1, 8)
     return _tiny(
         pipe,
@@ -287,13 +257,7 @@ def ltx(vae: Any) -> TinyPipeline:
         num_layers=1,
         caption_channels=_WIDTH,
     )
-    pipe = diffusers.LTXPipeline(
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
-        text_encoder=None,
-        tokenizer=None,
-        transformer=transformer,
-    )
+    pipe = _flowing(diffusers.LTXPipeline, vae, transformer)
     mask = torch.ones(1, _TOKENS)
     return _tiny(
         pipe, prompt_attention_mask=mask, guidance_scale=1, height=64, width=96, num_frames=9
@@ -314,13 +278,7 @@ def mochi(vae: Any) -> TinyPipeline:
         activation_fn="swiglu",
         max_sequence_length=16,
     )
-    pipe = diffusers.MochiPipeline(
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae,
-        text_encoder=None,
-        tokenizer=None,
-        transformer=transformer,
-    )
+    pipe = _flowing(diffusers.MochiPipeline, vae, transformer)
     mask = torch.ones(1, _TOKENS, dtype=torch.bool)
     return _tiny(
         pipe, prompt_attention_mask=mask, guidance_scale=1, height=32, width=48, num_frames=13

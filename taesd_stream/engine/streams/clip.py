@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder, Run
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.tensors import computed
 from taesd_stream.errors import InputError
 from tiling import Size
 
@@ -44,9 +44,4 @@ class Clip:
             raise InputError(
                 f"latents: expected {self._run.plane}, as those before of this clip, found {plane}"
             )
-        shape = (latents.shape[0], self._coder.network.out_channels, *self._run.made)
-        dtype = self._coder.settings.tensor_dtype
-        made = torch.zeros(shape, dtype=dtype, device=latents.device)
-        for step, (y, x), pixels in self._run.parts(latents, None):
-            made[step, :, y, x] += pixels.to(made)
-        return made.clamp_(0, 1)
+        return computed(self._coder, self._run, latents, latents.shape[0]).clamp_(0, 1)

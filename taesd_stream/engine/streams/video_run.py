@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Self
@@ -87,16 +87,12 @@ class VideoRun:
     @property
     def frame_count(self) -> int | None:
         """The number of frames that are made; None if nobody knows."""
-        counts = [window.frame_count for window in self._windows]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
+        return _total([window.frame_count for window in self._windows])
 
     @property
     def step_count(self) -> int | None:
         """The number of latents that are decoded for them; None if nobody knows."""
-        counts = [window.workload(self._ahead).steps for window in self._windows]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
+        return _total([window.workload(self._ahead).steps for window in self._windows])
 
     def __iter__(self) -> Iterator[Frame]:
         return map(to_array, self.tensors())
@@ -184,3 +180,9 @@ def _plane_of(latents: Iterable[Tensor]) -> Size | None:
     if isinstance(latents, Tensor) and latents.dim() >= 3:
         return Size(*latents.shape[-2:])
     return None
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    """The sum of counts; None if one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
