@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -229,6 +230,13 @@ def test_the_work_of_a_blended_plan_is_what_is_multiplied(
     assert multiplied(lambda: ae.decode(latents, **options)) == plan.work
 
 
+def forget_free_memory(
+    ae: ts.AutoEncoder, direction: Literal["decode", "encode"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next plan reads the free memory, whatever another test read a moment ago."""
+    monkeypatch.setattr(coder_of(ae, direction), "_free", None)
+
+
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taeh3", "taesd"])
 def test_clips_of_one_shape_are_planned_once(
     name: str, model: Models, monkeypatch: pytest.MonkeyPatch
@@ -241,13 +249,14 @@ def test_clips_of_one_shape_are_planned_once(
         return 1 << 30
 
     monkeypatch.setattr(budget, "default_budget", free)
-    monkeypatch.setattr(coder_of(ae, "decode"), "_free", None)  # what it has read a moment ago
+    forget_free_memory(ae, "decode", monkeypatch)
     clips = torch.randn(3, 5, ae.spec.latent_channels, 2, 3)
     together = ae.decode(clips)
     assert len(asked) == 1
     torch.testing.assert_close(together[2:], ae.decode(clips[2:]))
     if ae.spec.encode_timing is not None:
         asked.clear()
+        forget_free_memory(ae, "encode", monkeypatch)
         images = torch.rand(2, 9, 3, 32, 48)
         together = ae.encode(images)
         assert len(asked) == 1
