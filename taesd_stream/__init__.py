@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from taesd_stream.latents import LatentSource, open_latents
     from taesd_stream.models import ModelSpec
     from taesd_stream.models.stream_state import StreamState
+    from taesd_stream.sinks import VideoSink
     from tiling import TilePlan
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "TaesdStreamError",
     "TilePlan",
     "VideoRun",
+    "VideoSink",
     "encode_file",
     "load",
     "open_latents",
@@ -102,6 +104,7 @@ _HOMES = {
     "StreamState": "taesd_stream.models.stream_state",
     "TilePlan": "tiling",
     "VideoRun": "taesd_stream.engine.streams.video_run",
+    "VideoSink": "taesd_stream.sinks",
     "encode_file": "taesd_stream.jobs.encoding",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",

@@ -91,6 +91,18 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "video",
         }
     ),
+    "taesd_stream.sinks": frozenset(
+        {
+            "numpy",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.jobs",
+            "taesd_stream.models",
+            "tiling",
+            "torch",
+            "video",
+        }
+    ),
     "taesd_stream.diffusers": frozenset(
         {
             "diffusers",
@@ -98,6 +110,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.errors",
             "taesd_stream.jobs",
             "taesd_stream.models",
+            "taesd_stream.sinks",
             "torch",
         }
     ),
@@ -120,6 +133,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.sinks",
             "tiling",
             "video.errors",
         }

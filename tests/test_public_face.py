@@ -12,7 +12,10 @@ import taesd_stream as ts
 
 METHODS = [
     value
-    for owner in (ts.AutoEncoder, ts.PictureRun, ts.VideoRun, ts.StreamState, ts.LatentSource)
+    for owner in (
+        *(ts.AutoEncoder, ts.PictureRun, ts.VideoRun, ts.StreamState, ts.LatentSource),
+        ts.VideoSink,
+    )
     for name, value in inspect.getmembers(owner, inspect.isfunction)
     if not name.startswith("_")
 ]

@@ -34,6 +34,7 @@ SPELLED_OUT = frozenset(
         "taesd_stream/jobs/decoding.py:plan_for",
         "taesd_stream/jobs/decoding.py:render",
         "taesd_stream/jobs/encoding.py:encode_file",
+        "taesd_stream/sinks/video_sink.py:__init__",
         "video/large/writing.py:open_rows",
         "video/opening.py:open_writer",
         "video/video_writer.py:__init__",

@@ -13,8 +13,8 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
-from typing import Generic, Self, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Generic, NoReturn, Self, TypeVar
 
 from video.closing import Closing
 from video.room import Room
@@ -150,9 +150,18 @@ class WriteBehind(Generic[T, R]):
         try:
             self._channel.put(item)
         except _ClosedError:
-            self._worker.wait()
-            self.check()
-            raise _took_less() from None
+            self._refuse()
+
+    def put_newest(self, item: T) -> int:
+        """Hand over one more at once: the oldest that waits makes room for it, if need be.
+
+        Returns:
+            How many were dropped.
+        """
+        try:
+            return self._channel.put_newest(item)
+        except _ClosedError:
+            self._refuse()
 
     def check(self) -> None:
         """Raise what the function raised, if it has; for the middle of long work."""
@@ -194,6 +203,12 @@ class WriteBehind(Generic[T, R]):
         if self._worker.error not in (None, error, told):
             self.check()
 
+    def _refuse(self) -> NoReturn:
+        """Raise what ended the function before its items."""
+        self._worker.wait()
+        self.check()
+        raise _took_less() from None
+
 
 def _took_less() -> RuntimeError:
     return RuntimeError("expected a function that takes every item, found that it ended before")
@@ -224,6 +239,22 @@ class _Channel(Generic[T]):
         if not self._room.take():
             raise _ClosedError
         self._items.put(item)
+
+    def put_newest(self, item: T) -> int:
+        """Put an item into it, and drop the oldest if there is no room; returns how many went."""
+        dropped = 0
+        while not self._room.take_now():
+            try:
+                self._items.get_nowait()
+            except Empty:
+                # One has just been taken: its room comes in the thread's next step.
+                if not self._room.take():
+                    raise _ClosedError from None
+                break
+            dropped += 1
+            self._room.give()
+        self._items.put(item)
+        return dropped
 
     def end(self, error: BaseException | None) -> None:
         """Say that no more come. This waits for nothing."""

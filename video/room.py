@@ -5,7 +5,7 @@ Waiting is done in ``queue.SimpleQueue`` alone, as ``video.background`` explains
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 __all__ = ["Room"]
 
@@ -31,6 +31,23 @@ class Room:
             self._free.get()
         if self._is_closed:
             self._free.put(None)  # for the next one who waits
+        return not self._is_closed
+
+    def take_now(self) -> bool:
+        """Take room if there is some, without waiting; returns whether there was.
+
+        >>> room = Room(1)
+        >>> room.take_now(), room.take_now()
+        (True, False)
+        """
+        if not self._is_limited:
+            return not self._is_closed
+        try:
+            self._free.get_nowait()
+        except Empty:
+            return False
+        if self._is_closed:
+            self._free.put(None)
         return not self._is_closed
 
     def give(self) -> None:

@@ -1,0 +1,63 @@
+"""What frames are given to, one by one, by programs that go on running."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.output import Output
+from taesd_stream.sinks.callable_sink import CallableSink
+from taesd_stream.sinks.file_sink import FileSink
+
+__all__ = ["Sink", "Target", "as_sink"]
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes frames until it is closed."""
+
+    def write(self, frame: Any) -> None:
+        """Take a frame: (H, W, 3) RGB bytes as a numpy array, or a tensor (3, H, W) of floats in
+        [0, 1] on any device.
+        """
+
+    def close(self) -> None:
+        """Finish; a second call does nothing."""
+
+
+Target: TypeAlias = str | os.PathLike[str] | Callable[[Any], object] | Sink
+"""A file or a folder, "camera", a function of a frame, or a sink."""
+
+
+def as_sink(target: Target, *, fps: str | int | float | Fraction = 24) -> Sink:
+    """A sink that writes to a target, in the thread that calls it.
+
+    Args:
+        target: The path of a video; a folder, or a name with ``%d``, for numbered pictures; a
+            function that is called with each frame as an array (H, W, 3) of bytes; or something
+            that has ``write`` and ``close``, which is returned as it is.
+        fps: Frames per second of a video.
+
+    Raises:
+        InputError: It is none of these, or nothing can be written there.
+
+    >>> import numpy as np
+    >>> shapes = []
+    >>> sink = as_sink(lambda frame: shapes.append(frame.shape))
+    >>> sink.write(np.zeros((2, 4, 3), np.uint8)), shapes
+    (None, [(2, 4, 3)])
+    """
+    if isinstance(target, str | os.PathLike):
+        return FileSink(Output(target, fps))
+    if isinstance(target, Sink) and not isinstance(target, io.IOBase):
+        return target
+    if callable(target):
+        return CallableSink(target)
+    raise InputError(
+        "target: expected a path, a function of a frame, or something with write and close; found"
+        f" {type(target).__name__}"
+    )

@@ -1,0 +1,208 @@
+"""``VideoSink``: what a running program makes, into files, folders, callables and cameras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Self
+
+from torch import Tensor
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.load import load
+from taesd_stream.engine.options import Overlap, Tile
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.model_for_latents import Model
+from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.sinks.counts import SinkCounts
+from taesd_stream.sinks.feed import Feed
+from taesd_stream.sinks.frames import FrameTaking, TakenFrame
+from taesd_stream.sinks.latent_decoding import LatentDecoding
+from taesd_stream.sinks.queueing import Queueing, WhenFull
+from taesd_stream.sinks.sink import Target
+from taesd_stream.sinks.targets import FileOptions, open_targets
+from tiling import Size
+
+__all__ = ["VideoSink"]
+
+
+class VideoSink:
+    """Latents or frames of a running program, into one target or several.
+
+    A context manager. What is given is copied at once, without waiting for a GPU, and decoded and
+    written in threads: one for decoding, and one for each target, with a bounded queue each. What
+    goes wrong with a target is told once, in the log and in ``counts``; the others, and the
+    program, go on. To be used by one thread at a time.
+
+    Args:
+        target: A path as ``render`` takes it (a video, or a folder for numbered pictures), a
+            function of a frame, something with ``write`` and ``close``, or a list of these.
+        model: What ``load`` takes, or a loaded model: then latents are pushed. None is for frames.
+        fps: Frames per second of videos.
+        when_full: What happens when there is no room in a queue: "wait" for it, or "drop" the
+            oldest that waits, so that the program never waits.
+        queue: How many latents, and frames for each target, may wait; None is as many as fit well.
+        codec, crf, lossless, overwrite: As of ``render``.
+        convention, tile, overlap, memory, threads: As of ``decode``.
+
+    Raises:
+        InputError: An argument makes no sense, or nothing can be written at a target.
+
+    >>> import numpy as np
+    >>> shapes = []
+    >>> with VideoSink(lambda frame: shapes.append(frame.shape)) as sink:
+    ...     sink.write(np.zeros((2, 4, 3), np.uint8))
+    >>> shapes, sink.written, sink.dropped
+    ([(2, 4, 3)], 1, 0)
+    """
+
+    def __init__(
+        self,
+        target: Target | Sequence[Target],
+        *,
+        model: Model | None = None,
+        fps: str | int | float | Fraction = 24,
+        when_full: WhenFull = "wait",
+        queue: int | None = None,
+        codec: str | None = None,
+        crf: int | None = None,
+        lossless: bool = False,
+        overwrite: bool = False,
+        convention: Convention | None = None,
+        tile: Tile = "auto",
+        overlap: Overlap = "exact",
+        memory: int | str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        queueing = Queueing(when_full, queue)
+        targets = open_targets(target, FileOptions(fps, codec, crf, lossless, overwrite))
+        self._feeds = tuple(Feed(name, sink, queueing) for name, sink in targets)
+        self._taking = FrameTaking()
+        self._size: Size | None = None
+        self._frames = self._latents = 0
+        self._process = os.getpid()
+        self._is_closed = False
+        self._decoding: LatentDecoding | None = None
+        if model is None:
+            return
+        ae = model if isinstance(model, AutoEncoder) else load(model)
+        stream = ae.open_stream(
+            convention=convention, tile=tile, overlap=overlap, memory=memory, threads=threads
+        )
+        self._decoding = LatentDecoding(ae, stream, queueing, self._deliver)
+
+    @property
+    def counts(self) -> SinkCounts:
+        """What became so far of what was given."""
+        decoding = self._decoding
+        return SinkCounts(
+            pushed=self._latents + self._frames,
+            dropped=0 if decoding is None else decoding.dropped,
+            targets=tuple(feed.counts for feed in self._feeds),
+            failure=None if decoding is None else decoding.failure,
+        )
+
+    @property
+    def written(self) -> int:
+        """Frames written so far, of all targets together."""
+        return sum(each.written for each in self.counts.targets)
+
+    @property
+    def dropped(self) -> int:
+        """Latents that were not decoded, and frames that were not written, of all targets."""
+        counts = self.counts
+        return counts.dropped + sum(each.dropped for each in counts.targets)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong, a line each."""
+        counts = self.counts
+        own = () if counts.failure is None else (f"decoding: {counts.failure}",)
+        return own + tuple(
+            f"{each.target}: {each.failure}" for each in counts.targets if each.failure is not None
+        )
+
+    def push(self, latent: Tensor) -> None:
+        """Take the next latent, to be decoded and written.
+
+        Args:
+            latent: (C, h, w), of the model's channels and the size of the first one, on any device.
+
+        Raises:
+            InputError: It is something else, there is no model, or the sink is closed.
+        """
+        self._check_open()
+        if self._decoding is None:
+            raise InputError(
+                "push: expected a sink with a model, found one without; give model=, or write"
+                " finished frames"
+            )
+        self._decoding.push(latent)
+        self._latents += 1
+
+    def write(self, frame: Any) -> None:
+        """Take the next frame, to be written.
+
+        Args:
+            frame: (H, W, 3) RGB bytes as an array, or a tensor (3, H, W) of floats in [0, 1] on any
+                device; of the size of the first one.
+
+        Raises:
+            InputError: It is something else, there is a model, or the sink is closed.
+        """
+        self._check_open()
+        if self._decoding is not None:
+            raise InputError(
+                "write: expected a sink without a model, found one that decodes; push latents, or"
+                " open another sink for finished frames"
+            )
+        taken = self._taking.take(frame)
+        if self._size not in (None, taken.size):
+            raise InputError(
+                f"frame {self._frames}: expected {self._size} pixels, as the first one had, found"
+                f" {taken.size}; open another sink for another size"
+            )
+        self._size = taken.size
+        self._hand_on(taken)
+        self._frames += 1
+
+    def close(self) -> None:
+        """Decode and write all that waits, and finish every target; a second call does nothing."""
+        self._check_process()
+        self._leave(None)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._decoding is not None:
+            self._decoding.finish()
+        for feed in self._feeds:
+            feed.finish(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if os.getpid() == self._process:
+            self._leave(error)
+
+    def _deliver(self, image: Tensor) -> None:
+        self._hand_on(self._taking.take_bytes(image))
+
+    def _hand_on(self, frame: TakenFrame) -> None:
+        for feed in self._feeds:
+            feed.put(frame)
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._is_closed:
+            raise InputError("sink: it is closed, and takes no more; open another")
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise InputError(
+                f"sink: expected use in process {self._process}, which opened it, found process"
+                f" {os.getpid()}, forked from it; open another sink here"
+            )

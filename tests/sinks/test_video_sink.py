@@ -1,0 +1,205 @@
+"""What a running program gives to a sink, and what is there when it is closed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import taesd_stream as ts
+from taesd_stream.sinks import Sink, as_sink
+from tests.engine.conftest import model_named
+from video import open_reader
+
+LONG_SECONDS = 20
+
+
+def frames(count: int, height: int = 6, width: int = 8) -> list[np.ndarray]:
+    """Frames that differ, of bytes."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
+
+
+def read(path: Path) -> list[np.ndarray]:
+    with open_reader(path) as reader:
+        return [frame.image for frame in reader]
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[np.ndarray] = []
+        self.closed = 0
+
+    def write(self, frame: np.ndarray) -> None:
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Held:
+    """A function of a frame that waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on = threading.Semaphore(0), threading.Event()
+        self.shown: list[int] = []
+
+    def __call__(self, frame: np.ndarray) -> None:
+        self.reached.release()
+        assert self.go_on.wait(LONG_SECONDS)
+        self.shown.append(int(frame[0, 0, 0]))
+
+
+def test_every_target_gets_every_frame_exactly(tmp_path: Path) -> None:
+    given, kept, called = frames(5), Kept(), []
+    with ts.VideoSink(
+        [tmp_path / "a.mkv", tmp_path / "p", kept, called.append], lossless=True, codec="ffv1"
+    ) as sink:
+        for frame in given:
+            sink.write(frame)
+    assert kept.closed == 1
+    for found in (read(tmp_path / "a.mkv"), read(tmp_path / "p"), kept.frames, called):
+        np.testing.assert_array_equal(np.stack(found), np.stack(given))
+    assert [(each.written, each.dropped) for each in sink.counts.targets] == [(5, 0)] * 4
+    assert (sink.counts.pushed, sink.written, sink.dropped, sink.failures) == (5, 20, 0, ())
+
+
+def test_latents_become_the_video_that_stream_makes() -> None:
+    ae = model_named("taesdv")  # which remembers
+    latents = torch.randn((3, 4, 1, 2), generator=torch.Generator().manual_seed(0))
+    kept = Kept()
+    with ts.VideoSink(kept, model=ae) as sink:
+        for latent in latents:
+            pushed = latent.clone()
+            sink.push(pushed)
+            pushed.fill_(torch.nan)  # it is the caller's again
+    expected = list(ae.stream(latents))
+    np.testing.assert_array_equal(np.stack(kept.frames), np.stack(expected))
+    assert (sink.counts.pushed, sink.written) == (3, 3)
+
+
+def test_a_frame_is_taken_as_it_is_at_that_moment() -> None:
+    kept, held = Kept(), Held()
+    array, tensor = np.zeros((2, 2, 3), np.uint8), torch.zeros(3, 2, 2, dtype=torch.float16)
+    with ts.VideoSink([held, kept]) as sink:
+        for level in (1, 2):
+            array[:], tensor[:] = level, level / 255
+            sink.write(array)
+            sink.write(tensor)
+        held.go_on.set()
+    assert [int(frame[0, 0, 0]) for frame in kept.frames] == held.shown == [1, 1, 2, 2]
+
+
+def test_a_slow_target_gets_the_newest_and_holds_up_nobody() -> None:
+    held, kept = Held(), Kept()
+    with ts.VideoSink([held, kept], when_full="drop", queue=2) as sink:
+        sink.write(np.full((2, 2, 3), 0, np.uint8))
+        assert held.reached.acquire(timeout=LONG_SECONDS)
+        for number in range(1, 10):
+            sink.write(np.full((2, 2, 3), number, np.uint8))
+        held.go_on.set()
+    slow, quick = sink.counts.targets
+    assert held.shown == [0, 8, 9]
+    assert (slow.written, slow.dropped) == (3, 7)
+    assert quick.written + quick.dropped == 10
+    assert int(kept.frames[-1][0, 0, 0]) == 9
+
+
+def test_a_target_that_fails_is_told_of_once_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(frame: np.ndarray) -> None:
+        raise SystemExit("no\nmore")
+
+    with caplog.at_level(logging.WARNING, "taesd_stream"), ts.VideoSink([fails, tmp_path]) as sink:
+        for frame in frames(4):
+            sink.write(frame)
+    (line,) = caplog.messages
+    assert line.endswith("fails failed after 0 frames and gets no more: SystemExit: no")
+    failed, others = sink.counts.targets
+    assert (failed.written, failed.dropped, failed.failure) == (0, 4, "SystemExit: no")
+    assert (others.written, others.failure) == (4, None)
+    assert len(sink.failures) == 1
+
+
+def test_latents_that_cannot_be_decoded_are_left_out_and_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept, ae = Kept(), ts.load("latent2rgb", device="cpu")
+    with caplog.at_level(logging.WARNING, "taesd_stream"), ts.VideoSink(kept, model=ae) as sink:
+        for latent in (torch.zeros(4, 2, 2), torch.full((4, 2, 2), torch.nan), torch.ones(4, 2, 2)):
+            sink.push(latent)
+    assert len(kept.frames) == 2
+    assert (sink.counts.pushed, sink.counts.dropped, sink.dropped) == (3, 1, 1)
+    (line,) = caplog.messages
+    assert "found nan in latent 1" in line
+
+
+def test_what_does_not_fit_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    ae = ts.load("latent2rgb", device="cpu")
+    with ts.VideoSink(Kept()) as sink:
+        sink.write(frames(1)[0])
+        for wrong, said in [
+            (frames(1, 4, 4)[0], "frame 1: expected 8x6 pixels, as the first one had, found 4x4"),
+            (frames(1)[0].astype(float), "found float64"),
+            (torch.zeros(1, 6, 8), r"found a tensor \(1, 6, 8\)"),
+            ([1, 2], "found list"),
+        ]:
+            with pytest.raises(ts.InputError, match=said):
+                sink.write(wrong)
+        with pytest.raises(ts.InputError, match="give model="):
+            sink.push(torch.zeros(4, 2, 2))
+    assert sink.written == 1
+    with ts.VideoSink(Kept(), model=ae) as sink:
+        sink.push(torch.zeros(4, 2, 2))
+        with pytest.raises(ts.InputError, match="latent 1: expected 2x2, as the first one was"):
+            sink.push(torch.zeros(4, 3, 2))
+        with pytest.raises(ts.InputError, match="takes 4 channels, found 16"):
+            sink.push(torch.zeros(16, 2, 2))
+        with pytest.raises(ts.InputError, match="expected a sink without a model"):
+            sink.write(frames(1)[0])
+    sink.close()
+    with pytest.raises(ts.InputError, match="closed"):
+        sink.push(torch.zeros(4, 2, 2))
+    assert sink.counts.pushed == 1
+
+
+def test_what_cannot_work_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    (tmp_path / "there.mp4").touch()
+    file = (tmp_path / "a").open("wb")
+    for target, options, said in [
+        ([], {}, "at least one"),
+        (3, {}, "found int"),
+        (file, {}, "found BufferedWriter"),
+        (tmp_path / "no" / "a.mp4", {}, "there is no folder"),
+        (tmp_path / "there.mp4", {}, "exists already"),
+        (tmp_path / "one.png", {}, "is one picture"),
+        (tmp_path / "a.xyz", {}, "found"),
+        (print, {"crf": 3}, "crf"),
+        (tmp_path / "p", {"codec": "h264"}, "codec: expected none"),
+        (tmp_path / "a.mp4", {"codec": "nonsense"}, "nonsense"),
+        (print, {"when_full": "maybe"}, "'wait' or 'drop'"),
+        (print, {"queue": 0}, "queue"),
+    ]:
+        with pytest.raises(ts.InputError, match=said):
+            ts.VideoSink(target, **options)
+    file.close()
+
+
+def test_a_sink_in_the_callers_own_thread(tmp_path: Path) -> None:
+    kept, called = Kept(), []
+    assert as_sink(kept) is kept
+    sinks = [as_sink(tmp_path / "p"), as_sink(called.append)]
+    for sink in sinks:
+        assert isinstance(sink, Sink)
+        sink.write(torch.ones(3, 2, 4))
+        sink.close()
+        sink.close()
+    (picture,) = read(tmp_path / "p")
+    assert picture.tolist() == called[0].tolist() == [[[255] * 3] * 4] * 2
