@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -18,6 +17,7 @@ import torch
 from taesd_stream.engine.cores import shares_of_cores
 from taesd_stream.models.weights.official import cache_folder
 from tiling import Effort, TilePlan
+from video.safe_files.replacing import replacing
 
 __all__ = ["Speed", "keep_speed", "kept_speed", "timed"]
 
@@ -90,12 +90,11 @@ def keep_speed(plan: TilePlan, speed: Speed) -> None:
     """Keep the speed of what a plan does, where the cache folder can be written."""
     conditions = _conditions(plan)
     path = _path(conditions)
-    part = path.with_suffix(f".{os.getpid()}.part")
     text = json.dumps({"conditions": conditions, "speed": asdict(speed)}, indent=1)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def _is_time(value: object) -> bool:

@@ -37,6 +37,7 @@ from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
 from tiling import Interval, Region, Size
+from video.safe_files.replacing import replacing
 
 __all__ = ["recipe_for"]
 
@@ -183,9 +184,8 @@ def _save(recipe: Recipe, path: Path) -> None:
         if conv.bias is not None:
             arrays[f"bias {name}"] = conv.bias
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    save_file(arrays, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        save_file(arrays, part)
 
 
 def _loaded(path: Path) -> Recipe:

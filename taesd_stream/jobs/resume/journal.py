@@ -13,7 +13,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from taesd_stream.errors import InputError, OutputError
-from video.safe_files.durability import sync_folder
+from video.safe_files.replacing import replacing
 
 __all__ = ["Journal", "folder_of", "recorded"]
 
@@ -93,14 +93,9 @@ class Journal:
         """
         content = json.dumps({"format": _FORMAT, "done": done, "settings": self._fingerprint})
         path = self.folder / _NAME
-        part = self.folder / _PART
         try:
-            with open(part, "w", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            sync_folder(self.folder)
+            with replacing(path, through=self.folder / _PART, durable=True) as part:
+                part.write_text(content, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         self.done = done
