@@ -114,8 +114,24 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "torch",
         }
     ),
+    "taesd_stream.comfyui": frozenset(
+        {
+            "comfy",
+            "comfy_api",
+            "einops",
+            "folder_paths",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.jobs",
+            "taesd_stream.models",
+            "tiling",
+            "torch",
+            "video",
+        }
+    ),
     "taesd_stream.cli": frozenset(
         {
+            "taesd_stream.comfyui",
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",

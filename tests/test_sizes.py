@@ -18,6 +18,7 @@ MOST_PARAMETERS = 8
 # Public functions whose keywords are spelled out and documented, and that carry them on as objects.
 SPELLED_OUT = frozenset(
     {
+        "taesd_stream/comfyui/nodes.py:execute",
         "taesd_stream/diffusers/tiled_vae.py:__init__",
         "taesd_stream/engine/autoencoder.py:plan",
         "taesd_stream/engine/load.py:load",

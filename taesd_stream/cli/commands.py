@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from taesd_stream.cli.describe import describe_file, model_rows
+from taesd_stream.comfyui.installing import install
 from taesd_stream.errors import OutputError
 from taesd_stream.jobs.decoding import plan_for, render
 from taesd_stream.jobs.encoding import encode_file
@@ -21,7 +22,7 @@ from taesd_stream.jobs.results import Encoded, Rendered
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 
-__all__ = ["decode", "demo", "encode", "info", "models", "plan"]
+__all__ = ["comfyui", "decode", "demo", "encode", "info", "models", "plan"]
 
 _NO_KEYWORDS = ("command", "input", "output", "json", "verbose")
 """Arguments that are not passed on as keywords: those of the command line, and positional ones."""
@@ -69,6 +70,12 @@ def models(arguments: Namespace) -> None:
             names = f"{row['model']}: {', '.join(row['also'])}"
             lines += textwrap.wrap(names, _LINE, subsequent_indent="    ", break_on_hyphens=False)
     _say(arguments, "\n".join(lines), {"models": rows})
+
+
+def comfyui(arguments: Namespace) -> None:
+    """Put the nodes into a ComfyUI."""
+    done = install(arguments.path, overwrite=arguments.overwrite)
+    _say(arguments, str(done), done.to_json())
 
 
 def _make(job: Callable[..., Rendered | Encoded], source: str | Path, arguments: Namespace) -> None:

@@ -129,6 +129,18 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_overwrite(parser)
 
 
+def _comfyui(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Put the nodes into a ComfyUI: a folder in its custom_nodes, which loads them from this"
+        " package. The Python that runs ComfyUI must have taesd-stream; where it lies beside it, it"
+        " is asked."
+    )
+    parser.add_argument("path", metavar="PATH", help="the ComfyUI: the folder with custom_nodes")
+    parser.add_argument(
+        "--overwrite", "-y", action="store_true", help="replace files that are not as they come"
+    )
+
+
 _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
     "decode": ("latents to a video, pictures, or an array", _decode),
     "encode": ("a video or pictures to latents", _encode),
@@ -136,6 +148,7 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]
     "info": ("what a file of latents or a checkpoint is", _info),
     "models": ("the models, and which are cached", _models),
     "demo": ("decode the sample inside the package; needs no network", _demo),
+    "comfyui": ("put the nodes into a ComfyUI", _comfyui),
 }
 """The help of each command, and what adds its arguments; in the order of the help."""
 

@@ -16,7 +16,7 @@ from taesd_stream.jobs.decoding_picture import write_picture
 from taesd_stream.jobs.decoding_run import PictureDecoding, open_decoding
 from taesd_stream.jobs.model_for_latents import Model, open_with_model
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.progress import Reporting
+from taesd_stream.jobs.progress import OnProgress, Reporting
 from taesd_stream.jobs.results import Rendered
 from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.jobs.time_in_plan import tell_time
@@ -71,6 +71,7 @@ def render(
     background: Background = None,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Rendered:
     """Decode latents into a video, pictures, or an array, in bounded memory.
 
@@ -103,6 +104,9 @@ def render(
             three bytes. None keeps the transparency where the file does, and is white elsewhere.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts: the one that is carried out and returned.
+        on_progress: Told after every tile how many frames are done, parts of them included, and of
+            how many (None where nobody knows); of a picture that is made in bands, how many pixels.
+            What it raises ends the work as any error does: no file is left.
 
     The other keywords are those of ``load`` and ``AutoEncoder.decode``; without ``crop``, pictures
     have the true size that a file of latents says they had.
@@ -136,7 +140,7 @@ def render(
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
         tell_time(ae, decoding.run, model_options)
-        reporting = Reporting(progress, on_plan)
+        reporting = Reporting(progress, on_plan, on_progress)
         if isinstance(decoding, PictureDecoding):
             return write_picture(decoding, reporting)
         return write_frames(decoding, reporting)

@@ -43,7 +43,12 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
         seconds = picture.plan.seconds
         shown = reporting.progress
         with PictureProgress(area, shown=shown, done=done, seconds=seconds) as bar:
-            notes = write_bands(picture, output, journal, on_tile=bar.part)
+
+            def on_tile(done: int, total: int) -> None:
+                bar.part(done, total)
+                reporting.on_progress(done, total)
+
+            notes = write_bands(picture, output, journal, on_tile=on_tile)
     return rendered(decoding.ae, output, picture.plan, start, notes=notes)
 
 

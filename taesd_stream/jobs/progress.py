@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
 from taesd_stream.jobs.time_left import TimeLeft
 from tiling import TilePlan
 
-__all__ = ["FrameProgress", "PictureProgress", "Reporting"]
+__all__ = ["FrameCount", "FrameProgress", "OnProgress", "PictureProgress", "Reporting"]
+
+OnProgress: TypeAlias = Callable[[float, float | None], None]
+"""Told how many frames are done, parts of them included, and of how many, if anybody knows; of a
+picture that is made in bands, how many of its pixels are."""
 
 _ONE_FRAME = "{l_bar}{bar}| {elapsed}<{left}"
 _FRAMES = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}]"
@@ -25,10 +29,12 @@ class Reporting:
     Attributes:
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts.
+        on_progress: Told after every tile how far the work is; what it raises ends the work.
     """
 
     progress: bool
     on_plan: Callable[[TilePlan], None]
+    on_progress: OnProgress = lambda done, total: None
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # only its stubs know arguments
@@ -80,6 +86,39 @@ class _Bar(tqdm):  # type: ignore[type-arg]  # only its stubs know arguments
         return shown
 
 
+class FrameCount:
+    """The number of frames that are done, parts of those included that are being made.
+
+    Args:
+        frames: How many there will be; None if unknown.
+        area: Pixels of one; None where parts do not count.
+    """
+
+    def __init__(self, frames: int | None, area: int | None) -> None:
+        self._frames, self._area = frames, area
+        # Finished frames; and how many there were when those now being made were begun.
+        self._finished = self._begun_at = 0
+        self._part_done = 0
+        self.done = 0.0
+
+    def part(self, done: int, total: int) -> None:
+        """So many of the pixels of the frames now being made are done."""
+        if done <= self._part_done:  # others are being made now
+            self._begun_at = self._finished
+        self._part_done = done
+        if self._area is None:
+            return
+        together = total // self._area
+        if self._frames is not None:
+            together = min(together, self._frames - self._begun_at)
+        self.done = max(self.done, self._begun_at + together * done / total)
+
+    def frame(self) -> None:
+        """A whole frame is done."""
+        self._finished += 1
+        self.done = max(self.done, float(self._finished))
+
+
 class FrameProgress(_Bar):
     """Frames, frames per second and time left.
 
@@ -100,10 +139,7 @@ class FrameProgress(_Bar):
         seconds: float | None = None,
     ) -> None:
         self._counts_pixels = frames == 1
-        self._frames, self._area = frames, frame_area
-        # Finished frames; and how many there were when those now being made were begun.
-        self._finished = self._begun_at = 0
-        self._part_done = 0
+        self._count = FrameCount(frames, frame_area if frames is not None else None)
         super().__init__(
             1.0 if self._counts_pixels else frames,
             unit="frame",
@@ -114,22 +150,20 @@ class FrameProgress(_Bar):
 
     def part(self, done: int, total: int) -> None:
         """Part of the frames now being made is done."""
-        if done < self._part_done:
-            self._begun_at = self._finished
-        self._part_done = done
+        self._count.part(done, total)
         if self._counts_pixels:
             self.update(done / total - self.n)
-        elif self._area is not None and self._frames is not None:
-            together = min(total // self._area, self._frames - self._begun_at)
-            self._show(self._begun_at + done * together // total)
+        else:
+            self._show()
 
     def frame(self) -> None:
         """A whole frame is done."""
-        self._finished += 1
+        self._count.frame()
         if not self._counts_pixels:
-            self._show(self._finished)
+            self._show()
 
-    def _show(self, frames: int) -> None:
+    def _show(self) -> None:
+        frames = int(self._count.done)
         if frames > self.n:
             self.update(frames - self.n)
 

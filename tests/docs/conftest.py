@@ -37,7 +37,7 @@ _OFFICIAL += ("taew2_2", "taehv1_5", "taecvx", "taem1", "taeltx_2", "taeh3")
 def _files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of everything that README and docs read by name."""
     folder = tmp_path_factory.mktemp("examples")
-    for name in ("weights", "tiles", "in", "cache"):
+    for name in ("weights", "tiles", "in", "cache", "ComfyUI", "ComfyUI/custom_nodes"):
         (folder / name).mkdir()
     write_latents(folder)
     write_generators_latents(folder)

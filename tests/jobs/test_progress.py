@@ -167,3 +167,39 @@ def test_nothing_unless_asked(terminal: Terminal, tmp_path: Path) -> None:
     with contextlib.redirect_stderr(terminal.screen):
         ts.render(torch.zeros(8, 4, 2, 2), tmp_path / "a.npy", model="latent2rgb")
     assert terminal.shown() == ""
+
+
+def told_of(latents: torch.Tensor, out: Path, **options: object) -> list[tuple[float, float]]:
+    """What ``on_progress`` was told."""
+    told: list[tuple[float, float]] = []
+
+    def on_progress(done: float, total: float | None) -> None:
+        assert total is not None
+        told.append((done, total))
+
+    ts.render(latents, out, on_progress=on_progress, **options)  # type: ignore[arg-type]
+    return told
+
+
+def test_a_caller_is_told_of_every_tile(tmp_path: Path) -> None:
+    z = torch.zeros(3, 4, 4, 4)
+    told = told_of(z, tmp_path / "a.npy", model="latent2rgb", layout="TCHW")
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    told = told_of(z, tmp_path / "b.npy", model="latent2rgb", layout="TCHW", tile=2)
+    assert told == [(number / 4, 3) for number in range(1, 13)]
+
+
+def test_a_caller_is_told_of_a_picture_in_bands(tmp_path: Path) -> None:
+    told = told_of(torch.zeros(1, 4, 8, 4), tmp_path / "a.tif", model="latent2rgb", tile=4)
+    assert told == [(pixels, 2048) for pixels in (1024, 2048)]
+
+
+@pytest.mark.parametrize("out", ["a.mp4", "a.npy", "a.tif"])
+def test_what_a_caller_raises_ends_the_work_and_leaves_nothing(tmp_path: Path, out: str) -> None:
+    def stop(done: float, total: float | None) -> None:
+        raise RuntimeError("stopped")
+
+    latents = torch.zeros(1 if out == "a.tif" else 3, 4, 4, 4)
+    with pytest.raises(RuntimeError, match="stopped"):
+        ts.render(latents, tmp_path / out, model="latent2rgb", on_progress=stop)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,117 @@
+"""What nodes take from the ComfyUI that runs them: devices, folders, progress and interrupts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import torch
+
+from taesd_stream.engine.budget import read_budget
+from taesd_stream.errors import OutputError
+from tiling import Size
+
+__all__ = [
+    "Place",
+    "Progress",
+    "compute_device",
+    "make_room",
+    "model_files",
+    "output_device",
+    "place_for",
+]
+
+_STEPS = 1000
+_ENOUGH = 1 << 30
+"""Free bytes of a GPU that are enough to decode any picture in tiles at nearly full speed."""
+
+
+class Progress:
+    """The bar on the running node.
+
+    It raises ComfyUI's own exception as soon as the user has interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(_STEPS)
+        self._shown = 0
+
+    def __call__(self, done: float, total: float | None) -> None:
+        """So much is done, and of how much; None where nobody knows."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        step = int(_STEPS * done / total) if total else 0
+        if step > self._shown:
+            self._shown = step
+            self._bar.update_absolute(step, _STEPS)
+
+
+def compute_device() -> torch.device:
+    """Where ComfyUI has VAEs compute."""
+    device: torch.device = comfy.model_management.vae_device()
+    return device
+
+
+def output_device() -> torch.device:
+    """Where ComfyUI has what goes from node to node."""
+    device: torch.device = comfy.model_management.intermediate_device()
+    return device
+
+
+def make_room(device: torch.device, memory: int | str) -> None:
+    """Have ComfyUI unload models until there is memory to compute in, as it does for its own VAEs.
+
+    Args:
+        memory: The budget; "auto" needs no more than a little, so that models stay where they are.
+    """
+    if device.type != "cpu":
+        wanted = _ENOUGH if memory == "auto" else read_budget(memory, device).bytes
+        comfy.model_management.free_memory(wanted, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A new name in ComfyUI's output folder.
+
+    Attributes:
+        folder: The folder, which exists.
+        subfolder: The same, as seen from the output folder.
+        name: The file's name without a suffix, with a number that is free.
+    """
+
+    folder: Path
+    subfolder: str
+    name: str
+
+
+def place_for(prefix: str, pixels: Size) -> Place:
+    """The next free name for a prefix, as ComfyUI numbers them.
+
+    Args:
+        prefix: It may hold folders, and what ComfyUI replaces, such as ``%width%``.
+        pixels: Of a frame.
+
+    Raises:
+        OutputError: The folder cannot be made or read.
+    """
+    output = folder_paths.get_output_directory()
+    try:
+        folder, name, number, subfolder, _ = folder_paths.get_save_image_path(
+            prefix, output, pixels.width, pixels.height
+        )
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to '{prefix}' in ComfyUI's output folder {output}: {error.strerror}"
+        ) from error
+    return Place(Path(folder), subfolder, f"{name}_{number:05}_")
+
+
+def model_files() -> dict[str, Path]:
+    """The files in ComfyUI's folders of VAEs, by folder and name."""
+    return {
+        f"{folder}/{name}": Path(folder_paths.get_full_path_or_raise(folder, name))
+        for folder in ("vae_approx", "vae")
+        for name in folder_paths.get_filename_list(folder)
+    }

@@ -1,0 +1,141 @@
+"""Latents straight into ComfyUI's output folder, frame by frame."""
+
+from __future__ import annotations
+
+import logging
+import wave
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import Tensor
+
+from taesd_stream.comfyui.host import Place, Progress, make_room, place_for
+from taesd_stream.comfyui.tiny_vae import TinyVAE
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.decoding import render
+from taesd_stream.jobs.results import Rendered
+from tiling import Size
+
+__all__ = ["FORMATS", "save_frames", "save_video"]
+
+_log = logging.getLogger("taesd_stream")
+
+FORMATS = ("mp4", "webm", "mkv", "mov")
+"""Suffixes of videos, without their dot."""
+
+_NTCHW, _TCHW = "NTCHW", "TCHW"
+_FULL_SCALE = 32767  # of 16-bit sound
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A video that is to be written.
+
+    Attributes:
+        prefix: Of its name.
+        suffix: Its kind, without a dot.
+        fps: Frames per second.
+        codec: As ``video.choose_codec`` has it; None is the suffix's.
+        crf: 0 is best; None is the codec's.
+        audio: ComfyUI's AUDIO that goes along, or None.
+    """
+
+    prefix: str
+    suffix: str
+    fps: float
+    codec: str | None = None
+    crf: int | None = None
+    audio: Mapping[str, Any] | None = None
+
+
+def save_video(vae: TinyVAE, samples: Tensor, file: VideoFile, memory: int | str) -> Saved:
+    """Decode samples into one video; a batch of clips is one after the other.
+
+    Raises:
+        InputError: Axes, channels or an option is wrong; no file is left.
+        OutputError: The file could not be written; none is left.
+    """
+    with sound_in_a_file(file.audio) as audio:
+        options = {"fps": file.fps, "codec": file.codec, "crf": file.crf, "audio": audio}
+        return _save(vae, samples, memory, file.prefix, f".{file.suffix}", **options)
+
+
+def save_frames(vae: TinyVAE, samples: Tensor, prefix: str, memory: int | str) -> Saved:
+    """Decode samples into a new folder of numbered PNGs.
+
+    Raises:
+        InputError: Axes or channels are wrong.
+        OutputError: A picture could not be written; those that were finished are kept.
+    """
+    return _save(vae, samples, memory, prefix, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Something in ComfyUI's output folder.
+
+    Attributes:
+        place: Where it is.
+        path: The file, or the folder of pictures.
+        rendered: What it is.
+    """
+
+    place: Place
+    path: Path
+    rendered: Rendered
+
+
+def _save(
+    vae: TinyVAE, samples: Tensor, memory: int | str, prefix: str, suffix: str, **options: Any
+) -> Saved:
+    latents = vae.form.to_engine(samples)
+    scale = vae.ae.spec.spatial_scale
+    place = place_for(prefix, Size(latents.shape[-2] * scale, latents.shape[-1] * scale))
+    path = place.folder / f"{place.name}{suffix}"
+    make_room(vae.device, memory)
+    rendered = render(
+        latents,
+        path,
+        model=vae.ae,
+        layout=_NTCHW if latents.dim() == 5 else _TCHW,
+        convention=vae.form.convention,
+        memory=memory,
+        on_plan=lambda plan: _log.info("%s", plan),
+        on_progress=Progress(),
+        **options,
+    )
+    for line in (str(rendered), *rendered.notes):
+        _log.info("%s", line)
+    return Saved(place, path, rendered)
+
+
+@contextmanager
+def sound_in_a_file(audio: Mapping[str, Any] | None) -> Iterator[Path | None]:
+    """ComfyUI's AUDIO, (B, channels, samples) in [-1, 1], as a file for the time of the block.
+
+    Raises:
+        InputError: It is no sound, or has more than two channels.
+    """
+    if audio is None:
+        yield None
+        return
+    waveform = audio.get("waveform")
+    if not isinstance(waveform, Tensor) or waveform.dim() != 3 or waveform.shape[1] not in (1, 2):
+        found = tuple(waveform.shape) if isinstance(waveform, Tensor) else type(waveform).__name__
+        raise InputError(
+            f"audio: expected a waveform, (batch, 1 or 2 channels, samples), found {found}"
+        )
+    first = waveform[0].float().cpu().clamp(-1, 1)
+    numbers = (first * _FULL_SCALE).round().short().T.contiguous().numpy()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(first.shape[0])
+            file.setsampwidth(2)
+            file.setframerate(int(audio["sample_rate"]))
+            file.writeframes(numbers.tobytes())
+        yield path
