@@ -61,6 +61,21 @@ def test_any_precision_and_stride(dtype: torch.dtype, stride: int) -> None:
     torch.testing.assert_close(made.float(), expected, atol=0.2, rtol=0.02)
 
 
+@pytest.mark.parametrize("processor", ["AVX2", "AVX512"])
+def test_weights_in_any_order_are_the_same_weights(
+    processor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    weight, bias = randoms(32, 24, 3, 3), randoms(32, seed=1)
+    convolution = fixed_convolution(weight, bias)
+    assert convolution.weight.is_mkldnn == (processor == "AVX512")
+    for sides in ((16, 64), (3, 5)):
+        tensor = randoms(1, 24, *sides, seed=2)
+        made = convolution(tensor, (0, 1), None, 0.0)
+        expected = F.conv2d(tensor, weight, bias, 1, (0, 1)).relu()
+        torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("channels", [4, 64])
 def test_a_part_of_a_plane_is_the_same_to_the_bit_on_any_number_of_cores(
