@@ -45,6 +45,8 @@ from taesd_stream.errors import (  # noqa: E402 (which imports video)
 )
 
 if TYPE_CHECKING:
+    from taesd_stream import diffusers as diffusers
+    from taesd_stream import streamdiffusion as streamdiffusion
     from taesd_stream.engine import AutoEncoder
     from taesd_stream.engine.load import load
     from taesd_stream.engine.streams.decode_stream import DecodeStream
@@ -111,11 +113,16 @@ _HOMES = {
     "render": "taesd_stream.jobs.decoding",
 }
 
+# Rooms for other programs, in no ``import *``: some need these programs.
+_ROOMS = ("diffusers", "streamdiffusion")
+
 
 def __getattr__(name: str) -> object:
-    """Import torch only when something that needs it is asked for."""
-    if name in _HOMES:
-        from importlib import import_module
+    """Import torch, or a host, only when something that needs it is asked for."""
+    from importlib import import_module
 
+    if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -106,6 +106,19 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "taesd_stream.diffusers": frozenset(
         {
             "diffusers",
+            "numpy",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.jobs",
+            "taesd_stream.latents",
+            "taesd_stream.models",
+            "tiling",
+            "torch",
+        }
+    ),
+    # It imports nothing of its host, of which old versions are in use.
+    "taesd_stream.streamdiffusion": frozenset(
+        {
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",
@@ -144,12 +157,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "taesd_stream": frozenset(
         {
+            "taesd_stream.diffusers",
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",
             "taesd_stream.sinks",
+            "taesd_stream.streamdiffusion",
             "tiling",
             "video.errors",
         }

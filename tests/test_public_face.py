@@ -27,3 +27,9 @@ def test_keywords_are_spelled_out_and_documented(called: Callable[..., Any]) -> 
     kinds = {each.kind for each in inspect.signature(called).parameters.values()}
     assert inspect.Parameter.VAR_KEYWORD not in kinds
     assert called.__doc__
+
+
+def test_rooms_for_other_programs_are_there_when_they_are_asked_for() -> None:
+    assert ts.streamdiffusion.attach.__module__.startswith("taesd_stream.streamdiffusion")
+    with pytest.raises(AttributeError, match="no attribute 'streams'"):
+        _ = ts.streams  # type: ignore[attr-defined]

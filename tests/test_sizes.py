@@ -19,6 +19,7 @@ MOST_PARAMETERS = 8
 SPELLED_OUT = frozenset(
     {
         "taesd_stream/comfyui/nodes.py:execute",
+        "taesd_stream/diffusers/rendering.py:render",
         "taesd_stream/diffusers/tiled_vae.py:__init__",
         "taesd_stream/engine/autoencoder.py:plan",
         "taesd_stream/engine/load.py:load",
@@ -36,6 +37,7 @@ SPELLED_OUT = frozenset(
         "taesd_stream/jobs/decoding.py:render",
         "taesd_stream/jobs/encoding.py:encode_file",
         "taesd_stream/sinks/video_sink.py:__init__",
+        "taesd_stream/streamdiffusion/attaching.py:attach",
         "video/large/writing.py:open_rows",
         "video/opening.py:open_writer",
         "video/video_writer.py:__init__",

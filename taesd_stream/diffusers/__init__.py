@@ -14,6 +14,7 @@ except ImportError as error:
         "diffusers is not installed; pip install 'taesd-stream[diffusers]'"
     ) from error
 
+from taesd_stream.diffusers.rendering import render
 from taesd_stream.diffusers.tiled_vae import TiledVAE
 
-__all__ = ["TiledVAE"]
+__all__ = ["TiledVAE", "render"]

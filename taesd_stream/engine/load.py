@@ -41,6 +41,7 @@ from taesd_stream.models import (
     variant_named,
 )
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.vae_figures import FullVAE
 from taesd_stream.samples import sample_path
 
 __all__ = ["Weights", "load", "load_with", "outline"]
@@ -73,7 +74,7 @@ def load(
     space_upscale: bool = True,
     calibration: Latents | None = None,
     convention: Convention | None = None,
-    vae: str | os.PathLike[str] | None = None,
+    vae: FullVAE | None = None,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
@@ -97,7 +98,8 @@ def load(
             neither a call nor a file says: "model", as the diffusion model sees them, or "vae", as
             the full VAE's decode takes them. None is "model".
         vae: For "vae", where its figures are not in the table of models or are to be others: the
-            full VAE as a diffusers folder, its config.json, or its weights as .safetensors.
+            full VAE as a folder or a module of diffusers, its config.json, or its weights as
+            .safetensors.
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -12,7 +11,7 @@ from taesd_stream.engine.budget import Budget
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models.latent_spaces import Convention
-from taesd_stream.models.vae_figures import space_of_vae
+from taesd_stream.models.vae_figures import FullVAE, space_of_vae
 from taesd_stream.models.variants import Variant
 from tiling import Interval, Region, Size, View
 
@@ -96,7 +95,7 @@ class ModelOptions:
     space_upscale: bool = True
     calibration: Latents | None = None
     convention: Convention | None = None
-    vae: str | os.PathLike[str] | None = None
+    vae: FullVAE | None = None
 
     def adapted(self, variant: Variant) -> Variant:
         """The variant without the upscaling that is not wanted, and with the figures of the VAE.

@@ -23,6 +23,7 @@ from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.vae_figures import FullVAE
 from tiling import TilePlan
 from video.transparency import Background
 
@@ -42,7 +43,7 @@ def render(
     layout: str | None = None,
     key: str | None = None,
     convention: Convention | None = None,
-    vae: str | os.PathLike[str] | None = None,
+    vae: FullVAE | None = None,
     size: tuple[int, int] | None = None,
     skip_latents: int = 0,
     frames: slice | None = None,
@@ -155,7 +156,7 @@ def plan_for(
     layout: str | None = None,
     key: str | None = None,
     convention: Convention | None = None,
-    vae: str | os.PathLike[str] | None = None,
+    vae: FullVAE | None = None,
     size: tuple[int, int] | None = None,
     skip_latents: int = 0,
     frames: slice | None = None,

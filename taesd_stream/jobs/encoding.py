@@ -38,6 +38,7 @@ from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.vae_figures import FullVAE
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
 from video.background import ReadAhead
@@ -56,7 +57,7 @@ def encode_file(
     model: Model | None = None,
     variant: str | None = None,
     convention: Convention | None = None,
-    vae: str | os.PathLike[str] | None = None,
+    vae: FullVAE | None = None,
     frames: slice | None = None,
     tile: Tile = "auto",
     overlap: Overlap = "exact",

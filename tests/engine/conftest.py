@@ -22,7 +22,7 @@ GOLDENS = TESTS / "data" / "goldens"
 
 Models = Callable[..., ts.AutoEncoder]
 
-_SHAPES_OF = {"taef1": "taesd3", "taew2_1": "taehv"}
+_SHAPES_OF = {"taesdxl": "taesd", "taef1": "taesd3", "taew2_1": "taehv"}
 
 
 @lru_cache(maxsize=1)
