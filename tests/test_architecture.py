@@ -94,6 +94,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "taesd_stream.sinks": frozenset(
         {
             "numpy",
+            "pyvirtualcam",
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from video.images import read_image, write_image
     from video.joining import join_segments
     from video.opening import open_reader, open_writer
+    from video.recording import RecordingWriter
     from video.segments import SegmentedWriter, Segments
     from video.sequence import ImageSequenceReader, ImageSequenceWriter, read_sequence
     from video.video_reader import VideoReader
@@ -38,6 +39,7 @@ __all__ = [
     "InputError",
     "OutputError",
     "OutputExistsError",
+    "RecordingWriter",
     "SegmentedWriter",
     "Segments",
     "Sink",
@@ -63,6 +65,7 @@ _LAZY = {
     "images": ("read_image", "write_image"),
     "joining": ("join_segments",),
     "opening": ("open_reader", "open_writer"),
+    "recording": ("RecordingWriter",),
     "segments": ("SegmentedWriter", "Segments"),
     "sequence": ("ImageSequenceReader", "ImageSequenceWriter", "read_sequence"),
     "video_reader": ("VideoReader",),

@@ -54,6 +54,7 @@ class Encoder:
     ``even_size``: the pixels of the picture must come in whole 2x2 blocks.
     ``device``: the kind of hardware device that frames are uploaded to, where the encoder does not
     do that by itself.
+    ``low_delay``: the options by which it hands every frame out before the next one comes in.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Encoder:
     even_size: bool = False
     device: str | None = None
     ticks_per_second: int | None = None
+    low_delay: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -116,16 +118,22 @@ _DEFAULTS = {".webm": "vp9", ".gif": "gif", ".webp": "webp"}
 _LOSSLESS_DEFAULTS = {".mkv": "ffv1", ".webm": "vp9", ".gif": "gif", ".webp": "webp"}
 _ALIASES = {"hevc": "h265", "avc": "h264", "hevc_hw": "h265_hw"}
 
-_H264 = Encoder("libx264", "yuv420p", (("preset", "medium"),), even_size=True)
-_H264_RGB = Encoder("libx264rgb", "rgb24", (("preset", "medium"), ("qp", "0")))
-_X265_QUIET = "log-level=error"
-_H265 = Encoder("libx265", "yuv420p", (("x265-params", _X265_QUIET),), even_size=True)
-_H265_RGB = Encoder("libx265", "gbrp", (("x265-params", f"{_X265_QUIET}:lossless=1"),))
+_TUNED = (("tune", "zerolatency"),)
+_MEDIUM = ("preset", "medium")
+_H264 = Encoder("libx264", "yuv420p", (_MEDIUM,), even_size=True, low_delay=_TUNED)
+_H264_RGB = Encoder("libx264rgb", "rgb24", (_MEDIUM, ("qp", "0")), low_delay=_TUNED)
+_X265 = (("x265-params", "log-level=error"),)
+_X265_LOSSLESS = (("x265-params", "log-level=error:lossless=1"),)
+_H265 = Encoder("libx265", "yuv420p", _X265, even_size=True, low_delay=_TUNED)
+_H265_RGB = Encoder("libx265", "gbrp", _X265_LOSSLESS, low_delay=_TUNED)
 _VP9_OPTIONS = (("row-mt", "1"), ("deadline", "good"), ("cpu-used", "4"))
-_VP9 = Encoder("libvpx-vp9", "yuv420p", _VP9_OPTIONS)
+_VP9_LOW_DELAY = (("lag-in-frames", "0"),)
+_VP9 = Encoder("libvpx-vp9", "yuv420p", _VP9_OPTIONS, low_delay=_VP9_LOW_DELAY)
 _VP9_ALPHA = Encoder("libvpx-vp9", "yuva420p", _VP9_OPTIONS)
-_VP9_RGB = Encoder("libvpx-vp9", "gbrp", (*_VP9_OPTIONS, ("lossless", "1")))
-_AV1 = Encoder("libsvtav1", "yuv420p", (("preset", "8"),))
+_VP9_LOSSLESS = (*_VP9_OPTIONS, ("lossless", "1"))
+_VP9_RGB = Encoder("libvpx-vp9", "gbrp", _VP9_LOSSLESS, low_delay=_VP9_LOW_DELAY)
+_AV1_LOW_DELAY = (("svtav1-params", "pred-struct=1:lookahead=0"),)
+_AV1 = Encoder("libsvtav1", "yuv420p", (("preset", "8"),), low_delay=_AV1_LOW_DELAY)
 # Even, since pictures of an odd width come back from it with their last columns garbled.
 _PRORES_OPTIONS = (("profile", "hq"), ("vendor", "apl0"))
 _PRORES = Encoder("prores_ks", "yuv422p10le", _PRORES_OPTIONS, even_size=True)
@@ -206,7 +214,13 @@ def _hardware(family: str, kind: str) -> Codec:
         "vaapi": ("nv12", (), Quality(("qp",), 20, 51), "vaapi"),
         "videotoolbox": ("nv12", (("flags", "+qscale"),), _VIDEOTOOLBOX, None),
     }[kind]
-    encoder = Encoder(f"{family}_{kind}", pixel_format, options, even_size=True, device=device)
+    low_delay = {
+        "nvenc": (("zerolatency", "1"), ("delay", "0")),
+        "qsv": (("async_depth", "1"),),
+        "vaapi": (("async_depth", "1"),),
+    }.get(kind, ())
+    name = f"{family}_{kind}"
+    encoder = Encoder(name, pixel_format, options, True, device, low_delay=low_delay)
     tag = "hvc1" if family == "hevc" else None
     return Codec(encoder.name, suffixes, (encoder,), quality, software=software, tag=tag)
 

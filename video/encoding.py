@@ -74,9 +74,8 @@ def _reason(error: Exception) -> str:
 
 def _time_base(spec: VideoSpec, encoder: Encoder) -> Fraction:
     """Seconds per tick of the clock that frames are stamped with."""
-    if encoder.ticks_per_second is None:
-        return 1 / spec.rate
-    return Fraction(1, encoder.ticks_per_second)
+    ticks = encoder.ticks_per_second or spec.ticks_per_second
+    return 1 / spec.rate if ticks is None else Fraction(1, ticks)
 
 
 def _add_stream(
@@ -93,6 +92,8 @@ def _add_stream(
     context.framerate = spec.rate
     context.time_base = stream.time_base
     context.thread_count = threads
+    if spec.low_delay:  # threads that take whole frames hold as many back
+        context.thread_type = "SLICE"
     set_tags(context, spec.color_tags(encoder))
     if spec.codec.tag is not None and container.format.name in ("mp4", "mov"):
         context.codec_tag = spec.codec.tag
@@ -103,7 +104,8 @@ class StreamEncoder:
     """The video stream of ``container``, fed with frames of the spec's size.
 
     ``threads`` 0 leaves their number to the encoder. ``yuv_format`` tells the planes that
-    ``encode`` takes besides RGB images; None for encoders of other formats.
+    ``encode`` takes besides RGB images; None for encoders of other formats. ``time_base`` is the
+    seconds of a tick.
     """
 
     def __init__(
@@ -113,16 +115,16 @@ class StreamEncoder:
         self._encoder = encoder
         self._size = spec.coded_size(encoder)
         self._tags = spec.color_tags(encoder)
-        self._time_base = _time_base(spec, encoder)
-        self._stream = _add_stream(container, spec, encoder, threads=threads)
+        self.time_base = _time_base(spec, encoder)
+        self.stream = _add_stream(container, spec, encoder, threads=threads)
         self.yuv_format: YuvFormat | None = None
         self._palettes: _PaletteFilter | None = None
         if encoder.pixel_format in YUV_PIXEL_FORMATS:
             self.yuv_format = YuvFormat(encoder.pixel_format, *self._size, self._tags)
         elif encoder.pixel_format == "pal8":
-            self._palettes = _PaletteFilter(*self._size, self._time_base)
+            self._palettes = _PaletteFilter(*self._size, self.time_base)
         with _quiet_svt():
-            self._stream.codec_context.open()
+            self.stream.codec_context.open()
 
     def encode(self, frame: NDArray[np.uint8] | YuvFrame, index: int) -> list[av.Packet[Any]]:
         """Packets that are ready after frame ``index``, shown at ``index / rate`` seconds.
@@ -130,9 +132,13 @@ class StreamEncoder:
         Raises:
             InputError: for planes that are not those of ``yuv_format``.
         """
+        return self.encode_at(frame, round(index / self._spec.rate / self.time_base))
+
+    def encode_at(self, frame: NDArray[np.uint8] | YuvFrame, pts: int) -> list[av.Packet[Any]]:
+        """The same, of a frame that is shown after ``pts`` ticks of ``time_base``."""
         converted = self._converted(frame)
-        converted.pts = round(index / self._spec.rate / self._time_base)
-        converted.time_base = self._time_base
+        converted.pts = pts
+        converted.time_base = self.time_base
         return self._packets(converted)
 
     def _converted(self, frame: NDArray[np.uint8] | YuvFrame) -> av.VideoFrame:
@@ -153,7 +159,7 @@ class StreamEncoder:
 
     def _packets(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
         frames = self._palettes.push(frame) if self._palettes else (frame,)
-        packets = [packet for each in frames for packet in self._stream.encode(each)]
+        packets = [packet for each in frames for packet in self.stream.encode(each)]
         for packet in packets:
             if not packet.duration and packet.time_base == 1 / self._spec.rate:
                 packet.duration = 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
-__all__ = ["check_joinable", "join_segments"]
+__all__ = ["check_joinable", "join_segments", "stream_like"]
 
 # Packets can be copied from one of these to another.
 _JOINABLE = (".mp4", ".mov", ".mkv", ".webm")
@@ -119,7 +119,7 @@ def _publish(part: PartFile, *, overwrite: bool) -> None:
 def _copy(segments: Sequence[Segment], muxer: Muxer, part: Path, rate: Fraction) -> None:
     container = muxer.open(part)
     with contextlib.closing(open_input(segments[0].path)) as first:
-        stream = _stream_like(first, container, rate)
+        stream = stream_like(first, container, time_base=1 / rate, rate=rate)
     muxer.attach_audio()
     delay = max(segment.delay for segment in segments)
     before = 0
@@ -136,22 +136,32 @@ def _copy(segments: Sequence[Segment], muxer: Muxer, part: Path, rate: Fraction)
     muxer.finish([], before / rate)
 
 
-def _stream_like(
-    source: InputContainer, container: OutputContainer, rate: Fraction
+def stream_like(
+    source: InputContainer,
+    container: OutputContainer,
+    *,
+    time_base: Fraction,
+    rate: Fraction | None,
 ) -> av.VideoStream:
-    """The stream that ``VideoWriter`` made in ``source``, with all it says, in ``container``."""
+    """The stream that one of our writers made in ``source``, with all it says, in ``container``.
+
+    Args:
+        time_base: seconds of a tick of the packets that will come.
+        rate: frames per second; None where they have times of their own.
+    """
     template = source.streams.video[0]
     comment = read_size_note(source)
     if comment:
         container.metadata["comment"] = comment
     # Opaque: else FFmpeg is asked for an encoder by the decoder's name, and libdav1d is none.
     stream = container.add_stream_from_template(template, opaque=True)
-    stream.time_base = 1 / rate
+    stream.time_base = time_base
     alpha_mode = template.metadata.get("alpha_mode")
     if alpha_mode is not None:  # of VP9 in Matroska, beside the frames
         stream.metadata["alpha_mode"] = alpha_mode
     context = stream.codec_context
-    context.framerate = rate  # without it Matroska has no duration for the last frame
+    if rate is not None:
+        context.framerate = rate  # without it Matroska has no duration for the last frame
     context.bit_rate = 0  # that of the first segment alone, as FFmpeg reckoned it
     context.codec_tag = template.codec_context.codec_tag
     if context.codec.canonical_name == "vp9" and container.format.name == "mp4":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from video.unseekable_stream import UnseekableStream
 
-__all__ = ["Muxer"]
+__all__ = ["Muxer", "fragment_options"]
 
 _OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
@@ -31,6 +31,24 @@ _OPTIONS = {
     "gif": {"loop": "0"},
     "webp": {"loop": "0"},
 }
+
+
+_FRAGMENTED_MP4 = {
+    "movflags": "+empty_moov+default_base_moof+frag_discont+skip_trailer+write_colr",
+    "use_editlist": "0",
+}
+_FRAGMENTED_MATROSKA = {"fflags": "+bitexact", "live": "1"}
+
+
+def fragment_options(container_format: str, number: int) -> dict[str, str]:
+    """Options for fragment ``number``, from 0, of a video that is written piece by piece.
+
+    Its times are those of its packets, and what is written of the header goes out before them.
+    """
+    options = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
+    if container_format in ("mp4", "mov"):
+        return {**options, **_FRAGMENTED_MP4, "fragment_index": str(number + 1)}
+    return {**options, **_FRAGMENTED_MATROSKA}
 
 
 class Muxer(Closing):

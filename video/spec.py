@@ -53,6 +53,9 @@ class VideoSpec:
     ``crf``: 0 is best; how far it goes, and the default, is the codec's.
     ``lossless``: every RGB byte comes back as it went in.
     ``alpha``: frames are RGBA, and stay so.
+    ``low_delay``: every frame leaves the encoder before the next one comes, for a larger file.
+    ``ticks_per_second``: of the clock of frames that have times of their own; None where each comes
+    at its turn, and the rate tells when.
 
     Raises:
         InputError: where the values make no sense, or not together.
@@ -71,6 +74,8 @@ class VideoSpec:
     crf: int | None = None
     lossless: bool = False
     alpha: bool = False
+    low_delay: bool = False
+    ticks_per_second: int | None = None
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -140,6 +145,8 @@ class VideoSpec:
             options |= x264_options()
         if encoder.name == "libx265" and self.width < _SAFE_X265_WIDTH:
             options["x265-params"] += ":asm=0"
+        if self.low_delay:
+            options |= {"bf": "0", **dict(encoder.low_delay)}
         if not encoder.is_rgb:
             options["chroma_sample_location"] = "left"
         return options

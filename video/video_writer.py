@@ -16,6 +16,7 @@ from video.codecs import CONTAINERS, choose_codec
 from video.color import check_image
 from video.encoding import StreamEncoder, pick_encoder
 from video.errors import InputError
+from video.limits import limits_of
 from video.muxing import Muxer
 from video.options import VideoOptions
 from video.part_sink import PartSink
@@ -27,7 +28,6 @@ from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
     import numpy as np
@@ -115,7 +115,7 @@ class VideoWriter(PartSink):
         if self._stream is None:
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
-        self._notes += self._limits(CONTAINERS[suffix])
+        self._notes += limits_of(self.spec, self._encoder, CONTAINERS[suffix])
         self._muxer = Muxer(CONTAINERS[suffix], options.audio, options.audio_start)
         try:
             self._open(options.threads)
@@ -154,22 +154,6 @@ class VideoWriter(PartSink):
     def encoder(self) -> str:
         """FFmpeg's name of the encoder at work."""
         return self._encoder.name
-
-    def _limits(self, container_format: str) -> Iterator[str]:
-        """Tell, a line each, in what the file will not be as it was asked for."""
-        if self.coded_size != self.size:
-            (width, height), (coded_width, coded_height) = self.size, self.coded_size
-            yield (
-                f"{self.spec.codec.name} needs even sizes: {width}x{height} was padded to"
-                f" {coded_width}x{coded_height} by repeating the last row or column"
-            )
-        if self.spec.lossless and self._encoder.is_rgb and container_format in ("mp4", "mov"):
-            yield (
-                f"lossless {self.spec.codec.name} is RGB, which phones, browsers and Windows will"
-                " not play: for them leave --lossless out (lossless=False in Python)"
-            )
-        if container_format == "gif" and self.spec.rate > 50:
-            yield f"many viewers slow GIFs down beyond 50 frames/s ({self.spec.rate})"
 
     def _open(self, threads: int | None) -> None:
         target: Path | UnseekableStream

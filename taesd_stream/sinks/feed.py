@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from taesd_stream.jobs.delivery.waiting import frames_that_wait
 from taesd_stream.sinks.counts import TargetCounts
 from taesd_stream.sinks.failing import failure_of
-from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.frames import TakenFrame
 from taesd_stream.sinks.queueing import Queueing
-from taesd_stream.sinks.sink import Sink
+from taesd_stream.sinks.target import FrameTarget
 from video.background import WriteBehind
 
 __all__ = ["Feed"]
@@ -27,12 +26,12 @@ class Feed:
 
     Args:
         name: What the target is called.
-        sink: The target; from now on the thread's alone.
+        target: It; from now on the thread's alone.
         queueing: How many frames may wait, and what happens when there is no room.
     """
 
-    def __init__(self, name: str, sink: Sink, queueing: Queueing) -> None:
-        self._name, self._sink, self._queueing = name, sink, queueing
+    def __init__(self, name: str, target: FrameTarget, queueing: Queueing) -> None:
+        self._name, self._target, self._queueing = name, target, queueing
         self._writing: WriteBehind[TakenFrame, None] | None = None
         self._written = self._made_room = self._lost = 0
         self._failure: str | None = None
@@ -58,40 +57,43 @@ class Feed:
         """
         self._ended_by = error
         if self._writing is None:
-            self._close()
+            self._end(error)
         else:
             self._writing.finish()
 
     def _write_all(self, frames: Iterator[TakenFrame]) -> None:
         for frame in frames:
-            if self._failure is None:
-                self._write(frame)
-            else:
+            if self._failure is not None or not self._write(frame):
                 self._lost += 1
-        self._close()
+            del frame  # else it would be held while the next one is waited for
+        if self._failure is None:
+            self._end(self._ended_by)
 
-    def _write(self, frame: TakenFrame) -> None:
+    def _write(self, frame: TakenFrame) -> bool:
+        """Write a frame; returns whether it was."""
         try:
-            self._sink.write(frame.array())
-            self._written += 1
-        except BaseException as error:
-            self._lost += 1
-            self._fail(error)
-
-    def _close(self) -> None:
-        try:
-            if isinstance(self._sink, FileSink):
-                self._sink.leave(self._ended_by)
-            else:
-                self._sink.close()
+            is_shown = self._target.put(frame.array(), frame.at)
         except BaseException as error:
             self._fail(error)
+            self._end(error)
+            return False
+        self._written += is_shown
+        return is_shown
+
+    def _end(self, error: BaseException | None) -> None:
+        """Close the target, and say what there is to say of it."""
+        try:
+            for note in self._target.leave(error):
+                _log.log(logging.INFO if error is None else logging.WARNING, "sink: %s", note)
+        except BaseException as failure:
+            self._fail(failure)
 
     def _fail(self, error: BaseException) -> None:
         """Tell of a failure, the first time."""
         if self._failure is not None:
             return
-        self._failure = said = failure_of(error)
+        self._failure = failure_of(error)
         _log.error(
-            "sink %s failed after %d frames and gets no more: %s", self._name, self._written, said
+            "sink %s failed after %d frames and gets no more: %s",
+            *(self._name, self._written, self._failure),
         )

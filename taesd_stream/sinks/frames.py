@@ -27,9 +27,11 @@ class TakenFrame:
 
     Attributes:
         size: In pixels.
+        at: When it came, in seconds of any clock; None where that is of no interest.
     """
 
     size: Size
+    at: float | None
     _pixels: Frame | Tensor | Transfer
 
     def array(self) -> Frame:
@@ -52,29 +54,31 @@ class FrameTaking:
     def __init__(self) -> None:
         self._streams: dict[torch.device, OwnStream] = {}
 
-    def take(self, frame: object) -> TakenFrame:
+    def take(self, frame: object, at: float | None = None) -> TakenFrame:
         """Take a frame that its owner may change or let go afterwards.
 
         Args:
             frame: (H, W, 3) RGB bytes as an array; or (3, H, W) floats in [0, 1], on any device.
+            at: When it came.
 
         Raises:
             InputError: It is something else.
         """
         if isinstance(frame, np.ndarray):
-            return TakenFrame(_size_of(frame), np.array(_checked(frame), order="C"))
-        return self.take_bytes(to_bytes(_checked_tensor(frame)))
+            pixels = np.array(_checked(frame), order="C")
+            return TakenFrame(Size(pixels.shape[0], pixels.shape[1]), at, pixels)
+        return self.take_bytes(to_bytes(_checked_tensor(frame)), at)
 
-    def take_bytes(self, image: Tensor) -> TakenFrame:
+    def take_bytes(self, image: Tensor, at: float | None = None) -> TakenFrame:
         """Take (H, W, 3) bytes on any device, which nobody changes any more."""
         size = Size(int(image.shape[0]), int(image.shape[1]))
         if image.device.type != "cuda":
-            return TakenFrame(size, image)
+            return TakenFrame(size, at, image)
         stream = self._streams.get(image.device)
         if stream is None:
             stream = self._streams[image.device] = OwnStream(image.device)
         with stream.after(image):
-            return TakenFrame(size, Transfer([image]))
+            return TakenFrame(size, at, Transfer([image]))
 
 
 def frame_array(frame: object) -> Frame:
@@ -102,8 +106,3 @@ def _checked_tensor(frame: object) -> Tensor:
     if not frame.is_floating_point():
         raise InputError(f"frame: {_EXPECTED}; found a tensor of {frame.dtype}")
     return frame.detach()
-
-
-def _size_of(frame: npt.NDArray[np.generic]) -> Size:
-    checked = _checked(frame)
-    return Size(checked.shape[0], checked.shape[1])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.device_copies import Transfer
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.decode_stream import DecodeStream
 from taesd_stream.errors import InputError, NonFiniteError
+from taesd_stream.models import ModelSpec
 from taesd_stream.sinks.failing import failure_of
+from taesd_stream.sinks.pacing import FrameTimes
 from taesd_stream.sinks.queueing import Queueing
 from tiling import Size
 from video.background import WriteBehind
@@ -29,21 +31,24 @@ class LatentDecoding:
     """Decodes latents in a thread of its own, and hands every frame on.
 
     Args:
-        ae: The model.
+        spec: Of the model.
         stream: A stream of it, from now on the thread's alone.
         queueing: How many latents may wait, and what happens when there is no room.
-        deliver: Told each frame, (H, W, 3) bytes on the model's device.
+        deliver: Told each frame, (H, W, 3) bytes on the model's device, and its time.
+        is_timed: Whether frames have times, which are spread over those of the latents.
     """
 
     def __init__(
         self,
-        ae: AutoEncoder,
+        spec: ModelSpec,
         stream: DecodeStream,
         queueing: Queueing,
-        deliver: Callable[[Tensor], None],
+        deliver: Callable[[Tensor, float | None], None],
+        *,
+        is_timed: bool,
     ) -> None:
-        self._spec, self._stream, self._deliver = ae.spec, stream, deliver
-        self._queueing = queueing
+        self._spec, self._stream, self._deliver = spec, stream, deliver
+        self._queueing, self._is_timed = queueing, is_timed
         most = queueing.most or _LATENTS_THAT_WAIT
         self._working = WriteBehind(self._decode_all, most=most)
         self._plane: Size | None = None
@@ -55,8 +60,11 @@ class LatentDecoding:
         """Latents that were not decoded."""
         return self._made_room + self._lost
 
-    def push(self, latent: Tensor) -> None:
+    def push(self, latent: Tensor, at: float | None) -> None:
         """Hand over a latent, (C, h, w), which its owner may change afterwards.
+
+        Args:
+            at: When it came, in seconds of any clock; None where that is of no interest.
 
         Raises:
             InputError: It is none of this model, or of another size than the first.
@@ -69,33 +77,40 @@ class LatentDecoding:
                 f" {plane}; open another sink for another size"
             )
         self._plane = plane
-        self._made_room += self._queueing.put(self._working, _taken(one[0]))
+        self._made_room += self._queueing.put(self._working, (_taken(one[0]), at))
         self._pushed += 1
 
     def finish(self) -> None:
         """Wait until all is decoded and handed on."""
         self._working.finish()
 
-    def _decode_all(self, latents: Iterator[Callable[[], Tensor]]) -> None:
+    def _decode_all(self, latents: Iterator[tuple[Callable[[], Tensor], float | None]]) -> None:
+        times = FrameTimes()
         with self._stream:
-            for bring in latents:
-                if self.failure is None:
-                    self._decode(bring)
-                else:
-                    self._lost += 1
+            for bring, at in latents:
+                decoded = partial(self._decoded, bring)
                 del bring
+                if self.failure is not None or not self._hand_on(decoded, at, times):
+                    self._lost += 1
             if self.failure is None:
-                self._attempt(self._stream.finish)
+                self._hand_on(self._stream.finish, None, times)
 
-    def _decode(self, bring: Callable[[], Tensor]) -> None:
-        if not self._attempt(lambda: self._stream.take(bring())):
-            self._lost += 1
+    def _decoded(self, bring: Callable[[], Tensor]) -> Iterator[Tensor]:
+        return self._stream.take(bring())
 
-    def _attempt(self, frames: Callable[[], Iterator[Tensor]]) -> bool:
-        """Hand on what is decoded; tell of what goes wrong, and return whether nothing did."""
+    def _hand_on(
+        self, decode: Callable[[], Iterator[Tensor]], at: float | None, times: FrameTimes
+    ) -> bool:
+        """Hand frames on; tell of what goes wrong, and return whether nothing did."""
         try:
-            for image in frames():
-                self._deliver(image)
+            if not self._is_timed:
+                for image in decode():
+                    self._deliver(image, None)
+                return True
+            images = list(decode())
+            spread = times.after(len(images)) if at is None else times.spread(len(images), at)
+            for image, time in zip(images, spread, strict=True):
+                self._deliver(image, time)
         except NonFiniteError as error:
             _log.warning("sink: %s; it is left out", error)
             return False

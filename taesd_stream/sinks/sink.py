@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.sinks.callable_sink import CallableSink
+from taesd_stream.sinks.camera_sink import CameraSink
 from taesd_stream.sinks.file_sink import FileSink
+from taesd_stream.sinks.pacing import Pacing, Rate
+from video.rates import parse_rate
 
-__all__ = ["Sink", "Target", "as_sink"]
+__all__ = ["CAMERA", "Sink", "Target", "as_sink"]
+
+CAMERA = "camera"
+"""The target that is a virtual camera."""
 
 
 @runtime_checkable
@@ -33,17 +38,19 @@ Target: TypeAlias = str | os.PathLike[str] | Callable[[Any], object] | Sink
 """A file or a folder, "camera", a function of a frame, or a sink."""
 
 
-def as_sink(target: Target, *, fps: str | int | float | Fraction = 24) -> Sink:
+def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
     """A sink that writes to a target, in the thread that calls it.
 
     Args:
         target: The path of a video; a folder, or a name with ``%d``, for numbered pictures; a
-            function that is called with each frame as an array (H, W, 3) of bytes; or something
-            that has ``write`` and ``close``, which is returned as it is.
-        fps: Frames per second of a video.
+            function that is called with each frame as an array (H, W, 3) of bytes; "camera" for a
+            virtual camera; or something that has ``write`` and ``close``, which is returned as it
+            is.
+        fps: Frames per second of a video or a camera.
 
     Raises:
         InputError: It is none of these, or nothing can be written there.
+        MissingExtraError: A library for it is not installed.
 
     >>> import numpy as np
     >>> shapes = []
@@ -51,8 +58,10 @@ def as_sink(target: Target, *, fps: str | int | float | Fraction = 24) -> Sink:
     >>> sink.write(np.zeros((2, 4, 3), np.uint8)), shapes
     (None, [(2, 4, 3)])
     """
+    if target == CAMERA:
+        return CameraSink(parse_rate(fps))
     if isinstance(target, str | os.PathLike):
-        return FileSink(Output(target, fps))
+        return FileSink(Output(target, fps), Pacing(fps))
     if isinstance(target, Sink) and not isinstance(target, io.IOBase):
         return target
     if callable(target):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.sinks.file_sink import FileSink
-from taesd_stream.sinks.sink import Sink, Target, as_sink
+from taesd_stream.sinks.pacing import Pacing
+from taesd_stream.sinks.sink import CAMERA, Target, as_sink
+from taesd_stream.sinks.target import FrameTarget, PlainTarget
 
 __all__ = ["FileOptions", "open_targets"]
 
@@ -21,11 +22,9 @@ class FileOptions:
     """Options of files; each goes to those of several targets that have a use for it.
 
     Attributes:
-        fps: Frames per second.
         codec, crf, lossless, overwrite: As of ``render``.
     """
 
-    fps: str | int | float | Fraction = 24
     codec: str | None = None
     crf: int | None = None
     lossless: bool = False
@@ -36,11 +35,11 @@ class FileOptions:
         given = {"codec": self.codec, "crf": self.crf, "lossless": self.lossless or None}
         return {name: value for name, value in given.items() if value is not None}
 
-    def output(self, path: str | os.PathLike[str]) -> Output:
+    def output(self, path: str | os.PathLike[str], pacing: Pacing) -> Output:
         """A file with the options that its kind has a use for."""
         takes = Output(path).kind.takes
         taken = {name: value for name, value in self._particular.items() if name in takes}
-        return Output(path, self.fps, overwrite=self.overwrite, **taken)
+        return Output(path, pacing.usual_rate, overwrite=self.overwrite, **taken)
 
     def check_used(self, outputs: Sequence[Output]) -> None:
         """Refuse an option that none of the targets has a use for.
@@ -51,33 +50,35 @@ class FileOptions:
         for name, value in self._particular.items():
             if not any(name in output.kind.takes for output in outputs):
                 if outputs:
-                    Output(outputs[0].name, **{name: value})
+                    Output(outputs[0].name, **{name: value})  # which says what takes it
                 raise InputError(f"{name}: expected none without a file, found {value!r}")
 
 
 def open_targets(
-    target: Target | Sequence[Target], options: FileOptions
-) -> tuple[tuple[str, Sink], ...]:
-    """The sinks of one target or several, each with a name for the reader.
+    target: Target | Sequence[Target], pacing: Pacing, options: FileOptions
+) -> tuple[tuple[str, FrameTarget], ...]:
+    """One target or several, each with a name for the reader.
 
     Raises:
         InputError: One of them is no target, nothing can be written there, or an option makes no
             sense for any.
+        MissingExtraError: A library for one of them is not installed.
     """
     targets = tuple(target) if isinstance(target, list | tuple) else (target,)
     if not targets:
         raise InputError("target: expected at least one, found none")
-    outputs = [options.output(each) for each in targets if _is_file(each)]
-    options.check_used(outputs)
-    files: Iterator[Output] = iter(outputs)
+    outputs = {
+        number: options.output(each, pacing)
+        for number, each in enumerate(targets)
+        if isinstance(each, str | os.PathLike) and each != CAMERA
+    }
+    options.check_used(tuple(outputs.values()))
     return tuple(
-        (_name(each), FileSink(next(files)) if _is_file(each) else as_sink(each))
-        for each in targets
+        (_name(each), FileSink(outputs[number], pacing))
+        if number in outputs
+        else (_name(each), PlainTarget(as_sink(each, fps=pacing.usual_rate)))
+        for number, each in enumerate(targets)
     )
-
-
-def _is_file(target: Target) -> bool:
-    return isinstance(target, str | os.PathLike)
 
 
 def _name(target: Target) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any, Self
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from taesd_stream.sinks.counts import SinkCounts
 from taesd_stream.sinks.feed import Feed
 from taesd_stream.sinks.frames import FrameTaking, TakenFrame
 from taesd_stream.sinks.latent_decoding import LatentDecoding
+from taesd_stream.sinks.pacing import Pacing, Rate
 from taesd_stream.sinks.queueing import Queueing, WhenFull
 from taesd_stream.sinks.sink import Target
 from taesd_stream.sinks.targets import FileOptions, open_targets
@@ -37,17 +39,23 @@ class VideoSink:
 
     Args:
         target: A path as ``render`` takes it (a video, or a folder for numbered pictures), a
-            function of a frame, something with ``write`` and ``close``, or a list of these.
+            function that is called with each frame, "camera" (needs the extra ``camera``),
+            something with ``write`` and ``close``, or a list of these. A video plays up to the
+            newest frame while it is written, under the name of a part, whatever ends the process.
         model: What ``load`` takes, or a loaded model: then latents are pushed. None is for frames.
-        fps: Frames per second of videos.
+        fps: Frames per second of videos; "live" shows each frame at the time at which it came.
+        constant_rate: Of "live": frames per second of the output all the same. Those that came
+            are repeated until the next, or left out.
         when_full: What happens when there is no room in a queue: "wait" for it, or "drop" the
             oldest that waits, so that the program never waits.
         queue: How many latents, and frames for each target, may wait; None is as many as fit well.
         codec, crf, lossless, overwrite: As of ``render``.
         convention, tile, overlap, memory, threads: As of ``decode``.
+        clock: Seconds, by which frames come.
 
     Raises:
         InputError: An argument makes no sense, or nothing can be written at a target.
+        MissingExtraError: A library for a target is not installed.
 
     >>> import numpy as np
     >>> shapes = []
@@ -62,7 +70,8 @@ class VideoSink:
         target: Target | Sequence[Target],
         *,
         model: Model | None = None,
-        fps: str | int | float | Fraction = 24,
+        fps: Rate | Literal["live"] = 24,
+        constant_rate: Rate | None = None,
         when_full: WhenFull = "wait",
         queue: int | None = None,
         codec: str | None = None,
@@ -74,10 +83,12 @@ class VideoSink:
         overlap: Overlap = "exact",
         memory: int | str = "auto",
         threads: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        queueing = Queueing(when_full, queue)
-        targets = open_targets(target, FileOptions(fps, codec, crf, lossless, overwrite))
-        self._feeds = tuple(Feed(name, sink, queueing) for name, sink in targets)
+        queueing, pacing = Queueing(when_full, queue), Pacing(fps, constant_rate)
+        targets = open_targets(target, pacing, FileOptions(codec, crf, lossless, overwrite))
+        self._feeds = tuple(Feed(name, opened, queueing) for name, opened in targets)
+        self._clock = clock if pacing.is_live else None
         self._taking = FrameTaking()
         self._size: Size | None = None
         self._frames = self._latents = 0
@@ -90,7 +101,9 @@ class VideoSink:
         stream = ae.open_stream(
             convention=convention, tile=tile, overlap=overlap, memory=memory, threads=threads
         )
-        self._decoding = LatentDecoding(ae, stream, queueing, self._deliver)
+        self._decoding = LatentDecoding(
+            ae.spec, stream, queueing, self._deliver, is_timed=pacing.is_live
+        )
 
     @property
     def counts(self) -> SinkCounts:
@@ -138,7 +151,7 @@ class VideoSink:
                 "push: expected a sink with a model, found one without; give model=, or write"
                 " finished frames"
             )
-        self._decoding.push(latent)
+        self._decoding.push(latent, self._now())
         self._latents += 1
 
     def write(self, frame: Any) -> None:
@@ -157,7 +170,7 @@ class VideoSink:
                 "write: expected a sink without a model, found one that decodes; push latents, or"
                 " open another sink for finished frames"
             )
-        taken = self._taking.take(frame)
+        taken = self._taking.take(frame, self._now())
         if self._size not in (None, taken.size):
             raise InputError(
                 f"frame {self._frames}: expected {self._size} pixels, as the first one had, found"
@@ -176,10 +189,11 @@ class VideoSink:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._decoding is not None:
-            self._decoding.finish()
-        for feed in self._feeds:
-            feed.finish(error)
+        with ExitStack() as finishing:  # each of them, even where Ctrl-C ends the wait for another
+            for feed in reversed(self._feeds):
+                finishing.callback(feed.finish, error)
+            if self._decoding is not None:
+                self._decoding.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -188,8 +202,12 @@ class VideoSink:
         if os.getpid() == self._process:
             self._leave(error)
 
-    def _deliver(self, image: Tensor) -> None:
-        self._hand_on(self._taking.take_bytes(image))
+    def _now(self) -> float | None:
+        """The time, where it is of interest."""
+        return None if self._clock is None else self._clock()
+
+    def _deliver(self, image: Tensor, at: float | None) -> None:
+        self._hand_on(self._taking.take_bytes(image, at))
 
     def _hand_on(self, frame: TakenFrame) -> None:
         for feed in self._feeds:

@@ -11,5 +11,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     """Fails where a sink that is closed has left a thread."""
+    before = set(threading.enumerate())
     yield
-    assert "taesd-stream" not in [thread.name for thread in threading.enumerate()]
+    left = set(threading.enumerate()) - before
+    assert [thread for thread in left if thread.name == "taesd-stream"] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,47 +13,7 @@ import torch
 import taesd_stream as ts
 from taesd_stream.sinks import Sink, as_sink
 from tests.engine.conftest import model_named
-from video import open_reader
-
-LONG_SECONDS = 20
-
-
-def frames(count: int, height: int = 6, width: int = 8) -> list[np.ndarray]:
-    """Frames that differ, of bytes."""
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
-
-
-def read(path: Path) -> list[np.ndarray]:
-    with open_reader(path) as reader:
-        return [frame.image for frame in reader]
-
-
-class Kept:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.frames: list[np.ndarray] = []
-        self.closed = 0
-
-    def write(self, frame: np.ndarray) -> None:
-        self.frames.append(frame)
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Held:
-    """A function of a frame that waits until it may go on."""
-
-    def __init__(self) -> None:
-        self.reached, self.go_on = threading.Semaphore(0), threading.Event()
-        self.shown: list[int] = []
-
-    def __call__(self, frame: np.ndarray) -> None:
-        self.reached.release()
-        assert self.go_on.wait(LONG_SECONDS)
-        self.shown.append(int(frame[0, 0, 0]))
+from tests.sinks.taking import LONG_SECONDS, Held, Kept, frames, read
 
 
 def test_every_target_gets_every_frame_exactly(tmp_path: Path) -> None:
@@ -186,6 +146,9 @@ def test_what_cannot_work_is_refused_before_anything_begins(tmp_path: Path) -> N
         (tmp_path / "a.mp4", {"codec": "nonsense"}, "nonsense"),
         (print, {"when_full": "maybe"}, "'wait' or 'drop'"),
         (print, {"queue": 0}, "queue"),
+        (print, {"fps": "fast"}, "expected a frame rate"),
+        (print, {"constant_rate": 30}, "expected fps='live' with it"),
+        (tmp_path / "a.gif", {"fps": "live"}, "give constant_rate="),
     ]:
         with pytest.raises(ts.InputError, match=said):
             ts.VideoSink(target, **options)
@@ -203,3 +166,48 @@ def test_a_sink_in_the_callers_own_thread(tmp_path: Path) -> None:
         sink.close()
     (picture,) = read(tmp_path / "p")
     assert picture.tolist() == called[0].tolist() == [[[255] * 3] * 4] * 2
+
+
+def test_a_fork_leaves_the_sink_to_the_process_that_opened_it() -> None:
+    kept, (frame,) = Kept(), frames(1)
+    with ts.VideoSink(kept) as sink:
+        sink.write(frame)
+        child = os.fork()
+        if not child:
+            refused = 0
+            for use in (lambda: sink.write(frame), sink.close):
+                try:
+                    use()
+                except ts.InputError as error:
+                    refused += "forked from it; open another" in str(error)
+            sink.__exit__(None, None, None)  # which waits for no thread: there is none
+            os._exit(0 if refused == 2 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(kept.frames) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt()])
+def test_what_was_given_before_an_error_is_kept_under_a_name_that_says_so(
+    error: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        with ts.VideoSink(tmp_path / "a.mkv", lossless=True) as sink:
+            for frame in given:
+                sink.write(frame)
+            raise error
+
+    given = frames(3)
+    with pytest.raises(type(error)):
+        fail()
+    (left,) = tmp_path.iterdir()
+    assert left.name == "a.part.mkv"
+    np.testing.assert_array_equal(read(left), given)
+    assert caplog.messages[-1] == f"sink: kept: '{left}' (3 frames)"
+
+
+def test_a_sink_that_was_given_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with ts.VideoSink([tmp_path / "a.mp4", tmp_path / "p"]) as sink:
+        pass
+    sink.close()
+    assert list(tmp_path.iterdir()) == []
+    assert sink.failures == ()

@@ -1,0 +1,59 @@
+"""What a sink's thread gives frames to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from taesd_stream.sinks.frames import Frame
+from taesd_stream.sinks.sink import Sink
+
+__all__ = ["FrameTarget", "PlainTarget"]
+
+
+class FrameTarget(Protocol):
+    """Takes frames with their times."""
+
+    def put(self, frame: Frame, at: float | None) -> bool:
+        """Take a frame, which is not to be kept nor changed.
+
+        Args:
+            at: When it came, in seconds of any clock; None where that is of no interest.
+
+        Returns:
+            Whether it is shown: one that came too soon after another may be left out.
+        """
+
+    def leave(self, error: BaseException | None) -> tuple[str, ...]:
+        """Finish, after an error or None; a second call does nothing.
+
+        Returns:
+            Remarks for whoever asked for the output, a line each.
+        """
+
+
+class PlainTarget:
+    """A sink without times; its frames are its own to keep and to change.
+
+    >>> class Last:
+    ...     def write(self, frame): self.frame = frame
+    ...     def close(self): pass
+    >>> last = Last()
+    >>> frame = np.zeros((2, 2, 3), np.uint8)
+    >>> PlainTarget(last).put(frame, None), last.frame is frame
+    (True, False)
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def put(self, frame: Frame, at: float | None) -> bool:
+        """Write a copy of a frame."""
+        self._sink.write(np.array(frame))
+        return True
+
+    def leave(self, error: BaseException | None) -> tuple[str, ...]:
+        """Close the sink."""
+        self._sink.close()
+        return ()
