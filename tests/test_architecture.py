@@ -106,6 +106,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "taesd_stream.diffusers": frozenset(
         {
+            "IPython",
             "diffusers",
             "numpy",
             "taesd_stream.engine",
@@ -113,8 +114,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.sinks",
             "tiling",
             "torch",
+            "video",
         }
     ),
     # It imports nothing of its host, of which old versions are in use.
@@ -123,9 +126,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",
+            "taesd_stream.latents",
             "taesd_stream.models",
             "taesd_stream.sinks",
             "torch",
+            "video",
         }
     ),
     "taesd_stream.comfyui": frozenset(

@@ -13,14 +13,21 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
 from typing import Generic, NoReturn, Self, TypeVar
 
+from video.channel import Channel, ClosedError
 from video.closing import Closing
 from video.room import Room
 from video.worker import Worker
 
-__all__ = ["AbandonedError", "ReadAhead", "Room", "Worker", "WriteBehind", "room_for"]
+__all__ = [
+    "AbandonedError",
+    "ReadAhead",
+    "Room",
+    "Worker",
+    "WriteBehind",
+    "room_for",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,7 +67,7 @@ class ReadAhead(Closing, Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], *, most: int) -> None:
-        channel = _Channel[T](most)
+        channel = Channel[T](most)
         self._channel = channel
 
         # The thread must not hold this object, or the garbage collector would never have it.
@@ -88,7 +95,7 @@ class ReadAhead(Closing, Generic[T]):
         self._worker.wait()
 
 
-def _put_all(items: Iterable[T], channel: _Channel[T]) -> None:
+def _put_all(items: Iterable[T], channel: Channel[T]) -> None:
     """Put every item; then the end, with the error that made it, if there was one."""
     failure: BaseException | None = None
     try:
@@ -99,7 +106,7 @@ def _put_all(items: Iterable[T], channel: _Channel[T]) -> None:
             closing = getattr(items, "close", None)
             if closing is not None:
                 closing()
-    except _ClosedError:
+    except ClosedError:
         return
     except BaseException as error:
         failure = error
@@ -131,7 +138,7 @@ class WriteBehind(Generic[T, R]):
     """
 
     def __init__(self, work: Callable[[Iterator[T]], R], *, most: int) -> None:
-        channel = _Channel[T](most)
+        channel = Channel[T](most)
         self._channel = channel
         self._worker = Worker(lambda: work(iter(channel)), then=channel.close)
 
@@ -149,7 +156,7 @@ class WriteBehind(Generic[T, R]):
         """Hand over one more, as soon as there is room."""
         try:
             self._channel.put(item)
-        except _ClosedError:
+        except ClosedError:
             self._refuse()
 
     def put_newest(self, item: T) -> int:
@@ -160,7 +167,7 @@ class WriteBehind(Generic[T, R]):
         """
         try:
             return self._channel.put_newest(item)
-        except _ClosedError:
+        except ClosedError:
             self._refuse()
 
     def check(self) -> None:
@@ -168,13 +175,17 @@ class WriteBehind(Generic[T, R]):
         if self._worker.error is not None:
             raise self._worker.error
 
+    def end(self) -> None:
+        """Say that this was all, and wait for nothing: the thread takes it, and ends."""
+        self._channel.end(None)
+
     def finish(self) -> None:
         """Say that this was all, and wait until it is taken and the function has returned."""
         try:
-            self._channel.end(None)
+            self.end()
             self._worker.wait()
         except KeyboardInterrupt:
-            self._channel.end(None)  # it may have come before the first; a second does no harm
+            self.end()  # it may have come before the first; a second does no harm
             self._worker.wait()
             raise
         self.check()
@@ -212,77 +223,3 @@ class WriteBehind(Generic[T, R]):
 
 def _took_less() -> RuntimeError:
     return RuntimeError("expected a function that takes every item, found that it ended before")
-
-
-class _ClosedError(Exception):
-    """Nobody takes items any longer."""
-
-
-class _End:
-    """The last thing in a queue: no items follow, on account of an error or for want of them."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
-
-
-class _Channel(Generic[T]):
-    """Items from one thread to another, at most ``most`` of them waiting."""
-
-    def __init__(self, most: int) -> None:
-        if most < 1:
-            raise ValueError(f"expected room for at least 1 item, found {most}")
-        self._items: SimpleQueue[T | _End] = SimpleQueue()
-        self._room = Room(most)
-
-    def put(self, item: T) -> None:
-        """Wait for room, and put an item into it; raises _ClosedError once nobody takes any."""
-        if not self._room.take():
-            raise _ClosedError
-        self._items.put(item)
-
-    def put_newest(self, item: T) -> int:
-        """Put an item into it, and drop the oldest if there is no room; returns how many went."""
-        dropped = 0
-        while not self._room.take_now():
-            try:
-                self._items.get_nowait()
-            except Empty:
-                # One has just been taken: its room comes in the thread's next step.
-                if not self._room.take():
-                    raise _ClosedError from None
-                break
-            dropped += 1
-            self._room.give()
-        self._items.put(item)
-        return dropped
-
-    def end(self, error: BaseException | None) -> None:
-        """Say that no more come. This waits for nothing."""
-        self._items.put(_End(error))
-
-    def close(self) -> None:
-        """Say that no more are taken, to a ``put`` that waits as well."""
-        self._room.close()
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        """Wait for the next item; raises StopIteration or the error that ended them."""
-        item = self._items.get()
-        if not isinstance(item, _End):
-            self._room.give()
-            return item
-        self._items.put(_End(None))
-        if item.error is None:
-            raise StopIteration
-        error, item.error = item.error, None
-        try:
-            raise error
-        finally:
-            del error
-
-    def drain(self) -> bool:
-        """Drop the items that wait, once nobody takes them; returns whether there were any."""
-        left = [self._items.get() for _ in range(self._items.qsize())]
-        return any(not isinstance(item, _End) for item in left)

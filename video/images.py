@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_writable",
     "decode_image",
+    "encode_image",
     "jpeg_parameters",
     "read_image",
     "read_upright",
@@ -161,7 +162,7 @@ def write_image(
         True
     """
     target = check_writable(path, overwrite=overwrite)
-    data = _encoded(target, image, lossless=lossless)
+    data = encode_image(target, image, lossless=lossless)
     work = f"writing '{target}'"
     with deferred_interrupt(), PartFile(target) as part, write_faults(target, work):
         part.path.write_bytes(data.data)
@@ -175,7 +176,18 @@ def jpeg_parameters(quality: int) -> list[int]:
     return [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
 
 
-def _encoded(target: Path, image: NDArray[np.uint8], *, lossless: bool) -> NDArray[np.uint8]:
+def encode_image(
+    target: Path, image: NDArray[np.uint8], *, lossless: bool = False
+) -> NDArray[np.uint8]:
+    """The bytes of the file that ``write_image`` writes, of the kind that a name's suffix says.
+
+    Raises:
+        InputError: if the array is none of a picture, or the file could not hold it.
+
+    Example:
+        >>> bytes(encode_image(Path("red.png"), np.zeros((2, 3, 3), np.uint8))[1:4])
+        b'PNG'
+    """
     suffix = target.suffix.lower()
     is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
     if not is_image or image.shape[2] not in (3, 4) or 0 in image.shape:

@@ -14,7 +14,9 @@ except ImportError as error:
         "diffusers is not installed; pip install 'taesd-stream[diffusers]'"
     ) from error
 
+from taesd_stream.diffusers.preview import Preview
 from taesd_stream.diffusers.rendering import render
+from taesd_stream.diffusers.steps import Steps, steps
 from taesd_stream.diffusers.tiled_vae import TiledVAE
 
-__all__ = ["TiledVAE", "render"]
+__all__ = ["Preview", "Steps", "TiledVAE", "render", "steps"]

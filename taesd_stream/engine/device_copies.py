@@ -62,6 +62,15 @@ class OwnStream:
             return
         self._stream.wait_stream(torch.cuda.current_stream(tensor.device))
         tensor.record_stream(self._stream)
+        with self.alone():
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside it, work goes on this stream, and waits for no other."""
+        if self._stream is None:
+            yield
+            return
         with torch.cuda.stream(self._stream):
             yield
 
