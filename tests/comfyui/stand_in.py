@@ -17,8 +17,8 @@ import torch
 __all__ = ["ComfyUI", "InterruptProcessingException"]
 
 
-class InterruptProcessingException(Exception):  # noqa: N818 - its name in ComfyUI
-    """What ComfyUI raises in a node that the user has stopped."""
+class InterruptProcessingException(BaseException):  # noqa: N818 - its name in ComfyUI
+    """What ComfyUI raises in a node that the user has stopped; an Exception in 0.3.64."""
 
 
 class ComfyUI:
