@@ -37,6 +37,7 @@ def test_the_public_names_are_these_and_all_resolve() -> None:
         "TaesdStreamError",
         "TilePlan",
         "VideoRun",
+        "VideoSink",
         "encode_file",
         "load",
         "open_latents",
