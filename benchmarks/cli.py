@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|start|gpu] ...``."""
+"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|sink|start|gpu] ...``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from benchmarks.results import Report, Section
 from benchmarks.scaling import CASES as SCALING_CASES
 from benchmarks.scaling import SIZES as SCALING_SIZES
 from benchmarks.scaling import run_scaling
+from benchmarks.sink import run_sink
 from benchmarks.start import run_start
 from benchmarks.table import LARGEST_TRUTH, run_table
 from benchmarks.video import run_video
@@ -32,8 +33,9 @@ __all__ = ["main"]
 
 _TABLE_SIZES = (512, 1024, 2048)
 _LIVE_PIXELS = 512
+_SINK_PIXELS = 256
 # These print what they find and write nothing.
-_PRINTED = ("live", "start")
+_PRINTED = ("live", "sink", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -42,6 +44,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
+  sink     a sink under a generator that goes on: memory, frames, times, waiting, kill -9
   start    milliseconds from the command to its first frame, phase by phase
   gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU;
            --all: the test suite, errors, sizes, precisions and videos too, in one report
@@ -101,9 +104,12 @@ def _write(report: Report, folder: Path, name: str) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
-    (pixels,) = options.sizes or (_LIVE_PIXELS,)
+    usual = _SINK_PIXELS if options.command == "sink" else _LIVE_PIXELS
+    (pixels,) = options.sizes or (usual,)
     try:
-        if options.command == "live":
+        if options.command == "sink":
+            print(run_sink(options.frames, pixels, _say))
+        elif options.command == "live":
             print(run_live(options.model, options.dtype, pixels, options.frames, _say))
         else:
             print(run_start(options.dtype, options.backend, pixels, options.rounds, _say))
@@ -213,6 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
+    sink = commands.add_parser("sink", help="a sink under a generator that goes on")
+    _add_sizes(sink, f"{_SINK_PIXELS}; one only")
+    sink.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     start = commands.add_parser("start", help="from the command to its first frame")
     _add_sizes(start, f"{_LIVE_PIXELS}; one only")
     start.add_argument("--rounds", type=_positive, default=7, metavar="N", help="7 if not said")

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from taesd_stream.engine.device_copies import Transfer
@@ -15,6 +14,7 @@ from taesd_stream.engine.streams.decode_stream import DecodeStream
 from taesd_stream.errors import InputError, NonFiniteError
 from taesd_stream.models import ModelSpec
 from taesd_stream.sinks.failing import failure_of
+from taesd_stream.sinks.frames import copy_on_host
 from taesd_stream.sinks.pacing import FrameTimes
 from taesd_stream.sinks.queueing import Queueing
 from tiling import Size
@@ -127,5 +127,5 @@ def _taken(latent: Tensor) -> Callable[[], Tensor]:
         # Not on a stream of its own: what the owner does next must come after it.
         transfer = Transfer([latent.detach()])
         return lambda: transfer.tensors()[0]
-    copied = latent.detach().clone(memory_format=torch.contiguous_format)
+    copied = copy_on_host(latent) if latent.device.type == "cpu" else latent.detach().clone()
     return lambda: copied

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import taesd_stream as ts
+from taesd_stream.engine.pixels import to_bytes
 from taesd_stream.sinks import Sink, as_sink
 from tests.engine.conftest import model_named
 from tests.sinks.taking import LONG_SECONDS, Held, Kept, frames, read
@@ -54,6 +55,16 @@ def test_a_frame_is_taken_as_it_is_at_that_moment() -> None:
             sink.write(tensor)
         held.go_on.set()
     assert [int(frame[0, 0, 0]) for frame in kept.frames] == held.shown == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_floats_become_the_bytes_that_decoding_makes_of_them(dtype: torch.dtype) -> None:
+    levels = torch.linspace(-0.1, 1.1, 3 * 20 * 30, dtype=torch.float64).to(dtype).view(3, 20, 30)
+    flat = levels.flip(2).transpose(1, 2)  # laid out in another way
+    kept = Kept()
+    with ts.VideoSink(kept) as sink:
+        sink.write(flat)
+    np.testing.assert_array_equal(kept.frames[0], to_bytes(flat).numpy())
 
 
 def test_a_slow_target_gets_the_newest_and_holds_up_nobody() -> None:
