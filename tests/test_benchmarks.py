@@ -8,11 +8,13 @@ import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 import torch
 
+import taesd_stream as ts
 from benchmarks.absent import Unavailable, require
 from benchmarks.accuracy import compare
 from benchmarks.cases import UnknownCaseError, all_cases, select
@@ -30,6 +32,7 @@ from benchmarks.process import WorkerProcess
 from benchmarks.protocol import Gone, Job, Ready, Turn, reply_from_json, to_line
 from benchmarks.results import Report, Section, to_row
 from benchmarks.runner import Measured, alternate
+from benchmarks.sink import push_to_slow_target, record
 from benchmarks.start_phases import PHASES
 from benchmarks.stats import median_ratio
 from benchmarks.suite import run_suite
@@ -267,6 +270,16 @@ def test_live_frames_are_timed_one_by_one(capsys: pytest.CaptureFixture[str]) ->
     told = capsys.readouterr().out
     assert "over 20: median" in told
     assert "half way" in told
+
+
+def test_a_sink_is_held_against_what_it_was_given(tmp_path: Path) -> None:
+    ae = ts.load("latent2rgb", device="cpu")
+    found = record(ae, list(latents(2, 3)), 20, tmp_path / "a.mp4")
+    assert (found.frames, found.wrong) == (20, 0)
+    go_on = Event()
+    felt = push_to_slow_target(20, 16, lambda frame: go_on.wait(0.01))
+    assert len(felt.write_ms) == 20
+    assert 1 <= felt.written <= 20
 
 
 def test_a_start_is_told_phase_by_phase(capsys: pytest.CaptureFixture[str]) -> None:

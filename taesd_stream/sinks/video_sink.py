@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -95,6 +96,7 @@ class VideoSink:
         self._process = os.getpid()
         self._is_closed = False
         self._decoding: LatentDecoding | None = None
+        atexit.register(self._at_exit)
         if model is None:
             return
         ae = model if isinstance(model, AutoEncoder) else load(model)
@@ -189,6 +191,7 @@ class VideoSink:
         if self._is_closed:
             return
         self._is_closed = True
+        atexit.unregister(self._at_exit)
         with ExitStack() as finishing:  # each of them, even where Ctrl-C ends the wait for another
             for feed in reversed(self._feeds):
                 finishing.callback(feed.finish, error)
@@ -201,6 +204,11 @@ class VideoSink:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if os.getpid() == self._process:
             self._leave(error)
+
+    def _at_exit(self) -> None:
+        """Finish what the program did not close, under a name that says so."""
+        if os.getpid() == self._process:
+            self._leave(InputError("sink: expected it to be closed before the program ends"))
 
     def _now(self) -> float | None:
         """The time, where it is of interest."""

@@ -197,6 +197,19 @@ def test_a_fork_leaves_the_sink_to_the_process_that_opened_it() -> None:
     assert len(kept.frames) == 1
 
 
+def test_what_the_program_does_not_close_is_finished_when_it_ends(tmp_path: Path) -> None:
+    given = frames(3)
+    sink = ts.VideoSink(tmp_path / "a.mkv", lossless=True)
+    for frame in given:
+        sink.write(frame)
+    sink._at_exit()  # as Python calls it
+    (left,) = tmp_path.iterdir()
+    assert left.name == "a.part.mkv"
+    np.testing.assert_array_equal(read(left), given)
+    with pytest.raises(ts.InputError, match="closed"):
+        sink.write(given[0])
+
+
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt()])
 def test_what_was_given_before_an_error_is_kept_under_a_name_that_says_so(
     error: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
