@@ -19,11 +19,13 @@ __all__ = [
     "Progress",
     "compute_device",
     "make_room",
-    "model_files",
+    "model_file",
+    "model_names",
     "output_device",
     "place_for",
 ]
 
+_MODEL_FOLDERS = ("vae_approx", "vae")
 _STEPS = 1000
 _ENOUGH = 1 << 30
 """Free bytes of a GPU that are enough to decode any picture in tiles at nearly full speed."""
@@ -108,10 +110,17 @@ def place_for(prefix: str, pixels: Size) -> Place:
     return Place(Path(folder), subfolder, f"{name}_{number:05}_")
 
 
-def model_files() -> dict[str, Path]:
-    """The files in ComfyUI's folders of VAEs, by folder and name."""
-    return {
-        f"{folder}/{name}": Path(folder_paths.get_full_path_or_raise(folder, name))
-        for folder in ("vae_approx", "vae")
+def model_names() -> list[str]:
+    """The files in ComfyUI's folders of VAEs, each by its folder and name."""
+    return [
+        f"{folder}/{name}"
+        for folder in _MODEL_FOLDERS
         for name in folder_paths.get_filename_list(folder)
-    }
+    ]
+
+
+def model_file(choice: str) -> Path | None:
+    """The file of one of ``model_names``; None where it is no such name, or not there any more."""
+    folder, _, name = choice.partition("/")
+    path = folder_paths.get_full_path(folder, name) if folder in _MODEL_FOLDERS else None
+    return None if path is None else Path(path)

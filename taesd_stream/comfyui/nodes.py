@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, InputImpl, io, ui
 
-from taesd_stream.comfyui.host import compute_device, model_files
+from taesd_stream.comfyui.host import compute_device, model_file, model_names
 from taesd_stream.comfyui.samples import samples_in
 from taesd_stream.comfyui.saving import FORMATS, VideoFile, save_frames, save_video
 from taesd_stream.comfyui.tiny_vae import TinyVAE
@@ -43,7 +43,7 @@ class LoadTinyVAE(io.ComfyNode):  # type: ignore[misc]
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=[*_NAMES, *model_files()],
+                    options=[*_NAMES, *model_names()],
                     default="taesd",
                     tooltip="A model by name, which is downloaded once and verified; nano and"
                     " latent2rgb are in the package. Or a file in models/vae_approx or models/vae.",
@@ -67,14 +67,14 @@ class LoadTinyVAE(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def fingerprint_inputs(cls, model: str, **_: Any) -> str:
-        file = model_files().get(model)
+        file = model_file(model)
         return model if file is None else f"{file} {os.stat(file).st_mtime_ns}"
 
     @classmethod
     def execute(
         cls, model: str, variant: str = _AUTO, dtype: str = _AUTO, memory: str = _AUTO
     ) -> io.NodeOutput:
-        file = model_files().get(model)
+        file = model_file(model)
         if file is None and model not in _NAMES:
             raise ModelNotFoundError(
                 f"model: expected a name in the list, or a file in models/vae_approx or models/vae,"

@@ -17,7 +17,7 @@ import torch
 __all__ = ["ComfyUI", "InterruptProcessingException"]
 
 
-class InterruptProcessingException(BaseException):  # noqa: N818 - its name in ComfyUI
+class InterruptProcessingException(BaseException):
     """What ComfyUI raises in a node that the user has stopped; an Exception in 0.3.64."""
 
 
@@ -87,8 +87,9 @@ class ComfyUI:
         def get_filename_list(folder_name: str) -> list[str]:
             return sorted(each.name for each in (models / folder_name).iterdir())
 
-        def get_full_path_or_raise(folder_name: str, filename: str) -> str:
-            return str(models / folder_name / filename)
+        def get_full_path(folder_name: str, filename: str) -> str | None:
+            path = models / folder_name / filename
+            return str(path) if path.is_file() else None
 
         def get_save_image_path(
             filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
@@ -106,7 +107,7 @@ class ComfyUI:
             "folder_paths",
             get_output_directory=lambda: str(self.output),
             get_filename_list=get_filename_list,
-            get_full_path_or_raise=get_full_path_or_raise,
+            get_full_path=get_full_path,
             get_save_image_path=get_save_image_path,
         )
 

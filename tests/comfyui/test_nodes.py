@@ -117,6 +117,20 @@ def test_a_video_goes_to_a_file_with_its_preview(
     assert sorted(each.name for each in file.parent.iterdir()) == [file.name, "clip_00002_.mkv"]
 
 
+def test_clips_of_a_batch_are_one_after_the_other(
+    comfyui: ComfyUI, nodes: ModuleType, load
+) -> None:
+    state = official("taesdv")
+    torch.save(state, comfyui.vae_approx / "taesdv.pth")
+    clips = samples(2, 4, 3, 2, 2)
+    made = to_video(nodes, load("vae_approx/taesdv.pth"), clips)
+    with open_reader(made.args[0].file) as reader:
+        frames = np.stack([frame.image for frame in reader])
+    ae = ts.load(state, device="cpu")
+    expected = ae.decode(clips.transpose(1, 2) * SD1).movedim(2, -1).flatten(0, 1)
+    assert np.abs(frames.astype(int) - expected.mul(255).round().numpy()).max() <= 1
+
+
 def test_sound_goes_along(comfyui: ComfyUI, nodes: ModuleType, load) -> None:
     tone = torch.sin(torch.arange(16000) * 440 * 2 * torch.pi / 16000)
     audio = {"waveform": torch.stack([tone, -tone])[None], "sample_rate": 16000}
@@ -222,10 +236,12 @@ def test_what_cannot_be_is_refused_before_anything_runs(nodes: ModuleType) -> No
 def test_files_are_offered_and_known_by_their_time(comfyui: ComfyUI, nodes: ModuleType) -> None:
     file = comfyui.vae_approx / "a.safetensors"
     file.touch()
+    (comfyui.vae_approx / "gone.pth").symlink_to("nowhere")
     (model, *_) = nodes.LoadTinyVAE.define_schema().inputs
     assert {"taesd", "vae_approx/a.safetensors"} <= set(model.options)
     first, named = (
-        nodes.LoadTinyVAE.fingerprint_inputs(model=each) for each in (model.options[-1], "taesd")
+        nodes.LoadTinyVAE.fingerprint_inputs(model=each)
+        for each in ("vae_approx/a.safetensors", "taesd")
     )
     assert str(file) in first
     assert named == "taesd"
