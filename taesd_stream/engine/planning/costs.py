@@ -52,6 +52,9 @@ _OPENVINO_TOGETHER = {1: 0.85, 2: 0.5, 4: 0.5}
 # one's. An estimate: no GPU was at hand to measure it.
 _POOL_KEEPS = 1.5
 _POOL_KEEPS_ALWAYS = 32 << 20
+# Where cores share a tile, pieces of a layer are in the making beside the whole: an eighth of it
+# where it is large, and it is at most half of what is live.
+_PIECES_SHARE = 16
 
 _ONE = Cores()
 
@@ -179,6 +182,8 @@ class CostModel:
             is_last = each is self._network.passes[-1]
             kept = 0 if is_last or through_scratch else out.area * each.out_channels
             peak = figures.live + figures.left
+            if cores.inside > 1:
+                peak += figures.live // _PIECES_SHARE
             made = grid.tile.area * grid.cell**2 * each.out_channels
             peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
             peak_bytes += cores.threads * self._resident(peak * self._item_bytes)

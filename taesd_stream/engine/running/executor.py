@@ -23,6 +23,7 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
+from taesd_stream.engine.cores import keeping_to
 from taesd_stream.engine.device_copies import on_device
 from taesd_stream.engine.plain_modes import Computing
 from taesd_stream.engine.running.planes import (
@@ -34,6 +35,7 @@ from taesd_stream.engine.running.planes import (
     as_plane,
     read_around,
 )
+from taesd_stream.engine.running.row_crew import RowCrew, crew_of
 from taesd_stream.engine.running.side_by_side import Stretch, as_they_come, in_order
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
@@ -240,11 +242,12 @@ class Executor:
             release(self._settings.device)
         grid = stage.canvas.grid
         sweep = Sweep() if grid.continued and len(grid.columns) > 1 else None
-        for made in stage.backoff.run(
-            blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep)
-        ):
-            self._tiles_made += grid.continued
-            yield made
+        with crew_of(self._plan, self._settings) as crew:
+            for made in stage.backoff.run(
+                blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep, crew=crew)
+            ):
+                self._tiles_made += grid.continued
+                yield made
         if stage.states is not None and len(grid) > 1:
             stage.states.let_go()
 
@@ -255,6 +258,8 @@ class Executor:
         plane: Plane,
         pool: NormalisedPool | None,
         sweep: Sweep | None,
+        *,
+        crew: RowCrew | None,
     ) -> Tensor:
         """Compute the output of a pass for one tile."""
         continued = sweep is not None and sweep.goes_on_with(block)
@@ -263,10 +268,11 @@ class Executor:
         at = states.at if states is not None else 0
         with (
             Computing(self._settings),
+            nullcontext() if crew is None else keeping_to(1),
             sweep.making(block) if sweep is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
-            state = TileState(before, together=block.frames.size, carry=carry)
+            state = TileState(before, together=block.frames.size, carry=carry, makers=crew)
             given = Region(rows.given, columns.given)
             tile = self._read(stage, plane, Block(block.frames, given))
             if pool is not None and columns.given.size:

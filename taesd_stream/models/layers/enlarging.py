@@ -23,7 +23,8 @@ from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.fixed_conv import Convolution
 from taesd_stream.models.layers.layer import Layer, Work
-from taesd_stream.models.layers.operators import Operator, on_tensor
+from taesd_stream.models.layers.operators import Operator
+from taesd_stream.models.layers.pieces import made_in_pieces, some_rows
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.layers.upsampling import Upsample
@@ -50,11 +51,13 @@ class EnlargingConv(Convolving):
             yield self.spread(rows, columns)
             return
         high, wide = _windows(rows.want), _windows(columns.want)
-        zeros = (*_zeros(columns, wide), *_zeros(rows, high))
-        if any(zeros):
-            # Told of them, the kernel would add up in another order where there are any.
-            yield on_tensor(partial(torch.constant_pad_nd, pad=zeros))
-        yield _Enlarge(self.convolution, _made_by(high, rows.want), _made_by(wide, columns.want))
+        yield _Enlarge(
+            self.convolution,
+            high.shift(-rows.have.start),
+            _zeros(columns, wide),
+            _made_by(high, rows.want),
+            _made_by(wide, columns.want),
+        )
 
     def spread(self, rows: Span, columns: Span) -> Operator:
         """All of it in one kernel, for devices whose kernels round as they like."""
@@ -89,18 +92,43 @@ class _Enlarge:
 
     Attributes:
         convolution: Makes the channels of four pixels, which lie side by side.
+        windows: The rows of windows, by the first row of the input that each reads.
+        zeros: To the left and the right of the input.
         rows: Those that are wanted of what all windows make.
         columns: The same.
     """
 
     convolution: Convolution
+    windows: Interval
+    zeros: tuple[int, int]
     rows: slice
     columns: slice
 
     def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
-        large = F.pixel_shuffle(self.convolution(tensor, (0, 0)), 2)
-        wanted = large[:, :, self.rows, self.columns]
-        return wanted.contiguous(memory_format=torch.channels_last)
+        weight = self.convolution.weight
+        wide = tensor.shape[3] + sum(self.zeros) - 1
+        shape = (tensor.shape[0], weight.shape[0] // 4, *self._wanted(wide))
+        made = made_in_pieces(
+            state, shape, tensor, weight.numel() // 4, partial(self._made, tensor)
+        )
+        if made is None:
+            made = self._made(tensor, Interval(0, shape[2]))
+        return made.contiguous(memory_format=torch.channels_last)
+
+    def _wanted(self, wide: int) -> tuple[int, int]:
+        """Rows and columns of all that is wanted."""
+        rows = range(2 * self.windows.size)[self.rows]
+        return len(rows), len(range(2 * wide)[self.columns])
+
+    def _made(self, tensor: Tensor, rows: Interval) -> Tensor:
+        """Some of the rows that are wanted, as a view."""
+        of_all = rows.shift(self.rows.start)
+        windows = of_all.divide(2)
+        first = self.windows.start + windows.start
+        # Told of zeros, the kernel would add up in another order where there are any.
+        part = some_rows(tensor, Interval(first, first + windows.size + 1), self.zeros)
+        large = F.pixel_shuffle(self.convolution(part, (0, 0)), 2)
+        return large[:, :, of_all.within(windows.scale(2)), self.columns]
 
 
 @dataclass(frozen=True, slots=True)

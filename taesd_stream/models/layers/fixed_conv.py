@@ -37,10 +37,12 @@ class Convolution(Protocol):
 
     Attributes:
         weight: (C', C / groups, k, k), in whatever order.
+        stride: Input elements from one output element to the next, along both axes.
         fuses: Whether a sum and a ReLU cost nothing more.
     """
 
     weight: Tensor
+    stride: int
 
     @property
     def fuses(self) -> bool: ...
@@ -89,6 +91,7 @@ class PlainConv:
 
     Attributes:
         weight: The same.
+        stride: The same.
     """
 
     fuses = False
@@ -96,8 +99,8 @@ class PlainConv:
     def __init__(
         self, weight: Tensor, bias: Tensor | None, *, stride: int = 1, groups: int = 1
     ) -> None:
-        self.weight = weight
-        self._bias, self._stride, self._groups = bias, stride, groups
+        self.weight, self.stride = weight, stride
+        self._bias, self._groups = bias, groups
 
     def __call__(
         self,
@@ -111,7 +114,7 @@ class PlainConv:
             tensor,
             self.weight,
             self._bias,
-            stride=self._stride,
+            stride=self.stride,
             padding=padding,
             groups=self._groups,
         )
@@ -126,7 +129,7 @@ class _OneDnnConv:
     fuses = True
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: int) -> None:
-        self._stride, self._bias = (stride, stride), bias
+        self.stride, self._bias = stride, bias
         self.weight = _ordered(weight.detach(), stride)
 
     def __call__(
@@ -138,7 +141,7 @@ class _OneDnnConv:
         /,
     ) -> Tensor:
         name, scalars = _after(slope)
-        how = (self.weight, self._bias, padding, self._stride, _ONE, 1)
+        how = (self.weight, self._bias, padding, (self.stride, self.stride), _ONE, 1)
         if added is None:
             return convolution_pointwise(tensor, *how, name, scalars, "")
         # There is no kernel for a sum with a leaky ReLU after it.
@@ -165,7 +168,7 @@ class _CudnnConv:
     fuses = True
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: int) -> None:
-        self.weight, self._bias, self._stride = weight, bias, (stride, stride)
+        self.weight, self._bias, self.stride = weight, bias, stride
         self._plain = PlainConv(weight, bias, stride=stride)
 
     def works(self) -> bool:
@@ -188,15 +191,13 @@ class _CudnnConv:
         slope: float | None = None,
         /,
     ) -> Tensor:
-        weight, bias = self.weight, self._bias
+        weight, bias, stride = self.weight, self._bias, (self.stride, self.stride)
         if slope != 0:
             return self._plain(tensor, padding, added, slope)
         if added is None:
-            return torch.cudnn_convolution_relu(
-                tensor, weight, bias, self._stride, padding, _ONE, 1
-            )
+            return torch.cudnn_convolution_relu(tensor, weight, bias, stride, padding, _ONE, 1)
         return torch.cudnn_convolution_add_relu(
-            tensor, weight, added, 1.0, bias, self._stride, padding, _ONE, 1
+            tensor, weight, added, 1.0, bias, stride, padding, _ONE, 1
         )
 
 

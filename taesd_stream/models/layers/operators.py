@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.fixed_conv import Convolution, rectified
+from taesd_stream.models.layers.pieces import convolved
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 
@@ -71,7 +72,9 @@ class Convolve:
         if self.copied is not None:
             tensor = F.pad(tensor, self.copied)
         added = state.aside.pop() if self.adds else None
-        made = self.convolution(tensor, self.padding, added, self.slope)
+        made = convolved(
+            state, self.convolution, tensor, self.padding, added=added, slope=self.slope
+        )
         return made if self.wanted is None else made[:, :, self.wanted[0], self.wanted[1]]
 
 

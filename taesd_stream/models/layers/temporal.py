@@ -21,8 +21,8 @@ from taesd_stream.models.layers.operators import (
     Rectify,
     SetAside,
     held_around,
-    on_tensor,
 )
+from taesd_stream.models.layers.pieces import copied_in_pieces
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
@@ -60,10 +60,13 @@ class MemBlock(Block[Chain]):
     def _with_the_step_before(self, tensor: Tensor, state: TileState, /) -> Tensor:
         steps, channels, height, width = tensor.shape
         both = tensor.new_empty((steps, height, width, 2 * channels)).movedim(3, 1)
-        both[:, :channels] = tensor
-        both[1:, channels:] = tensor[:-1]
         before = state.recall(self)
-        both[:1, channels:] = 0 if before is None else before
+        copied_in_pieces(
+            state,
+            (both[:, :channels], tensor),
+            (both[1:, channels:], tensor[:-1]),
+            (both[:1, channels:], 0 if before is None else before),
+        )
         state.keep(self, _owned(tensor[-1:]))
         return both
 
@@ -133,14 +136,17 @@ class TimeGrow(Block[Conv]):
 
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         yield from self.conv.operators(rows, columns)
-        yield on_tensor(self._apart)
+        if self.time.upscale > 1:
+            yield self._apart
 
-    def _apart(self, grown: Tensor) -> Tensor:
+    def _apart(self, grown: Tensor, state: TileState, /) -> Tensor:
         """The steps that lie in the channels of one, one after the other."""
         up = self.time.upscale
         steps, channels = grown.shape[0] * up, grown.shape[1] // up
-        apart = grown.reshape(steps, channels, *grown.shape[2:])
-        return apart.contiguous(memory_format=torch.channels_last)
+        height, width = grown.shape[2:]
+        apart = grown.new_empty((steps, height, width, channels)).movedim(3, 1)
+        copied_in_pieces(state, (apart, grown.reshape(steps, channels, height, width)))
+        return apart
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         area = rows.want.size * columns.want.size

@@ -6,17 +6,31 @@ made of is never changed, so a step that fails can be run again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.carry import Carry
+from tiling import Interval
 
-__all__ = ["LayerStates", "TileState"]
+__all__ = ["LayerStates", "PieceMakers", "TileState"]
 
 LayerStates: TypeAlias = Mapping[nn.Module, Tensor]
 """The state of each layer that has any: (steps, C, h, w), a part of its input plane."""
+
+
+class PieceMakers(Protocol):
+    """Threads that make pieces.
+
+    Attributes:
+        count: How many threads.
+    """
+
+    count: int
+
+    def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
+        """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
 
 
 class TileState:
@@ -29,6 +43,7 @@ class TileState:
             need less memory.
         carry: What the tile to the left has left, and what is left for the one to the right; None
             where every tile is computed for itself.
+        makers: Who makes pieces of what an operator makes; None where it is made as a whole.
 
     Attributes:
         kept: The state of every layer now.
@@ -36,11 +51,17 @@ class TileState:
     """
 
     def __init__(
-        self, kept: LayerStates | None = None, *, together: int = 1, carry: Carry | None = None
+        self,
+        kept: LayerStates | None = None,
+        *,
+        together: int = 1,
+        carry: Carry | None = None,
+        makers: PieceMakers | None = None,
     ) -> None:
         self.kept = dict(kept or {})
         self.together = together
         self.carry = carry
+        self.makers = makers
         self.aside: list[Tensor] = []
 
     def take(self, layer: nn.Module) -> Tensor | None:
