@@ -74,9 +74,9 @@ class Spy:
         self.scratched = 0
         run, put = Executor._tile_of, ScratchStorage.put
 
-        def running(executor: Executor, stage, block, plane, *rest) -> Tensor:
+        def running(executor: Executor, stage, block, plane, *rest, **named) -> Tensor:
             self.done.append((block.region, stage.states.at + block.frames.start, plane.frames))
-            return run(executor, stage, block, plane, *rest)
+            return run(executor, stage, block, plane, *rest, **named)
 
         def putting(storage: ScratchStorage, kept):
             self.scratched += 1
