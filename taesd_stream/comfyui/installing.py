@@ -10,8 +10,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from taesd_stream.errors import InputError
-from video.safe_files.part_file import exists_already, write_faults
+from taesd_stream.errors import InputError, OutputExistsError
+from video.safe_files.part_file import write_faults
 from video.safe_files.replacing import replacing
 
 __all__ = ["Installed", "install"]
@@ -67,8 +67,8 @@ def install(path: str | os.PathLike[str], *, overwrite: bool = False) -> Install
         overwrite: Whether files of another content may be replaced.
 
     Raises:
-        InputError: It is no such folder, its ComfyUI is too old, its Python lacks taesd_stream, or
-            there are other files in the place of ours.
+        InputError: It is no such folder, its ComfyUI is too old, or its Python lacks taesd_stream.
+        OutputExistsError: There is another file in the place of one of ours.
         OutputError: A file could not be written.
     """
     root = Path(path)
@@ -81,7 +81,10 @@ def install(path: str | os.PathLike[str], *, overwrite: bool = False) -> Install
     missing = {file: content for file, content in wanted.items() if not _holds(file, content)}
     if not overwrite:
         for file in filter(os.path.lexists, missing):
-            raise exists_already(file)
+            raise OutputExistsError(
+                f"'{file}' exists already and is not as it comes with this version; replace it with"
+                " --overwrite (overwrite=True in Python)"
+            )
     for file, content in missing.items():
         with write_faults(file, f"writing '{file}'"):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def test_what_is_not_ours_is_replaced_only_on_demand(comfyui: Path, capsys) -> N
     (folder / "mine.txt").write_text("kept")
     (folder / "__init__.py").write_text("raise SystemExit\n")
     assert main(["comfyui", str(comfyui)]) == 2
-    assert "__init__.py' exists already; give another name, or --ov" in capsys.readouterr().err
+    assert "__init__.py' exists already and is not as it comes" in capsys.readouterr().err
     assert len(list(folder.iterdir())) == 2
     assert main(["comfyui", str(comfyui), "--overwrite"]) == 0
     assert "taesd_stream.comfyui" in (folder / "__init__.py").read_text()
