@@ -8,6 +8,7 @@ from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.streams.clip import Clip
+from taesd_stream.models.latent_spaces import Convention
 
 __all__ = ["Clips"]
 
@@ -22,10 +23,18 @@ class Clips:
         model: Makes a frame of every latent, and remembers those before.
         options: How latents are cut into tiles.
         length: Frames of each clip; None where a tensor is one clip.
+        convention: The scale of the latents.
     """
 
-    def __init__(self, model: AutoEncoder, options: TileOptions, length: int | None) -> None:
+    def __init__(
+        self,
+        model: AutoEncoder,
+        options: TileOptions,
+        length: int | None,
+        convention: Convention = "model",
+    ) -> None:
         self._coder, self._options, self._length = coder_of(model, "decode"), options, length
+        self._scale = self._coder.scale(convention)
         self._clip: Clip | None = None
         self._last: Tensor | None = None  # held, so that nothing else can lie in its place
         self._seen = 0
@@ -41,7 +50,7 @@ class Clips:
                 self._clip, self._seen = Clip(self._coder, self._options), 0
             left = rest.shape[0] if self._length is None else self._length - self._seen
             part, rest = rest[:left], rest[left:]
-            made.append(self._clip.decode(part))
+            made.append(self._clip.decode(self._scale.to_network(part)))
             self._seen += part.shape[0]
             if self._seen == self._length:
                 self._clip = None

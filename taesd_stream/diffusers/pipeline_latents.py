@@ -138,8 +138,9 @@ def returned(output: object, pipe: object = None) -> Returned:
     layout, vae = _layout(source, latents.dim()), getattr(pipe, "vae", None)
     is_kleins = latents.dim() == 4 and _is_one(output, "Flux2PipelineOutput")
     is_denormalised = is_kleins or _is_one(source, *_DENORMALISED)
-    # With a TiledVAE it is not: by that one's figures, nothing changes.
-    if not is_denormalised or isinstance(vae, TiledVAE):
+    if isinstance(vae, TiledVAE):  # By its figures; mostly they are such that nothing changes.
+        return Returned(latents, layout, vae.convention if is_denormalised else "model", None, pipe)
+    if not is_denormalised:
         return Returned(latents, layout, "model", None, pipe)
     return Returned(latents, layout, "vae", vae if isinstance(vae, nn.Module) else None, pipe)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,17 +10,22 @@ import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.utils import BaseOutput
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from taesd_stream.diffusers.clips import Clips
-from taesd_stream.diffusers.vae_config import doublings, vae_config
+from taesd_stream.diffusers.encoder_output import CertainDistribution, EncoderOutput
+from taesd_stream.diffusers.vae_config import doublings, figures_of_patches, vae_config
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import Weights, load
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.model_encoding import encoded
 from taesd_stream.engine.moving import moved
 from taesd_stream.engine.options import Overlap, Tile, TileOptions
+from taesd_stream.engine.pixels import with_alpha
+from taesd_stream.engine.shapes import as_pictures, check_channels
 from taesd_stream.errors import InputError
+from taesd_stream.models.latent_spaces import Convention, checked_convention
 
 __all__ = ["TiledVAE"]
 
@@ -31,9 +35,9 @@ _log = logging.getLogger("taesd_stream")
 class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A tiny autoencoder that stands where a pipeline of diffusers has its VAE.
 
-    ``pipe.vae = TiledVAE("taesd", memory="1GiB")``, or ``vae=`` of ``from_pretrained``. Latents
-    come and go in the diffusion model's own scale, pictures in [-1, 1], in the dtype and on the
-    device of what is given. It moves with the pipeline; a model in OpenVINO stays where it is.
+    ``pipe.vae = TiledVAE("taesd", memory="1GiB")``, or ``vae=`` of ``from_pretrained``. Pictures
+    come and go in [-1, 1]; what is made has the dtype and the device of what is given. It moves
+    with the pipeline; a model in OpenVINO stays where it is.
 
     A model that remembers, such as taesdv, goes on through the chunks in which pipelines such as
     AnimateDiff's decode the frames of one clip, so that they are as smooth as if decoded in one go.
@@ -46,6 +50,10 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
         frames_per_clip: Where a pipeline hands over the frames of several clips as one batch
             (AnimateDiff's with ``num_videos_per_prompt``), how many each of them has, for models
             that remember; None is one clip.
+        convention: The scale in which latents come and go: "model", as the diffusion model sees
+            them, so that pipelines leave them as they are; or "vae", the full VAE's, with its
+            figures in the config, for pipelines that take what is encoded as it comes: Stable Video
+            Diffusion's.
 
     Raises:
         InputError: An argument makes no sense.
@@ -70,6 +78,7 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
         memory: int | str = "auto",
         threads: int | None = None,
         frames_per_clip: int | None = None,
+        convention: Convention = "model",
     ) -> None:
         super().__init__()
         if not isinstance(model, AutoEncoder):
@@ -83,9 +92,10 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
             raise InputError(f"frames_per_clip: expected 1 or more, found {frames_per_clip}")
         self._options = TileOptions(tile, overlap, memory, None, None, threads)
         self._frames_per_clip = frames_per_clip
+        self.convention = checked_convention(convention)
         self._has_told = False
         self._add_parts(model)
-        self.register_to_config(**vae_config(model.spec))
+        self.register_to_config(**vae_config(model.spec, self.convention))
         self._use(model)
 
     @property
@@ -113,12 +123,12 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @property
     def latents_mean(self) -> Tensor:
         """(C,), what LTX's pipelines add; the config has a list of the same for others."""
-        return torch.zeros(self._ae.spec.latent_channels, device=self.device, dtype=self.dtype)
+        return torch.tensor(self.config.latents_mean, device=self.device, dtype=self.dtype)
 
     @property
     def latents_std(self) -> Tensor:
         """(C,), what LTX's pipelines multiply by."""
-        return torch.ones(self._ae.spec.latent_channels, device=self.device, dtype=self.dtype)
+        return torch.tensor(self.config.latents_std, device=self.device, dtype=self.dtype)
 
     @apply_forward_hook  # type: ignore[untyped-decorator]
     def decode(
@@ -159,11 +169,15 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
             ``latents``: (N, C, h, w) or (N, C, T', h, w); ``latent_dist`` has nothing else.
 
         Raises:
-            InputError: The shape or the range is wrong, or nothing fits the budget.
+            InputError: The shape is wrong, or nothing fits the budget.
         """
+        self._follow()
         is_video = x.dim() == 5
         images = x.transpose(1, 2) if is_video else x
-        latents = self._ae.encode(images.float() / 2 + 0.5, **self._keywords())
+        encoder = coder_of(self._ae, "encode")
+        channels, name = encoder.network.channels, self._ae.spec.name
+        checked = as_pictures(with_alpha(images.float(), channels), "images", channels, name)
+        latents = encoded(encoder, checked / 2 + 0.5, self._options, self.convention)
         latents = latents.transpose(1, 2) if is_video else latents
         made = latents.to(x.device, x.dtype)
         if not return_dict:
@@ -197,31 +211,45 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
 
     def _add_parts(self, model: AutoEncoder) -> None:
-        """What pipelines read beside the config, and a buffer that moves as they move this."""
+        """What pipelines read beside the config, and a parameter that moves as they move this."""
         self.temporal_compression_ratio = model.spec.temporal_scale
         self.spatial_compression_ratio = model.spec.spatial_scale
         device, dtype = model.settings.device, model.settings.tensor_dtype
-        self.register_buffer("where", torch.empty(0, device=device, dtype=dtype), persistent=False)
-        patches = 4 * model.spec.latent_channels  # FLUX.2's, of 2 x 2 latents
-        self.bn = nn.BatchNorm2d(patches, eps=0, affine=False).to(device, dtype).eval()
+        # Accelerate asks parameters where a module is, and moves only these.
+        where = torch.empty(0, device=device, dtype=dtype)
+        self.where = nn.Parameter(where, requires_grad=False)
+        mean, deviation = (
+            torch.tensor(each) for each in figures_of_patches(model.spec, self.convention)
+        )
+        bn = nn.BatchNorm2d(len(mean), eps=0, affine=False)
+        bn.running_mean, bn.running_var = mean, deviation**2
+        self.bn = bn.to(device, dtype).eval()
 
     def _use(self, model: AutoEncoder) -> None:
         self._ae = model
         spec = model.spec
         takes_pieces = spec.can_decode and spec.latents_back and spec.temporal_scale == 1
         options, length = self._options, self._frames_per_clip
-        self._clips = Clips(model, options, length) if takes_pieces else None
+        self._clips = Clips(model, options, length, self.convention) if takes_pieces else None
 
     def _apply(self, fn: Any, recurse: bool = True) -> TiledVAE:
         # What .to(), .half(), .cuda() and accelerate's hooks have in common.
         super()._apply(fn, recurse)
-        where = self.where
-        if where.device.type != "meta":
-            self._use(moved(self._ae, where.device, where.dtype))
+        self._follow()
         return self
+
+    def _follow(self) -> None:
+        """Go where the parameter is: hooks that offload one by one move it, and tell nobody."""
+        if self.where.is_meta:
+            return
+        found = moved(self._ae, self.where.device, self.where.dtype)
+        if found is not self._ae:
+            self._use(found)
 
     def _decoded(self, z: Tensor) -> Tensor:
         """(N, 3, H, W) or (N, 3, T', H, W) in [0, 1]."""
+        self._follow()
+        check_channels(z, 1, self._ae.spec)
         if z.dim() == 5:
             made = self._ae.decode(z.transpose(1, 2), **self._keywords())
             return made.transpose(1, 2)
@@ -236,36 +264,5 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
             "overlap": options.overlap,
             "memory": options.memory,
             "threads": options.threads,
+            "convention": self.convention,
         }
-
-
-@dataclass
-class EncoderOutput(BaseOutput):  # type: ignore[misc]
-    """Latents, under both names by which pipelines ask for them.
-
-    Attributes:
-        latents: (N, C, h, w) or (N, C, T, h, w).
-        latent_dist: The same, as a distribution.
-    """
-
-    latents: Tensor
-    latent_dist: CertainDistribution
-
-
-class CertainDistribution:
-    """A distribution of one value, which is also its mean: tiny encoders make no others.
-
-    Args:
-        value: The value.
-    """
-
-    def __init__(self, value: Tensor) -> None:
-        self.mean = value
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """The value; nothing is drawn."""
-        return self.mean
-
-    def mode(self) -> Tensor:
-        """The value."""
-        return self.mean

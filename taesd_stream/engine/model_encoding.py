@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import OnTile
+from taesd_stream.engine.coder import Coder, OnTile
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.pixels import with_alpha
@@ -21,7 +21,7 @@ from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size
 
-__all__ = ["EncodingModel"]
+__all__ = ["EncodingModel", "encoded"]
 
 
 class EncodingModel(LoadedModel):
@@ -65,8 +65,7 @@ class EncodingModel(LoadedModel):
             check_finite(image, index, "image")
             check_range(image, index)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
-        scale = encoder.scale(convention)
-        return scale.from_network(TensorRun(encoder, options, on_tile).encode(checked))
+        return encoded(encoder, checked, options, convention, on_tile)
 
     def encode_stream(
         self,
@@ -156,3 +155,23 @@ class EncodingModel(LoadedModel):
         )
         pixels = PixelPlane(size, read, encoder.network.channels)
         return PictureRun(encoder, pixels, options, encoder.scale(convention))
+
+
+def encoded(
+    encoder: Coder,
+    images: Tensor,
+    options: TileOptions,
+    convention: Convention | None = None,
+    on_tile: OnTile | None = None,
+) -> Tensor:
+    """Latents of pictures whose numbers nobody looks at: pipelines add noise to some.
+
+    Args:
+        encoder: Of a model.
+        images: (N, C, H, W) or (N, T, C, H, W), as many channels as it takes.
+        options: How they are cut into tiles.
+        convention: The scale of the latents, (N, C, h, w) or (N, T, C, h, w).
+        on_tile: As of ``encode``.
+    """
+    scale = encoder.scale(convention)
+    return scale.from_network(TensorRun(encoder, options, on_tile).encode(images))

@@ -9,8 +9,16 @@ from torch import Tensor
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
 from taesd_stream.models.stream_state import StreamState
+from taesd_stream.models.variants_of_vae import choices
 
-__all__ = ["as_one_picture", "as_pictures", "as_sizes", "check_range", "checked_length"]
+__all__ = [
+    "as_one_picture",
+    "as_pictures",
+    "as_sizes",
+    "check_channels",
+    "check_range",
+    "checked_length",
+]
 
 # Bicubic and Lanczos resizing overshoot at edges: by 0.04 to 0.2 in the worst case.
 _OVERSHOOT = 0.05
@@ -36,6 +44,25 @@ def as_pictures(tensor: Tensor, what: str, channels: int, model: str) -> Tensor:
         )
     # Eight bits are for storing: PyTorch computes next to nothing with them.
     return tensor.float() if tensor.dtype.itemsize == 1 else tensor
+
+
+def check_channels(latents: Tensor, axis: int, spec: ModelSpec) -> None:
+    """Refuse latents of other channels than a model's, for those who put it into a pipeline.
+
+    Args:
+        latents: Of any axes.
+        axis: Where the channels are.
+        spec: The model's.
+
+    Raises:
+        InputError: It names the models that fit.
+    """
+    shape = tuple(latents.shape)
+    if len(shape) > 3 and shape[axis] != spec.latent_channels:
+        raise InputError(
+            f"latents: expected {spec.latent_channels} channels for {spec.name}, found"
+            f" {shape[axis]} in {shape}; models that fit: {choices(shape[axis])}"
+        )
 
 
 def as_one_picture(latent: Tensor, index: int, spec: ModelSpec) -> Tensor:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 
@@ -31,7 +31,7 @@ def attach(
     model: Model,
     *,
     sinks: Sequence[Target] = (),
-    fps: str | int | float | Fraction = 24,
+    fps: str | int | float | Fraction | Literal["live"] = "live",
     variant: str | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
@@ -56,7 +56,7 @@ def attach(
             ``close``, such as a ``VideoSink``, which are called with (3, H, W) in [0, 1] in the
             pipeline's thread. All are closed with what is returned here. One that fails is told of
             in the log, gets no more, and stops nothing.
-        fps: Frames per second of videos at paths.
+        fps: Frames per second of videos at paths; "live" shows each frame when it came.
         variant: As of ``load``; so are ``dtype`` and ``backend``.
         device: "auto" is the pipeline's.
         tile, overlap, memory, threads: As of ``decode``.

@@ -6,7 +6,7 @@ import io
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from torch import Tensor
 
@@ -23,13 +23,15 @@ class FrameTap:
     Args:
         targets: Sinks, which are called in the thread that decodes; and paths and functions, for
             which frames wait in a ``VideoSink`` that drops the oldest where there is no room.
-        fps: Frames per second of videos at paths.
+        fps: Frames per second of videos at paths, or "live".
 
     Raises:
         InputError: One of them is no target.
     """
 
-    def __init__(self, targets: Sequence[Target], fps: str | int | float | Fraction) -> None:
+    def __init__(
+        self, targets: Sequence[Target], fps: str | int | float | Fraction | Literal["live"]
+    ) -> None:
         others = [each for each in targets if not _is_sink(each)]
         self._sinks = [each for each in targets if _is_sink(each)]
         if others:

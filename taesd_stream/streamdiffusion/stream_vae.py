@@ -12,11 +12,10 @@ from torch import Tensor
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.model_encoding import encoded
 from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.shapes import check_channels
 from taesd_stream.engine.streams.clip import Clip
-from taesd_stream.engine.tensors import TensorRun
-from taesd_stream.errors import InputError
-from taesd_stream.models.variants_of_vae import choices
 
 __all__ = ["StreamVAE"]
 
@@ -77,8 +76,7 @@ class StreamVAE:
         if self._encoder is None:
             return _Scaled(self._previous.encode(x), self._previous.config.scaling_factor)
         images = x.float().div(2).add_(0.5)
-        latents = TensorRun(self._encoder, self._options, None).encode(images)
-        made = latents.to(x.device, x.dtype)
+        made = encoded(self._encoder, images, self._options).to(x.device, x.dtype)
         return Encoded(made) if return_dict else (made,)
 
     def decode(
@@ -92,15 +90,9 @@ class StreamVAE:
             generator: Nothing is drawn.
 
         Raises:
-            InputError: The shape is wrong.
+            InputError: They have other channels; the models that fit are named.
         """
-        spec = self._spec
-        if z.dim() != 4 or z.shape[1] != spec.latent_channels:
-            fitting = choices(z.shape[1]) if z.dim() == 4 else "none"
-            raise InputError(
-                f"latents: expected (N, {spec.latent_channels}, h, w) for {spec.name}, found"
-                f" {tuple(z.shape)}; models that fit: {fitting}"
-            )
+        check_channels(z, 1, self._spec)
         if self._clip is None or z.shape[2:] != self._size:
             self._clip, self._size = Clip(self._decoder, self._options), z.shape[2:]
         clip, self._clip = self._clip, None  # What is cut short cannot be gone on with.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 pytest.importorskip("transformers", reason="diffusers' pipelines need transformers")
 
@@ -103,6 +103,40 @@ def test_pictures_are_those_of_the_undivided_decode(
     assert_same(made, expected)
 
 
+def test_stable_video_diffusion_gets_what_it_encodes_in_the_full_vaes_scale() -> None:
+    ae = model_named("taesdv")
+    vae = TiledVAE(ae, tile=3, convention="vae")
+    pipeline = tiny.stable_video(vae)
+    latents, made = pipeline("latent"), pipeline()
+    assert latents.shape == (1, 5, 4, 4, 6)
+    assert_same(made, ae.decode(latents, tile=None))
+    noisy = pipeline.words["image"] * 2.4 - 1.2  # It adds noise, and so leaves [-1, 1].
+    expected = peer("taesd").encode(noisy).latents / 0.18215
+    torch.testing.assert_close(vae.encode(noisy).latent_dist.mode(), expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("taesd", tiny.stable_diffusion), ("taef2", tiny.flux_2), ("taew2_1", tiny.wan)],
+)
+def test_pictures_are_the_same_in_the_full_vaes_scale(name: str, make: Make) -> None:
+    ae = model_named(name)
+    usual, full = TiledVAE(ae), TiledVAE(ae, convention="vae")
+    pipeline = make(usual)
+    expected = pipeline()
+    pipeline.pipe.vae = full
+    assert_same(pipeline(), expected)
+    latents = torch.ones(1, ae.spec.latent_channels, *([1] * (expected.dim() - 4)), 2, 2)
+    assert float((usual.decode(latents).sample - full.decode(latents).sample).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("name", ["taesd3", "taef2", "taew2_1"])
+def test_a_model_for_other_latents_is_refused_with_those_that_fit(name: str) -> None:
+    pipeline = tiny.animate_lcm(TiledVAE(model_named(name)))
+    with pytest.raises(ts.InputError, match=rf"for {name}, found 4 in .* that fit: taesd \(Stab"):
+        pipeline(num_inference_steps=1)
+
+
 # --- clips in chunks ---------------------------------------------------------------------------
 
 
@@ -186,6 +220,34 @@ def test_a_hook_that_offloads_runs_before_each_half(
     latents = vae.encode(torch.zeros(1, 3, 16, 16)).latents
     vae.decode(latents)
     assert called == [vae, vae]
+
+
+def test_a_pipeline_that_offloads_has_the_same_pictures(
+    peers: Mapping[int, diffusers.AutoencoderTiny],
+) -> None:
+    vae = TiledVAE(peers[4], device="cpu", backend="torch")
+    pipeline = tiny.stable_diffusion_from_image(vae)
+    expected = pipeline()
+    pipeline.pipe.enable_model_cpu_offload(device="cpu")
+    for _ in range(2):
+        assert_same(pipeline(), expected)
+    assert type(vae._hf_hook).__name__ == "CpuOffload"
+
+
+def test_it_goes_where_a_hook_has_moved_its_parameter(
+    peers: Mapping[int, diffusers.AutoencoderTiny],
+) -> None:
+    vae = TiledVAE(peers[4], device="cpu", backend="torch")
+    latents = torch.ones(1, 4, 2, 3)
+    expected = vae.decode(latents).sample
+    # As accelerate does it, module by module: to nowhere after a call, and back before the next.
+    vae._parameters["where"] = nn.Parameter(torch.empty(0, device="meta"), requires_grad=False)
+    vae.to(torch.bfloat16)
+    assert vae.ae.settings.dtype == torch.float32
+    vae._parameters["where"] = nn.Parameter(torch.empty(0).bfloat16(), requires_grad=False)
+    made = vae.decode(latents).sample
+    assert vae.ae.settings.dtype == torch.bfloat16
+    torch.testing.assert_close(made, expected, atol=0.1, rtol=0)
 
 
 def test_pipelines_are_loaded_with_it_and_say_why_it_is_not_saved(

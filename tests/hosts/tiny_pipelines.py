@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import diffusers
@@ -171,6 +172,47 @@ def animate_lcm(vae: Any) -> TinyPipeline:
         scheduler=diffusers.LCMScheduler(clip_sample=False, **_NOISE),
     )
     return _tiny(pipe, guidance_scale=1, height=32, width=48, num_frames=5, decode_chunk_size=2)
+
+
+class _ImageEncoder(diffusers.ModelMixin):  # type: ignore[misc]
+    """What stands for CLIP, seeing nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, pixels: Tensor) -> Any:
+        return SimpleNamespace(image_embeds=torch.ones(1, _WIDTH))
+
+
+class _FeatureExtractor:
+    def __call__(self, images: Tensor, **_: object) -> Any:
+        return SimpleNamespace(pixel_values=images)
+
+
+def stable_video(vae: Any) -> TinyPipeline:
+    """Stable Video Diffusion, five frames of a picture, in chunks of two."""
+    unet = diffusers.UNetSpatioTemporalConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        cross_attention_dim=_WIDTH,
+        num_attention_heads=(2, 4),
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24,
+    )
+    pipe = diffusers.StableVideoDiffusionPipeline(
+        vae=vae,
+        image_encoder=_ImageEncoder(),
+        unet=unet,
+        scheduler=diffusers.EulerDiscreteScheduler(**_NOISE),
+        feature_extractor=_FeatureExtractor(),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    words = {"height": 32, "width": 48, "num_frames": 5, "decode_chunk_size": 2}
+    return TinyPipeline(pipe, {"image": image, "min_guidance_scale": 1.0, **words})
 
 
 def wan(vae: Any) -> TinyPipeline:
