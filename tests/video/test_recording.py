@@ -129,13 +129,14 @@ def test_a_full_disk_leaves_what_was_written(
         """A file that takes half of what comes after the third packet."""
 
         def __init__(self, file: object) -> None:
-            self.file, self.left = file, 3
+            self.file, self.taken = file, []
 
         def write(self, data: memoryview) -> int:
-            if self.left == 0:
+            if len(self.taken) == 3:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self.left -= 1
-            return self.file.write(data if self.left else data[: len(data) // 2])
+            is_last = len(self.taken) == 2
+            self.taken.append(self.file.write(data[: len(data) // 2] if is_last else data))
+            return self.taken[-1]
 
         def __getattr__(self, name: str) -> object:
             return getattr(self.file, name)
@@ -147,6 +148,7 @@ def test_a_full_disk_leaves_what_was_written(
     assert names(tmp_path) == ["a.part.mp4"]
     assert writer.kept_part == tmp_path / "a.part.mp4"
     assert len(read(writer.kept_part)[0]) == writer.frames_written == 2
+    assert writer.kept_part.stat().st_size == sum(writer._fragments._file.taken[:2])
 
     writer = recording(tmp_path / "b.mp4")
 

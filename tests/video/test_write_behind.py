@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
+from itertools import count
 from queue import SimpleQueue
 
 import pytest
@@ -53,6 +54,36 @@ def test_no_more_is_put_than_there_is_room() -> None:
         go_on.set()
         filling.join(LONG_SECONDS)
     assert put == list(range(10))
+
+
+def test_the_oldest_makes_room_for_the_newest() -> None:
+    go_on = threading.Event()
+    took: SimpleQueue[int] = SimpleQueue()
+
+    def take(items: Iterator[int]) -> None:
+        for item in items:
+            took.put(item)
+            assert go_on.wait(LONG_SECONDS)
+
+    with WriteBehind(take, most=2) as behind:
+        assert behind.put_newest(0) == 0
+        assert took.get(timeout=LONG_SECONDS) == 0
+        assert [behind.put_newest(number) for number in range(1, 7)] == [0, 0, 1, 1, 1, 1]
+        go_on.set()
+    assert [took.get_nowait() for _ in range(took.qsize())] == [5, 6]
+
+
+def test_the_newest_is_refused_by_a_function_that_has_failed() -> None:
+    def fail(items: Iterator[int]) -> None:
+        raise LookupError(next(items))
+
+    def put(behind: WriteBehind[int, None]) -> None:
+        with behind:
+            for number in count():
+                behind.put_newest(number)
+
+    with pytest.raises(LookupError):
+        put(WriteBehind(fail, most=1))
 
 
 def put_for_ever(behind: WriteBehind[int, object]) -> None:
