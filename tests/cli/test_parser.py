@@ -32,7 +32,7 @@ def test_version_is_the_installed_one(command) -> None:
     assert (outcome.status, outcome.out) == (0, f"taesd-video {version('taesd-stream')}\n")
 
 
-@pytest.mark.parametrize("name", ["decode", "encode", "plan", "info", "models", "demo"])
+@pytest.mark.parametrize("name", ["decode", "encode", "plan", "info", "models", "demo", "comfyui"])
 def test_every_command_explains_itself(command, name: str) -> None:
     assert name in command("--help").out
     outcome = command(name, "--help")
