@@ -18,7 +18,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
-from taesd_stream.engine.backends import calibration, openvino_kernels
+from taesd_stream.engine.backends import calibration, openvino_cuts, openvino_kernels
 from taesd_stream.engine.backends import openvino as choice
 from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
 from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
@@ -48,6 +48,20 @@ def test_decodes_in_float32_are_those_of_pytorch(name: str, tile: Any, model: Mo
     latents = latents_of(ours, height, width)
     expected = plain.decode(latents, tile=None)
     torch.testing.assert_close(ours.decode(latents, tile=tile), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "nano"])
+def test_tiles_made_in_sections_are_those_of_pytorch(
+    name: str, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, plain = model(name, backend="openvino"), model(name)
+    scale = ours.spec.spatial_scale
+    monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 2 * scale)
+    latents = latents_of(ours, 5, 3)
+    expected = plain.decode(latents, tile=None).expand(2, -1, -1, -1)
+    for tile in (None, (3, 2)):  # sections along both axes, and along one
+        made = ours.decode(latents.expand(2, -1, -1, -1), tile=tile)
+        torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
@@ -98,7 +112,9 @@ def calibrated_on_small_parts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("calibrated_on_small_parts")
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_lower_precisions_are_near_float32_in_any_tiles(dtype: str, model: Models) -> None:
+def test_lower_precisions_are_near_float32_in_any_tiles(
+    dtype: str, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours, plain = model("taesd", dtype, "openvino"), model("taesd")
     latents = latents_of(plain, 14, 11).clamp(-3, 3) / 3
     expected = plain.decode(latents)
@@ -108,6 +124,8 @@ def test_lower_precisions_are_near_float32_in_any_tiles(dtype: str, model: Model
     tiled = ours.decode(latents, tile=5)
     if dtype == "int8":  # integers are added up in any order alike
         assert torch.equal(tiled, whole)
+        monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 40)
+        assert torch.equal(ours.decode(latents, tile=None), whole)
     assert decibels(tiled, expected) > {"bfloat16": 40, "int8": 25}[dtype]
 
 
@@ -135,6 +153,14 @@ def test_one_graph_serves_every_tile_and_picture(
         made = ae.decode(latents.expand(2, -1, -1, -1), tile=tile)
         torch.testing.assert_close(made, expected.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
     assert len(graphs) == 1
+
+
+def test_pictures_larger_than_1024_pixels_take_no_more_memory(model: Models) -> None:
+    ae = model("taesd", "bfloat16", "openvino")
+    plans = [ae.plan((1, 4, side, side), memory="8GiB") for side in (128, 192, 512)]
+    assert max(plan.peak_bytes for plan in plans) <= 1.1 * plans[0].peak_bytes
+    a_latent = [plan.work / plan.latents.area for plan in plans]
+    assert max(a_latent) <= 1.055 * a_latent[0]
 
 
 def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

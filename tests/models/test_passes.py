@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
+from taesd_stream.engine.backends import openvino_cuts
+from taesd_stream.engine.backends.openvino_cuts import PaddedChain
 from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Layer
@@ -40,35 +44,40 @@ def test_nothing_is_computed_twice_along_a_row_that_goes_on(network: Network) ->
             plane_in = each.out_plane(plane_in)
 
 
-@pytest.mark.parametrize("continued", [False, True])
-@pytest.mark.parametrize("tile", [2, 3, 8, 13])
+@pytest.mark.parametrize(
+    ("tile", "way"),
+    [*product([2, 3, 8, 13], ["apart", "continued"]), (5, "padded"), (13, "padded")],
+)
 @pytest.mark.parametrize(
     "network", [taesd_decoder(4), taesd_encoder(4), taesd_decoder(4, pool=True)]
 )
 def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
-    network: Network, tile: int, continued: bool
+    network: Network, tile: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work and peak are found from the few kinds of tiles that differ; here from all of them."""
+    monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 50)
+    continued = way == "continued"
     plane = Size(45, 27) if network.scale[1] == 1 else Size(201, 123)
     canvases = network.canvases(plane, Size(tile, tile), continued=continued)
     grids = [canvas.grid for canvas in canvases]
     for each, grid in zip(network.passes, grids, strict=True):
         made = each.out_plane(plane)
+        counted = PaddedChain(each.body) if way == "padded" else each.body
         work = peak = left = 0
         densities = [part.multiplied for part in each.body.work(each.channels)]
         for region in grid:
             clipped = region.clip(made)
             rows = each.body.span(clipped.y, plane.height)
             columns = each.body.span(clipped.x, plane.width, continued=continued)
-            extents = zip(each.body.extents(rows), each.body.extents(columns), strict=True)
+            extents = zip(counted.extents(rows), counted.extents(columns), strict=True)
             work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
-            peak = max(peak, each.body.peak(rows, columns, each.channels))
+            peak = max(peak, counted.peak(rows, columns, each.channels))
             if each.pool is not None:
                 area = rows.have.size * columns.given.size
                 work += each.pool.work().multiplied * area
                 peak = max(peak, each.pool.peak(area))
             left = max(left, each.body.left(rows, columns, each.channels))
-        figures = each.figures(plane, grid)
+        figures = each.figures(plane, grid, counted)
         assert (figures.work, figures.live, figures.left) == (work, peak, left)
         assert (left > 0) == (continued and len(grid.columns) > 1)
         plane = made

@@ -117,7 +117,7 @@ def _inputs(
     graph: TileGraph, body: Chain, task: tuple[Span, Span], read: Sequence[Tensor]
 ) -> Iterator[tuple[npt.NDArray[Any], ...]]:
     """What a graph is given for one step after the other."""
-    bounds = np.array(Cuts.of(body, *task).bounds, np.int64)
+    bounds = np.array(Cuts.of(body, *task).bounds_of(1), np.int64)
     shapes = [each.shape for each in body.state_regions(*task, read[0].shape[1])]
     state = TileState()
     for step in read:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +11,8 @@ import openvino as ov
 import openvino.opset13 as ops
 from torch import Tensor
 
-from taesd_stream.engine.backends.openvino_cuts import is_cut_before
+from taesd_stream.engine.backends.openvino_cuts import is_cut_before, whole_layers
+from taesd_stream.engine.backends.openvino_nodes import integers, number, rectified, repeated
 from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
@@ -36,21 +37,29 @@ class TileGraph:
     """A graph that makes a tile.
 
     Its inputs are what the tile reads, (n, C, h, w), the bounds of its cuts, and the state of every
-    layer that has one; its outputs are the steps made, and the states for the next step.
+    layer that has one; its outputs are the steps or the sections made, and the states for the next
+    step.
 
     Attributes:
         model: The graph.
         remembering: The layers that have a state, in order.
         steps: The number of steps made.
+        sections: The most sections that a tile is made in.
     """
 
     model: ov.Model
     remembering: tuple[Layer, ...]
     steps: int
+    sections: int
 
 
 def graph_of(
-    body: Chain, channels: int, recipe: Recipe | None = None, *, kept: ov.Type = ov.Type.f32
+    body: Chain,
+    channels: int,
+    recipe: Recipe | None = None,
+    *,
+    kept: ov.Type = ov.Type.f32,
+    sections: int = 1,
 ) -> TileGraph:
     """The graph of some layers.
 
@@ -58,16 +67,21 @@ def graph_of(
         channels: Channels that they read.
         recipe: How to compute them in 8 bits; an empty one is for finding out.
         kept: The type of states.
+        sections: The most sections of a tile, where its layers can make any.
     """
-    count = 2 * sum(map(is_cut_before, body.layers))
+    whole = whole_layers(body)
+    if whole == len(body.layers):
+        sections = 1
+    cut = list(map(is_cut_before, body.layers))
+    count = 2 * (sum(cut[:whole]) + sections * sum(cut[whole:]))
     one = -1 if all(each.upscale == 1 for each in body.times()) else 1
     tile = ops.parameter([one, channels, -1, -1], np.float32, name=_INPUT)
     cuts = ops.parameter([2 * count], np.int64, name="cuts")
     corners = ops.split(cuts, ops.constant(np.int64(0)), count).outputs() if count else []
     emitter = _Emitter(recipe, iter(corners), kept)
-    made = emitter.emit(body, tile.output(0), channels)
+    made = emitter.emit(body, tile.output(0), channels, sections)
     model = ov.Model([*made, *emitter.left], [tile, cuts, *emitter.states], "tile")
-    return TileGraph(model, tuple(emitter.remembering), len(made))
+    return TileGraph(model, tuple(emitter.remembering), len(made) // sections, sections)
 
 
 class _Emitter:
@@ -90,22 +104,37 @@ class _Emitter:
         self.left: list[ov.Output] = []
         self.remembering: list[Layer] = []
 
-    def emit(self, body: Chain, tile: ov.Output, channels: int) -> _Steps:
-        """The steps that layers make of a tile."""
-        steps = [self._ranged(tile, _INPUT)]
-        for index, layer in enumerate(body.layers):
+    def emit(self, body: Chain, tile: ov.Output, channels: int, sections: int) -> _Steps:
+        """The steps that layers make of a tile, or its sections."""
+        layers, whole = list(enumerate(body.layers)), whole_layers(body)
+        steps = self._run(layers[:whole], [self._ranged(tile, _INPUT)], channels)
+        for _, layer in layers[:whole]:
+            channels = layer.out_channels(channels)
+        if whole == len(layers):
+            return steps
+        made: _Steps = []
+        for _ in range(sections):
+            made += self._run(layers[whole:], steps, channels, len(made))
+        return made
+
+    def _run(
+        self, layers: Sequence[tuple[int, Layer]], steps: _Steps, channels: int, section: int = 0
+    ) -> _Steps:
+        """The steps that numbered layers make, of a tile or of a section of it."""
+        for index, layer in layers:
+            name = _of_section(str(index), section)
             if is_cut_before(layer):
-                steps = self._cut(steps, f"{index}+cut")
-            steps = self._steps(layer, steps, str(index), channels)
+                steps = self._cut(steps, f"{name}+cut")
+            steps = self._steps(layer, steps, name, channels)
             channels = layer.out_channels(channels)
         return steps
 
     def _cut(self, steps: _Steps, name: str) -> _Steps:
         begin, end = next(self._corners), next(self._corners)
-        step, axes = _integers(1, 1), _integers(2, 3)
+        step, axes = integers(1, 1), integers(2, 3)
         made = []
-        for number, node in enumerate(steps):
-            here = _of_step(name, number)
+        for index, node in enumerate(steps):
+            here = _of_step(name, index)
             # Bytes are cut, where the range of what is cut out is known.
             part = ops.slice(self._ranged(node, here), begin, end, step, axes)
             part.set_friendly_name(here)
@@ -135,15 +164,15 @@ class _Emitter:
             case EnlargingConv():
                 return self._enlarging(layer, node, name)
             case ReLU():
-                return self._named(_rectified(node, layer.slope), name)
+                return self._named(rectified(node, layer.slope), name)
             case SoftClamp():
-                third = ops.divide(node, _number(3))
-                return self._named(ops.multiply(ops.tanh(third), _number(3)), name)
+                third = ops.divide(node, number(3))
+                return self._named(ops.multiply(ops.tanh(third), number(3)), name)
             case SignedToUnit():
-                half = ops.multiply(node, _number(0.5))
-                return self._named(ops.add(half, _number(0.5)), name)
+                half = ops.multiply(node, number(0.5))
+                return self._named(ops.add(half, number(0.5)), name)
             case Upsample():
-                return self._named(_repeated(node, layer.factor), name)
+                return self._named(repeated(node, layer.factor), name)
             case PixelShuffle():
                 large = ops.depth_to_space(node, "depth_first", layer.factor)
                 return self._named(large, name)
@@ -155,13 +184,15 @@ class _Emitter:
 
     def _ranged(self, node: ov.Output, name: str) -> ov.Output:
         """A node's output, kept in 256 steps of its range where it has one."""
-        if self._recipe is None or name not in self._recipe.ranges:
+        ranges = {} if self._recipe is None else self._recipe.ranges
+        found = ranges.get(_of_all_sections(name))
+        if found is None:
             return node
-        low, high = map(_number, self._recipe.ranges[name])
+        low, high = map(number, found)
         return ops.fake_quantize(node, low, high, low, high, 256).output(0)
 
     def _quantized(self, name: str) -> QuantizedConv | None:
-        return None if self._recipe is None else self._recipe.convs.get(name)
+        return None if self._recipe is None else self._recipe.convs.get(_of_all_sections(name))
 
     def _conv(self, conv: Conv, node: ov.Output, name: str) -> ov.Output:
         weight, groups = conv.weight, conv.groups
@@ -187,7 +218,7 @@ class _Emitter:
 
     def _enlarging(self, layer: EnlargingConv, node: ov.Output, name: str) -> ov.Output:
         if self._recipe is not None:  # OpenVINO has no transposed convolution of 8 bits for this
-            large = self._named(_repeated(node, 2), f"{name}+enlarged")
+            large = self._named(repeated(node, 2), f"{name}+enlarged")
             return self._conv(layer.conv, large, name)
         weight = self._weight(spread_weight(layer.conv.weight), name)
         made = ops.convolution_backprop_data(
@@ -197,7 +228,7 @@ class _Emitter:
 
     def _sum(self, inside: ov.Output, around: ov.Output, name: str, slope: float) -> ov.Output:
         both = self._named(ops.add(inside, around), f"{name}+sum")
-        return self._named(_rectified(both, slope), name)
+        return self._named(rectified(both, slope), name)
 
     def _remembered(self, block: MemBlock, steps: _Steps, name: str, channels: int) -> _Steps:
         state = ops.parameter([1, channels, -1, -1], self._kept)
@@ -234,7 +265,7 @@ class _Emitter:
         if quantized is not None:
             integers = ops.convert(ops.constant(quantized.weight), np.float32)
             return ops.multiply(integers, ops.constant(quantized.scale))
-        layer = name.rpartition("@")[2]
+        layer = _of_all_sections(name).rpartition("@")[2]
         if layer not in self._weights:
             array = weight.float().contiguous().numpy()
             self._weights[layer] = ops.constant(array, shared_memory=True)
@@ -246,25 +277,11 @@ def _of_step(name: str, step: int) -> str:
     return f"{step}@{name}" if step else name
 
 
-def _rectified(node: ov.Output, slope: float) -> ov.Node:
-    return ops.prelu(node, ops.constant(np.array([slope], np.float32))) if slope else ops.relu(node)
+def _of_section(name: str, section: int) -> str:
+    """The name of a node for one of several sections."""
+    return f"{section}:{name}" if section else name
 
 
-def _repeated(node: ov.Output, factor: int) -> ov.Node:
-    return ops.interpolate(
-        node,
-        ops.constant(np.array([factor, factor], np.float32)),
-        "nearest",
-        "scales",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-        axes=_integers(2, 3),
-    )
-
-
-def _integers(*values: int) -> ov.Node:
-    return ops.constant(np.array(values, np.int64))
-
-
-def _number(value: float) -> ov.Node:
-    return ops.constant(np.float32(value))
+def _of_all_sections(name: str) -> str:
+    """The name of the node for the first of them."""
+    return name.rpartition(":")[2]

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import torch
 
+from taesd_stream.engine.backends.openvino_cuts import PaddedChain
 from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
-from taesd_stream.models.layers.passes import Pass, PassFigures
+from taesd_stream.models.layers.passes import Counted, Pass, PassFigures
 from taesd_stream.models.network import Network
 from tiling import Effort, Grid, PassPlan, Size, View
 
@@ -40,10 +41,10 @@ _HEAP_KEEPS_AT_MOST = 300 << 20
 # OpenVINO keeps its code, its weights, and blocks for activations that fit each other but nearly.
 # TAESD's decoder, with a finished tile: at tiles of 15 latents 86 MiB in 16 bits and 96 in float32,
 # of 51 latents 164 and 237; undivided at 128 latents 509 and 932, in tiles as large as that 554 for
-# nine of them and 627 for 64, in 16 bits. The steps that one becomes do not wait for each other as
-# with PyTorch: what TAEHV (four of one) was seen to hold besides states is 3 to 3.3 times what is
-# live at once for a step, for TAESDV (one of one) 1.4 to 1.7 times; in 8 bits 5.4 times, since sums
-# are of float32.
+# nine of them and 627 for 64, in 16 bits; in float32 915, and 1,366 in sections at 256. The steps
+# that one becomes do not wait for each other as with PyTorch: what TAEHV (four of one) was seen to
+# hold besides states is 3 to 3.3 times what is live at once for a step, for TAESDV (one of one) 1.4
+# to 1.7 times; in 8 bits 5.4 times, since sums are of float32.
 _OPENVINO_KEEPS_ALWAYS = 90 << 20
 _OPENVINO_KEEPS = 1.25
 _OPENVINO_TOGETHER = {1: 0.85, 2: 0.5, 4: 0.5}
@@ -128,6 +129,9 @@ class CostModel:
         # A GPU and OpenVINO want large tiles, and layers that remember earlier steps remember every
         # tile by itself.
         self.continued = self.is_ours_to_share and not network.stateful
+        self._counted: dict[Pass, Counted] = {}
+        if settings.backend == "openvino":
+            self._counted = {each: PaddedChain(each.body) for each in network.passes}
         self._remembered = lru_cache(maxsize=1024)(self._work_out)
         self._figures = lru_cache(maxsize=1024)(self._count)
 
@@ -158,7 +162,7 @@ class CostModel:
         passes = self._network.passes
         canvases = self._network.canvases(plane, tile, view, continued=self.continued)
         return [
-            (each, canvas, each.figures(canvas.plane, canvas.grid))
+            (each, canvas, each.figures(canvas.plane, canvas.grid, self._counted.get(each)))
             for each, canvas in zip(passes, canvases, strict=True)
         ]
 

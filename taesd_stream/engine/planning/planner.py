@@ -31,10 +31,13 @@ __all__ = ["BudgetError", "Planner"]
 
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
-_PATIENCE = {"torch": 0.015, "openvino": 0.035}
+_PATIENCE = {"torch": 0.015, "openvino": 0.045}
 # Where tiles go on from each other, the quickest need little memory as it is.
 _CONTINUED_PATIENCE = 0.003
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+# Heights and widths for OpenVINO, which makes such tiles in sections: little more is computed twice
+# than in squares as wide, and much less held.
+_WIDE_TILES = (Size(128, 256), Size(192, 256), Size(224, 256))
 # Where nothing is computed twice along a band, tiles need not be larger than the caches, and only
 # the height of a band matters: the sides of squares, and how many times as high and as narrow as
 # those tiles are.
@@ -236,6 +239,8 @@ class Planner:
         if not self._costs.continued:
             longest = max(latents.height, latents.width)
             yield from (_square(side, latents) for side in _TILES if side < longest)
+            if self.settings.backend == "openvino" and not self._network.stateful:
+                yield from (_within(tile, latents) for tile in _WIDE_TILES)
             return
         for side, ratio in product((*_CONTINUED_TILES, *_LARGE_CONTINUED_TILES), _UPRIGHT):
             height = min(side * ratio, latents.height)
@@ -274,4 +279,8 @@ class Planner:
 
 
 def _square(side: int, latents: Size) -> Size:
-    return Size(min(side, latents.height), min(side, latents.width))
+    return _within(Size(side, side), latents)
+
+
+def _within(tile: Size, latents: Size) -> Size:
+    return Size(min(tile.height, latents.height), min(tile.width, latents.width))

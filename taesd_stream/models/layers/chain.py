@@ -61,6 +61,10 @@ class Chain(Layer):
         """The task of each layer for one tile."""
         return tuple(zip(self.layers, self._each(rows), self._each(columns), strict=True))
 
+    def tasks_along(self, span: Span) -> tuple[tuple[Layer, Span], ...]:
+        """The task of each layer along one axis of a tile."""
+        return tuple(zip(self.layers, self._each(span), strict=True))
+
     def _reading(
         self, rows: Span, columns: Span, channels: int
     ) -> Iterator[tuple[Layer, Span, Span, int]]:

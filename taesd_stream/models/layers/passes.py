@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
@@ -16,7 +16,18 @@ from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.state_region import StateRegion
 from tiling import Cover, Grid, Region, Size, halo, scale
 
-__all__ = ["Pass", "PassFigures"]
+__all__ = ["Counted", "Pass", "PassFigures"]
+
+
+class Counted(Protocol):
+    """Layers as they are computed for tiles; a chain of them is, where nothing is done besides."""
+
+    def extents(self, span: Span, /) -> Iterator[int]:
+        """Output elements along one axis of each part that multiplies."""
+
+    def peak(self, rows: Span, columns: Span, channels: int, /) -> int:
+        """The most elements held at once for one input step, input and output included."""
+
 
 _Peak: TypeAlias = Callable[[Span, Span], int]
 """The most elements held at once for a tile of these rows and columns."""
@@ -93,14 +104,19 @@ class Pass:
         """Where each layer that has a state keeps it of, for a tile of the output."""
         return self.body.state_regions(*self.spans(tile, plane), self.channels)
 
-    def figures(self, plane: Size, grid: Grid) -> PassFigures:
-        """The cost of a grid over the output plane."""
+    def figures(self, plane: Size, grid: Grid, counted: Counted | None = None) -> PassFigures:
+        """The cost of a grid over the output plane.
+
+        Args:
+            counted: The body as it is computed; None is as it is.
+        """
+        counted = counted or self.body
         rows, columns = self._kinds(plane, grid)
-        high, wide = self._extents(rows), self._extents(columns)
+        high, wide = self._extents(rows, counted), self._extents(columns, counted)
         made = list(zip(_total(high, rows), _total(wide, columns), self._work(), strict=True))
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
-        peak = cache(self._tile_peak)
+        peak = cache(partial(self._tile_peak, counted))
         pairs = {
             *product(rows, self._widest(wide, peak)),
             *product(self._widest(high, peak), columns),
@@ -147,9 +163,9 @@ class Pass:
             kinds[first[key]] += 1
         return kinds
 
-    def _extents(self, kinds: Iterable[Span]) -> dict[Span, list[int]]:
+    def _extents(self, kinds: Iterable[Span], counted: Counted) -> dict[Span, list[int]]:
         """Elements computed along one axis by each part that multiplies."""
-        extents = {span: list(self.body.extents(span)) for span in kinds}
+        extents = {span: list(counted.extents(span)) for span in kinds}
         if self.pool is not None:
             for span, each in extents.items():
                 each.append(span.given.size)
@@ -163,8 +179,8 @@ class Pass:
     def _kept(self, rows: Span, columns: Span) -> int:
         return sum(kept.elements for kept in self.body.state_regions(rows, columns, self.channels))
 
-    def _tile_peak(self, rows: Span, columns: Span) -> int:
-        most = self.body.peak(rows, columns, self.channels)
+    def _tile_peak(self, counted: Counted, rows: Span, columns: Span) -> int:
+        most = counted.peak(rows, columns, self.channels)
         if self.pool is not None:
             most = max(most, self.pool.peak(rows.given.size * columns.given.size))
         return most
