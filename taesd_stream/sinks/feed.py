@@ -83,10 +83,12 @@ class Feed:
     def _end(self, error: BaseException | None) -> None:
         """Close the target, and say what there is to say of it."""
         try:
-            for note in self._target.leave(error):
-                _log.log(logging.INFO if error is None else logging.WARNING, "sink: %s", note)
+            self._target.leave(error)
         except BaseException as failure:
             self._fail(failure)
+        went_well = error is None and self._failure is None
+        for note in self._target.notes:
+            _log.log(logging.INFO if went_well else logging.WARNING, "sink: %s", note)
 
     def _fail(self, error: BaseException) -> None:
         """Tell of a failure, the first time."""

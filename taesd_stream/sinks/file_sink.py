@@ -29,6 +29,9 @@ class FileSink:
         output: What to write; of several pictures.
         pacing: Where frames lie in time.
 
+    Attributes:
+        notes: Remarks for whoever asked for the output, a line each; known when it is closed.
+
     Raises:
         InputError: Nothing can be written there, it is a single picture, or a file whose frames
             have no times of their own is to have such.
@@ -47,6 +50,7 @@ class FileSink:
         self._output, self._pacing = output, pacing
         is_resampled = pacing.is_live and pacing.rate is not None
         self._rate = ConstantRate(pacing.usual_rate) if is_resampled else None
+        self.notes: tuple[str, ...] = ()
         self._writer: Writer | None = None
         self._start: float | None = None
         self._latest: Frame | None = None
@@ -83,17 +87,15 @@ class FileSink:
         """Finish the file; where no frame came there is none. A second call does nothing."""
         self.leave(None)
 
-    def leave(self, error: BaseException | None) -> tuple[str, ...]:
-        """``close``, after an error: what is finished is kept under a name that says so.
-
-        Returns:
-            Remarks for whoever asked for the output, a line each.
-        """
+    def leave(self, error: BaseException | None) -> None:
+        """``close``, after an error: what is finished is kept under a name that says so."""
         writer, self._writer = self._writer, None
         if writer is None:
-            return ()
-        writer.__exit__(None if error is None else type(error), error, None)
-        return writer.notes
+            return
+        try:
+            writer.__exit__(None if error is None else type(error), error, None)
+        finally:
+            self.notes = writer.notes
 
     def _open(self, size: Size) -> Writer:
         if not self._is_recording:

@@ -15,6 +15,10 @@ __all__ = ["FrameTarget", "PlainTarget"]
 class FrameTarget(Protocol):
     """Takes frames with their times."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for whoever asked for the output, a line each; known when it is left."""
+
     def put(self, frame: Frame, at: float | None) -> bool:
         """Take a frame, which is not to be kept nor changed.
 
@@ -25,12 +29,8 @@ class FrameTarget(Protocol):
             Whether it is shown: one that came too soon after another may be left out.
         """
 
-    def leave(self, error: BaseException | None) -> tuple[str, ...]:
-        """Finish, after an error or None; a second call does nothing.
-
-        Returns:
-            Remarks for whoever asked for the output, a line each.
-        """
+    def leave(self, error: BaseException | None) -> None:
+        """Finish, after an error or None; a second call does nothing."""
 
 
 class PlainTarget:
@@ -45,6 +45,8 @@ class PlainTarget:
     (True, False)
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
@@ -53,7 +55,6 @@ class PlainTarget:
         self._sink.write(np.array(frame))
         return True
 
-    def leave(self, error: BaseException | None) -> tuple[str, ...]:
+    def leave(self, error: BaseException | None) -> None:
         """Close the sink."""
         self._sink.close()
-        return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +240,22 @@ def test_what_was_given_before_an_error_is_kept_under_a_name_that_says_so(
     assert left.name == "a.part.mkv"
     np.testing.assert_array_equal(read(left), given)
     assert caplog.messages[-1] == f"sink: kept: '{left}' (3 frames)"
+
+
+def test_what_cannot_be_finished_is_told_of_and_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ts.VideoSink(tmp_path / "a.mkv", lossless=True) as sink:
+        for frame in frames(3):
+            sink.write(frame)
+        while sink.written < 3:
+            time.sleep(0.001)
+        (tmp_path / "a.mkv").touch()
+    told, kept = caplog.messages
+    assert "failed after 3 frames" in told
+    assert "appeared while it was being written" in told
+    assert kept == f"sink: kept: '{tmp_path / 'a.part.mkv'}' (3 frames)"
+    np.testing.assert_array_equal(read(tmp_path / "a.part.mkv"), frames(3))
 
 
 def test_a_sink_that_was_given_nothing_leaves_nothing(tmp_path: Path) -> None:
