@@ -11,7 +11,7 @@ import folder_paths
 import torch
 
 from taesd_stream.engine.budget import read_budget
-from taesd_stream.errors import OutputError
+from taesd_stream.errors import InputError, OutputError
 from tiling import Size
 
 __all__ = [
@@ -96,6 +96,7 @@ def place_for(prefix: str, pixels: Size) -> Place:
         pixels: Of a frame.
 
     Raises:
+        InputError: There is a % left, which would be taken for the number of a picture.
         OutputError: The folder cannot be made or read.
     """
     output = folder_paths.get_output_directory()
@@ -107,6 +108,11 @@ def place_for(prefix: str, pixels: Size) -> Place:
         raise OutputError(
             f"cannot write to '{prefix}' in ComfyUI's output folder {output}: {error.strerror}"
         ) from error
+    if "%" in name:
+        raise InputError(
+            f"filename_prefix: expected no % but of what ComfyUI replaces, such as %width%, found"
+            f" {prefix!r}"
+        )
     return Place(Path(folder), subfolder, f"{name}_{number:05}_")
 
 

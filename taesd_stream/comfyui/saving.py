@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import wave
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,8 @@ from taesd_stream.comfyui.host import Place, Progress, make_room, place_for
 from taesd_stream.comfyui.tiny_vae import TinyVAE
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.decoding import render
-from taesd_stream.jobs.results import Rendered
 from tiling import Size
+from video.safe_files.part_file import write_faults
 
 __all__ = ["FORMATS", "save_frames", "save_video"]
 
@@ -52,6 +52,19 @@ class VideoFile:
     audio: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Something in ComfyUI's output folder.
+
+    Attributes:
+        place: Where it is.
+        path: The file, or the folder of pictures.
+    """
+
+    place: Place
+    path: Path
+
+
 def save_video(vae: TinyVAE, samples: Tensor, file: VideoFile, memory: int | str) -> Saved:
     """Decode samples into one video; a batch of clips is one after the other.
 
@@ -59,9 +72,13 @@ def save_video(vae: TinyVAE, samples: Tensor, file: VideoFile, memory: int | str
         InputError: Axes, channels or an option is wrong; no file is left.
         OutputError: The file could not be written; none is left.
     """
+    latents = vae.form.to_engine(samples)
+    place = _place(vae, latents, file.prefix)
+    path = place.folder / f"{place.name}.{file.suffix}"
     with sound_in_a_file(file.audio) as audio:
         options = {"fps": file.fps, "codec": file.codec, "crf": file.crf, "audio": audio}
-        return _save(vae, samples, memory, file.prefix, f".{file.suffix}", **options)
+        _render(vae, latents, path, memory, **options)
+    return Saved(place, path)
 
 
 def save_frames(vae: TinyVAE, samples: Tensor, prefix: str, memory: int | str) -> Saved:
@@ -71,31 +88,26 @@ def save_frames(vae: TinyVAE, samples: Tensor, prefix: str, memory: int | str) -
         InputError: Axes or channels are wrong.
         OutputError: A picture could not be written; those that were finished are kept.
     """
-    return _save(vae, samples, memory, prefix, "")
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """Something in ComfyUI's output folder.
-
-    Attributes:
-        place: Where it is.
-        path: The file, or the folder of pictures.
-        rendered: What it is.
-    """
-
-    place: Place
-    path: Path
-    rendered: Rendered
-
-
-def _save(
-    vae: TinyVAE, samples: Tensor, memory: int | str, prefix: str, suffix: str, **options: Any
-) -> Saved:
     latents = vae.form.to_engine(samples)
+    place = _place(vae, latents, prefix)
+    path = place.folder / place.name
+    with write_faults(path, f"making '{path}'"):
+        path.mkdir()
+    try:
+        _render(vae, latents, path, memory)
+    except BaseException:
+        with suppress(OSError):
+            path.rmdir()  # if it is empty
+        raise
+    return Saved(place, path)
+
+
+def _place(vae: TinyVAE, latents: Tensor, prefix: str) -> Place:
     scale = vae.ae.spec.spatial_scale
-    place = place_for(prefix, Size(latents.shape[-2] * scale, latents.shape[-1] * scale))
-    path = place.folder / f"{place.name}{suffix}"
+    return place_for(prefix, Size(latents.shape[-2] * scale, latents.shape[-1] * scale))
+
+
+def _render(vae: TinyVAE, latents: Tensor, path: Path, memory: int | str, **options: Any) -> None:
     make_room(vae.device, memory)
     rendered = render(
         latents,
@@ -110,7 +122,6 @@ def _save(
     )
     for line in (str(rendered), *rendered.notes):
         _log.info("%s", line)
-    return Saved(place, path, rendered)
 
 
 @contextmanager

@@ -99,8 +99,7 @@ class ComfyUI:
             subfolder, _, name = prefix.rpartition("/")
             folder = Path(output_dir, subfolder)
             folder.mkdir(parents=True, exist_ok=True)
-            taken = [each.name.removeprefix(f"{name}_") for each in folder.iterdir()]
-            numbers = [int(each.partition("_")[0]) for each in taken]
+            numbers = [int(each.name.split("_")[-2]) for each in folder.glob(f"{name}_*_*")]
             return str(folder), name, max(numbers, default=0) + 1, subfolder, prefix
 
         return _module(

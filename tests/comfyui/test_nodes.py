@@ -153,6 +153,16 @@ def test_frames_are_saved_into_a_new_folder(comfyui: ComfyUI, nodes: ModuleType,
     assert np.abs(pixels(folder / "00002.png").astype(int) - last).max() <= 1
 
 
+def test_names_may_hold_dots_and_no_other_percent(
+    comfyui: ComfyUI, nodes: ModuleType, load
+) -> None:
+    latents = {"samples": samples(1, 4, 2, 2)}
+    nodes.SaveFrames.execute(latents, load(), "a.b")
+    assert [each.name for each in comfyui.output.rglob("*.png")] == ["00000.png"]
+    with pytest.raises(ts.InputError, match="filename_prefix: expected no % but of what ComfyUI"):
+        nodes.SaveFrames.execute(latents, load(), "100%")
+
+
 @pytest.mark.parametrize("asked", [0, 1, 4])
 def test_an_interrupt_leaves_no_half_video(
     comfyui: ComfyUI, nodes: ModuleType, load, asked: int
@@ -169,6 +179,10 @@ def test_an_interrupt_leaves_whole_pictures(comfyui: ComfyUI, nodes: ModuleType,
         nodes.SaveFrames.execute({"samples": samples(6, 4, 2, 2)}, load(), "a")
     kept = sorted((comfyui.output / "a_00001_").iterdir())
     assert len(kept) <= 4
+    comfyui.interrupt_after = 0
+    with pytest.raises(InterruptProcessingException):
+        nodes.SaveFrames.execute({"samples": samples(6, 4, 2, 2)}, load(), "b")
+    assert [each.name for each in comfyui.output.iterdir()] == ["a_00001_"]
     assert [pixels(each).shape for each in kept] == [(16, 16, 3)] * len(kept)
 
 
