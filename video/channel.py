@@ -35,6 +35,7 @@ class Channel(Generic[T]):
             raise ValueError(f"expected room for at least 1 item, found {most}")
         self._items: SimpleQueue[T | _End] = SimpleQueue()
         self._room = Room(most)
+        self._owed = 0
 
     def put(self, item: T) -> None:
         """Wait for room, and put an item into it; raises ClosedError once nobody takes any."""
@@ -43,18 +44,29 @@ class Channel(Generic[T]):
         self._items.put(item)
 
     def put_newest(self, item: T) -> int:
-        """Put an item into it, and drop the oldest if there is no room; returns how many went."""
+        """Put an item into it at once, in the oldest one's room if there is no other.
+
+        Nothing is waited for; a channel is either filled by this or by ``put``.
+
+        Returns:
+            How many items were dropped.
+
+        Raises:
+            ClosedError: Nobody takes any.
+        """
+        if self._room.is_closed:
+            raise ClosedError
+        while self._owed and self._room.take_now():
+            self._owed -= 1
         dropped = 0
-        while not self._room.take_now():
+        if not self._room.take_now():
             try:
                 self._items.get_nowait()
+                dropped = 1
             except Empty:
-                # One has just been taken: its room comes in the thread's next step.
-                if not self._room.take():
-                    raise ClosedError from None
-                break
-            dropped += 1
-            self._room.give()
+                # One has just been taken: its room, which comes in that thread's next step, is used
+                # ahead of that.
+                self._owed += 1
         self._items.put(item)
         return dropped
 

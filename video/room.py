@@ -25,6 +25,11 @@ class Room:
         for _ in range(most or 0):
             self._free.put(None)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there will be none any more."""
+        return self._is_closed
+
     def take(self) -> bool:
         """Wait for room; returns False once there will be none any more."""
         if self._is_limited and not self._is_closed:
@@ -40,14 +45,11 @@ class Room:
         >>> room.take_now(), room.take_now()
         (True, False)
         """
-        if not self._is_limited:
-            return not self._is_closed
-        try:
-            self._free.get_nowait()
-        except Empty:
-            return False
-        if self._is_closed:
-            self._free.put(None)
+        if self._is_limited and not self._is_closed:
+            try:
+                self._free.get_nowait()
+            except Empty:
+                return False
         return not self._is_closed
 
     def give(self) -> None:

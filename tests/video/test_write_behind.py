@@ -12,6 +12,7 @@ import pytest
 
 from tests.video.stages import LONG_SECONDS, ctrl_c_once
 from video.background import AbandonedError, WriteBehind
+from video.channel import Channel
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -71,6 +72,26 @@ def test_the_oldest_makes_room_for_the_newest() -> None:
         assert [behind.put_newest(number) for number in range(1, 7)] == [0, 0, 1, 1, 1, 1]
         go_on.set()
     assert [took.get_nowait() for _ in range(took.qsize())] == [5, 6]
+
+
+def test_the_newest_waits_for_no_step_of_the_thread_that_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channel, returned = Channel[int](1), []
+    monkeypatch.setattr(channel._room, "give", lambda: None)  # as if that step took for ever
+
+    def put() -> None:
+        returned.append(channel.put_newest(0))
+        assert next(channel) == 0
+        returned.extend(channel.put_newest(number) for number in (1, 2))
+
+    putting = threading.Thread(target=put, daemon=True)
+    putting.start()
+    putting.join(LONG_SECONDS)
+    assert returned == [0, 0, 1]
+    monkeypatch.undo()
+    channel._room.give()
+    assert [channel.put_newest(3), next(channel), channel.put_newest(4)] == [1, 3, 0]
 
 
 def test_the_newest_is_refused_by_a_function_that_has_failed() -> None:
