@@ -19,6 +19,7 @@ from benchmarks.markdown import report_markdown
 from benchmarks.nano import CASES as NANO_CASES
 from benchmarks.nano import run_nano
 from benchmarks.plot import draw
+from benchmarks.preview import run_preview
 from benchmarks.results import Report, Section
 from benchmarks.scaling import CASES as SCALING_CASES
 from benchmarks.scaling import SIZES as SCALING_SIZES
@@ -35,7 +36,7 @@ _TABLE_SIZES = (512, 1024, 2048)
 _LIVE_PIXELS = 512
 _SINK_PIXELS = 256
 # These print what they find and write nothing.
-_PRINTED = ("live", "sink", "start")
+_PRINTED = ("live", "preview", "sink", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -45,6 +46,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
   sink     a sink under a generator that goes on: memory, frames, times, waiting, kill -9
+  preview  what a preview costs a sampler of diffusers whose steps take 50 ms
   start    milliseconds from the command to its first frame, phase by phase
   gpu      frames/s, share of the card's rate, largest picture; says so where there is no GPU;
            --all: the test suite, errors, sizes, precisions and videos too, in one report
@@ -111,6 +113,8 @@ def _print(options: argparse.Namespace) -> int:
             print(run_sink(options.frames, pixels, _say))
         elif options.command == "live":
             print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+        elif options.command == "preview":
+            print(run_preview(options.model, pixels, options.rounds, _say))
         else:
             print(run_start(options.dtype, options.backend, pixels, options.rounds, _say))
     except Unavailable as reason:
@@ -222,6 +226,12 @@ def _parser() -> argparse.ArgumentParser:
     sink = commands.add_parser("sink", help="a sink under a generator that goes on")
     _add_sizes(sink, f"{_SINK_PIXELS}; one only")
     sink.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
+    preview = commands.add_parser("preview", help="what a preview costs a sampler")
+    _add_sizes(preview, f"{_LIVE_PIXELS}; one only")
+    preview.add_argument("--rounds", type=_positive, default=5, metavar="N", help="5 if not said")
+    preview.add_argument(
+        "--model", default="taesd", choices=("nano", "taesd"), help="taesd if not said"
+    )
     start = commands.add_parser("start", help="from the command to its first frame")
     _add_sizes(start, f"{_LIVE_PIXELS}; one only")
     start.add_argument("--rounds", type=_positive, default=7, metavar="N", help="7 if not said")

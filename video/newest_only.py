@@ -1,4 +1,4 @@
-"""A thread that takes the newest of what it is given, and holds nobody up."""
+"""A thread that makes something of the newest of what it is given, and holds nobody up."""
 
 from __future__ import annotations
 
@@ -7,72 +7,147 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Generic, TypeAlias, TypeVar
 
-from video.background import WriteBehind
 from video.closing import Closing
+from video.worker import Worker
 
-__all__ = ["NewestOnly"]
+__all__ = ["Check", "NewestOnly", "TakenOverError"]
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+Check: TypeAlias = Callable[[], None]
+"""To be called now and then in long work; raises ``TakenOverError``."""
 
 _LAST_IN_LINE = 19
+_SECONDS_TO_END = 1.0
 
 
-class NewestOnly(Closing, Generic[T]):
-    """Items for a function that takes them one by one, in a thread of its own.
+class TakenOverError(BaseException):
+    """Ends work in the thread that somebody else goes on with."""
+
+
+class NewestOnly(Closing, Generic[T, R]):
+    """Items from which a thread of its own makes something, one by one.
 
     Of those that come while it is at work, it gets the newest; the others are dropped. On Linux the
-    thread computes when nobody else wants the core. It begins with the first item, and ends by
-    ``close``, when nobody holds this any more, or with the process; what waits is done before. A
-    forked child has a thread of its own.
+    thread computes when nobody else wants the core, which may take its time: so ``close``, or the
+    process at its end, does itself what is left of the last item. Where nobody holds this any more,
+    the thread does it, and ends. A forked child has a thread of its own.
 
     Args:
-        work: The function; it must not hold this, nor raise.
+        make: Makes something of an item. It must not hold this, nor raise.
+        take: Takes what was made, by one thread at a time and in the order of items; the same.
 
     >>> seen = []
-    >>> with NewestOnly(seen.append) as newest:
+    >>> with NewestOnly(lambda item, check: 10 * item, seen.append) as newest:
     ...     newest.put(1)
     >>> seen
-    [1]
+    [10]
     """
 
-    def __init__(self, work: Callable[[T], None]) -> None:
+    def __init__(self, make: Callable[[T, Check], R], take: Callable[[R], None]) -> None:
         self.dropped = 0
-        self._work, self._process = work, os.getpid()
-        self._writing: WriteBehind[T, None] | None = None
+        self._make, self._take = make, take
+        self._line: _Line[T, R] | None = None
 
     def put(self, item: T) -> None:
         """Hand over one more; this waits for nothing."""
-        if self._writing is None or self._process != os.getpid():
-            self._writing, self._process = _begun(self._work), os.getpid()
-            # Not at exit, when the thread would be left in the middle of its work.
-            weakref.finalize(self, self._writing.end).atexit = False
-        self.dropped += self._writing.put_newest(item)
+        if self._line is None or not self._line.is_of_this_process:
+            self._line = _Line(self._make, self._take)
+            # At exit the line itself sees to it that the thread is not left in the middle.
+            weakref.finalize(self, self._line.end).atexit = False
+        self.dropped += self._line.put(item)
 
     def close(self) -> None:
-        """Wait until all is done; a later item begins anew."""
-        writing, self._writing = self._writing, None
-        if writing is not None and self._process == os.getpid():
-            writing.finish()
+        """Do what is left to be done; a later item begins anew."""
+        line, self._line = self._line, None
+        if line is not None and line.is_of_this_process:
+            line.finish()
+            line.worker.wait(_SECONDS_TO_END)
 
 
-def _begun(work: Callable[[T], None]) -> WriteBehind[T, None]:
-    process = os.getpid()
+class _Line(Generic[T, R]):
+    """The item in work, the one that waits, and the thread.
 
-    def work_off(items: Iterator[T]) -> None:
+    Attributes:
+        worker: The thread.
+    """
+
+    def __init__(self, make: Callable[[T, Check], R], take: Callable[[R], None]) -> None:
+        self._make, self._take, self._process = make, take, os.getpid()
+        self._waiting: deque[T] = deque(maxlen=1)
+        self._in_work: deque[T] = deque(maxlen=1)
+        self._more_come: SimpleQueue[bool] = SimpleQueue()
+        self._turn = threading.Lock()  # of who takes an item, or what was made of it
+        self._is_taken_over = False
+        atexit.register(self._at_exit)
+        self.worker = Worker(self._work_off, then=lambda: atexit.unregister(self._at_exit))
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether the thread runs in this process, and not in the one that was forked."""
+        return self._process == os.getpid()
+
+    def put(self, item: T) -> int:
+        """Let an item wait; returns how many were dropped for it."""
+        dropped = len(self._waiting)
+        self._waiting.append(item)
+        self._more_come.put(True)
+        return dropped
+
+    def end(self) -> None:
+        """Say that this was all, and wait for nothing."""
+        self._more_come.put(False)
+
+    def finish(self) -> None:
+        """Do in this thread what is left; a second call does nothing."""
+        with self._turn:
+            self._is_taken_over = True
+            self._begin_newest()
+            left = list(self._in_work)
+            self._in_work.clear()
+        self.end()
+        for item in left:
+            self._take(self._make(item, lambda: None))
+
+    def _at_exit(self) -> None:
+        if self.is_of_this_process:
+            self.finish()
+            self.worker.wait()
+
+    def _work_off(self) -> None:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST_IN_LINE)
-        for item in items:
-            work(item)
-            del item  # else it would be held while the next one is waited for
-        atexit.unregister(at_exit)
+        more = True
+        while more:
+            more = self._more_come.get()
+            while self._waiting and not self._is_taken_over:
+                self._do_newest()
 
-    def at_exit() -> None:
-        if os.getpid() == process:
-            writing.finish()
+    def _do_newest(self) -> None:
+        with self._turn:
+            self._begin_newest()
+        for item in list(self._in_work):
+            try:
+                made = self._make(item, self._check)
+            except TakenOverError:
+                return
+            with self._turn:
+                if not self._is_taken_over:
+                    self._in_work.clear()
+                    self._take(made)
 
-    atexit.register(at_exit)
-    writing = WriteBehind(work_off, most=1)
-    return writing
+    def _begin_newest(self) -> None:
+        """Take the item that waits, if one does, into work in the place of the one that is."""
+        with suppress(IndexError):
+            self._in_work.append(self._waiting.pop())
+
+    def _check(self) -> None:
+        if self._is_taken_over:
+            raise TakenOverError

@@ -13,6 +13,7 @@ from torch import Tensor
 from taesd_stream.diffusers.pipeline_latents import Returned, returned
 from taesd_stream.diffusers.tiled_vae import TiledVAE
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.pixels import to_array, to_bytes
 from taesd_stream.errors import InputError
@@ -93,8 +94,12 @@ class Pictures:
         self.model = model
         self._shown, self._size, self._threads = shown, size, threads
 
-    def of(self, sketch: Sketch) -> Picture:
+    def of(self, sketch: Sketch, on_tile: OnTile | None = None) -> Picture:
         """The picture of latents as a pipeline's loop has them, packed or not.
+
+        Args:
+            sketch: The latents.
+            on_tile: Told after each tile, as of ``decode``.
 
         Raises:
             LatentsError: They are none of the model's, or not finite.
@@ -107,7 +112,7 @@ class Pictures:
             chosen = [source[index].to(one.device) for index in self._chosen(len(source))]
         # Each of them is a clip of its own, as short as the model makes a frame of.
         clips = torch.stack(chosen)[:, None].expand(-1, spec.timing.least, -1, -1, -1)
-        made = self.model.decode(clips, threads=self._threads)[:, -1]
+        made = self.model.decode(clips, threads=self._threads, on_tile=on_tile)[:, -1]
         return np.concatenate([to_array(to_bytes(each)) for each in made], axis=1)
 
     def _chosen(self, count: int) -> list[int]:

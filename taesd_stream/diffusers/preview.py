@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from taesd_stream.diffusers.loop_watch import Choice, LoopWatch
-from taesd_stream.diffusers.pictures import Pictures, Shown, Sketch, preview_model
+from taesd_stream.diffusers.pictures import Picture, Pictures, Shown, Sketch, preview_model
 from taesd_stream.diffusers.shown_on import PreviewTarget, shown_on
 from taesd_stream.engine.device_copies import OwnStream, Transfer
 from taesd_stream.errors import InputError
@@ -17,7 +17,7 @@ from taesd_stream.jobs.model_for_latents import Model
 from taesd_stream.sinks import Sink
 from taesd_stream.sinks.failing import failure_of
 from video.closing import Closing
-from video.newest_only import NewestOnly
+from video.newest_only import Check, NewestOnly
 
 __all__ = ["Preview"]
 
@@ -73,7 +73,8 @@ class Preview(Closing):
         self._owns_sink = self._sink is not target
         self._faults = _Faults()
         pictures = Pictures(preview_model(model), shown, size=size, threads=threads)
-        self._drawing = NewestOnly(_drawing(pictures, self._sink, self._faults))
+        drawing = _Drawing(pictures, self._sink, self._faults)
+        self._drawing = NewestOnly(drawing.draw, drawing.show)
         self._loops: dict[int, LoopWatch] = {}  # by the pipeline's id, while it is called
         self._is_closed = False
 
@@ -112,7 +113,7 @@ class Preview(Closing):
             loop.end()
 
     def close(self) -> None:
-        """Wait for the last picture, and finish what was opened for the target."""
+        """Make what is left of the last picture, and finish what was opened for the target."""
         self._is_closed = True
         for loop in list(self._loops.values()):
             loop.end()
@@ -176,16 +177,32 @@ class _Faults:
             _log.warning("preview: %s; the pipeline goes on", self.first)
 
 
-def _drawing(pictures: Pictures, sink: Sink, faults: _Faults) -> Callable[[_Coming], None]:
-    """What makes a picture, and shows it."""
-    stream = OwnStream(pictures.model.settings.device)
+class _Drawing:
+    """Makes pictures and shows them; whatever goes wrong is told and goes no further.
 
-    def draw(coming: _Coming) -> None:
+    Args:
+        pictures: Makes them.
+        sink: Shows them.
+        faults: Is told.
+    """
+
+    def __init__(self, pictures: Pictures, sink: Sink, faults: _Faults) -> None:
+        self._pictures, self._sink, self._faults = pictures, sink, faults
+        self._stream = OwnStream(pictures.model.settings.device)
+
+    def draw(self, coming: _Coming, check: Check) -> Picture | None:
+        """Make a picture; None if that went wrong."""
         try:
-            with stream.alone():
-                picture = pictures.of(coming.here())
-            sink.write(picture)
+            with self._stream.alone():
+                return self._pictures.of(coming.here(), on_tile=lambda done, total: check())
         except Exception as error:
-            faults.tell(error)
+            self._faults.tell(error)
+        return None
 
-    return draw
+    def show(self, picture: Picture | None) -> None:
+        """Write a picture, if there is one."""
+        try:
+            if picture is not None:
+                self._sink.write(picture)
+        except Exception as error:
+            self._faults.tell(error)
