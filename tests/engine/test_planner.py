@@ -20,7 +20,7 @@ from tests.convolution import counted_work
 Models = Callable[..., ts.AutoEncoder]
 MIB = 1 << 20
 
-properties = settings(max_examples=15, deadline=None, derandomize=True)
+properties = settings(max_examples=10, deadline=None, derandomize=True)
 
 
 @properties
@@ -42,7 +42,7 @@ def test_a_plan_stays_under_its_budget_or_says_what_it_takes(
         assert plan.peak_bytes <= plan.budget_bytes == budget * MIB
 
 
-@settings(properties, max_examples=8)
+@settings(properties, max_examples=6)
 @given(
     name=st.sampled_from(["taesdv", "taehv", "taeh3", "taem1"]),
     plane=st.tuples(st.integers(1, 100), st.integers(1, 100)),

@@ -109,7 +109,7 @@ def undivided(steps: int, batch: int = 1) -> Way:
 
 
 @pytest.mark.parametrize("direction", ["decoder", "encoder"])
-@settings(properties, max_examples=8)
+@settings(properties, max_examples=5)
 @given(data=st.data())
 def test_videos_are_the_same_to_the_bit(direction: str, data: st.DataObject) -> None:
     network = network_of(data.draw(architectures(direction)))  # type: ignore[arg-type]

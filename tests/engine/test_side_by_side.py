@@ -118,16 +118,16 @@ def test_pictures_are_the_same_to_the_bit(model: Models, options: dict[str, obje
 
 
 def test_in_16_bits_luck_decides_nothing(model: Models) -> None:
-    latents = torch.randn(1, 4, 24, 40, generator=torch.Generator().manual_seed(6))
+    latents = torch.randn(1, 4, 24, 20, generator=torch.Generator().manual_seed(6))
     nano = model("nano", "bfloat16")
-    first, *others = (nano.decode(latents, tile=(8, 4), threads=2) for _ in range(6))
+    first, *others = (nano.decode(latents, tile=(8, 4), threads=2) for _ in range(4))
     assert all(torch.equal(first, other) for other in others)
 
 
 @pytest.mark.parametrize("tile", [5, None])
 def test_videos_are_the_same_to_the_bit(tile: int | None, model: Models) -> None:
     a_video_model = model("taesdv")
-    latents = torch.randn(1, 4, 4, 12, 11, generator=torch.Generator().manual_seed(4))
+    latents = torch.randn(1, 3, 4, 9, 8, generator=torch.Generator().manual_seed(4))
     alone = a_video_model.decode(latents, tile=tile, threads=1)
     assert torch.equal(a_video_model.decode(latents, tile=tile, threads=3), alone)
     frames = list(a_video_model.stream(latents[0], tile=tile, threads=1))

@@ -165,8 +165,8 @@ def test_planes_of_several_passes_go_to_a_file_where_memory_does_not_hold_them(
     assert "through scratch files" in str(large)
     assert large.peak_bytes <= 200 << 20
     assert not ae.plan((1, 32, 100, 100), memory="200MiB").scratch
-    latents = latents_for(ae, 1, (32, 40))
-    held = 2 * 64 * 32 * 40 * 4
+    latents = latents_for(ae, 1, (20, 24))
+    held = 2 * 64 * 20 * 24 * 4
     tight = ae.plan(latents.shape, tile=4).peak_bytes - held // 2
     assert ae.plan(latents.shape, memory=tight, tile=4).scratch
     expected = ae.decode(latents, tile=4)
