@@ -34,7 +34,7 @@ class Latency:
     resident_bytes: tuple[int, int, int]
 
     def __str__(self) -> str:
-        cuts = quantiles(self.push_ms, n=100)
+        cuts = quantiles(self.push_ms, n=100, method="inclusive")
         start, middle, end = (held / _MIB for held in self.resident_bytes)
         return (
             f"push, ms a frame over {len(self.push_ms)}: median {cuts[49]:.2f}, 90% {cuts[89]:.2f},"
