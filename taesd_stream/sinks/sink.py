@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
@@ -15,7 +15,7 @@ from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.pacing import Pacing, Rate
 from video.rates import parse_rate
 
-__all__ = ["CAMERA", "Sink", "Target", "as_sink"]
+__all__ = ["CAMERA", "Sink", "Target", "as_sink", "is_sink"]
 
 CAMERA = "camera"
 """The target that is a virtual camera."""
@@ -62,7 +62,7 @@ def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
         return CameraSink(parse_rate(fps))
     if isinstance(target, str | os.PathLike):
         return FileSink(Output(target, fps), Pacing(fps))
-    if isinstance(target, Sink) and not isinstance(target, io.IOBase):
+    if is_sink(target):
         return target
     if callable(target):
         return CallableSink(target)
@@ -70,3 +70,8 @@ def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
         "target: expected a path, a function of a frame, or something with write and close; found"
         f" {type(target).__name__}"
     )
+
+
+def is_sink(target: Target) -> TypeGuard[Sink]:
+    """Whether it takes frames itself; files that are open for writing do not."""
+    return isinstance(target, Sink) and not isinstance(target, io.IOBase)

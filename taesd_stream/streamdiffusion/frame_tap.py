@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from torch import Tensor
 
 from taesd_stream.sinks import Sink, Target, VideoSink
+from taesd_stream.sinks.sink import is_sink
 
 __all__ = ["FrameTap"]
 
@@ -32,8 +32,8 @@ class FrameTap:
     def __init__(
         self, targets: Sequence[Target], fps: str | int | float | Fraction | Literal["live"]
     ) -> None:
-        others = [each for each in targets if not _is_sink(each)]
-        self._sinks = [each for each in targets if _is_sink(each)]
+        others = [each for each in targets if not is_sink(each)]
+        self._sinks = [each for each in targets if is_sink(each)]
         if others:
             self._sinks.append(VideoSink(others, fps=fps, when_full="drop"))
         self._working = list(self._sinks)
@@ -64,8 +64,3 @@ class FrameTap:
             "sink %s failed after %d frames and gets no more: %s: %s",
             *(type(sink).__name__, self._count, type(error).__name__, error),
         )
-
-
-def _is_sink(target: Target) -> TypeGuard[Sink]:
-    """Whether it takes frames itself; files that are open for writing do not."""
-    return isinstance(target, Sink) and not isinstance(target, io.IOBase)

@@ -31,14 +31,6 @@ diffusers.logging.set_verbosity_error()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:In CPU autocast")
 
 
-@pytest.fixture
-def sd() -> tiny.TinyPipeline:
-    """Four steps whose x0 are known: the network says that all of the sample is noise."""
-    pipeline = tiny.stable_diffusion(TiledVAE("latent2rgb", device="cpu"))
-    pipeline.words["num_inference_steps"] = 4
-    return pipeline
-
-
 class Waiting:
     """A preview's function that takes every picture before the pipeline goes on.
 

@@ -27,13 +27,6 @@ diffusers.logging.set_verbosity_error()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:In CPU autocast")
 
 
-@pytest.fixture
-def sd() -> tiny.TinyPipeline:
-    pipeline = tiny.stable_diffusion(TiledVAE("latent2rgb", device="cpu"))
-    pipeline.words.update(num_inference_steps=4)
-    return pipeline
-
-
 def words_of(pipeline: tiny.TinyPipeline) -> dict[str, Any]:
     return {"output_type": "pt", **pipeline.words, "generator": torch.Generator().manual_seed(1)}
 
