@@ -1,10 +1,7 @@
 """Convolutions whose weights do not change any more, in one call with what follows them.
 
 Libraries add a sum and a ReLU while a result still is in registers, where they are told of them:
-oneDNN on a CPU, cuDNN on a GPU. oneDNN also takes weights in the order that its kernels like; else
-it brings them there in every call, which for a small tile takes longer than the arithmetic. With
-AVX2 it likes one order for some sizes and another for others, and takes 40 times as long to come
-from one to another (3.4 ms for 64 channels) as from channels_last: there that is the best order.
+oneDNN on a CPU, cuDNN on a GPU. oneDNN also takes weights in the order that its kernels like.
 PyTorch has the operators for its own compiler (torch/_inductor/fx_passes/mkldnn_fusion.py).
 """
 
@@ -18,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.convolve import convolve, has_mkldnn
+from taesd_stream.models.layers.weight_orders import WeightOrders
 
 __all__ = [
     "Convolution",
@@ -130,7 +128,8 @@ class _OneDnnConv:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: int) -> None:
         self.stride, self._bias = stride, bias
-        self.weight = _ordered(weight.detach(), stride)
+        self._orders = WeightOrders(weight.detach(), stride)
+        self.weight = self._orders.usual
 
     def __call__(
         self,
@@ -141,7 +140,8 @@ class _OneDnnConv:
         /,
     ) -> Tensor:
         name, scalars = _after(slope)
-        how = (self.weight, self._bias, padding, (self.stride, self.stride), _ONE, 1)
+        weight = self._orders.at(tensor, padding)
+        how = (weight, self._bias, padding, (self.stride, self.stride), _ONE, 1)
         if added is None:
             return convolution_pointwise(tensor, *how, name, scalars, "")
         # There is no kernel for a sum with a leaky ReLU after it.
@@ -149,17 +149,6 @@ class _OneDnnConv:
             tensor, added, *how, "add", None, "relu" if slope == 0 else None, [], ""
         )
         return rectified(made, slope) if slope else made
-
-
-def _ordered(weight: Tensor, stride: int) -> Tensor:
-    """The weights in the order that oneDNN's kernels like for all sizes, if there is one."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        return weight.contiguous(memory_format=torch.channels_last)
-    padding, shape = (weight.shape[-1] // 2,) * 2, [1, weight.shape[1], 32, 32]
-    ordered: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-        weight, padding, (stride, stride), _ONE, 1, shape
-    )
-    return ordered
 
 
 class _CudnnConv:
