@@ -16,6 +16,8 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.models import variant_named
+from taesd_stream.models.weights import variant_detection
+from tests.narrow_models import narrowed, shapes_of
 
 TESTS = Path(__file__).parents[1]
 GOLDENS = TESTS / "data" / "goldens"
@@ -65,6 +67,37 @@ def model_named(
     In PyTorch, unless asked: OpenVINO makes kernels for every size, and tests use many.
     """
     return _model(name, dtype, backend, device)
+
+
+@lru_cache(maxsize=24)
+def _narrow_weights(name: str) -> dict[str, Tensor]:
+    shapes = {key: list(shape) for key, shape in shapes_of(narrowed(name)).items()}
+    entry = _manifest()[_SHAPES_OF.get(name, name)] | {"shapes": shapes}
+    arrays = _generator().synthetic_state_dict(entry)
+    return {key: torch.from_numpy(array) for key, array in arrays.items()}
+
+
+def load_narrow(name: str, dtype: str = "float32") -> ts.AutoEncoder:
+    """Load a variant's layers with a quarter of their channels, on the CPU, in PyTorch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variant_detection, "variant_named", narrowed)
+        return ts.load(
+            _narrow_weights(name), variant=name, device="cpu", dtype=dtype, backend="torch"
+        )
+
+
+_narrow_model = lru_cache(maxsize=24)(load_narrow)
+
+
+def narrow_model_named(name: str, dtype: str = "float32") -> ts.AutoEncoder:
+    """A narrow model; those in the package are what they are."""
+    return model_named(name, dtype) if variant_named(name).built_in else _narrow_model(name, dtype)
+
+
+@pytest.fixture(scope="session")
+def narrow() -> Models:
+    """``narrow(name)``: see ``narrow_model_named``."""
+    return narrow_model_named
 
 
 @pytest.fixture(scope="session")

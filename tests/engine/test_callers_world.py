@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import taesd_stream as ts
 from taesd_stream.engine.loaded_model import coder_of
 
-from .conftest import Models, _generator, _manifest
+from .conftest import Models, load_narrow, model_named, weights_of
 
 
 @contextmanager
@@ -67,17 +67,10 @@ NAMES = ("latent2rgb", "nano", "taesd", "taesdv", "taef2")
 KINDS = ("inference_mode", "autocast", "float64", "meta", "deterministic")
 
 
-@cache
-def _weights(name: str) -> dict[str, Tensor]:
-    arrays = _generator().synthetic_state_dict(_manifest()[name])
-    return {key: torch.from_numpy(array) for key, array in arrays.items()}
-
-
 def _load(name: str) -> ts.AutoEncoder:
-    options = {"device": "cpu", "backend": "torch"}
     if name in ("latent2rgb", "nano"):
-        return ts.load(name, **options)
-    return ts.load(_weights(name), variant=name, **options)
+        return ts.load(name, device="cpu", backend="torch")
+    return load_narrow(name)
 
 
 @cache
@@ -163,12 +156,13 @@ def test_a_model_loaded_outside_computes_the_same_in_any_world(world: str, name:
 @pytest.mark.parametrize("world", ["inference_mode", "autocast", "meta"])
 def test_weights_from_any_world_do(world: str) -> None:
     with WORLDS["inference_mode"]():
-        weights = {key: tensor.clone() for key, tensor in _weights("taesd").items()}
+        weights = {key: tensor.clone() for key, tensor in weights_of("taesd").items()}
     with WORLDS[world]():
         ae = ts.load(weights, variant="taesd", device="cpu", backend="torch")
     decoder = coder_of(ae, "decode")
     assert not any(each.is_inference() for each in decoder.network.parameters())
-    _assert_plain(_as_arrays(ae), "taesd")
+    made, expected = _as_arrays(ae), _as_arrays(model_named("taesd"))
+    assert all((one == other).all() for one, other in zip(made, expected, strict=True))
 
 
 @pytest.mark.parametrize("world", WORLDS)

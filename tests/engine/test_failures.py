@@ -13,6 +13,13 @@ from tests.convolution import before_convolutions
 
 Models = Callable[..., ts.AutoEncoder]
 
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 ON_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ON_CPU = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you"

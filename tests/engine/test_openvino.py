@@ -40,11 +40,11 @@ def decibels(made: Tensor, expected: Tensor) -> float:
     return -10 * math.log10(float((made.float() - expected).square().mean()))
 
 
-@pytest.mark.parametrize("tile", [None, 5, (4, 9)], ids=str)
+@pytest.mark.parametrize("tile", [None, (4, 9)], ids=str)
 @pytest.mark.parametrize("name", ["taesd", "taef2", "taesana", "nano"])
 def test_decodes_in_float32_are_those_of_pytorch(name: str, tile: Any, model: Models) -> None:
     ours, plain = model(name, backend="openvino"), model(name)
-    height, width = (3, 7) if name == "taesana" else (13, 9)
+    height, width = (3, 5) if name == "taesana" else (9, 10)
     latents = latents_of(ours, height, width)
     expected = plain.decode(latents, tile=None)
     torch.testing.assert_close(ours.decode(latents, tile=tile), expected, atol=1e-5, rtol=0)

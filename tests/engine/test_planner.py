@@ -167,8 +167,8 @@ def multiplied(run: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("tile", [None, 2, (3, 5), 4], ids=str)
 @pytest.mark.parametrize("name", ["taesd", "taef2", "taesana"])
-def test_the_work_of_a_plan_is_what_is_multiplied(name: str, tile: object, model: Models) -> None:
-    ae = model(name)
+def test_the_work_of_a_plan_is_what_is_multiplied(name: str, tile: object, narrow: Models) -> None:
+    ae = narrow(name)
     side = 5 if name == "taesana" else 9
     latents = torch.zeros(1, ae.spec.latent_channels, side, 4)
     plan = ae.plan(latents.shape, tile=tile)
@@ -181,9 +181,9 @@ def test_the_work_of_a_plan_is_what_is_multiplied(name: str, tile: object, model
 @pytest.mark.parametrize("tile", [None, 2], ids=str)
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taem1"])
 def test_the_work_of_a_plan_of_a_video_is_that_of_each_step(
-    name: str, tile: object, model: Models
+    name: str, tile: object, narrow: Models
 ) -> None:
-    ae = model(name)
+    ae = narrow(name)
     latents = torch.zeros(1, 2, ae.spec.latent_channels, 4, 3)
     work = ae.plan(latents.shape, tile=tile).work
     assert multiplied(lambda: ae.decode(latents, tile=tile)) == 2 * work
@@ -197,12 +197,12 @@ def test_the_work_of_a_plan_of_a_video_is_that_of_each_step(
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taew2_2_super", "taem1", "taeh3"])
 def test_what_a_plan_says_is_remembered_is_what_is_remembered(
-    name: str, dtype: str, model: Models
+    name: str, dtype: str, narrow: Models
 ) -> None:
     def remembered(stream: ts.DecodeStream | ts.EncodeStream) -> int:
         return sum(kept.nbytes for kept in stream.save().states.values())
 
-    ae = model(name, dtype)
+    ae = narrow(name, dtype)
     decoding = ae.open_stream(length=2, tile=None)
     decoding.push(torch.zeros(ae.spec.latent_channels, 4, 5))
     assert decoding.plan is not None
@@ -239,9 +239,9 @@ def forget_free_memory(
 
 @pytest.mark.parametrize("name", ["taesdv", "taehv", "taeh3", "taesd"])
 def test_clips_of_one_shape_are_planned_once(
-    name: str, model: Models, monkeypatch: pytest.MonkeyPatch
+    name: str, narrow: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ae = model(name)
+    ae = narrow(name)
     asked = []
 
     def free(device: torch.device) -> int:

@@ -14,6 +14,12 @@ import taesd_stream as ts
 Models = Callable[..., ts.AutoEncoder]
 
 
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 def latents_for(ae: ts.AutoEncoder, count: int) -> Tensor:
     shape = (count, ae.spec.latent_channels, 2, 3)
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -22,6 +22,14 @@ from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.models import variant_named
 
 Models = Callable[..., ts.AutoEncoder]
+
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 VIDEO_MODELS = ["taesdv", "taehv", "taecvx", "taeh3", "taem1"]
 
 properties = settings(max_examples=4, deadline=None, derandomize=True)

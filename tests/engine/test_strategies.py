@@ -17,9 +17,18 @@ from taesd_stream.engine.planning.strategies import Strategy, Workload, strategi
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.state_storage import ScratchStorage
 from taesd_stream.engine.streams.decode_stream import Frame
+from tests.engine.conftest import model_named
 from tiling import Region, TilePlan
 
 Models = Callable[..., ts.AutoEncoder]
+
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 PLANES = {"taesdv": (7, 8), "taehv": (5, 12)}
 
 
@@ -187,8 +196,8 @@ def test_a_plan_says_in_which_order_and_what_is_remembered_where(
 
 
 @pytest.mark.parametrize("ahead", [1, 4, 64])
-def test_too_small_a_budget_is_refused_with_what_would_do(ahead: int, model: Models) -> None:
-    ae = model("taehv")
+def test_too_small_a_budget_is_refused_with_what_would_do(ahead: int) -> None:
+    ae = model_named("taehv")
     source = ts.open_latents(latents_for(ae, 7, (9, 10)))
     with pytest.raises(ts.InputError, match=r"taehv needs at least [\d.]+ MiB .* 1 MiB") as caught:
         ae.open_video(source, ahead=ahead, memory="1MiB")

@@ -16,6 +16,13 @@ from taesd_stream.latents.source import StoredSource
 
 Models = Callable[..., ts.AutoEncoder]
 
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 COUNTS = {"taesdv": 13, "taehv": 11, "taecvx": 11, "taeh3": 12}
 SLICES = [
     slice(0, 1),

@@ -17,6 +17,14 @@ import taesd_stream as ts
 from taesd_stream.engine.streams.decode_stream import Frame
 
 Models = Callable[..., ts.AutoEncoder]
+
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
+
+
 VIDEO_MODELS = ["taesdv", "taehv", "taecvx", "taeh3", "taem1"]
 
 properties = settings(max_examples=5, deadline=None, derandomize=True)

@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
+from tests.engine.conftest import model_named
 from tiling import Region
 
 Models = Callable[..., ts.AutoEncoder]
+
+
+@pytest.fixture(scope="session")
+def model(narrow: Models) -> Models:
+    """Narrow ones: nothing here depends on how wide layers are."""
+    return narrow
 
 
 def latents_for(ae: ts.AutoEncoder, count: int = 1, plane: tuple[int, int] = (7, 9)) -> Tensor:
@@ -156,10 +163,8 @@ def test_a_video_model_decodes_no_single_picture(model: Models) -> None:
         model("taehv").open_picture(ts.open_latents(torch.zeros(16, 3, 3)))
 
 
-def test_planes_of_several_passes_go_to_a_file_where_memory_does_not_hold_them(
-    model: Models,
-) -> None:
-    ae = model("taef2")
+def test_planes_of_several_passes_go_to_a_file_where_memory_does_not_hold_them() -> None:
+    ae = model_named("taef2")
     large = ae.plan((1, 32, 2000, 2000), memory="200MiB")
     assert large.scratch
     assert "through scratch files" in str(large)
