@@ -144,10 +144,8 @@ class Chain(Layer):
         return 0
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
-        surplus = 0
-        for layer, y, x, read in self._reading(rows, columns, channels):
-            surplus = layer.surplus(y, x, read)
-        return surplus
+        *_, (layer, y, x, read) = self._reading(rows, columns, channels)
+        return layer.surplus(y, x, read)
 
     def left(self, rows: Span, columns: Span, channels: int) -> int:
         tasks = self._reading(rows, columns, channels)
