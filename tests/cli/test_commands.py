@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import av
 import pytest
 import torch
 
+from taesd_stream.cli import commands
 from taesd_stream.models import VARIANTS
+from taesd_stream.samples import sample_path
 
 
 @pytest.mark.parametrize(
@@ -66,8 +69,8 @@ def test_plan_as_json(command, clip_file: Path) -> None:
 def test_plan_is_that_of_the_output(command, random_taesd: Path, out: str) -> None:
     """One that is made in bands takes other tiles."""
     pytest.importorskip("tifffile")
-    torch.save(torch.randn(1, 4, 40, 30, generator=torch.Generator().manual_seed(0)), "z.pt")
-    options = ("--model", random_taesd, "--memory", "24MiB", "--backend", "torch", "--json")
+    torch.save(torch.randn(1, 4, 30, 16, generator=torch.Generator().manual_seed(0)), "z.pt")
+    options = ("--model", random_taesd, "--memory", "16MiB", "--backend", "torch", "--json")
     planned = json.loads(command("plan", "z.pt", out, *options).out)
     done = json.loads(command("decode", "z.pt", out, *options).out)
     # A trial tells them, for which so short a decode has no time.
@@ -147,7 +150,15 @@ def test_models_are_all_listed(command) -> None:
         assert column in explained
 
 
-def test_demo_needs_no_network(command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_needs_no_network(
+    command, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A part of the sample: README's example is all of it."""
+    part = tmp_path_factory.mktemp("sample")
+    for picture in sorted(sample_path().glob("*.png"))[:4]:
+        shutil.copy(picture, part)
+    monkeypatch.setattr(commands, "sample_path", lambda: part)
+
     def no_network(*_: object, **__: object) -> None:
         raise AssertionError("the demo asked for the network")
 
@@ -155,9 +166,9 @@ def test_demo_needs_no_network(command, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket.socket, "connect", no_network)
     outcome = command("demo")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.startswith("taesd-demo.mp4: 48 frames at 24 fps, ")
+    assert outcome.out.startswith("taesd-demo.mp4: 4 frames at 24 fps, ")
     with av.open("taesd-demo.mp4") as container:
-        assert sum(1 for _ in container.decode(video=0)) == 48
+        assert sum(1 for _ in container.decode(video=0)) == 4
     again = command("demo")
     assert again.status == 2
     assert "'taesd-demo.mp4' exists already" in again.complaint
