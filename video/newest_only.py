@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Generic, TypeAlias, TypeVar
 
 from video.closing import Closing
 from video.worker import Worker
 
-__all__ = ["Check", "NewestOnly", "TakenOverError"]
+__all__ = ["Check", "MayBegin", "NewestOnly", "TakenOverError"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,8 +24,11 @@ R = TypeVar("R")
 Check: TypeAlias = Callable[[], None]
 """To be called now and then in long work; raises ``TakenOverError``."""
 
-_LAST_IN_LINE = 19
+MayBegin: TypeAlias = Callable[[T, float], bool]
+"""Whether the thread, which has made nothing for so many seconds, may begin with an item."""
+
 _SECONDS_TO_END = 1.0
+_LOOK_AGAIN = 0.1
 
 
 class TakenOverError(BaseException):
@@ -35,14 +38,15 @@ class TakenOverError(BaseException):
 class NewestOnly(Closing, Generic[T, R]):
     """Items from which a thread of its own makes something, one by one.
 
-    Of those that come while it is at work, it gets the newest; the others are dropped. On Linux the
-    thread computes when nobody else wants the core, which may take its time: so ``close``, or the
-    process at its end, does itself what is left of the last item. Where nobody holds this any more,
-    the thread does it, and ends. A forked child has a thread of its own.
+    Of those that come while it is at work, or rests, it gets the newest; the others are dropped.
+    ``close``, or the process at its end, does itself what is left of the last item, at once. Where
+    nobody holds this any more, the thread does it, and ends. A forked child has its own thread.
 
     Args:
-        make: Makes something of an item. It must not hold this, nor raise.
+        make: Makes something of an item; its check is None in the thread of who waits for it. It
+            must not hold this, nor raise.
         take: Takes what was made, by one thread at a time and in the order of items; the same.
+        may_begin: Asked before an item is begun, and ten times a second until it may be; the same.
 
     >>> seen = []
     >>> with NewestOnly(lambda item, check: 10 * item, seen.append) as newest:
@@ -51,15 +55,20 @@ class NewestOnly(Closing, Generic[T, R]):
     [10]
     """
 
-    def __init__(self, make: Callable[[T, Check], R], take: Callable[[R], None]) -> None:
+    def __init__(
+        self,
+        make: Callable[[T, Check | None], R],
+        take: Callable[[R], None],
+        may_begin: MayBegin[T] = lambda item, rested: True,
+    ) -> None:
         self.dropped = 0
-        self._make, self._take = make, take
+        self._make, self._take, self._may_begin = make, take, may_begin
         self._line: _Line[T, R] | None = None
 
     def put(self, item: T) -> None:
         """Hand over one more; this waits for nothing."""
         if self._line is None or not self._line.is_of_this_process:
-            self._line = _Line(self._make, self._take)
+            self._line = _Line(self._make, self._take, self._may_begin)
             # At exit the line itself sees to it that the thread is not left in the middle.
             weakref.finalize(self, self._line.end).atexit = False
         self.dropped += self._line.put(item)
@@ -79,8 +88,14 @@ class _Line(Generic[T, R]):
         worker: The thread.
     """
 
-    def __init__(self, make: Callable[[T, Check], R], take: Callable[[R], None]) -> None:
-        self._make, self._take, self._process = make, take, os.getpid()
+    def __init__(
+        self,
+        make: Callable[[T, Check | None], R],
+        take: Callable[[R], None],
+        may_begin: MayBegin[T],
+    ) -> None:
+        self._make, self._take, self._may_begin = make, take, may_begin
+        self._process = os.getpid()
         self._waiting: deque[T] = deque(maxlen=1)
         self._in_work: deque[T] = deque(maxlen=1)
         self._more_come: SimpleQueue[bool] = SimpleQueue()
@@ -114,7 +129,7 @@ class _Line(Generic[T, R]):
             self._in_work.clear()
         self.end()
         for item in left:
-            self._take(self._make(item, lambda: None))
+            self._take(self._make(item, None))
 
     def _at_exit(self) -> None:
         if self.is_of_this_process:
@@ -122,13 +137,19 @@ class _Line(Generic[T, R]):
             self.worker.wait()
 
     def _work_off(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST_IN_LINE)
-        more = True
+        more, rests_since = True, monotonic()
         while more:
             more = self._more_come.get()
             while self._waiting and not self._is_taken_over:
+                if more and not self._may_begin_after(monotonic() - rests_since):
+                    with suppress(Empty):
+                        more = self._more_come.get(timeout=_LOOK_AGAIN)
+                    continue
                 self._do_newest()
+                rests_since = monotonic()
+
+    def _may_begin_after(self, rested: float) -> bool:
+        return all(self._may_begin(item, rested) for item in list(self._waiting))
 
     def _do_newest(self) -> None:
         with self._turn:

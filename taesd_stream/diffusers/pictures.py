@@ -94,12 +94,22 @@ class Pictures:
         self.model = model
         self._shown, self._size, self._threads = shown, size, threads
 
-    def of(self, sketch: Sketch, on_tile: OnTile | None = None) -> Picture:
+    def latents_in(self, sketch: Sketch) -> int:
+        """How many latents are decoded for a picture: height times width, of each that is shown."""
+        layout, one = sketch.layout or "", sketch.latents[:1]
+        times = one.shape[layout.index("T")] if "T" in layout else 1
+        plane = one.numel() // (self.model.spec.latent_channels * max(1, times))
+        return plane * len(self._chosen(times))
+
+    def of(
+        self, sketch: Sketch, on_tile: OnTile | None = None, *, at_once: bool = False
+    ) -> Picture:
         """The picture of latents as a pipeline's loop has them, packed or not.
 
         Args:
             sketch: The latents.
             on_tile: Told after each tile, as of ``decode``.
+            at_once: Whether somebody waits for it: it gets all cores.
 
         Raises:
             LatentsError: They are none of the model's, or not finite.
@@ -112,7 +122,8 @@ class Pictures:
             chosen = [source[index].to(one.device) for index in self._chosen(len(source))]
         # Each of them is a clip of its own, as short as the model makes a frame of.
         clips = torch.stack(chosen)[:, None].expand(-1, spec.timing.least, -1, -1, -1)
-        made = self.model.decode(clips, threads=self._threads, on_tile=on_tile)[:, -1]
+        threads = None if at_once else self._threads
+        made = self.model.decode(clips, threads=threads, on_tile=on_tile)[:, -1]
         return np.concatenate([to_array(to_bytes(each)) for each in made], axis=1)
 
     def _chosen(self, count: int) -> list[int]:

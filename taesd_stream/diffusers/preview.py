@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from taesd_stream.diffusers.giving_way import GivingWay
 from taesd_stream.diffusers.loop_watch import Choice, LoopWatch
 from taesd_stream.diffusers.pictures import Picture, Pictures, Shown, Sketch, preview_model
 from taesd_stream.diffusers.shown_on import PreviewTarget, shown_on
@@ -28,8 +29,9 @@ class Preview(Closing):
     """Shows what a pipeline is making: ``callback_on_step_end=Preview("taesd", "preview.png")``.
 
     Pictures are of x0, the clean latents that a step leads to. The pipeline does not wait for them:
-    they are made in a thread of their own, which on Linux yields to everybody else, and those that
-    come too late are left out. Whatever goes wrong with them is logged once, and the pipeline goes
+    they are made in a thread of their own, and those that come too late are left out. Where all
+    cores are at work, as with a sampler on the CPU, it makes one only as often as takes a fiftieth
+    of the time. Whatever goes wrong with them is logged once, and the pipeline goes
     on. Its results are the same with and without.
 
     To know x0, ``pipe.scheduler.step`` is wrapped from the end of a step to the next one, which
@@ -50,7 +52,8 @@ class Preview(Closing):
         x0: Whether clean latents are shown, or else those that are still noisy.
         shown: Which latent of a video: "first", "middle", "last", or all three as a "strip".
         size: Height and width in pixels of packed latents, where the pipeline does not tell.
-        threads: The cores of a CPU that pictures are computed on; None is all.
+        threads: The cores of a CPU that pictures are computed on while the pipeline runs; None is
+            all, which the last picture has in any case.
 
     Raises:
         InputError: The model or the target cannot be used, or an option makes no sense.
@@ -73,8 +76,10 @@ class Preview(Closing):
         self._owns_sink = self._sink is not target
         self._faults = _Faults()
         pictures = Pictures(preview_model(model), shown, size=size, threads=threads)
-        drawing = _Drawing(pictures, self._sink, self._faults)
-        self._drawing = NewestOnly(drawing.draw, drawing.show)
+        self._latents_in = pictures.latents_in
+        giving_way = GivingWay(pictures.model, threads)
+        drawing = _Drawing(pictures, self._sink, self._faults, giving_way)
+        self._drawing = NewestOnly(drawing.draw, drawing.show, drawing.may_begin)
         self._loops: dict[int, LoopWatch] = {}  # by the pipeline's id, while it is called
         self._is_closed = False
 
@@ -134,7 +139,7 @@ class Preview(Closing):
         loop = loop or self._new_loop(pipe)
         sketch = loop.step_ended(index, kwargs)
         if sketch is not None:
-            self._drawing.put(_Coming.of(sketch))
+            self._drawing.put(_Coming.of(sketch, self._latents_in(sketch)))
 
     def _new_loop(self, pipe: Any) -> LoopWatch:
         key, loops = id(pipe), self._loops
@@ -144,17 +149,24 @@ class Preview(Closing):
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """A sketch whose latents are on their way to the host's memory, where nobody changes them."""
+    """A sketch whose latents are on their way to the host's memory, where nobody changes them.
+
+    Attributes:
+        sketch: It, without its latents.
+        latents: They.
+        count: How many of them are decoded for the picture.
+    """
 
     sketch: Sketch
     latents: Transfer
+    count: int
 
     @classmethod
-    def of(cls, sketch: Sketch) -> _Coming:
+    def of(cls, sketch: Sketch, count: int) -> _Coming:
         """That of the first of a batch; a GPU is not waited for."""
         one = sketch.latents.detach()[:1]
         on_way = Transfer([one.clone() if one.device.type == "cpu" else one])
-        return cls(replace(sketch, latents=one[:0]), on_way)
+        return cls(replace(sketch, latents=one[:0]), on_way, count)
 
     def here(self) -> Sketch:
         """The sketch, once it is there."""
@@ -184,17 +196,28 @@ class _Drawing:
         pictures: Makes them.
         sink: Shows them.
         faults: Is told.
+        giving_way: Says when a picture may be begun.
     """
 
-    def __init__(self, pictures: Pictures, sink: Sink, faults: _Faults) -> None:
+    def __init__(
+        self, pictures: Pictures, sink: Sink, faults: _Faults, giving_way: GivingWay
+    ) -> None:
         self._pictures, self._sink, self._faults = pictures, sink, faults
+        self._giving_way = giving_way
         self._stream = OwnStream(pictures.model.settings.device)
 
-    def draw(self, coming: _Coming, check: Check) -> Picture | None:
-        """Make a picture; None if that went wrong."""
+    def may_begin(self, coming: _Coming, rested: float) -> bool:
+        """Whether a picture may be begun, so many seconds after the last one."""
+        return self._giving_way.may_begin(coming.count, rested)
+
+    def draw(self, coming: _Coming, check: Check | None) -> Picture | None:
+        """Make a picture, with no check for who waits for it; None if that went wrong."""
         try:
             with self._stream.alone():
-                return self._pictures.of(coming.here(), on_tile=lambda done, total: check())
+                if check is None:
+                    return self._pictures.of(coming.here(), at_once=True)
+                with self._giving_way.timing(coming.count):
+                    return self._pictures.of(coming.here(), lambda done, total: check())
         except Exception as error:
             self._faults.tell(error)
         return None

@@ -16,7 +16,14 @@ from threadpoolctl import ThreadpoolController
 
 from taesd_stream.errors import InputError
 
-__all__ = ["WAITING_PER_THREAD", "Cores", "CrowdWatch", "keeping_to", "shares_of_cores"]
+__all__ = [
+    "WAITING_PER_THREAD",
+    "Cores",
+    "CrowdWatch",
+    "SpareCores",
+    "keeping_to",
+    "shares_of_cores",
+]
 
 WAITING_PER_THREAD = 2
 """So many bands of a picture, or finished tiles of a video, are made or wait for each thread."""
@@ -28,6 +35,8 @@ WAITING_PER_THREAD = 2
 _SHARING_COSTS = 1.12
 # So large a part of the cores that are wanted makes no crowd of those who have the rest.
 _ENOUGH = 0.9
+# Systems count the time of cores in hundredths of a second; and what was idle long ago may not be.
+_LEAST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,34 @@ class CrowdWatch:
         passed, own = perf_counter() - self._start, process_time() - self._own
         others = _busy_seconds() - self._busy - own
         return (os.cpu_count() or 1) * passed - others < _ENOUGH * self._cores * passed
+
+
+class SpareCores:
+    """Tells whether cores lie idle that this process may compute on.
+
+    Others that compute may need all of theirs at once and leave them for moments in between, so
+    only a good part of them counts: a quarter, and one at least.
+    """
+
+    def __init__(self) -> None:
+        self._look()
+
+    def are_there(self) -> bool:
+        """Whether they did since this was asked last, if that is not long ago."""
+        start, busy, own = self._start, self._busy, self._own
+        self._look()
+        passed = self._start - start
+        if not _LEAST_LOOK <= passed <= _LONGEST_LOOK:
+            return False
+        cores = min(_affinity(), _quota_in(int(monotonic())))
+        idle = min(
+            cores - (self._own - own) / passed,
+            (os.cpu_count() or 1) - (self._busy - busy) / passed,
+        )
+        return idle >= max(_ENOUGH, cores / 4)
+
+    def _look(self) -> None:
+        self._start, self._busy, self._own = perf_counter(), _busy_seconds(), process_time()
 
 
 def _busy_seconds() -> float:

@@ -23,11 +23,12 @@ class Slow:
         self.began, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
         self.taken: list[tuple[int, bool]] = []
 
-    def make(self, item: int, check: Check) -> tuple[int, bool]:
+    def make(self, item: int, check: Check | None) -> tuple[int, bool]:
         self.began.release()
         self.go_on.acquire()
-        check()
-        return item, threading.current_thread() is threading.main_thread()
+        if check is not None:
+            check()
+        return item, check is None
 
     def take(self, made: tuple[int, bool]) -> None:
         self.taken.append(made)
@@ -70,12 +71,38 @@ def test_who_closes_takes_over_what_is_in_work(slow: Slow) -> None:
     closing.join()
     line.worker.wait(10)
     assert not line.worker.is_running
-    assert slow.taken == [(0, False)]
+    assert slow.taken == [(0, True)]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_thread_that_rests_begins_with_the_newest_and_nobody_waits_for_it(
+    slow: Slow, is_closed: bool
+) -> None:
+    slow.go_on.release(9)
+    asked, may_begin = threading.Semaphore(0), threading.Event()
+
+    def rests(item: int, rested: float) -> bool:
+        asked.release()
+        return may_begin.is_set()
+
+    newest = NewestOnly(slow.make, slow.take, rests)
+    for item in (0, 1, 2):
+        newest.put(item)
+        assert asked.acquire(timeout=10)
+    assert newest.dropped == 2
+    if is_closed:
+        newest.close()
+        assert slow.taken == [(2, True)]
+        return
+    may_begin.set()
+    slow.began.acquire()
+    newest.close()
+    assert slow.taken in ([(2, False)], [(2, True)])
 
 
 def test_the_thread_ends_when_nobody_holds_it(slow: Slow) -> None:
     slow.go_on.release(9)
-    newest = NewestOnly(slow.make, slow.take)
+    newest = NewestOnly(slow.make, slow.take, lambda item, rested: False)
     newest.put(0)
     line, dead = newest._line, weakref.ref(newest)
     assert line is not None
