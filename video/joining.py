@@ -20,7 +20,7 @@ from video.safe_files.part_file import PartFile, check_output, write_faults
 from video.size_note import read_size_note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from os import PathLike
 
     from av.container import InputContainer, OutputContainer
@@ -39,6 +39,7 @@ def join_segments(
     audio: str | PathLike[str] | None = None,
     audio_start: Fraction = Fraction(0),
     overwrite: bool = False,
+    metadata: Iterable[tuple[str, str]] = (),
 ) -> Path:
     """Join videos of one kind, each of which begins with a key frame and holds frames at ``rate``.
 
@@ -50,6 +51,7 @@ def join_segments(
         path: .mp4, .mov, .mkv or .webm.
         audio: a file whose first audio stream goes along, cut at the end of the video.
         audio_start: the seconds of it to leave out, before that of the first frame.
+        metadata: names and texts that the file keeps.
 
     Raises:
         InputError: if there are none, they do not fit each other, or cannot be read.
@@ -78,7 +80,7 @@ def join_segments(
         check_alike(known[0], each)
     work = f"joining segments into '{target}'"
     with PartFile(target) as part, write_faults(target, work, av.FFmpegError):
-        with Muxer(CONTAINERS[target.suffix.lower()], audio, audio_start) as muxer:
+        with Muxer(CONTAINERS[target.suffix.lower()], audio, audio_start, metadata) as muxer:
             _copy(known, muxer, part.path, exact_rate)
         sync_file(part.path)
         _publish(part, overwrite=overwrite)

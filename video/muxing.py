@@ -13,7 +13,7 @@ from video.audio import AudioTrack
 from video.closing import Closing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
     from av.container import OutputContainer
@@ -32,6 +32,8 @@ _OPTIONS = {
     "webp": {"loop": "0"},
 }
 
+# MP4 has a few names of its own for what is said of a file; this lets it keep others.
+_ANY_NAMES = "+use_metadata_tags"
 
 _FRAGMENTED_MP4 = {
     "movflags": "+empty_moov+default_base_moof+frag_discont+skip_trailer+write_colr",
@@ -61,6 +63,7 @@ class Muxer(Closing):
         container_format: FFmpeg's name of the container.
         audio: a file whose first audio stream goes along.
         audio_start: the seconds of it to leave out.
+        metadata: names and texts that the file keeps.
 
     Raises:
         InputError: if the audio cannot be read, or does not fit the container.
@@ -71,8 +74,10 @@ class Muxer(Closing):
         container_format: str,
         audio: str | PathLike[str] | None,
         audio_start: Fraction = Fraction(0),
+        metadata: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> None:
         self._format = container_format
+        self._metadata = dict(metadata)
         self._audio = None
         if audio is not None:
             self._audio = AudioTrack(Path(audio), container_format, audio_start)
@@ -81,8 +86,11 @@ class Muxer(Closing):
     def open(self, target: Path | UnseekableStream) -> OutputContainer:
         """Begin the container at ``target``."""
         file = f"file:{target.absolute()}" if isinstance(target, Path) else target
-        options = _OPTIONS[self._format]
+        options = dict(_OPTIONS[self._format])
+        if self._metadata and "movflags" in options:
+            options["movflags"] += _ANY_NAMES
         self._container = av.open(file, "w", format=self._format, container_options=options)
+        self._container.metadata.update(self._metadata)
         return self._container
 
     def attach_audio(self) -> None:

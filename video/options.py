@@ -25,6 +25,7 @@ class VideoOptions:
         threads: for the encoder; None is as many as it likes.
         audio_start: the seconds of sound to leave out, before that of the first frame.
         alpha: frames are (H, W, 4), and their transparency is kept.
+        metadata: names and texts that the file keeps, which change no frame.
 
     Raises:
         InputError: for a number of threads, or of seconds, that makes no sense.
@@ -42,6 +43,7 @@ class VideoOptions:
     threads: int | None = None
     audio_start: Fraction = Fraction(0)
     alpha: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

@@ -257,4 +257,5 @@ class SegmentedWriter(FrameSink):
             audio=self._options.audio,
             audio_start=self._options.audio_start,
             overwrite=self._options.overwrite,
+            metadata=self._options.metadata,
         )

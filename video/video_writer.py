@@ -28,6 +28,7 @@ from video.spec import VideoSpec
 from video.unseekable_stream import UnseekableStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
     import numpy as np
@@ -64,6 +65,7 @@ class VideoWriter(PartSink):
         threads: for the encoder; None is as many as it likes.
         audio_start: the seconds of sound to leave out, before that of the first frame.
         alpha: frames are (height, width, 4), RGBA with straight alpha, which is kept.
+        metadata: names and texts that the file keeps.
 
     Raises:
         InputError: for arguments that are wrong, before anything is created; for frames that
@@ -96,6 +98,7 @@ class VideoWriter(PartSink):
         threads: int | None = None,
         audio_start: Fraction = Fraction(0),
         alpha: bool = False,
+        metadata: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> None:
         options = VideoOptions(
             parse_rate(rate), codec, crf, lossless, audio, overwrite, threads, audio_start, alpha
@@ -116,7 +119,7 @@ class VideoWriter(PartSink):
             check_output(self.path, overwrite=options.overwrite)
         self.spec, self._encoder = pick_encoder(specs)
         self._notes += limits_of(self.spec, self._encoder, CONTAINERS[suffix])
-        self._muxer = Muxer(CONTAINERS[suffix], options.audio, options.audio_start)
+        self._muxer = Muxer(CONTAINERS[suffix], options.audio, options.audio_start, metadata)
         try:
             self._open(options.threads)
         except BaseException:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import comfy.cli_args
 import comfy.model_management
 import comfy.utils
 import folder_paths
@@ -18,6 +21,7 @@ __all__ = [
     "Place",
     "Progress",
     "compute_device",
+    "how_made",
     "make_room",
     "model_file",
     "model_names",
@@ -71,6 +75,21 @@ def make_room(device: torch.device, memory: int | str) -> None:
     if device.type != "cpu":
         wanted = _ENOUGH if memory == "auto" else read_budget(memory, device).bytes
         comfy.model_management.free_memory(wanted, device)
+
+
+def how_made(hidden: Any) -> dict[str, str]:
+    """What ComfyUI's own files say of how they were made: they bring it back when dropped there.
+
+    Args:
+        hidden: A node's ``prompt`` and ``extra_pnginfo``, which holds the workflow.
+
+    Returns:
+        Names and texts for a file; none where ComfyUI was started so that it keeps none.
+    """
+    if comfy.cli_args.args.disable_metadata:
+        return {}
+    known = {**(hidden.extra_pnginfo or {}), "prompt": hidden.prompt}
+    return {name: json.dumps(value) for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

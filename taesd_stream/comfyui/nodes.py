@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, InputImpl, io, ui
 
-from taesd_stream.comfyui.host import compute_device, model_file, model_names
+from taesd_stream.comfyui.host import compute_device, how_made, model_file, model_names
 from taesd_stream.comfyui.samples import samples_in
 from taesd_stream.comfyui.saving import FORMATS, VideoFile, save_frames, save_video
 from taesd_stream.comfyui.tiny_vae import TinyVAE
@@ -30,7 +30,21 @@ _DTYPES = ("float32", "bfloat16", "float16")
 _NAMES = tuple(each.name for each in VARIANTS)
 
 
-class LoadTinyVAE(io.ComfyNode):  # type: ignore[misc]
+class _WithMemory(io.ComfyNode):  # type: ignore[misc]
+    """A node with a budget, which is looked at before anything runs."""
+
+    @classmethod
+    def validate_inputs(cls, memory: str = _AUTO) -> bool | str:
+        """True, or what is wrong with the budget."""
+        try:
+            if memory != _AUTO:
+                read_budget(memory, compute_device())
+        except InputError as error:
+            return str(error)
+        return True
+
+
+class LoadTinyVAE(_WithMemory):
     """A tiny VAE from the table of models, or from a file in ComfyUI's folders."""
 
     @classmethod
@@ -62,10 +76,6 @@ class LoadTinyVAE(io.ComfyNode):  # type: ignore[misc]
         )
 
     @classmethod
-    def validate_inputs(cls, memory: str = _AUTO) -> bool | str:
-        return _problem_of(memory)
-
-    @classmethod
     def fingerprint_inputs(cls, model: str, **_: Any) -> str:
         file = model_file(model)
         return model if file is None else f"{file} {os.stat(file).st_mtime_ns}"
@@ -90,7 +100,7 @@ class LoadTinyVAE(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(TinyVAE(ae, memory))
 
 
-class DecodeExactTiles(io.ComfyNode):  # type: ignore[misc]
+class DecodeExactTiles(_WithMemory):
     """Latents to pictures."""
 
     @classmethod
@@ -105,17 +115,13 @@ class DecodeExactTiles(io.ComfyNode):  # type: ignore[misc]
         )
 
     @classmethod
-    def validate_inputs(cls, memory: str = _AUTO) -> bool | str:
-        return _problem_of(memory)
-
-    @classmethod
     def execute(cls, samples: Mapping[str, Any], vae: Any, memory: str = _AUTO) -> io.NodeOutput:
         tiny = _tiny(vae)
         images = tiny.decode(samples_in(samples), memory=_budget(memory, tiny))
         return io.NodeOutput(images.reshape(-1, *images.shape[-3:]))
 
 
-class DecodeToVideo(io.ComfyNode):  # type: ignore[misc]
+class DecodeToVideo(_WithMemory):
     """Latents to a video in the output folder, frame by frame."""
 
     @classmethod
@@ -146,6 +152,7 @@ class DecodeToVideo(io.ComfyNode):  # type: ignore[misc]
                 _memory_input(),
             ],
             outputs=[io.Video.Output()],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
 
@@ -158,7 +165,7 @@ class DecodeToVideo(io.ComfyNode):  # type: ignore[misc]
                 choose_codec(f".{container}", codec)
         except InputError as error:
             return str(error)
-        return _problem_of(memory)
+        return super().validate_inputs(memory)
 
     @classmethod
     def execute(
@@ -176,13 +183,14 @@ class DecodeToVideo(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         tiny = _tiny(vae)
         chosen = None if codec == _AUTO else codec
-        file = VideoFile(filename_prefix, container, fps, chosen, None if crf < 0 else crf, audio)
+        quality, made = None if crf < 0 else crf, how_made(cls.hidden)
+        file = VideoFile(filename_prefix, container, fps, chosen, quality, audio, made)
         saved = save_video(tiny, samples_in(samples), file, _budget(memory, tiny))
         shown = ui.SavedResult(saved.path.name, saved.place.subfolder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(saved.path)), ui=ui.PreviewVideo([shown]))
 
 
-class SaveFrames(io.ComfyNode):  # type: ignore[misc]
+class SaveFrames(_WithMemory):
     """Latents to numbered pictures in the output folder, one by one."""
 
     @classmethod
@@ -201,10 +209,6 @@ class SaveFrames(io.ComfyNode):  # type: ignore[misc]
             outputs=[],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, memory: str = _AUTO) -> bool | str:
-        return _problem_of(memory)
 
     @classmethod
     def execute(
@@ -236,16 +240,6 @@ def _decode_inputs() -> list[io.Input]:
         io.Latent.Input("samples"),
         io.Vae.Input("vae", tooltip="Of Load Tiny VAE."),
     ]
-
-
-def _problem_of(memory: str) -> bool | str:
-    """True, or what is wrong with a budget."""
-    try:
-        if memory != _AUTO:
-            read_budget(memory, compute_device())
-    except InputError as error:
-        return str(error)
-    return True
 
 
 def _budget(memory: str, vae: TinyVAE) -> int | str:

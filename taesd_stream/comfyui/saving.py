@@ -42,6 +42,7 @@ class VideoFile:
         codec: As ``video.choose_codec`` has it; None is the suffix's.
         crf: 0 is best; None is the codec's.
         audio: ComfyUI's AUDIO that goes along, or None.
+        metadata: What the file keeps: of ComfyUI, how it was made.
     """
 
     prefix: str
@@ -50,6 +51,7 @@ class VideoFile:
     codec: str | None = None
     crf: int | None = None
     audio: Mapping[str, Any] | None = None
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def save_video(vae: TinyVAE, samples: Tensor, file: VideoFile, memory: int | str
     path = place.folder / f"{place.name}.{file.suffix}"
     with sound_in_a_file(file.audio) as audio:
         options = {"fps": file.fps, "codec": file.codec, "crf": file.crf, "audio": audio}
-        _render(vae, latents, path, memory, **options)
+        _render(vae, latents, path, memory, metadata=file.metadata, **options)
     return Saved(place, path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from fractions import Fraction
 
@@ -70,6 +70,7 @@ def render(
     resume: bool = False,
     overwrite: bool = False,
     background: Background = None,
+    metadata: Mapping[str, str] | None = None,
     progress: bool = False,
     on_plan: Callable[[TilePlan], None] = lambda plan: None,
     on_progress: OnProgress = lambda done, total: None,
@@ -103,6 +104,7 @@ def render(
         overwrite: Whether an existing file may be replaced.
         background: The colour that pictures with transparency are laid over: "white", "#00ff00", or
             three bytes. None keeps the transparency where the file does, and is white elsewhere.
+        metadata: Names and texts that a video keeps, such as ``{"prompt": "a castle"}``.
         progress: Show a bar on standard error, if that is a terminal.
         on_plan: Told the plan before work starts: the one that is carried out and returned.
         on_progress: Told after every tile how many frames are done, parts of them included, and of
@@ -126,6 +128,7 @@ def render(
     output = Output(
         *(out, fps, codec, crf, lossless, audio, compression, quality, preview, resume, overwrite),
         background=background,
+        metadata=tuple((metadata or {}).items()),
     )
     output.check_place()
     if not resume and folder_of(out).is_dir():

@@ -22,7 +22,7 @@ from video.transparency import Background, Transparency
 
 __all__ = ["Output"]
 
-_OPTIONS = ("codec", "crf", "lossless", "audio", "compression", "quality", "preview", "resume")
+_OPTIONS = tuple(dict.fromkeys(option for kind in kinds.KINDS for option in kind.takes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Output:
         background: The colour that transparent pictures are laid over, whatever the file could
             hold; None keeps alpha where the file does, and is white elsewhere.
         alpha: Whether pictures are RGBA and stay so, which is known once the model is.
+        metadata: Names and texts that a video keeps.
 
     Raises:
         InputError: The name tells no kind of file, or an option makes no sense for its kind.
@@ -70,12 +71,13 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
     background: Background = None
     alpha: bool = False
     audio_start: Fraction = Fraction(0)
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         rate, kind = self.rate, self.kind
         for option in _OPTIONS:
             value = getattr(self, option)
-            if value is not None and value is not False and option not in kind.takes:
+            if value not in (None, False, ()) and option not in kind.takes:
                 self._refuse(option, value)
         if self.resume and self.is_for_several:
             self._refuse("resume", True)
@@ -206,6 +208,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
             self.overwrite,
             audio_start=self.audio_start,
             alpha=self.alpha,
+            metadata=self.metadata,
         )
 
     def check_place(self) -> None:

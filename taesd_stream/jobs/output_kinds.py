@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from video.large.formats import FORMATS, ROW_SUFFIXES
 
-__all__ = ["KINDS", "SUFFIXES", "OutputKind", "compressions", "suffixes_that_take"]
+__all__ = [
+    "KINDS",
+    "ONLY_IN_PYTHON",
+    "SUFFIXES",
+    "OutputKind",
+    "compressions",
+    "suffixes_that_take",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ _BY_ROWS = ("lossless", "compression", "preview", "resume")
 VIDEO = OutputKind(
     "a video",
     (".mp4", ".mov", ".mkv", ".webm"),
-    ("codec", "crf", "lossless", "audio", "resume"),
+    ("codec", "crf", "lossless", "audio", "resume", "metadata"),
 )
 GIF = OutputKind("an animation", (".gif",), ("codec",), largest=65535)
 WEBP = OutputKind("an animation", (".webp",), ("codec", "crf", "lossless"), largest=16383)
@@ -56,7 +63,7 @@ SAFETENSORS = OutputKind("plain bytes", (".safetensors",), ("lossless",), holds_
 TIFF = OutputKind("a picture", (".tif", ".tiff"), ("quality", *_BY_ROWS), holds_alpha=True)
 ZARR = OutputKind("a picture", (".ome.zarr", ".zarr"), _BY_ROWS)
 DEEP_ZOOM = OutputKind("a picture", (".dzi",), ("quality", *_BY_ROWS))
-STREAM = OutputKind("a Matroska stream", (), ("codec", "crf", "lossless", "audio"))
+STREAM = OutputKind("a Matroska stream", (), ("codec", "crf", "lossless", "audio", "metadata"))
 FOLDER = OutputKind("a folder of pictures", (), ("lossless",), holds_alpha=True)
 WEBP_PICTURES = OutputKind("several pictures", (), ("lossless",), 16383, holds_alpha=True)
 
@@ -64,6 +71,9 @@ KINDS = (VIDEO, GIF, WEBP, PNG, JPEG, NPY, SAFETENSORS, TIFF, ZARR, DEEP_ZOOM)
 """Every kind that a suffix chooses; "-" is a Matroska stream, and a folder gets pictures."""
 
 SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.suffixes)
+
+ONLY_IN_PYTHON = ("metadata",)
+"""Options that the command line does not have."""
 
 
 def suffixes_that_take(option: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class ComfyUI:
         root: Its folder.
         shown: What progress bars were told, (value, total).
         freed: The bytes of a GPU that room was asked for.
+        args: What ComfyUI was started with.
         interrupt_after: How often a node may ask whether it was stopped before it was.
     """
 
@@ -36,6 +37,7 @@ class ComfyUI:
         self.shown: list[tuple[int, int]] = []
         self.freed: list[int] = []
         self.interrupt_after: int | None = None
+        self.args = SimpleNamespace(disable_metadata=False)
         for folder in ("output", "models/vae", "models/vae_approx"):
             (root / folder).mkdir(parents=True)
 
@@ -59,11 +61,12 @@ class ComfyUI:
             throw_exception_if_processing_interrupted=self._throw_if_interrupted,
         )
         utils = _module("comfy.utils", ProgressBar=self._progress_bar)
-        comfy = _module("comfy", model_management=management, utils=utils)
+        arguments = _module("comfy.cli_args", args=self.args)
+        comfy = _module("comfy", model_management=management, utils=utils, cli_args=arguments)
         latest = _module(
             "comfy_api.latest", io=_IO, ui=_UI, InputImpl=_INPUT_IMPL, ComfyExtension=ComfyExtension
         )
-        made = [comfy, management, utils, _module("comfy_api", latest=latest), latest]
+        made = [comfy, arguments, management, utils, _module("comfy_api", latest=latest), latest]
         return {each.__name__: each for each in (*made, self._folder_paths())}
 
     def _throw_if_interrupted(self) -> None:
@@ -166,6 +169,7 @@ class _Schema(SimpleNamespace):
         outputs: list[_Socket.Output],
         description: str = "",
         is_output_node: bool = False,
+        hidden: list[str] | None = None,
     ) -> None:
         super().__init__(**{name: value for name, value in locals().items() if name != "self"})
 
@@ -189,6 +193,11 @@ class _NodeOutput:
 
 class _FolderType(StrEnum):
     output = "output"
+
+
+class _Hidden(StrEnum):
+    prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
 
 
 class ComfyExtension:
@@ -224,6 +233,7 @@ _IO = SimpleNamespace(
     ComfyNode=_ComfyNode,
     NodeOutput=_NodeOutput,
     FolderType=_FolderType,
+    Hidden=_Hidden,
 )
 _UI = SimpleNamespace(
     SavedResult=_SavedResult, SavedImages=_SavedImages, PreviewVideo=_PreviewVideo

@@ -7,7 +7,7 @@ import resource
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import av
@@ -111,6 +111,24 @@ def test_a_video_goes_to_a_file_with_its_preview(
     assert comfyui.shown[-1] == (1000, 1000)
     to_video(nodes, load(), given)
     assert sorted(each.name for each in file.parent.iterdir()) == [file.name, "clip_00002_.mkv"]
+
+
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+def test_a_video_says_how_it_was_made(
+    comfyui: ComfyUI, nodes: ModuleType, load, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    prompt, workflow = {"7": {"class_type": "a"}}, {"nodes": [{"id": 7, "title": "a \u00fc = ; #"}]}
+    hidden = SimpleNamespace(prompt=prompt, extra_pnginfo={"workflow": workflow})
+    monkeypatch.setattr(nodes.DecodeToVideo, "hidden", hidden)
+    for is_kept in (True, False):
+        comfyui.args.disable_metadata = not is_kept
+        made = to_video(nodes, load(), samples(2, 4, 2, 2), container=container, codec="auto")
+        with av.open(made.args[0].file) as file:
+            said = {name.lower(): text for name, text in file.metadata.items()}
+        assert ("prompt" in said, "workflow" in said) == (is_kept, is_kept)
+        if is_kept:
+            assert json.loads(said["prompt"]) == prompt
+            assert json.loads(said["workflow"]) == workflow
 
 
 def test_clips_of_a_batch_are_one_after_the_other(

@@ -284,3 +284,17 @@ def test_an_interrupt_leaves_the_frames_that_were_known(
     with pytest.raises(ts.Interrupted, match="the first 9 frames are in") as caught:
         ts.render(latents, tmp_path / "a.npy", model=model)
     assert "a.part.npy" in str(caught.value)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_video_keeps_what_is_said_of_it(
+    clip: torch.Tensor, model: ts.AutoEncoder, tmp_path: Path, suffix: str, resume: bool
+) -> None:
+    said = {"prompt": '{"a": "castle, \u00fc = ; #"}', "seed": "7"}
+    done = ts.render(clip, tmp_path / f"a{suffix}", model=model, metadata=said, resume=resume)
+    with av.open(done.path) as file:
+        kept = {name.lower(): text for name, text in file.metadata.items()}
+    assert said.items() <= kept.items()
+    with pytest.raises(ts.InputError, match=r"metadata: expected none for \.png.* write \.mp4"):
+        ts.render(clip, tmp_path / "a.png", model=model, metadata=said)

@@ -61,7 +61,9 @@ def options_of_outputs() -> str:
             [
                 _WITHOUT_SUFFIX.get(kind) or code_list(kind.suffixes),
                 kind.what,
-                code_list(f"--{option}" for option in kind.takes),
+                code_list(
+                    f"--{option}" for option in kind.takes if option not in kinds.ONLY_IN_PYTHON
+                ),
             ]
             for kind in (*kinds.KINDS, *_WITHOUT_SUFFIX)
         ),
