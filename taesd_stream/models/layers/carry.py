@@ -11,10 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Carry", "held_with", "joined"]
-
-# Columns that are so large a part of others are held with these, which takes less time than a copy.
-_WIDER = 3
+__all__ = ["Carry", "joined"]
 
 
 class Carry:
@@ -27,25 +24,11 @@ class Carry:
         """Give a layer the columns that were left to it, once; None where there are none."""
         return self._columns.pop(layer, None)
 
-    def leave(self, layer: nn.Module, whole: Tensor, first: int) -> None:
-        """Keep the columns from ``first`` on of what a layer has read, (n, C, h, w)."""
-        columns = whole.shape[3] - first
-        if not columns:
-            return
-        kept = whole[..., first:] if first else whole
-        if held_with(columns, whole.shape[3]) == columns:
+    def leave(self, layer: nn.Module, columns: Tensor) -> None:
+        """Keep a copy of some columns of what a layer has read, (n, C, h, w)."""
+        if columns.shape[3]:
             # A copy, because all that they are cut out of would be held with them.
-            kept = kept.clone(memory_format=torch.channels_last)
-        self._columns[layer] = kept
-
-
-def held_with(columns: int, of: int) -> int:
-    """How many columns are held where some of so many are left: these, or all.
-
-    >>> held_with(2, 6), held_with(2, 7)
-    (6, 2)
-    """
-    return of if columns and of <= _WIDER * columns else columns
+            self._columns[layer] = columns.clone(memory_format=torch.channels_last)
 
 
 def joined(before: Tensor | None, new: Tensor) -> Tensor:

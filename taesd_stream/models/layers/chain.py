@@ -192,5 +192,5 @@ class _Complete:
     def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
         whole = joined(state.take(self.layer), tensor)
         if self.left is not None:
-            state.leave(self.layer, whole, self.left)
+            state.leave(self.layer, whole[..., self.left :])
         return whole

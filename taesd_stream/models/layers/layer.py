@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.carry import held_with
 from taesd_stream.models.layers.operators import Operator
 from taesd_stream.models.layers.programme import Programme
 from taesd_stream.models.layers.span import Span
@@ -128,4 +127,4 @@ class Layer(nn.Module):
 
     def left(self, rows: Span, columns: Span, channels: int) -> int:
         """Elements of one input step that the tile to the left has left for this one."""
-        return rows.have.size * held_with(columns.carried, columns.have.size) * channels
+        return rows.have.size * columns.carried * channels

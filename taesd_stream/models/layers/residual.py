@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from taesd_stream.models.layers.block import Block
-from taesd_stream.models.layers.carry import held_with, joined
+from taesd_stream.models.layers.carry import joined
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.layers.operators import Add, Operator, Rectify, SetAside, held_around
@@ -61,8 +61,7 @@ class Residual(Block[Chain]):
     def left(self, rows: Span, columns: Span, channels: int) -> int:
         around = columns.given.start - columns.want.start if columns.carried else 0
         inside = self.conv.left(rows, columns, channels)
-        held = held_with(max(0, around), columns.given.size)
-        return inside + rows.have.size * held * channels
+        return inside + rows.want.size * max(0, around) * channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,6 @@ class _SweptAround:
     def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
         new = tensor[:, :, self.rows]
         before = state.take(self.block) if self.goes_on else None
-        stop = self.size if before is None else self.size - before.shape[3]
-        if before is None:
-            new = new[..., self.first :]
-        elif stop < 0:  # less is wanted than was left
-            new, before, stop = joined(before, new), None, self.size
-        state.leave(self.block, new, stop)
-        return joined(before, new[..., :stop])
+        whole = joined(before, new if before is not None else new[..., self.first :])
+        state.leave(self.block, whole[..., self.size :])
+        return whole[..., : self.size]

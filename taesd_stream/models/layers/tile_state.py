@@ -68,10 +68,10 @@ class TileState:
         """The columns that the tile to the left has left for a layer, once; None for none."""
         return None if self.carry is None else self.carry.take(layer)
 
-    def leave(self, layer: nn.Module, whole: Tensor, first: int) -> None:
-        """Leave the columns from ``first`` on of (n, C, h, w) for the tile to the right."""
+    def leave(self, layer: nn.Module, columns: Tensor) -> None:
+        """Leave a copy of columns, (n, C, h, w), for the tile to the right."""
         if self.carry is not None:
-            self.carry.leave(layer, whole, first)
+            self.carry.leave(layer, columns)
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """The steps that a layer kept; None at the beginning of a video."""
