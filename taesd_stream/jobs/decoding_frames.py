@@ -17,7 +17,7 @@ from taesd_stream.jobs.delivery.device_to_sink import Write, delivery_to, write_
 from taesd_stream.jobs.delivery.frame_sinks import open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what_is_left
 from taesd_stream.jobs.delivery.waiting import frames_that_wait, writing_behind
-from taesd_stream.jobs.progress import FrameCount, FrameProgress, Reporting
+from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, remembered
 from taesd_stream.jobs.resume.resumed_video import ResumedVideo, fingerprint_of_video
@@ -110,24 +110,17 @@ class _Delivery:
         plan = self.run.plan
         self.reporting.on_plan(plan)
 
-        on_progress, count = self.reporting.on_progress, FrameCount(plan.frames, plan.pixels.area)
-
         def on_tile(done: int, total: int) -> None:
             check()
             bar.part(done, total)
-            count.part(done, total)
-            on_progress(count.done, plan.frames)
+            self.reporting.on_progress(bar.done, plan.frames)
 
-        # Where a tile goes through many steps in its turn, frames come late and together.
-        by_turns = plan.state is not None and plan.state.segment != 1
-        area = plan.pixels.area if by_turns else None
         with FrameProgress(
             plan.frames,
             shown=self.reporting.progress,
-            frame_area=area,
+            frame_area=plan.pixels.area,
             seconds=plan.seconds,
         ) as bar:
             for frame in self.run.tensors(on_tile=on_tile):
                 yield frame
                 bar.frame()
-                count.frame()

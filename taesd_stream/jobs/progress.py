@@ -139,7 +139,7 @@ class FrameProgress(_Bar):
         seconds: float | None = None,
     ) -> None:
         self._counts_pixels = frames == 1
-        self._count = FrameCount(frames, frame_area if frames is not None else None)
+        self._count = FrameCount(frames, frame_area)
         super().__init__(
             1.0 if self._counts_pixels else frames,
             unit="frame",
@@ -147,6 +147,11 @@ class FrameProgress(_Bar):
             seconds=seconds,
             form=_ONE_FRAME if self._counts_pixels else _FRAMES if frames else None,
         )
+
+    @property
+    def done(self) -> float:
+        """How many frames are done, parts of those included that are being made."""
+        return self._count.done
 
     def part(self, done: int, total: int) -> None:
         """Part of the frames now being made is done."""
