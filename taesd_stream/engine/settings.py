@@ -95,7 +95,7 @@ def _check_openvino(device: torch.device, compilable: bool) -> None:
     if device.type != "cpu":
         raise InputError(
             f"backend: expected torch on {device}, found openvino, which is for the CPU here; give"
-            " --device cpu with it"
+            " --device cpu (device= in Python) with it"
         )
     if not compilable:
         raise InputError(
@@ -141,7 +141,7 @@ def _resolve_device(device: str | torch.device) -> torch.device:
     if not there:
         raise InputError(
             f"device: {device} is not available to this PyTorch ({torch.__version__});"
-            " use --device cpu, or install a PyTorch built for it"
+            " use --device cpu (device= in Python), or install a PyTorch built for it"
         )
     return chosen
 

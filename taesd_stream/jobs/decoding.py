@@ -133,7 +133,8 @@ def render(
     output.check_place()
     if not resume and folder_of(out).is_dir():
         _log.info(
-            "an unfinished run of %s is kept in %s: --resume goes on with it", out, folder_of(out)
+            "an unfinished run of %s is kept in %s: --resume (resume=True in Python) goes on",
+            *(out, folder_of(out)),
         )
     model_options = ModelOptions(
         variant, device, dtype, backend, time_upscale, space_upscale, calibration, vae=vae

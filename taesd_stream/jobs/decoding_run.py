@@ -167,7 +167,8 @@ def _say_what_is_made(source: LatentSource, ae: AutoEncoder, output: Output, run
         return
     videos = "a video" if source.clips == 1 else f"{source.clips} videos"
     _log.info(
-        "%s, the frames of %s of %d latents; if each latent is a picture, give --layout NCHW",
+        "%s, the frames of %s of %d latents; if each latent is a picture, give --layout NCHW"
+        " (layout= in Python)",
         made,
         videos,
         count,

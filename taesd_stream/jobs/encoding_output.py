@@ -71,7 +71,7 @@ class KnownLatents:
             return ()
         return (
             f"{out.suffix} keeps numbers only, and no rate, size or convention: decode it with"
-            f" {' '.join(options)}, or write .safetensors",
+            f" {' '.join(options)} (keywords of these names in Python), or write .safetensors",
         )
 
 
@@ -122,7 +122,8 @@ def check_count(out: Path, frames: int | None) -> None:
     if out.suffix.lower() == _PICTURE and frames not in (None, 1) and not is_pattern(out):
         raise InputError(
             f"output: {out} is one picture, and there are {frames} latents; write"
-            f" {out.stem}_%05d{out.suffix}, or give --frames N for one"
+            f" {out.stem}_%05d{out.suffix}, or give --frames N (frames= in Python) for"
+            " one"
         )
 
 

@@ -48,12 +48,14 @@ def default_model(channels: int) -> str:
         raise InputError(
             f"model: no model takes latents of {channels} channels, only of"
             f" {', '.join(map(str, known))}; if the axes were misread, give --layout"
+            " (layout= in Python)"
         )
     names = [each.name for each in fitting]
     if len({each.latents_of for each in fitting}) > 1 and names[0] != "taesd":
         choices = " or ".join(f"{each.name} ({each.latents_of})" for each in fitting)
         raise InputError(
-            f"model: latents of {channels} channels may be for {choices}; say which with --model"
+            f"model: latents of {channels} channels may be for {choices}; say which with"
+            " --model (model= in Python)"
         )
     return names[0]
 

@@ -259,8 +259,8 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         suffix = ".png" if self.kind.is_one_picture else own
         return InputError(
             f"output: {self.name} is one picture, and there are {found}; for all of them write"
-            f" {stem}_%05d{suffix}, a folder, or a video such as {stem}.mp4, or give --frames N for"
-            " one"
+            f" {stem}_%05d{suffix}, a folder, or a video such as {stem}.mp4, or give --frames N"
+            " (frames= in Python) for one"
         )
 
     def check_size(self, width: int, height: int) -> None:
@@ -275,6 +275,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
             raise InputError(
                 f"output: {self.suffix} holds pictures of up to {most} pixels a side, found"
                 f" {width}x{height}; write {' '.join(larger)} or .png, or give --crop"
+                " (crop= in Python)"
             )
 
     def _refuse(self, option: str, value: object) -> NoReturn:

@@ -16,7 +16,10 @@ from video.codecs import CONTAINERS
 
 __all__ = ["Encoded", "Rendered", "encoded", "rendered"]
 
-_KEEPERS = ".png .webp .tif .npy .safetensors .webm keep it, and .mov with --codec prores4444"
+_KEEPERS = (
+    ".png .webp .tif .npy .safetensors .webm keep it, and .mov with --codec prores4444 (codec= in"
+    " Python)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,9 @@ def _is_video(info: ArrayInfo) -> bool:
 def _say_what_is_left(chosen: str, fitting: Mapping[str, ArrayInfo], name: str) -> None:
     left = {key: info for key, info in fitting.items() if key != chosen}
     if left:
-        _log.info("%s: %r is read, and not %s; see --key", name, chosen, listing(left))
+        _log.info(
+            "%s: %r is read, and not %s; see --key (key= in Python)", name, chosen, listing(left)
+        )
 
 
 def short(key: str) -> str:

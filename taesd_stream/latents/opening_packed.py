@@ -131,7 +131,7 @@ def _warn_of_another_size(store: Store, packing: Packing, raster: Raster, name: 
     if rows.speak_against(raster, others):
         _log.warning(
             "%s: in pictures of %s pixels neighbours look far more alike than in ones of %s: if the"
-            " picture is scrambled, give that --size",
+            " picture is scrambled, give that --size (size= in Python)",
             name,
             rows.likeliest(others)[0],
             raster,

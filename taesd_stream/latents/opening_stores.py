@@ -29,6 +29,8 @@ __all__ = ["open_store"]
 
 _log = logging.getLogger("taesd_stream")
 
+_SEE = "see --layout (layout= in Python)"
+
 
 def open_store(
     store: Store,
@@ -95,7 +97,7 @@ def _channels_told_last(store: Store, options: ReadOptions, name: str) -> tuple[
         return None
     taken = f"taken as {last}, told by content: neighbours look alike along T, H and W, and not C"
     _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
-    return last, f"{taken}; {others} would fit too: see --layout"
+    return last, f"{taken}; {others} would fit too: {_SEE}"
 
 
 def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tuple[str, str]:
@@ -118,7 +120,7 @@ def _told_by_shape(shape: Sequence[int], options: ReadOptions, name: str) -> tup
     others = set(possible_layouts(shape, options.possible_channels)) - {layout}
     if options.layout is not None or not others:
         return layout, ""
-    return layout, f"taken as {layout}, though {', '.join(sorted(others))} would fit: see --layout"
+    return layout, f"taken as {layout}, though {', '.join(sorted(others))} would fit: {_SEE}"
 
 
 def _unless_content_says(
@@ -157,4 +159,4 @@ def _told_by_content(
     if told.layout != expected:
         _log.info("%s: %s; --layout (layout= in Python) overrides this", name, taken)
     others = ", ".join(layout for layout in readings if layout != told.layout)
-    return told.layout, f"{taken}; {others} would fit too: see --layout"
+    return told.layout, f"{taken}; {others} would fit too: {_SEE}"

@@ -81,7 +81,7 @@ class _Choice:
         raise LatentsError(
             f"{self._name}: expected packed latents, (N, tokens, features) of"
             f" {_counts(self._options.possible_channels)} channels, found shape {self._shape}:"
-            " leave --layout packed out, or name the model that they are for"
+            " leave --layout packed (layout= in Python) out, or name the model that they are for"
         )
 
     def only(self) -> PackedReading:
@@ -91,7 +91,8 @@ class _Choice:
             either = " or ".join(str(each.packing) for each in self.fitting)
             raise LayoutError(
                 f"{self._name}: packed latents of shape {self._shape} may be {either}: name a model"
-                f" of {_channels_of(self.fitting)} channels with --model",
+                f" of {_channels_of(self.fitting)} channels with --model (model= in"
+                " Python)",
                 readings=(),
             )
         return found or self.fitting[0]
@@ -158,7 +159,7 @@ class _Choice:
         otherwise = ""
         if self._plain:
             layout = self._plain[0].replace(" ", "")
-            otherwise = f", or --layout {layout} if they are not packed"
+            otherwise = f", or --layout {layout} (layout= in Python) if they are not packed"
         raise LayoutError(
             f"{self._name}: expected latents of {_counts(self._options.possible_channels)}"
             f" channels, found shape {self._shape}, which is packed latents of"

@@ -215,16 +215,16 @@ def test_offline_names_the_alternatives(
     message = str(caught.value)
     assert f"expected the weights of '{name}' in {cache}" in message
     assert f"get {files} from madebyollin/" in message
-    assert "local path with --model" in message
+    assert "local path with --model (model= in Python)" in message
     assert "diffusers folder" in message
     assert ("without a network" in message) == (choice is not None)
     if choice is not None:
-        assert message.endswith(f"--model {choice} comes with the package")
+        assert message.endswith(f"the model {choice} comes with the package")
         variant = variant_named(choice)
         assert variant.built_in
         assert variant.space == variant_named(name).space
     assert "\n" not in message
-    assert len(message) - len(str(cache)) < 270
+    assert len(message) - len(str(cache)) < 290
     assert "http://" in caught.value.details[0]
 
 

@@ -100,10 +100,12 @@ def write_bands(
 
 def _what_is_kept(picture: PictureRun, journal: Journal | None) -> str:
     if journal is None:
-        return "nothing is left behind (with --resume, finished rows are kept)"
+        return (
+            "nothing is left behind (with --resume, resume=True in Python, finished rows are kept)"
+        )
     return (
         f"{rows_done(picture, journal)} of {picture.made.height} rows are kept in {journal.folder};"
-        " give the same command once more, with --resume, to go on"
+        " give the same command once more, with --resume (resume=True in Python), to go on"
     )
 
 

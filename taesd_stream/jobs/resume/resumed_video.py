@@ -68,7 +68,7 @@ class ResumedVideo:
         frames = min(self.total, self.journal.done * self.segment_frames)
         return (
             f"{frames} frames are kept in {self.journal.folder}; give the same command once more,"
-            " with --resume, to go on"
+            " with --resume (resume=True in Python), to go on"
         )
 
 

@@ -95,7 +95,10 @@ def _check_kept(target: Path, source: LatentSource, *, is_video: bool) -> None:
     """Say what a file does not keep of the source, or refuse to write it."""
     suffix = target.suffix.lower()
     if suffix == ".npy" and source.convention == "vae":
-        _log.warning("%s keeps no convention: decode it with --convention vae", target)
+        _log.warning(
+            "%s keeps no convention: decode it with --convention vae (convention= in Python)",
+            target,
+        )
     if suffix == ".latent" and is_video and source.clips > 1:
         raise InputError(
             f"expected one video for {target}, found {source.clips}: save each by itself, or write"

@@ -189,11 +189,11 @@ def _offline_message(name: str) -> str:
     files = official_files(name)
     names = " and ".join(Path(file.path).name for file in files)
     choice = _OFFLINE_CHOICES.get(name)
-    offline = f"; without a network, --model {choice} comes with the package"
+    offline = f"; without a network, the model {choice} comes with the package"
     return (
         f"expected the weights of {name!r} in {cache_folder()} or online, found neither: get"
         f" {names} from {files[0].repository}, or a diffusers folder, and give the local path with"
-        " --model"
+        " --model (model= in Python)"
         f"{offline if choice else ''}"
     )
 

@@ -71,7 +71,10 @@ def _tell(checkpoint: Checkpoint, fitting: list[Variant], chosen: Variant, hinte
         _log.info("%s", said)
         return
     others = " or ".join(each.name for each in fitting if each.convention != chosen.convention)
-    _log.warning("%s; if it is %s, which takes another scale, say so with --variant", said, others)
+    _log.warning(
+        "%s; if it is %s, which takes another scale, say so with --variant (variant= in Python)",
+        *(said, others),
+    )
 
 
 def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
