@@ -29,10 +29,9 @@ WAITING_PER_THREAD = 2
 """So many bands of a picture, or finished tiles of a video, are made or wait for each thread."""
 
 # Cores that share a tile wait for each other at the end of each layer, and small layers have only
-# one. One tile on two cores over two tiles on one core each, by the same multiply-adds, AVX2,
-# float32, medians: taew2_1 at 40x64 latents 1.13, TAESD at 64x64 1.06 to 1.12, TAEHV at 24x24 1.18.
-# Beside a process that loops both take 1.44 times as long, so a crowd changes nothing about it.
-_SHARING_COSTS = 1.12
+# one. What both cores take over what one takes alone, AVX2, float32, taew2_1 at 40x64 latents:
+# about 1.04. With smaller pieces it was 1.13, and for TAEHV at 24x24, not measured again, 1.18.
+_SHARING_COSTS = 1.05
 # So large a part of the cores that are wanted makes no crowd of those who have the rest.
 _ENOUGH = 0.9
 # Systems count the time of cores in hundredths of a second; and what was idle long ago may not be.

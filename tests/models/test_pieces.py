@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from taesd_stream.models.layers import operators as operators_module
 from taesd_stream.models.layers import pieces as pieces_module
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.fixed_conv import PlainConv
 from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.programme import Programme
@@ -28,8 +30,12 @@ class Backwards:
 
     count = 3
 
-    def __init__(self) -> None:
+    def __init__(self, *, crowded: bool = True) -> None:
         self.made = 0
+        self._crowded = crowded
+
+    def in_a_crowd(self) -> bool:
+        return self._crowded
 
     def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
         assert [each.start for each in pieces[1:]] == [each.stop for each in pieces[:-1]]
@@ -86,3 +92,33 @@ def test_what_is_small_is_made_as_a_whole() -> None:
     span = conv.span(Interval(0, 8), 8)
     Programme(conv.operators(span, span))(torch.zeros(1, 4, 8, 8), TileState(makers=makers))
     assert makers.made == 0
+
+
+def test_pieces_are_small_only_in_a_crowd() -> None:
+    conv = Conv(4, 96, 7).requires_grad_(False)
+    span = conv.span(Interval(0, 96), 96)
+    made = []
+    for crowded in (False, True):
+        makers = Backwards(crowded=crowded)
+        tile = torch.zeros(1, 4, 96, 96)
+        Programme(conv.operators(span, span))(tile, TileState(makers=makers))
+        made.append(makers.made)
+    assert made[0] == 2 * 3 < made[1]
+
+
+def test_what_is_large_is_enlarged_in_pieces_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = EnlargingConv(Conv(4, 6)).requires_grad_(False)
+    span = layer.span(Interval(3, 40), 23)
+    tile = torch.rand(2, 4, span.have.size, span.have.size).to(memory_format=torch.channels_last)
+    programme = Programme(layer.operators(span, span))
+    whole, convolutions = programme(tile, TileState()), []
+
+    def counted(convolution: PlainConv, tensor: Tensor, *rest: object) -> Tensor:
+        convolutions.append(tensor.shape)
+        return convolved(convolution, tensor, *rest)
+
+    convolved = PlainConv.__call__
+    monkeypatch.setattr(PlainConv, "__call__", counted)
+    monkeypatch.setattr(operators_module, "_SLOW_BYTES", whole.numel() * whole.element_size() // 3)
+    assert torch.equal(programme(tile, TileState()), whole)
+    assert len(convolutions) == 3

@@ -50,6 +50,9 @@ CHAINS: Mapping[str, Chain] = {
         [SoftClamp(), Conv(3, 5), ReLU(), block(), EnlargingConv(Conv(5, 5)), block(), Conv(5, 3)]
     ),
     "video": made_of([Conv(3, 5), memory(0), memory(0.2), Conv(5, 3)]),
+    "enlarging": made_of(
+        [Conv(3, 5), EnlargingConv(Conv(5, 5)), ReLU(), EnlargingConv(Conv(5, 3)), ReLU(0.2)]
+    ),
     "encoder": made_of([Conv(3, 5, stride=2), block(), Conv(5, 3, stride=2, bias=False)]),
 }
 

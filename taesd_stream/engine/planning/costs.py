@@ -53,9 +53,9 @@ _OPENVINO_TOGETHER = {1: 0.85, 2: 0.5, 4: 0.5}
 # one's. An estimate: no GPU was at hand to measure it.
 _POOL_KEEPS = 1.5
 _POOL_KEEPS_ALWAYS = 32 << 20
-# Where cores share a tile, pieces of a layer are in the making beside the whole: an eighth of it
-# where it is large, and it is at most half of what is live.
-_PIECES_SHARE = 16
+# Where cores share a tile, up to half of a layer is in the making, in pieces, beside the whole; and
+# that is at most half of what is live.
+_PIECES_SHARE = 4
 
 _ONE = Cores()
 

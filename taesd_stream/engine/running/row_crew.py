@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
+from time import perf_counter, thread_time
 
 from taesd_stream.engine.cores import keeping_to
 from taesd_stream.engine.plain_modes import Computing
@@ -16,14 +17,21 @@ from video.background import Worker
 
 __all__ = ["RowCrew", "crew_of"]
 
+# A thread that takes longer than its core computes for it has waited for the core; where it does
+# for so short a time, that tells nothing: the system lets programs take turns of some milliseconds.
+_LONGER = 1.25
+_TELLS_SECONDS = 0.004
+# So long after a thread had to wait, others are taken to be still there.
+_LATELY_SECONDS = 0.5
+
 
 class RowCrew:
-    """Threads that make pieces, each on one core, from one queue; they begin with the first piece.
+    """Threads that make pieces, each on one core, from one queue: the caller's, and some of ours.
 
-    A context manager: with the end of the block they end.
+    A context manager: with the end of the block ours end; they begin with the first piece.
 
     Args:
-        count: How many threads.
+        count: How many threads, the caller's included, which shall keep to one core as well.
         settings: Where and how they compute.
 
     Attributes:
@@ -43,20 +51,30 @@ class RowCrew:
         self._settings = settings
         self._asked: SimpleQueue[_Pieces | None] = SimpleQueue()
         self._workers: list[Worker[None]] = []
+        self._waited = -_LATELY_SECONDS  # when a thread was last seen to have waited
+
+    def in_a_crowd(self) -> bool:
+        """Whether a thread lately had to wait for its core, which another program held."""
+        return perf_counter() - self._waited < _LATELY_SECONDS
 
     def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
         """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
         if not self._workers:
-            self._workers = [Worker(self._work, then=_nothing) for _ in range(self.count)]
+            self._workers = [Worker(self._work, then=_nothing) for _ in range(self.count - 1)]
         asked = _Pieces(pieces, work)
         for _ in self._workers:
             self._asked.put(asked)
         try:
-            asked.wait()
+            self._take_part(asked)
+            error = asked.end()
         except BaseException:
-            asked.drop()
-            asked.wait()
+            asked.end()
             raise
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # else its traceback and this frame would hold each other
 
     def __enter__(self) -> RowCrew:
         return self
@@ -71,9 +89,22 @@ class RowCrew:
     def _work(self) -> None:
         with keeping_to(1):
             while (asked := self._asked.get()) is not None:
-                with Computing(self._settings):
-                    asked.take_part()
+                if asked.join():
+                    try:
+                        with Computing(self._settings):
+                            self._take_part(asked)
+                    except BaseException as error:
+                        asked.fail(error)
+                    finally:
+                        asked.leave()
                 del asked  # with what it holds
+
+    def _take_part(self, asked: _Pieces) -> None:
+        began, computed = perf_counter(), thread_time()
+        asked.take()
+        ended, computed = perf_counter(), thread_time() - computed
+        if ended - began > max(_TELLS_SECONDS, _LONGER * computed):
+            self._waited = ended
 
 
 def _nothing(*_: object) -> None:
@@ -90,53 +121,51 @@ class _Pieces:
     """Pieces of one operator, which threads take one after the other.
 
     Args:
-        pieces: The pieces; at least one.
+        pieces: The pieces.
         work: Makes one.
     """
 
     def __init__(self, pieces: Sequence[Interval], work: Callable[[Interval], None]) -> None:
-        self._left, self._open, self._work = deque(pieces), len(pieces), work
-        self._counting = threading.Lock()
+        self._left, self._work = deque(pieces), work
+        self._changing = threading.Lock()
+        self._at_work, self._has_ended = 0, False
         self._error: BaseException | None = None
-        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._still: SimpleQueue[None] = SimpleQueue()
 
-    def take_part(self) -> None:
+    def join(self) -> bool:
+        """Have ``end`` wait for this thread until it leaves; false if it comes too late."""
+        with self._changing:
+            self._at_work += not self._has_ended
+            return not self._has_ended
+
+    def leave(self) -> None:
+        with self._changing:
+            self._at_work -= 1
+            if self._has_ended and not self._at_work:
+                self._still.put(None)
+
+    def take(self) -> None:
         """Make pieces until none is left."""
         while self._left:
             try:
                 rows = self._left.popleft()
             except IndexError:  # another thread was quicker
                 return
-            try:
-                self._work(rows)
-            except BaseException as error:
-                self._error = error
-                self.drop()
-            self._count(1)
+            self._work(rows)
 
-    def drop(self) -> None:
-        """Leave what nobody has begun."""
-        dropped = 0
-        while self._left:
-            try:
-                self._left.pop()
-            except IndexError:
-                break
-            dropped += 1
-        if dropped:
-            self._count(dropped)
+    def fail(self, error: BaseException) -> None:
+        """Leave what nobody has begun, on account of an error."""
+        self._error = error
+        self._left.clear()
 
-    def wait(self) -> None:
-        """Until all are made; raises what making one of them raised."""
-        self._ended.get()
-        self._ended.put(None)
+    def end(self) -> BaseException | None:
+        """Leave what nobody has begun, wait for those who joined, and tell what they raised."""
+        self._left.clear()
+        with self._changing:
+            self._has_ended = True
+            at_work = self._at_work
+        if at_work:
+            self._still.get()
         self._work = _nothing  # a thread that comes late must not hold tensors for its sake
         error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def _count(self, done: int) -> None:
-        with self._counting:
-            self._open -= done
-            if not self._open:
-                self._ended.put(None)
+        return error

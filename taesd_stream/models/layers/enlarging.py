@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +22,7 @@ from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.fixed_conv import Convolution
 from taesd_stream.models.layers.layer import Layer, Work
-from taesd_stream.models.layers.operators import Operator
-from taesd_stream.models.layers.pieces import made_in_pieces, some_rows
+from taesd_stream.models.layers.operators import Enlarge, Operator
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.layers.upsampling import Upsample
@@ -51,7 +49,7 @@ class EnlargingConv(Convolving):
             yield self.spread(rows, columns)
             return
         high, wide = _windows(rows.want), _windows(columns.want)
-        yield _Enlarge(
+        yield Enlarge(
             self.convolution,
             high.shift(-rows.have.start),
             _zeros(columns, wide),
@@ -84,51 +82,6 @@ class EnlargingConv(Convolving):
             read += (high.size + 1) * (wide.size + 1) * channels
         squares = 4 * high.size * wide.size * self.out_channels(channels)
         return read + 2 * squares
-
-
-@dataclass(frozen=True, slots=True)
-class _Enlarge:
-    """Four pixels of every 2x2 window, each put in its place.
-
-    Attributes:
-        convolution: Makes the channels of four pixels, which lie side by side.
-        windows: The rows of windows, by the first row of the input that each reads.
-        zeros: To the left and the right of the input.
-        rows: Those that are wanted of what all windows make.
-        columns: The same.
-    """
-
-    convolution: Convolution
-    windows: Interval
-    zeros: tuple[int, int]
-    rows: slice
-    columns: slice
-
-    def __call__(self, tensor: Tensor, state: TileState, /) -> Tensor:
-        weight = self.convolution.weight
-        wide = tensor.shape[3] + sum(self.zeros) - 1
-        shape = (tensor.shape[0], weight.shape[0] // 4, *self._wanted(wide))
-        made = made_in_pieces(
-            state, shape, tensor, weight.numel() // 4, partial(self._made, tensor)
-        )
-        if made is None:
-            made = self._made(tensor, Interval(0, shape[2]))
-        return made.contiguous(memory_format=torch.channels_last)
-
-    def _wanted(self, wide: int) -> tuple[int, int]:
-        """Rows and columns of all that is wanted."""
-        rows = range(2 * self.windows.size)[self.rows]
-        return len(rows), len(range(2 * wide)[self.columns])
-
-    def _made(self, tensor: Tensor, rows: Interval) -> Tensor:
-        """Some of the rows that are wanted, as a view."""
-        of_all = rows.shift(self.rows.start)
-        windows = of_all.divide(2)
-        first = self.windows.start + windows.start
-        # Told of zeros, the kernel would add up in another order where there are any.
-        part = some_rows(tensor, Interval(first, first + windows.size + 1), self.zeros)
-        large = F.pixel_shuffle(self.convolution(part, (0, 0)), 2)
-        return large[:, :, of_all.within(windows.scale(2)), self.columns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from taesd_stream.models.layers.operators import Add, Convolve, Operator, Rectify, SetAside
+from taesd_stream.models.layers.operators import (
+    Add,
+    Convolve,
+    Enlarge,
+    Operator,
+    Rectify,
+    SetAside,
+)
 from taesd_stream.models.layers.tile_state import TileState
 
 __all__ = ["Programme"]
@@ -48,17 +55,17 @@ def _fused(operators: Iterable[Operator]) -> list[Operator]:
     aside: list[tuple[int, SetAside]] = []
     for operator in operators:
         last = fused[-1] if fused else None
-        before = last if isinstance(last, Convolve) and last.takes_more else None
+        before = last if isinstance(last, Convolve | Enlarge) and last.takes_more else None
         if isinstance(operator, SetAside):
             aside.append((len(fused), operator))
             fused.append(operator)
         elif isinstance(operator, Add):
             index, part = aside.pop()
-            if before is None:
-                fused.append(operator)
-            else:
+            if isinstance(before, Convolve):
                 fused[index] = part.enlarged(before.surplus)
                 fused[-1] = replace(before, adds=True)
+            else:
+                fused.append(operator)
         elif isinstance(operator, Rectify) and before is not None:
             fused[-1] = replace(before, slope=operator.slope)
         else:

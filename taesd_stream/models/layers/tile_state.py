@@ -29,6 +29,9 @@ class PieceMakers(Protocol):
 
     count: int
 
+    def in_a_crowd(self) -> bool:
+        """Whether a thread of them lately had to wait for its core, which another program held."""
+
     def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
         """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
 
