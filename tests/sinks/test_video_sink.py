@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -256,6 +257,30 @@ def test_what_cannot_be_finished_is_told_of_and_where_it_is(
     assert "appeared while it was being written" in told
     assert kept == f"sink: kept: '{tmp_path / 'a.part.mkv'}' (3 frames)"
     np.testing.assert_array_equal(read(tmp_path / "a.part.mkv"), frames(3))
+
+
+def test_a_full_disk_ends_one_target_whose_file_plays_until_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, random = Kept(), np.random.default_rng(0)
+    given = [random.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(12)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with ts.VideoSink([tmp_path / "a.mkv", kept], lossless=True) as sink:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+            for frame in given:
+                sink.write(frame)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file, others = sink.counts.targets
+    assert "no room" in str(file.failure)
+    assert (others.written, others.failure, len(kept.frames)) == (12, None, 12)
+    assert file.written + file.dropped == 12
+    (left,) = tmp_path.iterdir()
+    played = read(left)
+    assert 0 < len(played) <= file.written
+    np.testing.assert_array_equal(played, given[: len(played)])
+    assert sum("gets no more" in line for line in caplog.messages) == 1
 
 
 def test_a_sink_that_was_given_nothing_leaves_nothing(tmp_path: Path) -> None:
