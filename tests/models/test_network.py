@@ -137,11 +137,11 @@ def test_scales(network: Network, scale: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("network", "plane"),
     [
-        (taesd_decoder(4), Size(4, 23)),
-        (taesd_decoder(32, pool=True), Size(4, 23)),
-        (taesana_decoder(32), Size(2, 9)),
-        (taesd_encoder(4), Size(29, 170)),
-        (taesana_encoder(32), Size(37, 330)),
+        (taesd_decoder(4), Size(3, 19)),
+        (taesd_decoder(32, pool=True), Size(3, 19)),
+        (taesana_decoder(32), Size(2, 8)),
+        (taesd_encoder(4), Size(21, 110)),
+        (taesana_encoder(32), Size(37, 230)),
     ],
     ids=["decoder", "with global branches", "sana", "encoder", "sana's encoder"],
 )
