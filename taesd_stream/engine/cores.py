@@ -103,14 +103,13 @@ class CrowdWatch:
     """
 
     def __init__(self, cores: int) -> None:
-        self._cores = cores
-        self._start, self._busy, self._own = perf_counter(), _busy_seconds(), process_time()
+        self._cores, self._start = cores, _Usage.now()
 
     def saw_a_crowd(self) -> bool:
         """Whether others left fewer cores than are wanted."""
-        passed, own = perf_counter() - self._start, process_time() - self._own
-        others = _busy_seconds() - self._busy - own
-        return (os.cpu_count() or 1) * passed - others < _ENOUGH * self._cores * passed
+        since = _Usage.now().after(self._start)
+        left = (os.cpu_count() or 1) * since.clock - (since.all_cores - since.own)
+        return left < _ENOUGH * self._cores * since.clock
 
 
 class SpareCores:
@@ -121,24 +120,45 @@ class SpareCores:
     """
 
     def __init__(self) -> None:
-        self._look()
+        self._asked = _Usage.now()
 
     def are_there(self) -> bool:
         """Whether they did since this was asked last, if that is not long ago."""
-        start, busy, own = self._start, self._busy, self._own
-        self._look()
-        passed = self._start - start
-        if not _LEAST_LOOK <= passed <= _LONGEST_LOOK:
+        before, self._asked = self._asked, _Usage.now()
+        since = self._asked.after(before)
+        if not _LEAST_LOOK <= since.clock <= _LONGEST_LOOK:
             return False
         cores = min(_affinity(), _quota_in(int(monotonic())))
         idle = min(
-            cores - (self._own - own) / passed,
-            (os.cpu_count() or 1) - (self._busy - busy) / passed,
+            cores - since.own / since.clock,
+            (os.cpu_count() or 1) - since.all_cores / since.clock,
         )
         return idle >= max(_ENOUGH, cores / 4)
 
-    def _look(self) -> None:
-        self._start, self._busy, self._own = perf_counter(), _busy_seconds(), process_time()
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    """Seconds up to a moment, or between two.
+
+    Attributes:
+        clock: By the clock.
+        all_cores: That all cores were at work, together.
+        own: That they were for this process.
+    """
+
+    clock: float
+    all_cores: float
+    own: float
+
+    @classmethod
+    def now(cls) -> _Usage:
+        return cls(perf_counter(), _busy_seconds(), process_time())
+
+    def after(self, before: _Usage) -> _Usage:
+        """From a moment before."""
+        return _Usage(
+            self.clock - before.clock, self.all_cores - before.all_cores, self.own - before.own
+        )
 
 
 def _busy_seconds() -> float:

@@ -30,15 +30,21 @@ def test_all_that_was_put_is_taken_in_order_in_another_thread() -> None:
     assert not behind.is_running
 
 
-def test_no_more_is_put_than_there_is_room() -> None:
-    go_on = threading.Event()
-    took: SimpleQueue[int] = SimpleQueue()
+class Held:
+    """Takes items, and goes on after each of them when it is let to."""
 
-    def take(items: Iterator[int]) -> None:
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.took: SimpleQueue[int] = SimpleQueue()
+
+    def take(self, items: Iterator[int]) -> None:
         for item in items:
-            took.put(item)
-            assert go_on.wait(LONG_SECONDS)
+            self.took.put(item)
+            assert self.go_on.wait(LONG_SECONDS)
 
+
+def test_no_more_is_put_than_there_is_room() -> None:
+    held = Held()
     put = []
 
     def fill(behind: WriteBehind[int, None]) -> None:
@@ -46,32 +52,25 @@ def test_no_more_is_put_than_there_is_room() -> None:
             behind.put(number)
             put.append(number)
 
-    with WriteBehind(take, most=2) as behind:
+    with WriteBehind(held.take, most=2) as behind:
         filling = threading.Thread(target=fill, args=[behind])
         filling.start()
-        assert took.get(timeout=LONG_SECONDS) == 0
+        assert held.took.get(timeout=LONG_SECONDS) == 0
         filling.join(0.05)  # it must not get on, however long it is waited for
         assert len(put) <= 3
-        go_on.set()
+        held.go_on.set()
         filling.join(LONG_SECONDS)
     assert put == list(range(10))
 
 
 def test_the_oldest_makes_room_for_the_newest() -> None:
-    go_on = threading.Event()
-    took: SimpleQueue[int] = SimpleQueue()
-
-    def take(items: Iterator[int]) -> None:
-        for item in items:
-            took.put(item)
-            assert go_on.wait(LONG_SECONDS)
-
-    with WriteBehind(take, most=2) as behind:
+    held = Held()
+    with WriteBehind(held.take, most=2) as behind:
         assert behind.put_newest(0) == 0
-        assert took.get(timeout=LONG_SECONDS) == 0
+        assert held.took.get(timeout=LONG_SECONDS) == 0
         assert [behind.put_newest(number) for number in range(1, 7)] == [0, 0, 1, 1, 1, 1]
-        go_on.set()
-    assert [took.get_nowait() for _ in range(took.qsize())] == [5, 6]
+        held.go_on.set()
+    assert [held.took.get_nowait() for _ in range(held.took.qsize())] == [5, 6]
 
 
 def test_the_newest_waits_for_no_step_of_the_thread_that_takes_it(
