@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from taesd_stream.engine.streams.encode_stream import EncodeStream
     from taesd_stream.engine.streams.picture_run import PictureRun
     from taesd_stream.engine.streams.video_run import VideoRun
+    from taesd_stream.exporting.export import export
+    from taesd_stream.exporting.exported import Exported
     from taesd_stream.jobs.decoding import render
     from taesd_stream.jobs.encoding import encode_file
     from taesd_stream.jobs.results import Encoded, Rendered
@@ -69,6 +71,7 @@ __all__ = [
     "DownloadError",
     "EncodeStream",
     "Encoded",
+    "Exported",
     "InputError",
     "Interrupted",
     "LatentSource",
@@ -89,6 +92,7 @@ __all__ = [
     "VideoRun",
     "VideoSink",
     "encode_file",
+    "export",
     "load",
     "open_latents",
     "render",
@@ -101,6 +105,7 @@ _HOMES = {
     "LatentSource": "taesd_stream.latents",
     "ModelSpec": "taesd_stream.models",
     "Encoded": "taesd_stream.jobs.results",
+    "Exported": "taesd_stream.exporting.exported",
     "PictureRun": "taesd_stream.engine.streams.picture_run",
     "Rendered": "taesd_stream.jobs.results",
     "StreamState": "taesd_stream.models.stream_state",
@@ -108,6 +113,7 @@ _HOMES = {
     "VideoRun": "taesd_stream.engine.streams.video_run",
     "VideoSink": "taesd_stream.sinks",
     "encode_file": "taesd_stream.jobs.encoding",
+    "export": "taesd_stream.exporting.export",
     "load": "taesd_stream.engine.load",
     "open_latents": "taesd_stream.latents",
     "render": "taesd_stream.jobs.decoding",

@@ -60,6 +60,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "einops",
             "nncf",
             "numpy",
+            "onnx",
             "openvino",
             "psutil",
             "safetensors",
@@ -89,6 +90,18 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "torch",
             "tqdm",
             "video",
+        }
+    ),
+    "taesd_stream.exporting": frozenset(
+        {
+            "numpy",
+            "onnx",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.models",
+            "tiling",
+            "torch",
+            "video.safe_files",
         }
     ),
     "taesd_stream.sinks": frozenset(
@@ -153,6 +166,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.comfyui",
             "taesd_stream.engine",
             "taesd_stream.errors",
+            "taesd_stream.exporting",
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",
@@ -166,6 +180,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.diffusers",
             "taesd_stream.engine",
             "taesd_stream.errors",
+            "taesd_stream.exporting",
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",

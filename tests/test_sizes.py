@@ -33,6 +33,7 @@ SPELLED_OUT = frozenset(
         "taesd_stream/engine/model_encoding.py:open_encode_picture",
         "taesd_stream/engine/model_encoding.py:open_encode_stream",
         "taesd_stream/engine/streams/video_run.py:__init__",
+        "taesd_stream/exporting/export.py:export",
         "taesd_stream/jobs/decoding.py:plan_for",
         "taesd_stream/jobs/decoding.py:render",
         "taesd_stream/jobs/encoding.py:encode_file",

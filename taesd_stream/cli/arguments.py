@@ -19,6 +19,7 @@ __all__ = [
     "add_model",
     "add_overwrite",
     "add_picture",
+    "add_variant",
     "add_verbose",
     "add_view",
     "add_wrap",
@@ -84,11 +85,15 @@ def add_model(
         help="a name out of `taesd-video models`, a file or folder of weights, or owner/name on the"
         f" Hugging Face hub; default: {default}",
     )
+    add_variant(parser, "; without --model, the official model of that name")
+
+
+def add_variant(parser: argparse.ArgumentParser, otherwise: str = "") -> None:
+    """Add the variant of a model."""
     parser.add_argument(
         "--variant",
         metavar="V",
-        help="the model's name, where a checkpoint's shapes fit several; without --model, the"
-        " official model of that name",
+        help=f"the model's name, where a checkpoint's shapes fit several{otherwise}",
     )
 
 

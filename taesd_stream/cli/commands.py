@@ -16,13 +16,14 @@ from typing import Any
 from taesd_stream.cli.describe import describe_file, model_rows
 from taesd_stream.comfyui.installing import install
 from taesd_stream.errors import OutputError
+from taesd_stream.exporting.export import export as export_model
 from taesd_stream.jobs.decoding import plan_for, render
 from taesd_stream.jobs.encoding import encode_file
 from taesd_stream.jobs.results import Encoded, Rendered
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 
-__all__ = ["comfyui", "decode", "demo", "encode", "info", "models", "plan"]
+__all__ = ["comfyui", "decode", "demo", "encode", "export", "info", "models", "plan"]
 
 _NO_KEYWORDS = ("command", "input", "output", "json", "verbose")
 """Arguments that are not passed on as keywords: those of the command line, and positional ones."""
@@ -75,6 +76,13 @@ def models(arguments: Namespace) -> None:
 def comfyui(arguments: Namespace) -> None:
     """Put the nodes into a ComfyUI."""
     done = install(arguments.path, overwrite=arguments.overwrite)
+    _say(arguments, str(done), done.to_json())
+
+
+def export(arguments: Namespace) -> None:
+    """Write a half of a model as an ONNX file."""
+    options = _keywords(arguments)
+    done = export_model(options.pop("model"), arguments.output, **options)
     _say(arguments, str(done), done.to_json())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from taesd_stream.cli import arguments
+from taesd_stream.cli.values import width_and_height
 
 __all__ = ["make_parser"]
 
@@ -129,6 +130,41 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     arguments.add_overwrite(parser)
 
 
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a decoder or an encoder as an ONNX file for other programs: any size and batch; a"
+        " model for videos goes step by step."
+    )
+    parser.add_argument("output", metavar="OUT", help="a name that ends in .onnx")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        required=True,
+        help="a name out of `taesd-video models`, a file or folder of weights, or owner/name on the"
+        " Hugging Face hub",
+    )
+    arguments.add_variant(parser)
+    parser.add_argument(
+        "--half",
+        choices=("decoder", "encoder"),
+        default="decoder",
+        help="which half of the model; default: %(default)s",
+    )
+    parser.add_argument(
+        "--dtype",
+        metavar="T",
+        default="float32",
+        help="float32 or float16, of weights, inputs and outputs; default: %(default)s",
+    )
+    parser.add_argument(
+        "--static",
+        metavar="WIDTHxHEIGHT",
+        type=width_and_height,
+        help="one picture of this size in pixels only; default: any",
+    )
+    arguments.add_overwrite(parser)
+
+
 def _comfyui(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Put the nodes into a ComfyUI: a folder in its custom_nodes, which loads them from this"
@@ -148,6 +184,7 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]
     "info": ("what a file of latents or a checkpoint is", _info),
     "models": ("the models, and which are cached", _models),
     "demo": ("decode the sample inside the package; needs no network", _demo),
+    "export": ("a decoder or an encoder to an ONNX file", _export),
     "comfyui": ("put the nodes into a ComfyUI", _comfyui),
 }
 """The help of each command, and what adds its arguments; in the order of the help."""

@@ -9,7 +9,7 @@ from typing import Literal
 from video.errors import InputError
 from video.rates import parse_rate
 
-__all__ = ["crop", "fps", "frames", "overlap", "size", "tile"]
+__all__ = ["crop", "fps", "frames", "overlap", "size", "tile", "width_and_height"]
 
 
 def frames(text: str) -> slice:
@@ -71,6 +71,16 @@ def size(text: str) -> tuple[int, int]:
     if match is None:
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in pixels, found {text!r}")
     return int(match[2]), int(match[1])
+
+
+def width_and_height(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels, as the library takes it where it asks for (width, height).
+
+    >>> width_and_height("1280x720")
+    (1280, 720)
+    """
+    height, width = size(text)
+    return width, height
 
 
 def overlap(text: str) -> int | Literal["exact"]:

@@ -9,7 +9,7 @@ import torch
 
 from taesd_stream.errors import InputError, MissingExtraError
 
-__all__ = ["BACKENDS", "Settings", "is_int8", "resolve_settings"]
+__all__ = ["BACKENDS", "Settings", "dtype_named", "is_int8", "resolve_settings"]
 
 BACKENDS = ("torch", "openvino")
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
@@ -149,10 +149,20 @@ def _resolve_device(device: str | torch.device) -> torch.device:
 def _resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16
-    by_name = _SHORT_NAMES | {_name(each): each for each in _DTYPES}
-    chosen = by_name.get(dtype.lower()) if isinstance(dtype, str) else dtype
-    if chosen not in _DTYPES:
+    chosen = dtype_named(dtype)
+    if chosen is None:
         raise InputError(
             f"dtype: expected auto, float32, float16, bfloat16 or int8, found {str(dtype)!r}"
         )
     return chosen
+
+
+def dtype_named(dtype: str | torch.dtype) -> torch.dtype | None:
+    """One of the dtypes that models compute in, by its name or as torch's; None for any other.
+
+    >>> dtype_named("fp16"), dtype_named("float64")
+    (torch.float16, None)
+    """
+    by_name = _SHORT_NAMES | {_name(each): each for each in _DTYPES}
+    chosen = by_name.get(dtype.lower()) if isinstance(dtype, str) else dtype
+    return chosen if chosen in _DTYPES else None

@@ -30,7 +30,8 @@ class Network(nn.Module):
         channels: Channels that it reads.
 
     Attributes:
-        passes: The runs over the plane, in order.
+        numbered: The layers in the order in which they are run, under their numbers.
+        passes: The runs over the plane, in order; in them, some layers are made one.
         stateful: The layers that keep a state from time step to time step, by their numbers.
     """
 
@@ -39,6 +40,7 @@ class Network(nn.Module):
         self.channels = channels
         for number, layer in layers.items():
             self.add_module(str(number), layer)
+        self.numbered = tuple((str(number), layer) for number, layer in layers.items())
         self.passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
         self.stateful = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
         self._canvases = lru_cache(maxsize=256)(self._find_canvases)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import taesd_stream as ts
 from taesd_stream.models.weights.official import OfficialFile, official_files
 from tests.docs.example_files import (
     both_halves,
@@ -45,6 +46,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for half in ("encoder", "decoder"):
         torch.save(weights("taef2", half), folder / "weights" / f"taef2_{half}.pth")
     save_file(both_halves("taew2_1"), folder / "weights" / "taew2_1.safetensors")
+    ts.export("nano", folder / "decoder.onnx")
     return folder
 
 
