@@ -96,8 +96,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "numpy",
             "onnx",
+            "onnxruntime",
             "taesd_stream.engine",
             "taesd_stream.errors",
+            "taesd_stream.latents",
             "taesd_stream.models",
             "tiling",
             "torch",

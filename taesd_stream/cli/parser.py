@@ -154,7 +154,12 @@ def _export(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         metavar="T",
         default="float32",
-        help="float32 or float16, of weights, inputs and outputs; default: %(default)s",
+        help="float32, float16, or, for a decoder, int8; default: %(default)s",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="for int8: latents to find its ranges on; default: the sample, for SD 1 and 2",
     )
     parser.add_argument(
         "--static",

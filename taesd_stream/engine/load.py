@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
+from taesd_stream.engine.calibration_latents import calibration_latents
 from taesd_stream.engine.coder import Coder
-from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError
-from taesd_stream.latents import LatentSource, open_latents
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import (
     Checkpoint,
@@ -42,16 +41,10 @@ from taesd_stream.models import (
 )
 from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.vae_figures import FullVAE
-from taesd_stream.samples import sample_path
 
 __all__ = ["Weights", "load", "load_with", "outline"]
 
 _log = logging.getLogger("taesd_stream")
-
-# Latents that the ranges for int8 are found on.
-_CALIBRATED_ON = 8
-# The models whose latents the sample inside the package is.
-_SAMPLE_IS_FOR = ("taesd", "nano")
 
 _DEFAULTS = ModelOptions()
 
@@ -142,7 +135,7 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     latents: Sequence[Tensor] = ()
     if settings.dtype == torch.int8:
         in_a_row = halves[1] is not None and bool(halves[1].stateful)
-        latents = _calibration(found, options, in_a_row=in_a_row)
+        latents = calibration_latents(found, options, in_a_row=in_a_row)
     backends = [
         openvino_backend(settings, half, latents if is_decoder else ())
         if half is not None and is_compilable(half)
@@ -248,34 +241,3 @@ def _sparing(settings: Settings, backend: str) -> Settings | None:
     if backend != "auto" or settings.backend != "openvino" or settings.dtype == torch.int8:
         return None
     return Settings(settings.device, settings.tensor_dtype, "torch")
-
-
-def _calibration(variant: Variant, options: ModelOptions, *, in_a_row: bool) -> list[Tensor]:
-    """Some latents, (C, h, w) each, of those given or the sample's: from the middle, or spread."""
-    given = options.calibration
-    if given is None:
-        if variant.name not in _SAMPLE_IS_FOR:
-            raise InputError(
-                f"calibration: expected latents for {variant.name} to find the ranges for int8"
-                " with, found none, and the sample inside the package is for"
-                f" {' and '.join(_SAMPLE_IS_FOR)}; give --calibration FILE (calibration= in Python)"
-            )
-        with open_latents(sample_path()) as sample:
-            return _chosen(sample, variant, "model", in_a_row=in_a_row)
-    if isinstance(given, LatentSource):
-        return _chosen(given, variant, options.convention, in_a_row=in_a_row)
-    with open_latents(given, channels=variant.latent_channels) as source:
-        return _chosen(source, variant, options.convention, in_a_row=in_a_row)
-
-
-def _chosen(
-    source: LatentSource, variant: Variant, convention: Convention | None, *, in_a_row: bool
-) -> list[Tensor]:
-    most = min(len(source), _CALIBRATED_ON)
-    scale = LatentScale(
-        variant.space, variant.convention, source.convention or convention or "model"
-    )
-    first = (len(source) - most) // 2
-    apart = (index * len(source) // most for index in range(most))
-    chosen = range(first, first + most) if in_a_row else apart
-    return [scale.to_network(source[index]) for index in chosen]

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.calibration_latents import calibration_latents
 from taesd_stream.engine.load import Weights, load_with
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions
@@ -16,7 +17,8 @@ from taesd_stream.engine.settings import dtype_named
 from taesd_stream.errors import InputError, MissingExtraError
 from taesd_stream.exporting.exported import Exported
 from taesd_stream.exporting.facts import facts_of
-from taesd_stream.models import Network
+from taesd_stream.latents.opening import Latents
+from taesd_stream.models import Network, variant_named
 from tiling import Size
 from video.safe_files.part_file import PartFile, check_output, write_faults
 
@@ -25,7 +27,7 @@ __all__ = ["Half", "export"]
 Half: TypeAlias = Literal["decoder", "encoder"]
 
 _ACTIONS: dict[str, Action] = {"decoder": "decode", "encoder": "encode"}
-_DTYPES = {torch.float32: "float32", torch.float16: "float16"}
+_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.int8: "int8"}
 
 
 def export(
@@ -36,6 +38,7 @@ def export(
     dtype: str | torch.dtype = "float32",
     static: tuple[int, int] | None = None,
     variant: str | None = None,
+    calibration: Latents | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write a decoder or an encoder as an ONNX file (needs the extra ``onnx``).
@@ -50,9 +53,11 @@ def export(
         path: The file, of the suffix .onnx.
         half: "decoder": ``latents`` to ``images`` of about [0, 1], to be clipped by the caller;
             "encoder": ``images`` in [0, 1] to ``latents``.
-        dtype: Of the weights, the inputs and the outputs: float32 or float16.
+        dtype: Of the weights, the inputs and the outputs: float32, float16, or, for decoders, int8,
+            whose inputs and outputs are float32 (needs onnxruntime, which the extra has).
         static: (width, height) in pixels, for one picture of that size only; None is any size.
         variant: Of the model, as ``load`` takes it, where that is not loaded yet.
+        calibration: For int8, what ``open_latents`` takes: as of ``load``.
         overwrite: Whether an existing file may be replaced.
 
     Raises:
@@ -76,10 +81,14 @@ def export(
         raise InputError(f"output: expected a name that ends in .onnx, found {str(path)!r}")
     precision = dtype_named(dtype)
     if precision not in _DTYPES:
-        raise InputError(f"dtype: expected float32 or float16, found {str(dtype)!r}")
-    _check_installed()
+        raise InputError(f"dtype: expected float32, float16 or int8, found {str(dtype)!r}")
+    if precision == torch.int8 and half == "encoder":
+        raise InputError("dtype: expected float32 or float16 for an encoder, found int8")
+    _check_installed(*("onnx", "onnxruntime")[: 2 if precision == torch.int8 else 1])
+    options = ModelOptions(
+        variant, device="cpu", dtype="float32", backend="torch", calibration=calibration
+    )
     if not isinstance(model, AutoEncoder):
-        options = ModelOptions(variant, device="cpu", dtype="float32", backend="torch")
         model = load_with(model, options)
     network = coder_of(model, _ACTIONS[half]).network
     name = _DTYPES[precision]
@@ -87,7 +96,15 @@ def export(
     plane = None if static is None else _plane(static, network, model.spec.spatial_scale)
     from taesd_stream.exporting.graphs import model_of, shapes_of
 
-    made = model_of(network, facts, dtype=name, static=plane)
+    decibels = None
+    if precision == torch.int8:
+        from taesd_stream.exporting.quantizing import quantized
+
+        in_a_row = bool(network.stateful)
+        latents = calibration_latents(variant_named(model.spec.name), options, in_a_row=in_a_row)
+        made, decibels = quantized(network, facts, latents, plane)
+    else:
+        made = model_of(network, facts, dtype=name, static=plane)
     with PartFile(target) as part:
         with write_faults(target, f"writing '{target}'"):
             part.path.write_bytes(made.SerializeToString(deterministic=True))
@@ -101,12 +118,16 @@ def export(
         inputs=shapes_of(made.graph.input),
         outputs=shapes_of(made.graph.output),
         facts=facts,
+        decibels=decibels,
     )
 
 
-def _check_installed() -> None:
-    if find_spec("onnx") is None:
-        raise MissingExtraError("export: onnx is not installed; pip install 'taesd-stream[onnx]'")
+def _check_installed(*names: str) -> None:
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"export: {name} is not installed; pip install 'taesd-stream[onnx]'"
+            )
 
 
 def _plane(static: object, network: Network, pixels: int) -> Size:

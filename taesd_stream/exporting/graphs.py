@@ -55,7 +55,7 @@ def model_of(
         read, written = (
             (read, _of_frames(written, frames)) if decodes else (_of_frames(read, frames), written)
         )
-    shapes = list(planes.memories(memories))
+    shapes = list(planes.memories())
     befores = [(each.before, dims) for each, dims in zip(memories, shapes, strict=True)]
     afters = [(each.after, dims) for each, dims in zip(memories, shapes, strict=True)]
     graph = helper.make_graph(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from taesd_stream.engine.backends.onnx_graph import Memory
+from taesd_stream.models.layers.temporal import MemBlock
 from taesd_stream.models.network import Network
 from tiling import Footprint, Size, scale
 
@@ -52,14 +52,14 @@ class Planes:
         plane = None if self.static is None else self.network.out_plane(self.static)
         return self._dims(self.network.out_channels, plane, self.network.scale)
 
-    def memories(self, memories: list[Memory]) -> Iterator[Dims]:
-        """The shapes of memories, each that of what its layer reads."""
-        channels = {each.layer: each.channels for each in memories}
-        plane = self.static
+    def memories(self) -> Iterator[Dims]:
+        """The shapes of what layers remember, each that of what its layer reads."""
+        channels, plane = self.network.channels, self.static
         before: list[Footprint] = []
         for _, layer in self.network.numbered:
-            if layer in channels:
-                yield self._dims(channels[layer], plane, scale(tuple(before)))
+            if isinstance(layer, MemBlock):
+                yield self._dims(channels, plane, scale(tuple(before)))
+            channels = layer.out_channels(channels)
             before += layer.footprints()
             if plane is not None:
                 plane = Size(layer.out_size(plane.height), layer.out_size(plane.width))

@@ -21,7 +21,7 @@ def exported(tmp_path: Path) -> Callable[..., tuple[ts.AutoEncoder, Any]]:
 
     def make(name: str, half: Any = "decoder", **options: Any) -> tuple[ts.AutoEncoder, Any]:
         ae, path = some_model(name), tmp_path / f"{name}_{half}.onnx"
-        ts.export(ae, path, half=half, **options)
+        ts.export(ae, path, half=half, overwrite=True, **options)
         return ae, session_of(path)
 
     return make

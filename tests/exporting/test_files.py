@@ -54,7 +54,11 @@ def test_an_existing_file_stays(tmp_path: Path) -> None:
     [
         ("a.pt", {}, "output: expected a name that ends in .onnx, found"),
         ("a.onnx", {"half": "both"}, "half: expected decoder or encoder, found 'both'"),
-        ("a.onnx", {"dtype": "float64"}, "dtype: expected float32 or float16, found 'float64'"),
+        (
+            "a.onnx",
+            {"dtype": "float64"},
+            "dtype: expected float32, float16 or int8, found 'float64'",
+        ),
         ("a.onnx", {"static": (100, 64)}, "multiples of 8 pixels.*found 100x64; give 104x64"),
         ("a.onnx", {"static": 64}, "static: expected \\(width, height\\) in pixels, found 64"),
         ("a.onnx", {"static": (0, 8)}, "static: expected \\(width, height\\) in pixels, found"),
