@@ -14,7 +14,6 @@ from taesd_stream.models.architectures import nano_decoder, nano_encoder
 from taesd_stream.models.network import Network
 from training.crops import Crops
 from training.figures import Coder, Example, Score, fidelity, score
-from training.forward import forward
 from training.trainer import Batches, Recipe
 
 __all__ = ["HALVES", "Half"]
@@ -47,7 +46,7 @@ def _coder(network: Network) -> Coder:
 
     def code(given: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(forward(network, torch.from_numpy(given).to(device)).cpu().numpy())
+            return np.asarray(network.plain(torch.from_numpy(given).to(device)).cpu().numpy())
 
     return code
 

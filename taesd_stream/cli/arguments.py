@@ -166,8 +166,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         metavar="T",
         default="auto",
-        help="float32, float16, bfloat16, int8 (with openvino); default: float32 on a CPU, float16"
-        " on a GPU",
+        help="float32, float16, bfloat16, float64, int8 (with openvino); default: float32 on a CPU,"
+        " float16 on a GPU",
     )
     group.add_argument(
         "--backend",

@@ -13,9 +13,9 @@ from torch import Tensor
 from taesd_stream.diffusers.pipeline_latents import Returned, returned
 from taesd_stream.diffusers.tiled_vae import TiledVAE
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.pixels import to_array, to_bytes
+from taesd_stream.engine.run import OnTile
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.latents import open_latents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
+from typing import Literal, TypeAlias
 
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.model_decoding import DecodingModel
@@ -16,6 +17,15 @@ from taesd_stream.errors import InputError
 from tiling import Size, TilePlan
 
 __all__ = ["AutoEncoder"]
+
+Planned: TypeAlias = Literal["decode", "encode", "decode backward", "encode backward"]
+
+_HALVES: dict[str, Action] = {
+    "decode": "decode",
+    "encode": "encode",
+    "decode backward": "decode",
+    "encode backward": "encode",
+}
 
 
 class AutoEncoder(DecodingModel, EncodingModel):
@@ -49,7 +59,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         self,
         shape: Iterable[int],
         *,
-        action: Action = "decode",
+        action: Planned = "decode",
         frames: int | None = None,
         tile: Tile = "auto",
         overlap: Overlap = "exact",
@@ -58,23 +68,25 @@ class AutoEncoder(DecodingModel, EncodingModel):
         wrap: Wrap = None,
         threads: int | None = None,
     ) -> TilePlan:
-        """Plan what ``decode`` (or ``encode``) will do with a tensor of this shape; print it.
+        """Plan what ``decode`` (or ``encode``, or a gradient) will do with this shape; print it.
 
         Args:
             shape: (N, C, h, w) or (N, T, C, h, w) of latents, or of images to encode; or (C, h, w)
                 of those that come one by one, as to ``stream``.
-            action: "decode" or "encode".
+            action: "decode" or "encode"; with " backward" after it, to bring a gradient of what was
+                made back.
             frames: How many pictures are made (or encoded) one by one, if that is known.
 
         Raises:
             InputError: No such shape, or nothing fits the budget.
         """
-        if action not in ("decode", "encode"):
-            raise InputError(f"action: expected decode or encode, found {action!r}")
-        coder = coder_of(self, action)
-        sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {action}")
-        workload = tensor_workload(coder, sizes[:-3], action, frames)
+        if action not in _HALVES:
+            raise InputError(f"action: expected one of {', '.join(_HALVES)}, found {action!r}")
+        half = _HALVES[action]
+        coder = coder_of(self, half)
+        sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {half}")
+        workload = tensor_workload(coder, sizes[:-3], half, frames)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
-        plan = coder.plan(Size(*sizes[-2:]), workload, options)
+        plan = coder.plan(Size(*sizes[-2:]), workload, options, backward=action != half)
         one_by_one = None if coder.remembers else frames
         return timed(plan, prod(sizes[:-3]) if sizes[:-3] else one_by_one)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from taesd_stream.latents.layout_by_content import layout_by_content
@@ -53,6 +54,11 @@ def as_batch(z: Tensor, channels: int, size: tuple[int, int] | None) -> Batch:
     if source is None:
         return Batch(z)
     latents = source[:].to(z.device)
+    if z.requires_grad:
+        # A source hands out copies. One that is read alike, of places, tells where each is from.
+        places = torch.arange(z.numel(), dtype=torch.float64).view(z.shape)
+        told = _packed(z, channels, size, numbers=places)
+        latents = latents if told is None else z.flatten()[told[:].long().to(z.device)]
     length = len(latents) // source.clips
     return Batch(latents if length == 1 else latents.view(-1, length, *latents.shape[1:]))
 
@@ -71,8 +77,14 @@ def in_time(latents: Iterable[Tensor], channels: int) -> Iterable[Tensor]:
     return latents if packed is None else packed
 
 
-def _packed(z: Tensor, channels: int, size: tuple[int, int] | None) -> LatentSource | None:
-    """The source of latents that are packed."""
+def _packed(
+    z: Tensor,
+    channels: int,
+    size: tuple[int, int] | None,
+    *,
+    numbers: Tensor | None = None,
+) -> LatentSource | None:
+    """The source of latents that are packed, or of other numbers that are read as they are."""
     if z.dim() > 4 or not z.is_floating_point():
         return None
     if size is None and not may_be_packed(tuple(z.shape), channels):
@@ -82,7 +94,8 @@ def _packed(z: Tensor, channels: int, size: tuple[int, int] | None) -> LatentSou
     reading = packed_reading(store, options, "latents")
     if reading is None:
         return None
-    return reading.source(store, options, name="latents", kind="memory", metadata=None)
+    read = store if numbers is None else TensorStore(numbers, "latents")
+    return reading.source(read, options, name="latents", kind="memory", metadata=None)
 
 
 def _has_time_second(z: Tensor, channels: int) -> bool:

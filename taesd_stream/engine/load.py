@@ -19,6 +19,7 @@ from taesd_stream.engine.calibration_latents import calibration_latents
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
+from taesd_stream.engine.plain_module import PlainModule
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
@@ -147,6 +148,8 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
 
 def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
     """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
+    if isinstance(model, PlainModule):
+        variant = variant or model.variant
     if isinstance(model, nn.Module):
         model = model.state_dict()
     if isinstance(model, Mapping):

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import OnTile
 from taesd_stream.engine.device_copies import asked_whether_finite
 from taesd_stream.engine.latent_axes import as_batch, in_time
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.plain_module import PlainModule
+from taesd_stream.engine.run import OnTile
 from taesd_stream.engine.running.planes import LatentPlane
 from taesd_stream.engine.shapes import as_pictures, checked_length
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
@@ -78,6 +79,22 @@ class DecodingModel(LoadedModel):
         if is_late:
             _refuse_unless(is_finite, checked)
         return made[0] if batch.is_one_video else made
+
+    def decoder_module(self) -> PlainModule:
+        """The decoder as a plain module with parameters, to be trained: see ``PlainModule``.
+
+        Its parameters are copies in float32 (or float64), on this model's device.
+
+        Raises:
+            InputError: The decoder was not loaded.
+
+        >>> import torch
+        >>> import taesd_stream as ts
+        >>> module = ts.load("nano", device="cpu").decoder_module()
+        >>> module(torch.zeros(1, 4, 8, 8)).shape, ts.load(module, device="cpu")
+        (torch.Size([1, 3, 64, 64]), AutoEncoder(nano, cpu float32 torch))
+        """
+        return PlainModule(coder_of(self, "decode"))
 
     def stream(
         self,

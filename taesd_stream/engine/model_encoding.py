@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.loaded_model import LoadedModel, coder_of
 from taesd_stream.engine.options import Crop, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.engine.pixels import with_alpha
+from taesd_stream.engine.plain_module import PlainModule
+from taesd_stream.engine.run import OnTile
 from taesd_stream.engine.running.planes import PixelPlane, ReadPixels
 from taesd_stream.engine.shapes import as_pictures, check_range
 from taesd_stream.engine.streams.decode_stream import Frame
@@ -66,6 +68,16 @@ class EncodingModel(LoadedModel):
             check_range(image, index)
         options = TileOptions(tile, overlap, memory, crop, wrap, threads)
         return encoded(encoder, checked, options, convention, on_tile)
+
+    def encoder_module(self) -> PlainModule:
+        """The encoder as a plain module with parameters, to be trained: see ``PlainModule``.
+
+        Its parameters are copies in float32 (or float64), on this model's device.
+
+        Raises:
+            InputError: The encoder was not loaded.
+        """
+        return PlainModule(coder_of(self, "encode"))
 
     def encode_stream(
         self,

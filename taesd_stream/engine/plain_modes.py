@@ -38,17 +38,20 @@ class Computing:
 
     Args:
         settings: Where and how they compute.
+        recorded: Whether autograd records it, to go back through it inside as well.
     """
 
-    __slots__ = ("_modes", "_settings")
+    __slots__ = ("_modes", "_recorded", "_settings")
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, recorded: bool = False) -> None:
+        self._settings, self._recorded = settings, recorded
         self._modes: ExitStack | None = None
 
     def __enter__(self) -> None:
         wanted = [*_plain(), *self._of_kernels()]
-        if not torch.is_inference_mode_enabled():
+        if self._recorded:
+            wanted[:0] = [torch.inference_mode(False), torch.enable_grad()]
+        elif not torch.is_inference_mode_enabled():
             wanted.insert(0, torch.inference_mode())
         if not wanted:
             return

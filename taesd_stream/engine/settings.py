@@ -12,10 +12,10 @@ from taesd_stream.errors import InputError, MissingExtraError
 __all__ = ["BACKENDS", "Settings", "dtype_named", "is_int8", "resolve_settings"]
 
 BACKENDS = ("torch", "openvino")
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int8)
 _SHORT_NAMES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _BY_BACKEND = {
-    "torch": (torch.float32, torch.float16, torch.bfloat16),
+    "torch": (torch.float32, torch.float16, torch.bfloat16, torch.float64),
     "openvino": (torch.float32, torch.bfloat16, torch.int8),
 }
 
@@ -60,7 +60,7 @@ def resolve_settings(
     Args:
         device: "auto" takes a CUDA GPU, else Apple's, else the CPU.
         dtype: "auto" is float32 on a CPU and float16 on a GPU; or float32, float16, bfloat16 (also
-            fp32, fp16, bf16) or int8, by name or as torch's.
+            fp32, fp16, bf16), float64 (for checks of gradients) or int8, by name or as torch's.
         backend: "torch", "openvino" (on a CPU), or "auto": openvino where it is installed, runs on
             the device and computes in the dtype, since there it is the quicker one.
         compilable: Whether all layers of the model can be compiled.
@@ -81,6 +81,11 @@ def resolve_settings(
         # 8 bits are to be had from openvino alone.
         wants_it = precision == torch.int8 or (fits and _is_installed())
         backend = "openvino" if wants_it else "torch"
+    if precision == torch.float64 and where.type == "mps":
+        raise InputError(
+            "dtype: expected 32 bits or fewer on mps, found float64; give --device cpu (device= in"
+            " Python) with it"
+        )
     if precision not in _BY_BACKEND[backend]:
         known = ", ".join(map(_name, _BY_BACKEND[backend]))
         raise InputError(
@@ -152,7 +157,8 @@ def _resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtyp
     chosen = dtype_named(dtype)
     if chosen is None:
         raise InputError(
-            f"dtype: expected auto, float32, float16, bfloat16 or int8, found {str(dtype)!r}"
+            f"dtype: expected auto, float32, float16, bfloat16, float64 or int8, found"
+            f" {str(dtype)!r}"
         )
     return chosen
 

@@ -95,7 +95,7 @@ def check_range(image: Tensor, index: int) -> None:
     Raises:
         InputError: It says which range was found, and how to get the right one.
     """
-    least, most = (float(each) for each in image.aminmax())
+    least, most = (float(each) for each in image.detach().aminmax())
     if least >= -_OVERSHOOT and most <= 1 + _OVERSHOOT:
         return
     advice = "bring it there, or clamp it if it only overshoots a little"

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.autoencoder import AutoEncoder
-from taesd_stream.engine.coder import Coder, Run
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.cores import CrowdWatch, keeping_to, shares_of_cores
 from taesd_stream.engine.load import load_with
 from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions, TileOptions
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.run import Run
 from taesd_stream.engine.speeds import Speed, keep_speed
 from taesd_stream.errors import InputError
 from taesd_stream.models import empty_network, variant_named

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.clips import Place, as_it_is, decoded_clip, encoded_clip
+from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.gradients.function import Way, with_gradient
+from taesd_stream.engine.gradients.pulling import Outward
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.run import OnTile, Run
 from taesd_stream.engine.streams.frame_windows import check_enough
 from taesd_stream.errors import InputError
 from tiling import Size, TilePlan
@@ -57,6 +62,7 @@ class TensorRun:
 
     def __init__(self, coder: Coder, options: TileOptions, on_tile: OnTile | None) -> None:
         self._coder, self._options, self._on_tile = coder, options, on_tile
+        self._limits: tuple[float, float] | None = None
 
     def decode(self, latents: Tensor) -> Tensor:
         """(N, C, h, w) or (N, T, C, h, w) latents to (N, 3, H, W) or (N, T', 3, H, W) in [0, 1].
@@ -64,7 +70,8 @@ class TensorRun:
         Raises:
             InputError: There are too few latents, or nothing fits the budget.
         """
-        return self._all(latents, "decode", self._decode_clip).clamp_(0, 1)
+        self._limits = 0, 1
+        return self._all(latents, "decode", self._decode_clip)
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) or (N, T, 3, H, W) in [0, 1] to (N, C, h, w) or (N, T', C, h, w) latents.
@@ -98,39 +105,41 @@ class TensorRun:
         return made[0][None] if len(made) == 1 else torch.stack(made)  # one alone is not copied
 
     def _decode_clip(self, plan: TilePlan, latents: Tensor) -> Tensor:
-        """(T, C, h, w) latents of one video to its frames, (T', 3, H, W), not clamped."""
-        timing, total = self._coder.spec.timing, latents.shape[0]
-        source = latents[: timing.usable(total)]
-        return self._compute(
-            plan, source, timing.frames(total), place=lambda raw: timing.frame(raw, total)
-        )
+        return decoded_clip(self._coder.spec.timing, latents, partial(self._compute, plan))
 
     def _encode_clip(self, plan: TilePlan, frames: Tensor) -> Tensor:
-        """(T, 3, H, W) frames of one video to its latents, (T', C, h, w)."""
-        timing = self._coder.spec.encode_timing
-        made = []
-        for group in torch.split(frames, timing.group or frames.shape[0]):
-            zeros = torch.zeros_like(group[:1]).expand(timing.zeros, -1, -1, -1)
-            repeats = group[-1:].expand(timing.missing(group.shape[0]), -1, -1, -1)
-            source = torch.cat([zeros, group, repeats]) if len(zeros) + len(repeats) else group
-            made.append(self._compute(plan, source, source.shape[0] // timing.shrink))
-        latents = made[0] if len(made) == 1 else torch.cat(made)
-        return latents[: latents.shape[0] - timing.tail]
+        return encoded_clip(self._coder.spec.encode_timing, frames, partial(self._compute, plan))
 
     def _compute(
         self,
         plan: TilePlan,
         source: Tensor,
         steps: int,
-        place: Callable[[int], int | None] = lambda step: step,
+        place: Place = as_it_is,
     ) -> Tensor:
-        """Compute ``source`` to (steps, C, H, W), on its device.
+        """Compute ``source`` to (steps, C, H, W), on its device; with a gradient if it has one.
 
         Args:
             place: Tells where each output step goes, if anywhere.
         """
-        run = Run(self._coder, plan, Size(*source.shape[2:]), goes_on=False)
-        return computed(self._coder, run, source, steps, on_tile=self._on_tile, place=place)
+        coder, plane = self._coder, Size(*source.shape[2:])
+
+        def forward(source: Tensor) -> Tensor:
+            run = Run(coder, plan, plane, goes_on=False)
+            made = computed(coder, run, source, steps, on_tile=self._on_tile, place=place)
+            return made if self._limits is None else made.clamp_(*self._limits)
+
+        def backward(source: Tensor, made: Tensor | None, gradient: Tensor) -> Tensor:
+            workload = Workload(source.shape[0], source.shape[0])
+            back = coder.plan(plane, workload, self._options, backward=True)
+            outward = Outward(gradient, place, self._limits)
+            return coder.backward.run(back, source, outward if made is None else outward.cut(made))
+
+        if not (source.requires_grad and torch.is_grad_enabled()):
+            return forward(source)
+        # What patches add up to before it is cut to the limits, no single one of them tells.
+        is_blended = plan.overlap != "exact" and self._limits is not None
+        return with_gradient(Way(forward, backward, keeps_output=is_blended), source)
 
 
 def computed(
@@ -140,7 +149,7 @@ def computed(
     steps: int,
     *,
     on_tile: OnTile | None = None,
-    place: Callable[[int], int | None] = lambda step: step,
+    place: Place = as_it_is,
 ) -> Tensor:
     """What a run makes of the next steps, (T, C, h, w), on their device.
 

@@ -138,6 +138,12 @@ class Network(nn.Module):
             plane = each.out_plane(plane)
         return plane
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        """All that it makes of a whole input, (N, C, h, w), in plain differentiable PyTorch."""
+        for _, layer in self.numbered:
+            tensor = layer.plain(tensor)
+        return tensor
+
     def fit(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint's weights, cut to what this network needs of them.
 

@@ -186,7 +186,12 @@ def test_plans_for_shapes_of_images(model: Models) -> None:
         ((4, 0, 7), "decode", r"found \(4, 0, 7\)"),
         ((16, 9, 7), "decode", "4 channels for taesd to decode, found 16"),
         ((4, 9, 7), "encode", "3 channels for taesd to encode, found 4"),
-        ((4, 9, 7), "paint", "action: expected decode or encode, found 'paint'"),
+        (
+            (4, 9, 7),
+            "paint",
+            "action: expected one of decode, encode, decode backward, encode backward, found"
+            " 'paint'",
+        ),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ import torch
 
 import taesd_stream as ts
 from taesd_stream.engine import budget
-from taesd_stream.engine.coder import Run
+from taesd_stream.engine.run import Run
 
 Models = Callable[..., ts.AutoEncoder]
 

@@ -14,12 +14,11 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.models import Network
-from taesd_stream.models.architectures import nano_decoder, taesd_decoder
+from taesd_stream.models.architectures import nano_decoder
 from training.crops import Crops
 from training.dead_leaves import dead_leaves
 from training.export import export
 from training.figures import Example, Score, score
-from training.forward import forward
 from training.halves import HALVES
 from training.sources import _webp_within, is_held_out
 from training.teacher import Encoder
@@ -61,13 +60,8 @@ def test_what_is_trained_is_what_the_engine_computes(tmp_path: Path) -> None:
     ae = ts.load(state, device="cpu", dtype="float32", backend="torch")
     assert ae.spec.name == "nano"
     with torch.inference_mode():
-        expected = forward(network, z).clamp(0, 1)
+        expected = network.plain(z).clamp(0, 1)
     torch.testing.assert_close(ae.decode(z, tile=3), expected, atol=1e-5, rtol=0)
-
-
-def test_a_layer_that_cannot_be_trained_is_named() -> None:
-    with pytest.raises(TypeError, match="found SoftClamp"):
-        forward(taesd_decoder(4), torch.zeros(1, 4, 2, 2))
 
 
 def test_a_run_that_is_cut_short_goes_on_as_if_it_were_not(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from torch import Tensor
@@ -19,32 +20,44 @@ __all__ = ["EagerBackend"]
 _MOST_KEPT = 256
 
 _Key: TypeAlias = tuple[Kind, Kind, bool]
+Finish: TypeAlias = Callable[[Programme], Programme]
+
+
+def _as_it_is(programme: Programme) -> Programme:
+    return programme
 
 
 class EagerBackend:
-    """Runs operators one by one; nothing is compiled."""
+    """Runs operators one by one; nothing is compiled.
+
+    Args:
+        finish: Makes of each programme the one that is run.
+    """
 
     rounding = "none"
     records = False
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Finish = _as_it_is) -> None:
+        self._finish = finish
         self._kernels: dict[Pass, Kernel] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_kernels": {}}  # programmes are of this model's layers, and none of a copy's
+        return self.__dict__ | {
+            "_kernels": {}
+        }  # programmes are of this model's layers, and none of a copy's
 
     def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""
         if each not in self._kernels:
-            self._kernels[each] = _Kernel(each)
+            self._kernels[each] = _Kernel(each, self._finish)
         return self._kernels[each]
 
 
 class _Kernel:
     """The programmes of a pass, each made when the first tile of its kind comes."""
 
-    def __init__(self, each: Pass) -> None:
-        self._body = each.body
+    def __init__(self, each: Pass, finish: Finish) -> None:
+        self._body, self._finish = each.body, finish
         self._scale = each.scale
         self._programmes: dict[_Key, Programme] = {}
 
@@ -55,6 +68,6 @@ class _Kernel:
         if programme is None:
             if len(self._programmes) >= _MOST_KEPT:
                 self._programmes.clear()
-            programme = Programme(self._body.operators(rows, columns, sweeps=sweeps))
+            programme = self._finish(Programme(self._body.operators(rows, columns, sweeps=sweeps)))
             self._programmes[key] = programme
         return programme(tile, state)

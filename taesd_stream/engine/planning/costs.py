@@ -9,6 +9,7 @@ import torch
 
 from taesd_stream.engine.backends.openvino_cuts import PaddedChain
 from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
+from taesd_stream.engine.planning.going_back import RecordedChain, planes_kept, sharing
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Counted, Pass, PassFigures
@@ -114,13 +115,21 @@ class CostModel:
         network: The encoder or the decoder.
         settings: Where and how it computes.
         records: Whether tiles are recorded by their kinds, one after the other, as a GPU wants it.
+        goes_back: Whether tiles are gone back through when they have been made.
 
     Attributes:
         is_ours_to_share: Whether tiles may be computed side by side, each by a thread of ours.
         continued: Whether each tile of a band goes on where the one to its left ended.
     """
 
-    def __init__(self, network: Network, settings: Settings, *, records: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        *,
+        records: bool = False,
+        goes_back: bool = False,
+    ) -> None:
         self._network = network
         self._settings = settings
         self._records = records
@@ -128,10 +137,14 @@ class CostModel:
         self.is_ours_to_share = is_on_cpu and not records
         # A GPU and OpenVINO want large tiles, and layers that remember earlier steps remember every
         # tile by itself.
-        self.continued = self.is_ours_to_share and not network.stateful
+        self.continued = self.is_ours_to_share and not network.stateful and not goes_back
         self._counted: dict[Pass, Counted] = {}
         if settings.backend == "openvino":
             self._counted = {each: PaddedChain(each.body) for each in network.passes}
+        self._goes_back = goes_back
+        if goes_back:
+            size = settings.dtype.itemsize
+            self._counted = {each: RecordedChain(each.body, size) for each in network.passes}
         self._remembered = lru_cache(maxsize=1024)(self._work_out)
         self._figures = lru_cache(maxsize=1024)(self._count)
 
@@ -181,6 +194,7 @@ class CostModel:
         effort = Effort()
         held = most_live = buffers = states = 0
         up, down = self._network.rate
+        whole = plane
         for each, canvas, figures in self._figures(plane, tile, view):
             out, grid = each.out_plane(plane), canvas.grid
             is_last = each is self._network.passes[-1]
@@ -189,7 +203,11 @@ class CostModel:
             if cores.inside > 1:
                 peak += figures.live // _PIECES_SHARE
             made = grid.tile.area * grid.cell**2 * each.out_channels
-            peak_bytes = (held + kept) * self._settings.tensor_dtype.itemsize
+            planes = held + kept
+            if self._goes_back:
+                planes = planes_kept(self._network, whole, through_scratch=through_scratch)
+                made = figures.read
+            peak_bytes = planes * self._settings.tensor_dtype.itemsize
             peak_bytes += cores.threads * self._resident(peak * self._item_bytes)
             if cores.threads > 1:
                 peak_bytes += self._waiting(grid, made, cores)
@@ -197,7 +215,7 @@ class CostModel:
             stretches = (len(grid) if self._network.stateful else len(grid.rows)) * at_once
             pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
             alone = self._relative_seconds(figures, len(each.body.layers))
-            share = cores.share(stretches, pieces)
+            share = cores.share(stretches, pieces) * (sharing(cores) if self._goes_back else 1.0)
             seconds += alone * share
             effort += self._effort(figures, len(each.body.layers)) * share
             most_live = max(most_live, figures.live)

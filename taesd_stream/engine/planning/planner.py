@@ -63,18 +63,28 @@ class Planner:
         network: The encoder or the decoder.
         settings: Where and how it computes.
         records: Whether tiles are recorded by their kinds.
+        costs: What plans cost; None is what going forward costs.
 
     Attributes:
         settings: The same.
+        candidate: How the memory of a strategy is counted.
     """
 
+    candidate = Candidate
+
     def __init__(
-        self, model: str, network: Network, settings: Settings, *, records: bool = False
+        self,
+        model: str,
+        network: Network,
+        settings: Settings,
+        *,
+        records: bool = False,
+        costs: CostModel | None = None,
     ) -> None:
         self._model = model
         self._network = network
         self.settings = settings
-        self._costs = CostModel(network, settings, records=records)
+        self._costs = costs or CostModel(network, settings, records=records)
         self._is_for_gpu = records or settings.device.type != "cpu"
         self._plans = lru_cache(maxsize=64)(self._make_plan)
         self._patience = (
@@ -108,7 +118,7 @@ class Planner:
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
         together = steps_together(max(plane.area, made.area)) if self._is_for_gpu else 1
-        first = Candidate(
+        first = self.candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )
         if overlap == "exact":
@@ -122,7 +132,7 @@ class Planner:
         batch = candidate.batch(cost) if overlap == "exact" else 1
         return TilePlan(
             model=self._model,
-            action="decode" if down == 1 else "encode",
+            action=self._action(),
             frames=workload.pictures,
             latents=latents,
             pixels=view.made(made) if down == 1 else plane,
@@ -148,12 +158,7 @@ class Planner:
         self, asked: Candidate, tile: Size | Literal["auto"], shares: Sequence[Cores]
     ) -> tuple[TiledCost, Candidate]:
         """The cost asked for, checked, or else the quickest that fits, and how to go about it."""
-        possible: tuple[Strategy, ...] = (_AT_HAND,)
-        if self._network.stateful:
-            possible = strategies(asked.workload, self.settings.device)
-        elif len(self._network.passes) > 1:
-            possible = (*possible, THROUGH_SCRATCH)
-        candidates = [replace(asked, strategy=strategy) for strategy in possible]
+        candidates = [replace(asked, strategy=strategy) for strategy in self._strategies(asked)]
         found = [
             (cost.relative_seconds * candidate.strategy.costs, cost, candidate)
             for candidate in candidates
@@ -167,6 +172,16 @@ class Planner:
             for seconds, cost, candidate in found
             if seconds <= quickest * (1 + self._patience)
         )
+
+    def _strategies(self, asked: Candidate) -> tuple[Strategy, ...]:
+        """The ways to go about what is asked, best first."""
+        if self._network.stateful:
+            return strategies(asked.workload, self.settings.device)
+        return (_AT_HAND, THROUGH_SCRATCH) if len(self._network.passes) > 1 else (_AT_HAND,)
+
+    def _action(self) -> str:
+        """What is done, for the reader."""
+        return "decode" if self._network.scale[1] == 1 else "encode"
 
     def _best_cost(
         self, tile: Size | Literal["auto"], candidate: Candidate, shares: Sequence[Cores]
@@ -271,11 +286,8 @@ class Planner:
         )
         shapes = Counter(Size(row.size, column.size) for row in rows for column in columns)
         grid = cost.grid
-        work = sum(
-            times * self._costs(read(patch), grid.tile, WHOLE).work
-            for patch, times in shapes.items()
-        )
-        return cost, candidate, work
+        works = (n * self._costs(read(patch), grid.tile, WHOLE).work for patch, n in shapes.items())
+        return cost, candidate, sum(works)
 
 
 def _square(side: int, latents: Size) -> Size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from taesd_stream.engine.running.planes import Plane
 from taesd_stream.engine.running.tile_states import TileStates
 from tiling import Block, Interval, Region, Size, TilePlan, weights
 
-__all__ = ["blended_tiles"]
+__all__ = ["Patch", "blended_tiles", "patches_of"]
 
 
 def blended_tiles(
@@ -36,21 +36,58 @@ def blended_tiles(
         states: What each patch remembers of earlier steps, patch by patch in reading order.
 
     Yields:
-        Where a part belongs, and the part, weighted, in float32.
+        Where a part belongs, and the part, weighted, in float32 at least.
+    """
+    patches = patches_of(plan, executor.scale, source.size, made)
+    for patch, kept in zip(patches, states, strict=True):
+        numbers = source.read(Block(Interval(0, source.frames), patch.read))
+        for block, tile in executor.run(numbers, kept):
+            place = block.region.shift(patch.made.y.start, patch.made.x.start)
+            weight = patch.weight(block.region, tile.device)
+            precise = torch.promote_types(tile.dtype, torch.float32)
+            yield Block(block.frames, place), tile.to(precise) * weight
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A part of a picture that is computed as a picture of its own.
+
+    Attributes:
+        read: Where it lies in the input.
+        made: Where it lies in the output.
+        high: The weight of each of its rows.
+        wide: The weight of each of its columns.
+    """
+
+    read: Region
+    made: Region
+    high: Tensor
+    wide: Tensor
+
+    def weight(self, region: Region, device: torch.device) -> Tensor:
+        """(h, w), the weights of a part of its output."""
+        y, x = slice(region.y.start, region.y.stop), slice(region.x.start, region.x.stop)
+        return torch.outer(self.high[y], self.wide[x]).to(device)
+
+
+def patches_of(plan: TilePlan, scale: tuple[int, int], plane: Size, made: Size) -> Iterator[Patch]:
+    """The patches of a plan whose overlap is a number, in reading order.
+
+    Args:
+        scale: Output elements (first) per input elements (second).
+        plane: Height and width of the input.
+        made: Height and width of the output.
     """
     rows, columns = plan.patches
-    up, down = executor.scale
+    up, down = scale
     high = _weights(rows, made.height, up, int(plan.overlap))
     wide = _weights(columns, made.width, up, int(plan.overlap))
-    parts = product(zip(rows, high, strict=True), zip(columns, wide, strict=True))
-    for ((row, row_weight), (column, column_weight)), kept in zip(parts, states, strict=True):
-        region = Region(row, column).scale(down).clip(source.size)
-        patch = source.read(Block(Interval(0, source.frames), region))
-        for block, tile in executor.run(patch, kept):
-            _, in_y, in_x = block.slices
-            weight = torch.outer(row_weight[in_y], column_weight[in_x]).to(tile.device)
-            place = block.region.shift(row.start * up, column.start * up)
-            yield Block(block.frames, place), tile.float() * weight
+    for row, of_row in zip(rows, high, strict=True):
+        for column, of_column in zip(columns, wide, strict=True):
+            there = Region(row, column)
+            yield Patch(
+                there.scale(down).clip(plane), there.scale(up).clip(made), of_row, of_column
+            )
 
 
 def _weights(patches: tuple[Interval, ...], size: int, up: int, overlap: int) -> list[Tensor]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain, islice, pairwise
-from threading import Lock
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,19 +24,11 @@ from torch import Tensor
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
 from taesd_stream.engine.cores import keeping_to
-from taesd_stream.engine.device_copies import on_device
 from taesd_stream.engine.plain_modes import Computing
-from taesd_stream.engine.running.planes import (
-    During,
-    Plane,
-    ScratchPlane,
-    TensorPlane,
-    WritablePlane,
-    as_plane,
-    read_around,
-)
+from taesd_stream.engine.running.planes import During, Plane, as_plane, room_for
+from taesd_stream.engine.running.reading import TileReader
 from taesd_stream.engine.running.row_crew import RowCrew, crew_of
-from taesd_stream.engine.running.side_by_side import Stretch, as_they_come, in_order
+from taesd_stream.engine.running.side_by_side import Stretch, shared_out
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
 from taesd_stream.engine.running.sweep import Sweep
@@ -48,11 +40,25 @@ from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
 from tiling import Block, Interval, Region, Size, TilePlan
 
-__all__ = ["Executor"]
+__all__ = ["Executor", "Filled", "chunks"]
 
 # The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
 # so many tiles it takes no time that counts to hand them back, and the pages be given anew.
 _MANY_TILES = 48
+
+
+class Filled(NamedTuple):
+    """What a pass has made of some pictures.
+
+    Attributes:
+        plane: Its output.
+        pool: The global branch that the next pass opens with, if it does.
+        moments: Of the output, which the branch goes by.
+    """
+
+    plane: Plane
+    pool: NormalisedPool | None
+    moments: Moments
 
 
 class Executor:
@@ -73,7 +79,7 @@ class Executor:
         self._network, self._settings, self._plan = network, settings, plan
         self._backend = backend or EagerBackend()
         self._stages = Stages(network, settings, plan, self._backend)
-        self._reading = Lock()  # files have one place that they are read at
+        self._reader = TileReader(settings, plan.view)
         self._tiles_made = 0
 
     @property
@@ -130,20 +136,15 @@ class Executor:
             states = self.states(plane.size, ends_at=plane.frames)
         stages = self._stages.over(plane.size, states)
         began = states.at if states is not None else 0
-        for steps in _chunks(plane.frames, self._turn(plane.frames)):
+        for steps in chunks(plane.frames, self._turn(plane.frames)):
             try:
                 for block, tile in self._run_chunk(stages, During(plane, steps), first_band):
                     if tile.shape[0] == 0:  # a layer waits for more steps
                         continue
                     seen = began + steps.start + block.frames.start
                     made = self._made(seen) - self._made(began)
-                    there = stages[-1].canvas.true_place(block.region)
-                    crop = self._plan.view.crop or there
-                    kept = there.overlap(crop)
-                    y, x = kept.within(there)
-                    if self._plan.view.crop is not None:
-                        kept = kept.shift(-crop.y.start, -crop.x.start)
-                    yield Block(Interval(made, made + tile.shape[0]), kept), tile[:, :, y, x]
+                    shown, (y, x) = stages[-1].canvas.shown(block.region, self._plan.view.crop)
+                    yield Block(Interval(made, made + tile.shape[0]), shown), tile[:, :, y, x]
             except Exception as error:
                 if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
                     raise OutOfMemoryError(
@@ -168,11 +169,21 @@ class Executor:
     ) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane of its own."""
         pool: NormalisedPool | None = None
+        for filled in self._filled(stages, plane):
+            plane, pool = filled.plane, filled.pool
+        yield from self._tiles(stages[-1], plane, pool, first_band)
+
+    def filled(self, source: Plane) -> Iterator[Filled]:
+        """What every pass but the last makes of some pictures, for those who need all of it."""
+        return self._filled(self._stages.over(source.size, None), source)
+
+    def _filled(self, stages: list[Stage], plane: Plane) -> Iterator[Filled]:
+        pool: NormalisedPool | None = None
         for stage, after in pairwise(stages):
             plane, moments = self._fill(stage, plane, pool)
             with Computing(self._settings):
                 pool = after.each.pool.normalise(moments) if after.each.pool else None
-        yield from self._tiles(stages[-1], plane, pool, first_band)
+            yield Filled(plane, pool, moments)
 
     def _fill(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None
@@ -180,7 +191,7 @@ class Executor:
         """The plane that a pass makes, and the moments of its channels."""
         channels = stage.each.out_channels
         with Computing(self._settings):
-            filled = self._room(plane.frames, channels, stage.out)
+            filled = room_for(self._plan, self._settings, plane.frames, channels, stage.out)
             moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
             for block, tile in self._tiles(stage, plane, pool):
                 filled.write(Block(block.frames, stage.canvas.true_place(block.region)), tile)
@@ -188,37 +199,25 @@ class Executor:
                 del tile  # else it would be held while the next one is made
         return filled, moments
 
-    def _room(self, frames: int, channels: int, size: Size) -> WritablePlane:
-        """A plane for the output of a pass, which the next one reads."""
-        dtype, device = self._settings.tensor_dtype, self._settings.device
-        if self._plan.scratch:
-            return ScratchPlane(frames, channels, size, dtype, device)
-        return TensorPlane.empty(frames, channels, size, dtype, device)
-
     def _tiles(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
     ) -> Iterator[tuple[Block, Tensor]]:
         """The tiles of one pass."""
         stretches = list(self._stretches(stage, plane, pool, first_band))
-        threads = max(1, min(self._plan.threads, sum(map(len, stretches))))
-        cores = self._plan.cores
-        if threads == 1 and cores in (None, torch.get_num_threads()):
-            return chain.from_iterable(stretches)
-        run = in_order if stage.states is None else as_they_come
-        return run(stretches, threads, max(1, (cores or 1) // threads))
+        return shared_out(stretches, self._plan, ordered=stage.states is None)
 
     def _stretches(
         self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int
     ) -> Iterator[Stretch[tuple[Block, Tensor]]]:
         """What one thread does: bands of tiles, or a tile of a video for all of its steps."""
         grid = stage.canvas.grid
-        batches = list(_chunks(plane.frames, self._plan.batch))
+        batches = list(chunks(plane.frames, self._plan.batch))
         tiles = list(islice(grid, first_band * len(grid.columns), None))
         work = partial(self._blocks, stage, plane, pool)
         if stage.states is not None:
             turns = [[Block(steps, region) for steps in batches] for region in tiles]
         else:
-            bands = list(_chunks(len(tiles), len(grid.columns)))
+            bands = list(chunks(len(tiles), len(grid.columns)))
             turns = [
                 [Block(steps, region) for region in tiles[band.start : band.stop]]
                 for steps in batches
@@ -274,7 +273,7 @@ class Executor:
             before = states.recall(block.region, at + block.frames.start) if states else None
             state = TileState(before, together=block.frames.size, carry=carry, makers=crew)
             given = Region(rows.given, columns.given)
-            tile = self._read(stage, plane, Block(block.frames, given))
+            tile = self._reader.read(stage, plane, Block(block.frames, given))
             if pool is not None and columns.given.size:
                 tile = pool(tile, block.frames)
             made = stage.kernel(tile, rows, columns, state)
@@ -282,19 +281,8 @@ class Executor:
                 states.keep(block.region, at + block.frames.stop, state.kept)
         return made
 
-    def _read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
-        """A part of what a pass reads, where the pass sees it."""
-        if not block.region.area:  # the last tile of a band may need no more columns
-            shape = (block.frames.size, stage.each.channels, *block.region.shape)
-            device, dtype = self._settings.device, self._settings.tensor_dtype
-            return torch.empty(shape, dtype=dtype, device=device)
-        before = stage.canvas.read_before
-        there = Block(block.frames, block.region.shift(-before.height, -before.width))
-        with self._reading:
-            part = read_around(plane, there, self._plan.view)
-        return on_device(part, self._settings)
 
-
-def _chunks(count: int, most: int) -> Iterator[Interval]:
+def chunks(count: int, most: int) -> Iterator[Interval]:
+    """The first ``count`` steps, at most so many at a time."""
     bounds = [*range(0, count, most), count]
     return (Interval(start, stop) for start, stop in pairwise(bounds))

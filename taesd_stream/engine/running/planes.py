@@ -12,8 +12,9 @@ from torch import Tensor
 
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.pixels import to_images
+from taesd_stream.engine.settings import Settings
 from taesd_stream.latents import LatentSource, check_finite
-from tiling import Block, Interval, Region, Size, View, around
+from tiling import Block, Interval, Region, Size, TilePlan, View, around
 from video.safe_files.scratch import ScratchFile
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "ScratchPlane",
     "TensorPlane",
     "WritablePlane",
+    "add_around",
     "as_plane",
     "read_around",
+    "room_for",
 ]
 
 
@@ -62,6 +65,10 @@ class WritablePlane(Plane, Protocol):
         """Put (n, C, h, w) in its place."""
         ...
 
+    def add(self, block: Block, tile: Tensor) -> None:
+        """Add (n, C, h, w) to what is there."""
+        ...
+
 
 class TensorPlane:
     """A plane in memory.
@@ -93,6 +100,10 @@ class TensorPlane:
 
     def write(self, block: Block, tile: Tensor) -> None:
         self.read(block).copy_(tile)
+
+    def add(self, block: Block, tile: Tensor) -> None:
+        here = self.read(block)
+        here.add_(tile.to(here.device))
 
 
 class ScratchPlane:
@@ -137,6 +148,9 @@ class ScratchPlane:
         values.copy_(tile.permute(0, 2, 3, 1))
         for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
             self._file.write(place, row.view(torch.uint8).numpy().data)
+
+    def add(self, block: Block, tile: Tensor) -> None:
+        self.write(block, self.read(block).add_(tile))
 
     def _places(self, block: Block) -> Iterator[int]:
         """The places in the file, in bytes, at which the rows of a block begin."""
@@ -219,6 +233,16 @@ def as_plane(source: Tensor | Plane) -> Plane:
     return TensorPlane(source) if isinstance(source, Tensor) else source
 
 
+def room_for(
+    plan: TilePlan, settings: Settings, frames: int, channels: int, size: Size
+) -> WritablePlane:
+    """A plane for what a pass makes, where the plan has room for it."""
+    dtype, device = settings.tensor_dtype, settings.device
+    if plan.scratch:
+        return ScratchPlane(frames, channels, size, dtype, device)
+    return TensorPlane.empty(frames, channels, size, dtype, device)
+
+
 def read_around(plane: Plane, block: Block, view: View) -> Tensor:
     """A block that may reach past the borders where a plane goes around."""
     rows = _pieces(block.region.y, plane.size.height, view.wraps_y)
@@ -227,6 +251,18 @@ def read_around(plane: Plane, block: Block, view: View) -> Tensor:
         _beside([plane.read(Block(block.frames, Region(y, x))) for x in columns], 3) for y in rows
     ]
     return _beside(parts, 2)
+
+
+def add_around(plane: WritablePlane, block: Block, view: View, part: Tensor) -> None:
+    """Add to what ``read_around`` reads, once for each time that it reads it."""
+    top = 0
+    for y in _pieces(block.region.y, plane.size.height, view.wraps_y):
+        left = 0
+        for x in _pieces(block.region.x, plane.size.width, view.wraps_x):
+            piece = part[:, :, top : top + y.size, left : left + x.size]
+            plane.add(Block(block.frames, Region(y, x)), piece)
+            left += x.size
+        top += y.size
 
 
 def _pieces(want: Interval, size: int, wraps: bool) -> list[Interval]:

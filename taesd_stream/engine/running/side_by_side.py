@@ -12,13 +12,17 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from taesd_stream.engine.cores import WAITING_PER_THREAD, keeping_to
+from tiling import TilePlan
 from video.background import Room, Worker
 
-__all__ = ["Stretch", "as_they_come", "in_order"]
+__all__ = ["Stretch", "as_they_come", "in_order", "shared_out"]
 
 I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
@@ -116,6 +120,21 @@ def as_they_come(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) 
             piece_room.give()
             yield made
             del made
+
+
+def shared_out(stretches: Sequence[Stretch[T]], plan: TilePlan, *, ordered: bool) -> Iterator[T]:
+    """The pieces of all stretches, done by as many threads as a plan says, if there is work for so.
+
+    Args:
+        stretches: What is done.
+        plan: Says how many threads, and how many cores these compute on.
+        ordered: Whether pieces come in the order of the stretches, or as they are made.
+    """
+    threads = max(1, min(plan.threads, sum(map(len, stretches))))
+    if threads == 1 and plan.cores in (None, torch.get_num_threads()):
+        return chain.from_iterable(stretches)
+    run = in_order if ordered else as_they_come
+    return run(stretches, threads, max(1, (plan.cores or 1) // threads))
 
 
 @dataclass(frozen=True, slots=True)

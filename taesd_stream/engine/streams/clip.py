@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, Run
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.run import Run
 from taesd_stream.engine.tensors import computed
 from taesd_stream.errors import InputError
 from tiling import Size

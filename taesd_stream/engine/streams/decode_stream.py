@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.pixels import to_array, to_bytes
+from taesd_stream.engine.run import OnTile, Run
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.frame_windows import Window, check_enough
 from taesd_stream.engine.streams.video_stream import VideoStream

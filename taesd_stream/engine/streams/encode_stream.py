@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run, cut_short
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_images
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.run import OnTile, Run, cut_short
 from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.engine.streams.decode_stream import Frame
 from taesd_stream.engine.streams.video_stream import VideoStream

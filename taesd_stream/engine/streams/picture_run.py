@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.latent_scale import LatentScale
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.run import OnTile, Run
 from taesd_stream.engine.running.planes import PicturePlane
 from taesd_stream.engine.shapes import as_sizes
 from taesd_stream.engine.speeds import Speed, timed

@@ -9,9 +9,10 @@ from typing import Self
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.pixels import to_array
+from taesd_stream.engine.run import OnTile
 from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
 from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of

@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from taesd_stream.engine.coder import Coder, OnTile, Run
+from taesd_stream.engine.coder import Coder
+from taesd_stream.engine.run import OnTile, Run
 from taesd_stream.errors import InputError
 from taesd_stream.models.stream_state import StreamState
 from tiling import Size

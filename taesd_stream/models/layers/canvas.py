@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tiling import Grid, Region, Size
+from tiling import Block, Grid, Region, Size
 
 __all__ = ["Canvas"]
 
@@ -34,3 +34,20 @@ class Canvas:
     def true_place(self, region: Region) -> Region:
         """Where a part of the output lies in the true one."""
         return region.shift(-self.made_before.height, -self.made_before.width)
+
+    def read_place(self, block: Block) -> Block:
+        """Where a part of what is read lies in the true plane, or around it."""
+        before = self.read_before
+        return Block(block.frames, block.region.shift(-before.height, -before.width))
+
+    def shown(self, region: Region, crop: Region | None) -> tuple[Region, tuple[slice, slice]]:
+        """What is shown of a part of the output, of which a crop may be.
+
+        Returns:
+            Where it lies in the crop, and the rows and columns of the part that it is.
+        """
+        there = self.true_place(region)
+        if crop is None:
+            return there, there.within(there)
+        kept = there.overlap(crop)
+        return kept.shift(-crop.y.start, -crop.x.start), kept.within(there)

@@ -54,6 +54,11 @@ class Chain(Layer):
             want = spans[-1].given
         return tuple(reversed(spans))
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        for layer in self.layers:
+            tensor = layer.plain(tensor)
+        return tensor
+
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         return _operators(self.tasks(rows, columns), sweeps)
 
@@ -136,6 +141,13 @@ class Chain(Layer):
             most += 2 * made * rows.want.size * columns.want.size * self.out_channels(channels)
         # A layer's input and its output may both lie in tensors larger than they are.
         return most + 2 * surplus
+
+    def signs(self, rows: Span, columns: Span, channels: int) -> int:
+        kept, steps = 0, 1
+        for layer, y, x, read in self._reading(rows, columns, channels):
+            kept += steps * layer.signs(y, x, read)
+            steps *= layer.time.upscale
+        return kept
 
     def first_peak(self, rows: Span, columns: Span, channels: int) -> int:
         """The most elements held at once by the first layer."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from taesd_stream.models.layers.adjoint import ConvAdjoint
 from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.fixed_conv import Convolution
 from taesd_stream.models.layers.layer import Work
@@ -44,7 +46,7 @@ class _Padding:
         return self.wanted.start, self.made - self.wanted.stop
 
 
-class Conv(Convolving):
+class Conv(Convolving[ConvAdjoint]):
     """A convolution with a square kernel that keeps the plane's size, divided by its stride.
 
     Args:
@@ -77,6 +79,13 @@ class Conv(Convolving):
         stride = self.footprint.stride
         return make(self.weight, self.bias, stride=stride, groups=self.groups)
 
+    def _made_adjoint(self) -> ConvAdjoint:
+        return ConvAdjoint(self.weight, stride=self.footprint.stride, groups=self.groups)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        stride, padding = self.footprint.stride, self.footprint.padding
+        return F.conv2d(tensor, self.weight, self.bias, stride, padding, groups=self.groups)
+
     def zeros(self, span: Span) -> tuple[int, int]:
         """Zeros that belong before and after the input."""
         return _zeros(self.footprint, span)
@@ -87,6 +96,7 @@ class Conv(Convolving):
         surplus = (*wide.surplus, *high.surplus)
         yield Convolve(
             self.convolution,
+            self.adjoint,
             padding=(high.given, wide.given),
             copied=copied if any(copied) else None,
             wanted=(high.wanted, wide.wanted) if any(surplus) else None,

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from taesd_stream.models.layers.adjoint import EnlargingAdjoint
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.fixed_conv import Convolution
@@ -31,7 +32,7 @@ from tiling import Footprint, Interval
 __all__ = ["EnlargingConv", "fuse_enlarging", "spread_weight"]
 
 
-class EnlargingConv(Convolving):
+class EnlargingConv(Convolving[EnlargingAdjoint]):
     """Every element repeated twice along both axes, and a 3x3 convolution over that.
 
     Args:
@@ -44,6 +45,9 @@ class EnlargingConv(Convolving):
         super().__init__()
         self.conv = conv
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        return self.conv.plain(F.interpolate(tensor, scale_factor=2, mode="nearest"))
+
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         if self.conv.weight.device.type != "cpu":
             yield self.spread(rows, columns)
@@ -51,6 +55,7 @@ class EnlargingConv(Convolving):
         high, wide = _windows(rows.want), _windows(columns.want)
         yield Enlarge(
             self.convolution,
+            self.adjoint,
             high.shift(-rows.have.start),
             _zeros(columns, wide),
             _made_by(high, rows.want),
@@ -65,6 +70,9 @@ class EnlargingConv(Convolving):
     def _made_by(self, make: Callable[..., Convolution]) -> Convolution:
         bias = self.conv.bias
         return make(_folded(self.conv.weight), None if bias is None else bias.repeat_interleave(4))
+
+    def _made_adjoint(self) -> EnlargingAdjoint:
+        return EnlargingAdjoint(spread_weight(self.conv.weight))
 
     def out_channels(self, channels: int) -> int:
         return self.conv.out_channels(channels)
@@ -132,11 +140,12 @@ def _folded(weight: Tensor) -> Tensor:
     [4.0, 2.0, 2.0, 1.0]
     """
     # A window makes the second pixel of one small pixel, which sees that one twice and the next
-    # once, and the first of the next, which sees them the other way round. Sums are of float32: of
-    # bfloat16 they would be rounded twice.
+    # once, and the first of the next, which sees them the other way round. Sums are of float32 at
+    # least: of bfloat16 they would be rounded twice.
     squares = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
-    squares = squares.to(weight.device, torch.float32)
-    folded = torch.einsum("oiyx,ahy,bwx->oabihw", weight.float(), squares, squares)
+    summed = torch.promote_types(weight.dtype, torch.float32)
+    squares = squares.to(weight.device, summed)
+    folded = torch.einsum("oiyx,ahy,bwx->oabihw", weight.to(summed), squares, squares)
     return folded.flatten(0, 2).to(weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
@@ -148,9 +157,10 @@ def spread_weight(weight: Tensor) -> Tensor:
     >>> spread_weight(torch.ones(1, 1, 3, 3))[0, 0].tolist()
     [[1.0, 2.0, 2.0, 1.0], [2.0, 4.0, 4.0, 2.0], [2.0, 4.0, 4.0, 2.0], [1.0, 2.0, 2.0, 1.0]]
     """
-    # Sums are of float32: of bfloat16 they would be rounded twice.
-    twice = weight.new_ones(1, 1, 2, 2, dtype=torch.float32)
-    flipped = weight.float().flip(2, 3).transpose(0, 1)
+    # Sums are of float32 at least: of bfloat16 they would be rounded twice.
+    summed = torch.promote_types(weight.dtype, torch.float32)
+    twice = weight.new_ones(1, 1, 2, 2, dtype=summed)
+    flipped = weight.to(summed).flip(2, 3).transpose(0, 1)
     spread = F.conv2d(flipped.flatten(0, 1)[:, None], twice, padding=1)
     return (
         spread.view(*flipped.shape[:2], 4, 4)

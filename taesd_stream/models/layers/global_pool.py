@@ -10,6 +10,7 @@ into tiles gives the undivided result.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.convolve import convolve
@@ -67,6 +68,12 @@ class GlobalPool(nn.Module):
         self.add_module("0", nn.Conv2d(channels, inner, 1, bias=False))
         self.add_module("1", nn.GroupNorm(groups, inner))
         self.add_module("3", nn.Conv2d(inner, channels, 1, bias=False))
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        """x + branch(x) for a whole plane, (N, C, h, w), in plain differentiable PyTorch."""
+        inside = self.get_submodule("1")(self.get_submodule("0")(tensor))
+        branch: Tensor = self.get_submodule("3")(F.relu(inside))
+        return tensor + branch
 
     def normalise(self, moments: Moments) -> NormalisedPool:
         """The branch for planes whose moments these are."""

@@ -73,6 +73,14 @@ class Layer(nn.Module):
             tensor, state
         )
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        """All that the layer makes of a whole input, (N, C, h, w), in plain differentiable PyTorch.
+
+        For layers that look back in time, N counts the steps of one video. Nothing is changed in
+        place, and the weights have gradients if they want them.
+        """
+        raise NotImplementedError
+
     def fold(self) -> None:
         """Prepare weights that are used in another form than they are loaded in, once for all.
 
@@ -120,6 +128,10 @@ class Layer(nn.Module):
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         """The most elements held at once for one input step, input and output included."""
         return rows.want.size * columns.want.size * channels
+
+    def signs(self, rows: Span, columns: Span, channels: int) -> int:
+        """Elements of one input step whose signs are kept, to go back through the layer."""
+        return 0
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         """Elements that are held with its output and are no part of it."""

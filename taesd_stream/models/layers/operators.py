@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from taesd_stream.models.layers.adjoint import ConvAdjoint, EnlargingAdjoint
 from taesd_stream.models.layers.fixed_conv import Convolution, rectified
 from taesd_stream.models.layers.pieces import convolved, made_in_pieces, some_rows
 from taesd_stream.models.layers.span import Span
@@ -54,6 +55,7 @@ class Convolve:
 
     Attributes:
         convolution: The convolution.
+        adjoint: Gives its adjoint, for gradients.
         padding: Zeros above and below, and to the left and the right, that the kernel is told of.
         copied: Zeros to the left, to the right, above and below that the input is copied with;
             None for none.
@@ -64,6 +66,7 @@ class Convolve:
     """
 
     convolution: Convolution
+    adjoint: Callable[[], ConvAdjoint]
     padding: tuple[int, int]
     copied: tuple[int, int, int, int] | None = None
     wanted: tuple[slice, slice] | None = None
@@ -92,6 +95,7 @@ class Enlarge:
 
     Attributes:
         convolution: Makes the channels of four pixels, which lie side by side.
+        adjoint: Gives the adjoint of all this, for gradients.
         windows: The rows of windows, by the first row of the input that each reads.
         zeros: To the left and the right of the input.
         rows: Those that are wanted of what all windows make.
@@ -100,6 +104,7 @@ class Enlarge:
     """
 
     convolution: Convolution
+    adjoint: Callable[[], EnlargingAdjoint]
     windows: Interval
     zeros: tuple[int, int]
     rows: slice
@@ -127,6 +132,21 @@ class Enlarge:
         if made is None:
             made = self._made(tensor, Interval(0, shape[2]))
         return made.contiguous(memory_format=torch.channels_last)
+
+    def around(self, read: Sequence[int], made: Sequence[int]) -> tuple[int, int, int, int]:
+        """What lies around what is made: in twice what is read, to all four sides of it.
+
+        Args:
+            read: Height and width.
+            made: Height and width.
+
+        Returns:
+            Columns to the left and the right, rows above and below.
+        """
+        # Window i makes the elements 2 i + 1 and 2 i + 2 of the large picture.
+        top = 2 * self.windows.start + 1 + self.rows.start
+        left = 1 - 2 * self.zeros[0] + self.columns.start
+        return left, 2 * read[1] - made[1] - left, top, 2 * read[0] - made[0] - top
 
     def _wanted(self, wide: int) -> tuple[int, int]:
         """Rows and columns of all that is wanted."""

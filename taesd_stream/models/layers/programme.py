@@ -59,6 +59,9 @@ def _fused(operators: Iterable[Operator]) -> list[Operator]:
         if isinstance(operator, SetAside):
             aside.append((len(fused), operator))
             fused.append(operator)
+        elif isinstance(operator, Convolve) and operator.adds:
+            aside.pop()
+            fused.append(operator)
         elif isinstance(operator, Add):
             index, part = aside.pop()
             if isinstance(before, Convolve):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from taesd_stream.models.layers.block import Block
@@ -39,6 +40,11 @@ class Residual(Block[Chain]):
         yield Add()
         yield Rectify(0)
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        if self.pool is not None:
+            tensor = self.pool.plain(tensor)
+        return F.relu(self.conv.plain(tensor) + tensor)
+
     def _around(self, rows: Span, columns: Span, sweeps: bool) -> SetAside:
         if not sweeps:
             return SetAside.of(rows, columns)
@@ -47,6 +53,10 @@ class Residual(Block[Chain]):
             self, rows.want.within(rows.have), columns.carried > 0, first, columns.want.size
         )
         return SetAside(around)
+
+    def signs(self, rows: Span, columns: Span, channels: int) -> int:
+        inside = self.conv.signs(rows, columns, channels)
+        return inside + rows.want.size * columns.want.size * channels
 
     def surplus(self, rows: Span, columns: Span, channels: int) -> int:
         return self.conv.surplus(rows, columns, channels)

@@ -29,6 +29,9 @@ class PixelShuffle(Layer):
         yield on_tensor(self._shuffled)
         yield from cut(rows, columns, self.factor)
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        return F.pixel_shuffle(tensor, self.factor)
+
     def _shuffled(self, tensor: Tensor) -> Tensor:
         large = F.pixel_shuffle(tensor, self.factor)
         return large.contiguous(memory_format=torch.channels_last)
@@ -58,6 +61,11 @@ class PixelUnshuffle(Layer):
         if below or beside:
             yield on_tensor(partial(F.pad, pad=(0, beside, 0, below), mode="replicate"))
         yield on_tensor(self._gathered)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        below, beside = (-size % self.factor for size in tensor.shape[2:])
+        whole = F.pad(tensor, (0, beside, 0, below), mode="replicate")
+        return F.pixel_unshuffle(whole, self.factor)
 
     def _gathered(self, tensor: Tensor) -> Tensor:
         gathered = F.pixel_unshuffle(tensor, self.factor)

@@ -23,6 +23,7 @@ from taesd_stream.models.layers.operators import (
     held_around,
 )
 from taesd_stream.models.layers.pieces import copied_in_pieces
+from taesd_stream.models.layers.pointwise import ReLU
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Footprint
@@ -57,21 +58,33 @@ class MemBlock(Block[Chain]):
         if self.rectified:
             yield Rectify(self.slope)
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        before = torch.cat([torch.zeros_like(tensor[:1]), tensor[:-1]])
+        made = self.conv.plain(torch.cat([tensor, before], dim=1)) + tensor
+        return ReLU(self.slope).plain(made) if self.rectified else made
+
     def _with_the_step_before(self, tensor: Tensor, state: TileState, /) -> Tensor:
+        before = state.recall(self)
+        state.keep(self, _owned(tensor[-1:]))
+        if torch.is_grad_enabled():  # autograd goes back through copies into parts in many more
+            past = torch.zeros_like(tensor[:1]) if before is None else before
+            return torch.cat([tensor, torch.cat([past, tensor[:-1]])], dim=1)
         steps, channels, height, width = tensor.shape
         both = tensor.new_empty((steps, height, width, 2 * channels)).movedim(3, 1)
-        before = state.recall(self)
         copied_in_pieces(
             state,
             (both[:, :channels], tensor),
             (both[1:, channels:], tensor[:-1]),
             (both[:1, channels:], 0 if before is None else before),
         )
-        state.keep(self, _owned(tensor[-1:]))
         return both
 
     def work(self, channels: int) -> Iterator[Work]:
         return self.conv.work(2 * channels)
+
+    def signs(self, rows: Span, columns: Span, channels: int) -> int:
+        own = rows.want.size * columns.want.size * channels if self.rectified else 0
+        return self.conv.signs(rows, columns, 2 * channels) + own
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         held = rows.have.size * columns.have.size * channels
@@ -96,6 +109,10 @@ class TimePool(Block[Conv]):
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         yield self._gathered
         yield from self.conv.operators(rows, columns)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        steps, _, height, width = tensor.shape
+        return self.conv.plain(tensor.reshape(steps // self.time.stride, -1, height, width))
 
     def _gathered(self, tensor: Tensor, state: TileState, /) -> Tensor:
         """The channels of ``stride`` steps side by side; those that are too few wait."""
@@ -139,11 +156,17 @@ class TimeGrow(Block[Conv]):
         if self.time.upscale > 1:
             yield self._apart
 
+    def plain(self, tensor: Tensor) -> Tensor:
+        steps, channels, height, width = tensor.shape
+        return self.conv.plain(tensor).reshape(steps * self.time.upscale, channels, height, width)
+
     def _apart(self, grown: Tensor, state: TileState, /) -> Tensor:
         """The steps that lie in the channels of one, one after the other."""
         up = self.time.upscale
         steps, channels = grown.shape[0] * up, grown.shape[1] // up
         height, width = grown.shape[2:]
+        if torch.is_grad_enabled():
+            return grown.reshape(steps, channels, height, width)
         apart = grown.new_empty((steps, height, width, channels)).movedim(3, 1)
         copied_in_pieces(state, (apart, grown.reshape(steps, channels, height, width)))
         return apart

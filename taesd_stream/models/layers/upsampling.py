@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from taesd_stream.models.layers.layer import Layer, Work
 from taesd_stream.models.layers.operators import Operator, cut, on_tensor
@@ -26,6 +27,9 @@ class Upsample(Layer):
     def operators(self, rows: Span, columns: Span, *, sweeps: bool = False) -> Iterator[Operator]:
         yield on_tensor(partial(F.interpolate, scale_factor=self.factor, mode="nearest"))
         yield from cut(rows, columns, self.factor)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        return F.interpolate(tensor, scale_factor=self.factor, mode="nearest")
 
     def peak(self, rows: Span, columns: Span, channels: int) -> int:
         return rows.have.size * columns.have.size * channels * (1 + self.factor**2)
@@ -48,6 +52,9 @@ class SmoothUpsample(Layer):
             partial(F.interpolate, scale_factor=self.factor, mode="bicubic", align_corners=False)
         )
         yield from cut(rows, columns, self.factor)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        return F.interpolate(tensor, scale_factor=self.factor, mode="bicubic", align_corners=False)
 
     def work(self, channels: int) -> Iterator[Work]:
         yield Work(16 * channels, channels)
