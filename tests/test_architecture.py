@@ -61,6 +61,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "nncf",
             "numpy",
             "onnx",
+            "onnxruntime",
             "openvino",
             "psutil",
             "safetensors",

@@ -173,8 +173,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--backend",
         metavar="B",
         default="auto",
-        help="torch, openvino, or auto (openvino on a CPU, where it is installed and can compute"
-        " this); default: auto",
+        help="torch, openvino, onnxruntime (or onnxruntime:cuda and other providers), or auto"
+        " (openvino on a CPU, where it is installed and can compute this); default: auto",
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from taesd_stream.engine.autoencoder import AutoEncoder
 from taesd_stream.engine.backends import Backend
-from taesd_stream.engine.backends.openvino import is_compilable, openvino_backend
+from taesd_stream.engine.backends.compiling import compiling_backend, is_compilable
 from taesd_stream.engine.calibration_latents import calibration_latents
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import ModelOptions
@@ -80,8 +80,9 @@ def load(
         variant: The variant's name, where two share every shape.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or a torch device.
         dtype: "auto" (float32 on a CPU, float16 on a GPU), or a torch dtype or its name.
-        backend: "torch", "openvino" (needs the extra ``openvino``), or "auto": openvino where it is
-            installed and can compute this.
+        backend: "torch", "openvino" (needs the extra ``openvino``), "onnxruntime" (needs the extra
+            ``onnx``; or "onnxruntime:cuda" and so on, for another of its providers), or "auto":
+            openvino where it is installed and can compute this.
         time_upscale: Make all frames; False makes one per latent, for a cheap preview (TAEHV).
         space_upscale: Make them full size; False makes them as small as the latents, times the
             model's patch size, for a cheaper one yet.
@@ -131,14 +132,14 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
             own = _own_settings(network, settings)
             network.requires_grad_(False).place(own.device, own.tensor_dtype)
             network.fold()
-    if settings.backend != "openvino":
+    if settings.backend == "torch":
         return _assemble(found, halves, settings, options)
     latents: Sequence[Tensor] = ()
     if settings.dtype == torch.int8:
         in_a_row = halves[1] is not None and bool(halves[1].stateful)
         latents = calibration_latents(found, options, in_a_row=in_a_row)
     backends = [
-        openvino_backend(settings, half, latents if is_decoder else ())
+        compiling_backend(settings, half, latents if is_decoder else ())
         if half is not None and is_compilable(half)
         else None
         for half, is_decoder in zip(halves, (False, True), strict=True)
@@ -211,8 +212,8 @@ def _settings_for(variant: Variant, halves: Halves, options: ModelOptions) -> Se
 
 
 def _own_settings(half: Network, settings: Settings) -> Settings:
-    """The settings of one half: PyTorch computes the one that OpenVINO cannot."""
-    if settings.backend == "openvino" and not is_compilable(half):
+    """The settings of one half: PyTorch computes the one that another backend cannot."""
+    if settings.backend != "torch" and not is_compilable(half):
         return settings.on_torch()
     return settings
 

@@ -58,8 +58,9 @@ class DecodingModel(LoadedModel):
 
         Returns:
             (N, 3, H, W) or (N, T, 3, H, W) in [0, 1], on the device of ``z``, in the computing
-            dtype (in float32 with openvino); of one video without its N, (T, 3, H, W). Where
-            ``spec.image_channels`` is 4, so many channels: the last is straight alpha.
+            dtype (in float32 where the backend is not torch); of one video without its N,
+            (T, 3, H, W). Where ``spec.image_channels`` is 4, so many channels: the last is straight
+            alpha.
 
         Raises:
             InputError: Shape, dtype, tile, overlap or memory is wrong.

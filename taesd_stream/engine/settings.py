@@ -9,15 +9,27 @@ import torch
 
 from taesd_stream.errors import InputError, MissingExtraError
 
-__all__ = ["BACKENDS", "Settings", "dtype_named", "is_int8", "resolve_settings"]
+__all__ = ["BACKENDS", "PROVIDERS", "Settings", "dtype_named", "is_int8", "resolve_settings"]
 
-BACKENDS = ("torch", "openvino")
+BACKENDS = ("torch", "openvino", "onnxruntime")
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+}
+"""ONNX Runtime's execution providers by the names that they have here."""
+
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int8)
 _SHORT_NAMES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _BY_BACKEND = {
     "torch": (torch.float32, torch.float16, torch.bfloat16, torch.float64),
     "openvino": (torch.float32, torch.bfloat16, torch.int8),
+    "onnxruntime": (torch.float32,),
 }
+_EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +40,13 @@ class Settings:
         device: Where.
         dtype: In which precision.
         backend: With which kernels.
+        provider: Of ONNX Runtime, by its name here; "cpu" with other backends.
     """
 
     device: torch.device
     dtype: torch.dtype
     backend: str
+    provider: str = "cpu"
 
     @property
     def tensor_dtype(self) -> torch.dtype:
@@ -45,7 +59,8 @@ class Settings:
         return Settings(self.device, dtype, "torch")
 
     def __str__(self) -> str:
-        return f"{self.device} {_name(self.dtype)} {self.backend}"
+        provider = "" if self.provider == "cpu" else f":{self.provider}"
+        return f"{self.device} {_name(self.dtype)} {self.backend}{provider}"
 
 
 def resolve_settings(
@@ -61,25 +76,27 @@ def resolve_settings(
         device: "auto" takes a CUDA GPU, else Apple's, else the CPU.
         dtype: "auto" is float32 on a CPU and float16 on a GPU; or float32, float16, bfloat16 (also
             fp32, fp16, bf16), float64 (for checks of gradients) or int8, by name or as torch's.
-        backend: "torch", "openvino" (on a CPU), or "auto": openvino where it is installed, runs on
-            the device and computes in the dtype, since there it is the quicker one.
+        backend: "torch", "openvino" (on a CPU), "onnxruntime" (the same, or with ":" and one of
+            ``PROVIDERS``), or "auto": openvino where it is installed, runs on the device and
+            computes in the dtype, since there it is the quicker one.
         compilable: Whether all layers of the model can be compiled.
 
     Raises:
         InputError: A name is unknown, the device is not there, or they do not go together.
-        MissingExtraError: openvino was asked for, or is needed, and is not installed.
+        MissingExtraError: The library of the backend is not installed.
 
     >>> str(resolve_settings("cpu", "bf16", "torch"))
     'cpu bfloat16 torch'
     """
-    if backend not in ("auto", *BACKENDS):
-        raise InputError(f"backend: expected auto or {', '.join(BACKENDS)}, found {backend!r}")
-    where = _resolve_device(device)
+    backend, provider = _with_provider(backend)
+    # Others compute elsewhere by themselves: tiles lie in the host's memory.
+    is_ours = device == "auto" and backend == "onnxruntime"
+    where = torch.device("cpu") if is_ours else _resolve_device(device)
     precision = _resolve_dtype(dtype, where)
     fits = compilable and where.type == "cpu" and precision in _BY_BACKEND["openvino"]
     if backend == "auto":
         # 8 bits are to be had from openvino alone.
-        wants_it = precision == torch.int8 or (fits and _is_installed())
+        wants_it = precision == torch.int8 or (fits and _is_installed("openvino"))
         backend = "openvino" if wants_it else "torch"
     if precision == torch.float64 and where.type == "mps":
         raise InputError(
@@ -91,25 +108,52 @@ def resolve_settings(
         raise InputError(
             f"dtype: expected one of {known} with the backend {backend}, found {_name(precision)}"
         )
-    if backend == "openvino":
-        _check_openvino(where, compilable)
-    return Settings(where, precision, backend)
+    if backend != "torch":
+        _check_compiling(backend, where, compilable)
+        _check_provider(provider)
+    return Settings(where, precision, backend, provider)
 
 
-def _check_openvino(device: torch.device, compilable: bool) -> None:
+def _with_provider(backend: str) -> tuple[str, str]:
+    """A backend that was asked for, and ONNX Runtime's provider."""
+    name, colon, provider = backend.partition(":")
+    if name not in ("auto", *BACKENDS) or (colon and name != "onnxruntime"):
+        raise InputError(f"backend: expected auto or {', '.join(BACKENDS)}, found {backend!r}")
+    if colon and provider.lower() not in PROVIDERS:
+        raise InputError(
+            f"backend: expected onnxruntime with one of :{', :'.join(PROVIDERS)}, found {backend!r}"
+        )
+    return name, provider.lower() or "cpu"
+
+
+def _check_compiling(backend: str, device: torch.device, compilable: bool) -> None:
     if device.type != "cpu":
         raise InputError(
-            f"backend: expected torch on {device}, found openvino, which is for the CPU here; give"
-            " --device cpu (device= in Python) with it"
+            f"backend: expected torch on {device}, found {backend}, whose tiles lie in the host's"
+            " memory; give --device cpu (device= in Python) with it"
         )
     if not compilable:
         raise InputError(
-            "backend: expected torch for this model, found openvino, which has no kernels for its"
+            f"backend: expected torch for this model, found {backend}, which has no kernels for its"
             " layers; leave it out, and int8 with it"
         )
-    if not _is_installed():
+    if not _is_installed(backend):
         raise MissingExtraError(
-            "backend: openvino is not installed; pip install 'taesd-stream[openvino]'"
+            f"backend: {backend} is not installed; pip install 'taesd-stream[{_EXTRAS[backend]}]'"
+        )
+
+
+def _check_provider(provider: str) -> None:
+    if provider == "cpu":
+        return
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    if PROVIDERS[provider] not in there:
+        known = ", ".join(name for name, own in PROVIDERS.items() if own in there)
+        raise InputError(
+            f"backend: expected a provider that this ONNX Runtime has ({known}), found {provider};"
+            " install the package of ONNX Runtime that has it, in the place of onnxruntime"
         )
 
 
@@ -118,8 +162,8 @@ def is_int8(dtype: str | torch.dtype) -> bool:
     return dtype == torch.int8 or (isinstance(dtype, str) and dtype.lower() == "int8")
 
 
-def _is_installed() -> bool:
-    return find_spec("openvino") is not None
+def _is_installed(backend: str) -> bool:
+    return find_spec(backend) is not None
 
 
 def _name(dtype: torch.dtype) -> str:

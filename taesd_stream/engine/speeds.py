@@ -9,7 +9,8 @@ import math
 import platform
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -119,9 +120,17 @@ def _conditions(plan: TilePlan) -> dict[str, str]:
     }
     if device.startswith("cuda"):
         found["device"] = torch.cuda.get_device_name(device)
-    if backend != "torch":
-        found[backend] = version(backend)
+    library = backend.partition(":")[0]
+    if library != "torch":
+        found[library] = _version_of(library)
     return found
+
+
+def _version_of(library: str) -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(library)
+    # ONNX Runtime comes in packages of several names.
+    return str(import_module(library).__version__)
 
 
 @lru_cache(maxsize=1)

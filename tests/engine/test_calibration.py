@@ -21,7 +21,7 @@ from taesd_stream.models.layers.temporal import MemBlock, TimeGrow
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.video_architectures import taehv_decoder
-from tests.engine.openvino_runs import run_by
+from tests.engine.compiled_runs import run_by_openvino
 
 Weights = dict[str, Tensor]
 
@@ -92,8 +92,8 @@ def test_8_bits_of_a_video_are_the_same_in_any_tiles_and_are_cached_by_content(
     assert other.digest() != first.digest()
     assert len(list(tmp_path.iterdir())) == 2
 
-    whole, tiled = (run_by(network, latents, tile, first) for tile in ((8, 7), (3, 4)))
+    whole, tiled = (run_by_openvino(network, latents, tile, first) for tile in ((8, 7), (3, 4)))
     assert torch.equal(whole, tiled)
-    error = whole - run_by(network, latents, (8, 7))
-    power = float(run_by(network, latents, (8, 7)).square().mean())
+    error = whole - run_by_openvino(network, latents, (8, 7))
+    power = float(run_by_openvino(network, latents, (8, 7)).square().mean())
     assert 10 * math.log10(power / float(error.square().mean())) > 15

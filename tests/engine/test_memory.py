@@ -193,7 +193,10 @@ print(json.dumps({"peak": peak, "planned": plan.peak_bytes}))
 """
 
 
-@pytest.mark.parametrize(("backend", "budget", "rows"), [("torch", 64, 48), ("openvino", 256, 96)])
+@pytest.mark.parametrize(
+    ("backend", "budget", "rows"),
+    [("torch", 64, 48), ("openvino", 256, 96), ("onnxruntime", 160, 96)],
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads peaks from Linux's /proc")
 def test_a_large_picture_is_decoded_within_the_memory_that_was_granted(
     backend: str, budget: int, rows: int

@@ -18,10 +18,11 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine import settings as settings_module
-from taesd_stream.engine.backends import calibration, openvino_cuts, openvino_kernels
+from taesd_stream.engine.backends import calibration, graph_cuts, openvino_kernels
 from taesd_stream.engine.backends import openvino as choice
+from taesd_stream.engine.backends.graph_kernels import GraphKernel
 from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
-from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend, _Kernel
+from taesd_stream.engine.backends.openvino_kernels import OpenVinoBackend
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings, resolve_settings
 from taesd_stream.models.architectures import taesd_decoder
@@ -56,7 +57,7 @@ def test_tiles_made_in_sections_are_those_of_pytorch(
 ) -> None:
     ours, plain = model(name, backend="openvino"), model(name)
     scale = ours.spec.spatial_scale
-    monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 2 * scale)
+    monkeypatch.setattr(graph_cuts, "_MOST_IN_ONE", 2 * scale)
     latents = latents_of(ours, 5, 3)
     expected = plain.decode(latents, tile=None).expand(2, -1, -1, -1)
     for tile in (None, (3, 2)):  # sections along both axes, and along one
@@ -124,7 +125,7 @@ def test_lower_precisions_are_near_float32_in_any_tiles(
     tiled = ours.decode(latents, tile=5)
     if dtype == "int8":  # integers are added up in any order alike
         assert torch.equal(tiled, whole)
-        monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 40)
+        monkeypatch.setattr(graph_cuts, "_MOST_IN_ONE", 40)
         assert torch.equal(ours.decode(latents, tile=None), whole)
     assert decibels(tiled, expected) > {"bfloat16": 40, "int8": 25}[dtype]
 
@@ -181,14 +182,14 @@ def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.Mo
 
     plan = plan_for(network, Size(12, 6))
     expected = decode(Executor(network, Settings(cpu, torch.float32, "torch"), plan))
-    run = _Kernel.__call__
+    run = GraphKernel.__call__
 
     def scarce(self: Any, tile: Tensor, rows: Any, columns: Any, memory: Any) -> Tensor:
         if rows.want.size > 48:
             raise MemoryError
         return run(self, tile, rows, columns, memory)
 
-    monkeypatch.setattr(_Kernel, "__call__", scarce)
+    monkeypatch.setattr(GraphKernel, "__call__", scarce)
     settings = Settings(cpu, torch.float32, "openvino")
     executor = Executor(network, settings, plan, OpenVinoBackend(torch.float32))
     torch.testing.assert_close(decode(executor), expected, atol=1e-5, rtol=0)

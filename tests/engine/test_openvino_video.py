@@ -20,7 +20,7 @@ from taesd_stream.models.layers.pointwise import ReLU, SignedToUnit
 from taesd_stream.models.layers.shuffles import PixelShuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow
 from taesd_stream.models.network import Network
-from tests.engine.openvino_runs import run_by
+from tests.engine.compiled_runs import run_by_openvino
 from tests.engine.video_networks import ON_CPU
 from tests.plans import plan_for
 from tiling import Size
@@ -73,7 +73,7 @@ def test_blocks_of_every_kind_are_compiled() -> None:
     plane = Size(9, 11)
     expected = [tile for _, tile in Executor(network, ON_CPU, plan_for(network, plane)).run(video)]
     for tile in ((9, 11), (4, 5)):
-        made = run_by(network, video, tile)
+        made = run_by_openvino(network, video, tile)
         torch.testing.assert_close(made, torch.cat(expected), atol=1e-5, rtol=0)
 
 

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from taesd_stream.engine.backends import openvino_cuts
-from taesd_stream.engine.backends.openvino_cuts import PaddedChain
+from taesd_stream.engine.backends import graph_cuts
+from taesd_stream.engine.backends.graph_cuts import PaddedChain
 from taesd_stream.models.architectures import taesd_decoder, taesd_encoder
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.layer import Layer
@@ -55,7 +55,7 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
     network: Network, tile: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work and peak are found from the few kinds of tiles that differ; here from all of them."""
-    monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 50)
+    monkeypatch.setattr(graph_cuts, "_MOST_IN_ONE", 50)
     continued = way == "continued"
     plane = Size(45, 27) if network.scale[1] == 1 else Size(201, 123)
     canvases = network.canvases(plane, Size(tile, tile), continued=continued)

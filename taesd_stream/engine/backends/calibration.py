@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from taesd_stream.engine.backends.openvino_cuts import Cuts
+from taesd_stream.engine.backends.graph_cuts import Cuts
 from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
 from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain

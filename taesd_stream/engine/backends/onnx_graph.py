@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from taesd_stream.engine.backends.graph_cuts import is_cut_before
 from taesd_stream.engine.backends.onnx_nodes import Nodes
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
@@ -61,13 +62,15 @@ class Emitter:
 
     Args:
         nodes: Where to.
+        corners: Where cuts begin and end, two names for each in the order of the layers before
+            which there is one, as `graph_cuts` has it; None for a graph without cuts.
 
     Attributes:
         memories: What layers remember, in the order of the layers.
     """
 
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
+    def __init__(self, nodes: Nodes, corners: Iterator[str] | None = None) -> None:
+        self._nodes, self._corners = nodes, corners
         self.memories: list[Memory] = []
 
     def emit(
@@ -81,9 +84,18 @@ class Emitter:
         """
         made = list(steps)
         for name, layer in layers:
+            if self._corners is not None and is_cut_before(layer):
+                made = self._cut(made, name, self._corners)
             made = self._steps(layer, made, name, channels)
             channels = layer.out_channels(channels)
         return made
+
+    def _cut(self, steps: Sequence[str], name: str, corners: Iterator[str]) -> list[str]:
+        begin, end, axes = next(corners), next(corners), self._nodes.integers(2, 3)
+        return [
+            self._nodes.add("Slice", [node, begin, end, axes], str(_Name(f"{name}.cut", step)))
+            for step, node in enumerate(steps)
+        ]
 
     def _steps(self, layer: Layer, steps: list[str], name: str, channels: int) -> list[str]:
         match layer:
@@ -134,7 +146,7 @@ class Emitter:
         raise TypeError(f"no nodes for a layer of kind {type(layer).__name__}")
 
     def _residual(self, layer: Residual, node: str, name: _Name) -> str:
-        if layer.pool is not None:
+        if layer.pool is not None and self._corners is None:  # of tiles, the pass runs it
             node = self._pool(layer.pool, node, name.inside("pool"))
         inside = self._layer(layer.conv, node, name.inside("conv"))
         return self._rectified(

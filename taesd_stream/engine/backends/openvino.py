@@ -1,4 +1,4 @@
-"""Backends that need a library of their own, made when they are asked for."""
+"""OpenVINO's backend, with what it keeps between processes."""
 
 from __future__ import annotations
 
@@ -11,45 +11,12 @@ from torch import Tensor
 from taesd_stream.engine.backends.backend import Backend
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import MissingExtraError
-from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.conv import Conv
-from taesd_stream.models.layers.enlarging import EnlargingConv
-from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.pointwise import ReLU, SignedToUnit, SoftClamp
-from taesd_stream.models.layers.residual import Residual
-from taesd_stream.models.layers.shuffles import PixelShuffle
-from taesd_stream.models.layers.temporal import MemBlock, TimeGrow
-from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 from taesd_stream.models.weights.official import cache_folder
 
-__all__ = ["is_compilable", "openvino_backend"]
+__all__ = ["openvino_backend"]
 
 _MOST_CACHED_BYTES = 1 << 30
-_EMITTED = (
-    Conv,
-    EnlargingConv,
-    PixelShuffle,
-    ReLU,
-    SignedToUnit,
-    SoftClamp,
-    TimeGrow,
-    Upsample,
-)
-
-
-def is_compilable(network: Network) -> bool:
-    """Whether OpenVINO can run all of a network."""
-    return all(_can_be_emitted(each.body) for each in network.passes)
-
-
-def _can_be_emitted(layer: Layer) -> bool:
-    """Whether `openvino_graph` has a graph for a layer."""
-    if isinstance(layer, Chain):
-        return all(map(_can_be_emitted, layer.layers))
-    if isinstance(layer, Residual | MemBlock):
-        return _can_be_emitted(layer.conv)
-    return isinstance(layer, _EMITTED)
 
 
 def openvino_backend(settings: Settings, network: Network, latents: Sequence[Tensor]) -> Backend:

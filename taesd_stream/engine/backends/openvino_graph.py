@@ -11,7 +11,7 @@ import openvino as ov
 import openvino.opset13 as ops
 from torch import Tensor
 
-from taesd_stream.engine.backends.openvino_cuts import is_cut_before, whole_layers
+from taesd_stream.engine.backends.graph_cuts import is_cut_before, whole_layers
 from taesd_stream.engine.backends.openvino_nodes import integers, number, rectified, repeated
 from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
@@ -34,17 +34,10 @@ _INPUT = "input"
 
 @dataclass(frozen=True, slots=True)
 class TileGraph:
-    """A graph that makes a tile.
-
-    Its inputs are what the tile reads, (n, C, h, w), the bounds of its cuts, and the state of every
-    layer that has one; its outputs are the steps or the sections made, and the states for the next
-    step.
+    """A graph that makes a tile, with the inputs, outputs and attributes of `graph_kernels`.
 
     Attributes:
         model: The graph.
-        remembering: The layers that have a state, in order.
-        steps: The number of steps made.
-        sections: The most sections that a tile is made in.
     """
 
     model: ov.Model

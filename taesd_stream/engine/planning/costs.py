@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import torch
 
-from taesd_stream.engine.backends.openvino_cuts import PaddedChain
+from taesd_stream.engine.backends.graph_cuts import PaddedChain
 from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.planning.going_back import RecordedChain, planes_kept, sharing
+from taesd_stream.engine.planning.resident import resident_bytes
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Counted, Pass, PassFigures
@@ -31,24 +32,7 @@ _LARGEST_FROM_BYTES = 160 << 20
 _LARGE_COSTS = 78
 # What it takes to begin with a layer for a tile, in multiply-adds in float32 that could be done
 # meanwhile; in 16 bits twice as many could.
-_LAYER_COSTS = {"torch": 60_000_000, "openvino": 10_000_000}
-# The C library keeps freed blocks of less than 32 MiB for reuse, in pieces that do not fit each
-# other. Resident memory was measured above what tensors held: at small tiles by 3.6 times that, at
-# larger ones by 105 MiB and 1.2 times that, never by more than 300 MiB.
-_HEAP_KEEPS_SMALL = 3.6
-_HEAP_KEEPS_ALWAYS = 105 << 20
-_HEAP_KEEPS_LARGE = 1.2
-_HEAP_KEEPS_AT_MOST = 300 << 20
-# OpenVINO keeps its code, its weights, and blocks for activations that fit each other but nearly.
-# TAESD's decoder, with a finished tile: at tiles of 15 latents 86 MiB in 16 bits and 96 in float32,
-# of 51 latents 164 and 237; undivided at 128 latents 509 and 932, in tiles as large as that 554 for
-# nine of them and 627 for 64, in 16 bits; in float32 915, and 1,366 in sections at 256. The steps
-# that one becomes do not wait for each other as with PyTorch: what TAEHV (four of one) was seen to
-# hold besides states is 3 to 3.3 times what is live at once for a step, for TAESDV (one of one) 1.4
-# to 1.7 times; in 8 bits 5.4 times, since sums are of float32.
-_OPENVINO_KEEPS_ALWAYS = 90 << 20
-_OPENVINO_KEEPS = 1.25
-_OPENVINO_TOGETHER = {1: 0.85, 2: 0.5, 4: 0.5}
+_LAYER_COSTS = {"torch": 60_000_000, "openvino": 10_000_000, "onnxruntime": 10_000_000}
 # What PyTorch's memory pool for CUDA graphs keeps for what is alive at once: also blocks that were
 # cut for smaller layers and do not fit larger ones, of which each scale's are a quarter of the next
 # one's. An estimate: no GPU was at hand to measure it.
@@ -139,8 +123,11 @@ class CostModel:
         # tile by itself.
         self.continued = self.is_ours_to_share and not network.stateful and not goes_back
         self._counted: dict[Pass, Counted] = {}
-        if settings.backend == "openvino":
-            self._counted = {each: PaddedChain(each.body) for each in network.passes}
+        if settings.backend != "torch":
+            sectioned = settings.backend == "openvino"
+            self._counted = {
+                each: PaddedChain(each.body, sectioned=sectioned) for each in network.passes
+            }
         self._goes_back = goes_back
         if goes_back:
             size = settings.dtype.itemsize
@@ -208,7 +195,9 @@ class CostModel:
                 planes = planes_kept(self._network, whole, through_scratch=through_scratch)
                 made = figures.read
             peak_bytes = planes * self._settings.tensor_dtype.itemsize
-            peak_bytes += cores.threads * self._resident(peak * self._item_bytes)
+            peak_bytes += cores.threads * resident_bytes(
+                peak * self._item_bytes, self._network, self._settings
+            )
             if cores.threads > 1:
                 peak_bytes += self._waiting(grid, made, cores)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
@@ -280,19 +269,3 @@ class CostModel:
         live_bytes = figures.live * self._item_bytes
         above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
         return _LARGE_COSTS * min(max(above, 0.0), 1.0)
-
-    def _resident(self, live_bytes: int) -> int:
-        """Memory that a tile's tensors occupy, with what the allocator keeps besides."""
-        if self._settings.device.type != "cpu":
-            return live_bytes
-        if self._settings.backend == "openvino":
-            together = 1.0
-            if self._network.stateful:
-                together += self._network.rate[0] * _OPENVINO_TOGETHER[self._item_bytes]
-            return int(live_bytes * _OPENVINO_KEEPS * together) + _OPENVINO_KEEPS_ALWAYS
-        kept = min(
-            live_bytes * _HEAP_KEEPS_SMALL,
-            live_bytes * _HEAP_KEEPS_LARGE + _HEAP_KEEPS_ALWAYS,
-            _HEAP_KEEPS_AT_MOST,
-        )
-        return live_bytes + int(kept)

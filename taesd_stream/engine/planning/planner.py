@@ -31,7 +31,7 @@ __all__ = ["BudgetError", "Planner"]
 
 # A tile that takes a little longer by this estimate, and less memory, is the better one. What is
 # held costs OpenVINO no time by the estimate, and does a little.
-_PATIENCE = {"torch": 0.015, "openvino": 0.045}
+_PATIENCE = {"torch": 0.015, "openvino": 0.045, "onnxruntime": 0.045}
 # Where tiles go on from each other, the quickest need little memory as it is.
 _CONTINUED_PATIENCE = 0.003
 _TILES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

@@ -7,7 +7,7 @@ has to be: before planes grow or shrink, and where steps are remembered, of whic
 own part is kept. In between, a tile computes a little more than what is wanted of it.
 
 What is computed twice is mostly of the layers before the last that makes planes grow, and what is
-held is mostly of those after it. So a large tile goes as a whole through the former, and in
+held is mostly of those after it. So a large tile may go as a whole through the former, and in
 sections through the latter, one after the other in the same memory.
 """
 
@@ -79,9 +79,13 @@ class Cuts:
     sections: tuple[Section, ...]
 
     @classmethod
-    def of(cls, body: Chain, rows: Span, columns: Span) -> Cuts:
-        """The cuts for the tile of these spans."""
-        y, x = _Axis.of(body, rows), _Axis.of(body, columns)
+    def of(cls, body: Chain, rows: Span, columns: Span, *, sectioned: bool = True) -> Cuts:
+        """The cuts for the tile of these spans.
+
+        Args:
+            sectioned: Whether a large tile is made in sections.
+        """
+        y, x = _Axis.of(body, rows, sectioned), _Axis.of(body, columns, sectioned)
         sections = (
             Section(_bounds(high, wide), Region(high.want, wide.want), Region(high.made, wide.made))
             for high, wide in product(y.sections, x.sections)
@@ -103,11 +107,12 @@ class PaddedChain:
 
     Args:
         body: The layers.
+        sectioned: Whether a large tile is made in sections.
     """
 
-    def __init__(self, body: Chain) -> None:
+    def __init__(self, body: Chain, *, sectioned: bool = True) -> None:
         self._body, self._whole = body, whole_layers(body)
-        self._axis = lru_cache(maxsize=1024)(partial(_Axis.of, body))
+        self._axis = lru_cache(maxsize=1024)(partial(_Axis.of, body, sectioned=sectioned))
 
     def extents(self, span: Span) -> Iterator[int]:
         """Output elements along an axis of each part that multiplies, of all sections together."""
@@ -190,8 +195,9 @@ class _Axis:
     sections: tuple[_Run, ...]
 
     @classmethod
-    def of(cls, body: Chain, span: Span) -> _Axis:
-        tasks, divided_at = body.tasks_along(span), whole_layers(body)
+    def of(cls, body: Chain, span: Span, sectioned: bool) -> _Axis:
+        tasks = body.tasks_along(span)
+        divided_at = whole_layers(body) if sectioned else len(tasks)
         read = _read(*tasks[0])
         whole = _Run.of(tasks[:divided_at], read, span.want)
         sections = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from taesd_stream.engine.backends import openvino_cuts
-from taesd_stream.engine.backends.openvino_cuts import Cuts, PaddedChain
+from taesd_stream.engine.backends import graph_cuts
+from taesd_stream.engine.backends.graph_cuts import Cuts, PaddedChain
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.conv import Conv
 from taesd_stream.models.layers.upsampling import Upsample
@@ -27,7 +27,7 @@ def test_tiles_are_cut_where_planes_grow_and_large_ones_are_made_in_sections(
     assert whole.bounds_of(1) == [1, 1, 7, 7]
     assert PaddedChain(body).peak(span, span, 1) == body.peak(span, span, 1)
 
-    monkeypatch.setattr(openvino_cuts, "_MOST_IN_ONE", 7)
+    monkeypatch.setattr(graph_cuts, "_MOST_IN_ONE", 7)
     # Elements 16 to 18, 19 to 21, and 22 and 23: of 7 to 10, 8 to 11, and 10 to 12.
     assert list(PaddedChain(body).extents(span)) == [8, 8 + 8 + 6, 8 + 8 + 6]
     cuts = Cuts.of(body, span, span)
