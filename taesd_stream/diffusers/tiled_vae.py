@@ -148,6 +148,9 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
             generator: Nothing is drawn.
             num_frames: Of each clip, as SVD's pipeline says; the latents say so here.
 
+        A clip that comes in several tensors has no gradient across them: one whose gradient is
+        asked for is a clip of its own.
+
         Returns:
             ``sample``: (N, 3, H, W) or (N, 3, T', H, W).
 
@@ -254,6 +257,8 @@ class TiledVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
             made = self._ae.decode(z.transpose(1, 2), **self._keywords())
             return made.transpose(1, 2)
         if z.dim() == 4 and self._clips is not None:
+            if z.requires_grad and torch.is_grad_enabled():
+                return self._ae.decode(z[None], **self._keywords())[0]
             return torch.cat(self._clips.decode(z))
         return self._ae.decode(z, **self._keywords())
 

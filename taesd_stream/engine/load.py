@@ -150,8 +150,8 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
 def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
     """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
     if isinstance(model, PlainModule):
-        variant = variant or model.variant
-    if isinstance(model, nn.Module):
+        variant, model = variant or model.variant, model.checkpoint()
+    elif isinstance(model, nn.Module):
         model = model.state_dict()
     if isinstance(model, Mapping):
         return read_checkpoint(model), variant

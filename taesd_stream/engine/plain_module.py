@@ -59,6 +59,11 @@ class PlainModule(nn.Module):
         made = torch.stack([self._clip(clip) for clip in clips])
         return made if source.dim() == 5 else made.flatten(0, 1)
 
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Its weights, under names that tell which half they are of."""
+        half = "decoder" if self._network[0].scale[1] == 1 else "encoder"
+        return {f"{half}.{name}": weight for name, weight in self.state_dict().items()}
+
     def _clip(self, clip: Tensor) -> Tensor:
         (network,) = self._network
         if network.scale[1] == 1:

@@ -210,7 +210,7 @@ def _resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtyp
 def dtype_named(dtype: str | torch.dtype) -> torch.dtype | None:
     """One of the dtypes that models compute in, by its name or as torch's; None for any other.
 
-    >>> dtype_named("fp16"), dtype_named("float64")
+    >>> dtype_named("fp16"), dtype_named("float8")
     (torch.float16, None)
     """
     by_name = _SHORT_NAMES | {_name(each): each for each in _DTYPES}

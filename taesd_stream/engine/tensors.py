@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -129,17 +129,24 @@ class TensorRun:
             made = computed(coder, run, source, steps, on_tile=self._on_tile, place=place)
             return made if self._limits is None else made.clamp_(*self._limits)
 
-        def backward(source: Tensor, made: Tensor | None, gradient: Tensor) -> Tensor:
+        def backward(source: Tensor, within: Tensor | None, gradient: Tensor) -> Tensor:
             workload = Workload(source.shape[0], source.shape[0])
             back = coder.plan(plane, workload, self._options, backward=True)
             outward = Outward(gradient, place, self._limits)
-            return coder.backward.run(back, source, outward if made is None else outward.cut(made))
+            if within is not None:
+                outward = Outward(gradient * within, place)
+            return coder.backward.run(back, source, outward)
 
         if not (source.requires_grad and torch.is_grad_enabled()):
             return forward(source)
         # What patches add up to before it is cut to the limits, no single one of them tells.
-        is_blended = plan.overlap != "exact" and self._limits is not None
-        return with_gradient(Way(forward, backward, keeps_output=is_blended), source)
+        is_cut = plan.overlap != "exact" and self._limits is not None
+        return with_gradient(Way(forward, backward, self._within if is_cut else None), source)
+
+    def _within(self, made: Tensor) -> Tensor:
+        """Where what was made has been cut to no limit."""
+        least, most = self._limits or (-inf, inf)
+        return (made > least) & (made < most)
 
 
 def computed(

@@ -284,3 +284,31 @@ def test_options_of_loading_do_not_go_with_a_loaded_model() -> None:
         TiledVAE(model_named("taesd"), frames_per_clip=0)
     with pytest.raises(ts.InputError, match="has no encoder, it only decodes"):
         TiledVAE("latent2rgb", device="cpu").encode(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("half", ["decode", "encode"])
+def test_gradients_are_those_of_diffusers_own_tiny_vae(
+    half: str, peers: Mapping[int, diffusers.AutoencoderTiny]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    shape = (1, 4, 6, 7) if half == "decode" else (1, 3, 40, 56)
+    source = torch.randn(shape, generator=generator).clamp(-1, 1)
+
+    def pulled(vae: Any) -> Tensor:
+        leaf = source.clone().requires_grad_()
+        made = getattr(vae, half)(leaf, return_dict=False)[0].clamp(-1, 1)
+        (made * torch.linspace(-1, 1, made.shape[-1])).sum().backward()
+        assert leaf.grad is not None
+        return leaf.grad
+
+    ours, theirs = pulled(TiledVAE(model_named("taesd"), tile=3)), pulled(peers[4])
+    assert float((ours - theirs).norm() / theirs.norm()) < 1e-3
+
+
+def test_frames_of_a_clip_have_gradients() -> None:
+    ae = model_named("taesdv")
+    z = torch.randn(3, 4, 3, 4, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    made = TiledVAE(ae).decode(z, return_dict=False)[0]
+    (found,) = torch.autograd.grad(made.square().sum(), z)
+    (expected,) = torch.autograd.grad((ae.decode(z[None])[0] * 2 - 1).square().sum(), z)
+    torch.testing.assert_close(found, expected)

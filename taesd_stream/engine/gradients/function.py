@@ -21,20 +21,21 @@ class Way:
 
     Attributes:
         forward: Makes the output of the input.
-        backward: Makes the gradient of the input, given the input, the output and its gradient.
-        keeps_output: Whether the way back needs the output.
+        backward: Makes the gradient of the input, given the input, what was kept of the output, and
+            the output's gradient.
+        keep: Tells what the way back needs of the output; None for nothing.
     """
 
     forward: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor | None, Tensor], Tensor]
-    keeps_output: bool = False
+    keep: Callable[[Tensor], Tensor] | None = None
 
 
 def with_gradient(way: Way, source: Tensor) -> Tensor:
-    """The output of a way, which has a gradient; nothing but the input is kept for it.
+    """The output of a way, which has a gradient; little more than the input is kept for it.
 
     >>> source = torch.ones(2, requires_grad=True)
-    >>> way = Way(lambda given: given**2, lambda given, made, gradient: 2 * given * gradient)
+    >>> way = Way(lambda given: given**2, lambda given, kept, gradient: 2 * given * gradient)
     >>> with_gradient(way, source).sum().backward()
     >>> source.grad
     tensor([2., 2.])
@@ -49,14 +50,15 @@ class _Way(torch.autograd.Function):
     def forward(ctx: Any, source: Tensor, way: Way) -> Tensor:
         made = way.forward(source)
         ctx.way = way
-        ctx.save_for_backward(source, *([made] if way.keeps_output else []))
+        ctx.kept = None if way.keep is None else way.keep(made)
+        ctx.save_for_backward(source)
         return made
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        source, *kept = ctx.saved_tensors
+        (source,) = ctx.saved_tensors
         with torch.no_grad():
-            back = ctx.way.backward(source, kept[0] if kept else None, gradient)
+            back = ctx.way.backward(source, ctx.kept, gradient)
         if torch.is_grad_enabled():  # with create_graph=True
             back = applied(_Once, back, source, gradient)
         return back, None

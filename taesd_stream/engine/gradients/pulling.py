@@ -54,13 +54,6 @@ class Outward:
     place: Callable[[int], int | None]
     limits: tuple[float, float] | None = None
 
-    def cut(self, made: Tensor) -> Outward:
-        """The gradient of what was made before it was cut to the limits, which it lies within."""
-        if self.limits is None:
-            return self
-        least, most = self.limits
-        return Outward(self.gradient * ((made > least) & (made < most)), self.place)
-
     def weighted(self, patch: Patch) -> Outward:
         """The gradient of a patch, whose output is added to others'."""
         frames = Interval(0, self.gradient.shape[0])
