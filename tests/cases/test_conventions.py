@@ -118,10 +118,13 @@ def test_numbers_of_any_kind_are_converted(dtype: torch.dtype, error: float) -> 
     torch.testing.assert_close(ae.decode(vae, convention="vae"), expected, atol=error, rtol=0)
 
 
-def test_a_gradient_is_nothing_to_convert() -> None:
+def test_a_gradient_is_converted_as_well() -> None:
     ae = ts.load("latent2rgb", device="cpu")
-    vae = (some_latents(4, 1, 5, 6) / 0.18215).requires_grad_()
-    assert not ae.decode(vae, convention="vae").requires_grad
+    z = some_latents(4, 1, 5, 6).requires_grad_()
+    (of_model,) = torch.autograd.grad(ae.decode(z).sum(), z)
+    vae = (z.detach() / 0.18215).requires_grad_()
+    (of_vae,) = torch.autograd.grad(ae.decode(vae, convention="vae").sum(), vae)
+    torch.testing.assert_close(of_vae, of_model * 0.18215)
 
 
 def test_a_picture_in_bands_is_the_same_from_either(model) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from taesd_stream.engine.backends import EagerBackend
 from taesd_stream.engine.budget import Budget
 from taesd_stream.engine.gradients.pulling import Outward, Pulling
 from taesd_stream.engine.options import TileOptions
@@ -12,6 +13,7 @@ from taesd_stream.engine.planning.recorded import BackwardPlanner
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.blended import patches_of
 from taesd_stream.engine.settings import Settings
+from taesd_stream.models.layers.differentiable import differentiable
 from taesd_stream.models.network import Network
 from tiling import Region, Size, TilePlan
 
@@ -34,6 +36,7 @@ class Backward:
         self._network = network
         self._settings = Settings(settings.device, settings.tensor_dtype, "torch")
         self._planner = BackwardPlanner(model, network, self._settings)
+        self._backend = EagerBackend(differentiable)
 
     def plan(
         self, plane: Size, workload: Workload, options: TileOptions, budget: Budget
@@ -47,7 +50,7 @@ class Backward:
 
     def run(self, plan: TilePlan, source: Tensor, outward: Outward) -> Tensor:
         """The gradient of (N, C, h, w), pictures or the steps of one video, of their dtype."""
-        pulling = Pulling(self._network, self._settings, plan)
+        pulling = Pulling(self._network, self._settings, plan, self._backend)
         if plan.overlap == "exact":
             return pulling.run(source, outward).to(source.dtype)
         found = torch.zeros_like(source, dtype=torch.promote_types(source.dtype, torch.float32))

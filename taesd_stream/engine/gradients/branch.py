@@ -55,7 +55,10 @@ class Branch:
 
         A sum passes its gradient on to every pixel; that of products, G, as (G + G^T) x.
         """
-        of_total, of_products = torch.autograd.grad(self._figures, self._moments, self._gradients)
+        with Computing(self._settings, recorded=True):
+            of_total, of_products = torch.autograd.grad(
+                self._figures, self._moments, self._gradients
+            )
         dtype = self._settings.tensor_dtype
         mixing = (of_products + of_products.mT).to(dtype)[..., None, None]
         with Computing(self._settings):

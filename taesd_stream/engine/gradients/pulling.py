@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.backends import EagerBackend
+from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.budget import release
 from taesd_stream.engine.gradients.branch import Branch
 from taesd_stream.engine.gradients.in_time import InTime
@@ -28,7 +28,6 @@ from taesd_stream.engine.running.planes import (
 from taesd_stream.engine.running.side_by_side import Stretch, shared_out
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.differentiable import differentiable
 from taesd_stream.models.layers.global_pool import Moments
 from taesd_stream.models.network import Network
 from tiling import Block, Interval, Region, TilePlan
@@ -90,12 +89,15 @@ class Pulling:
         network: The encoder or the decoder, on its device.
         settings: Where and how it computes, in PyTorch's own kernels.
         plan: What is carried out.
+        backend: Makes kernels that autograd goes back through.
     """
 
-    def __init__(self, network: Network, settings: Settings, plan: TilePlan) -> None:
+    def __init__(
+        self, network: Network, settings: Settings, plan: TilePlan, backend: Backend
+    ) -> None:
         self._network, self._settings, self._plan = network, settings, plan
         self._executor = Executor(network, settings, plan)
-        self._stages = Stages(network, settings, plan, EagerBackend(differentiable))
+        self._stages = Stages(network, settings, plan, backend)
 
     def run(self, source: Tensor, outward: Outward) -> Tensor:
         """The gradient of (N, C, h, w), pictures or the steps of one video, in full precision."""

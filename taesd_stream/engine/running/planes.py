@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import RLock
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -107,7 +108,7 @@ class TensorPlane:
 
 
 class ScratchPlane:
-    """A plane in a scratch file, read and written row by row.
+    """A plane in a scratch file, read and written row by row, by one thread at a time.
 
     Args:
         frames: N.
@@ -134,23 +135,27 @@ class ScratchPlane:
         self._channels, self._dtype, self._device = channels, dtype, device
         needed_bytes = frames * size.area * channels * dtype.itemsize
         self._file = ScratchFile(needed_bytes=needed_bytes)
+        self._turn = RLock()
 
     def read(self, block: Block) -> Tensor:
         shape = (block.frames.size, *block.region.shape, self._channels)
         numbers = torch.empty(shape, dtype=self._dtype)
-        for row, place in zip(numbers.flatten(0, 1), self._places(block), strict=True):
-            self._file.read_into(place, row.view(torch.uint8).numpy().data)
+        with self._turn:
+            for row, place in zip(numbers.flatten(0, 1), self._places(block), strict=True):
+                self._file.read_into(place, row.view(torch.uint8).numpy().data)
         return numbers.permute(0, 3, 1, 2).to(self._device)
 
     def write(self, block: Block, tile: Tensor) -> None:
         # Not ``contiguous``, which takes any stride of an axis of one element for the right one.
         values = torch.empty(tile.permute(0, 2, 3, 1).shape, dtype=self._dtype)
         values.copy_(tile.permute(0, 2, 3, 1))
-        for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
-            self._file.write(place, row.view(torch.uint8).numpy().data)
+        with self._turn:
+            for row, place in zip(values.flatten(0, 1), self._places(block), strict=True):
+                self._file.write(place, row.view(torch.uint8).numpy().data)
 
     def add(self, block: Block, tile: Tensor) -> None:
-        self.write(block, self.read(block).add_(tile))
+        with self._turn:
+            self.write(block, self.read(block).add_(tile))
 
     def _places(self, block: Block) -> Iterator[int]:
         """The places in the file, in bytes, at which the rows of a block begin."""
