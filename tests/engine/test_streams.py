@@ -264,6 +264,7 @@ def test_a_long_stream_holds_no_more_than_a_short_one(
     name: str, options: dict[str, object], model: Models
 ) -> None:
     ae = model(name)
+    gc.collect()  # of what other tests have left
     most = []
     for count in (10, 60 if name == "taesdv" else 30):
         watch = Watch(latents_for(ae, 1, (1, 2))[0], count)
