@@ -19,7 +19,6 @@ from taesd_stream.samples import sample_path
 from tests.web.open_page import OpenPage
 
 _FRAMES = 3
-_SMALLEST = 27 * 27  # latents that the smallest tile reads, which gives one
 
 
 @pytest.fixture(scope="module")
