@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     ae = ts.load(options.model)
     target = read(options.picture, options.size)
-    z = ae.encode(target[None], memory=options.memory).requires_grad_()
+    z = ae.encode(target[None], memory=options.memory).float().requires_grad_()
     before = decibels(ae, z, target, options.memory)
     optimiser = torch.optim.Adam([z], lr=options.rate)
     for _ in tqdm(range(options.steps), unit="step"):

@@ -116,7 +116,7 @@ def resolve_settings(
 
 def _with_provider(backend: str) -> tuple[str, str]:
     """A backend that was asked for, and ONNX Runtime's provider."""
-    name, colon, provider = backend.partition(":")
+    name, colon, provider = str(backend).partition(":")
     if name not in ("auto", *BACKENDS) or (colon and name != "onnxruntime"):
         raise InputError(f"backend: expected auto or {', '.join(BACKENDS)}, found {backend!r}")
     if colon and provider.lower() not in PROVIDERS:

@@ -130,8 +130,6 @@ class TensorRun:
             return made if self._limits is None else made.clamp_(*self._limits)
 
         def backward(source: Tensor, within: Tensor | None, gradient: Tensor) -> Tensor:
-            workload = Workload(source.shape[0], source.shape[0])
-            back = coder.plan(plane, workload, self._options, backward=True)
             outward = Outward(gradient, place, self._limits)
             if within is not None:
                 outward = Outward(gradient * within, place)
@@ -139,6 +137,8 @@ class TensorRun:
 
         if not (source.requires_grad and torch.is_grad_enabled()):
             return forward(source)
+        workload = Workload(source.shape[0], source.shape[0])
+        back = coder.plan(plane, workload, self._options, backward=True)
         # What patches add up to before it is cut to the limits, no single one of them tells.
         is_cut = plan.overlap != "exact" and self._limits is not None
         return with_gradient(Way(forward, backward, self._within if is_cut else None), source)

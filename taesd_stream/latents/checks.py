@@ -120,7 +120,7 @@ def check_finite(
     channel, row, column = position
     place = (channel, row + offset[0], column + offset[1])
     raise NonFiniteError(
-        f"expected finite {what}s, found {float(numbers[position])} in {what} {index} at "
+        f"expected finite {what}s, found {float(numbers.detach()[position])} in {what} {index} at "
         f"(channel, row, column) {place}, {count} of its {finite.numel()} values in all: "
         f"make the {what}s anew, or leave that frame out",
         frame=index,

@@ -317,11 +317,48 @@ def test_where_memory_runs_out_smaller_tiles_go_on(
     check(found, pulled(plain(ae, "decode"), source))
 
 
+def test_where_memory_runs_out_a_video_is_cut_into_smaller_tiles_alone(
+    narrow: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = narrow("taehv", "float64")
+    source = random_input(ae, "decode", (1, 9, 4, 4))
+    back, areas = Tiles.back_in_time, set[int]()
+
+    def scarce(self: Tiles, block: Any, *states: Any) -> Any:
+        areas.add(block.region.area)
+        if block.region.area > 32**2 // 2:
+            raise MemoryError
+        return back(self, block, *states)
+
+    monkeypatch.setattr(Tiles, "back_in_time", scarce)
+    found = pulled(lambda given: ae.decode(given, tile=None, threads=1), source)
+    assert areas == {32**2, 32**2 // 2}
+    check(found, pulled(plain(ae, "decode"), source))
+
+
 def test_a_budget_that_nothing_fits_is_refused_before_it_is_begun(narrow: Models) -> None:
     ae = narrow("taesd")
     z = random_input(ae, "decode", (1, 64, 64))
     with pytest.raises(ts.InputError, match="memory: taesd needs at least"):
         ae.plan(tuple(z.shape), action="decode backward", memory=1000)
+    done: list[int] = []
+    least = next(
+        size
+        for size in range(300_000, 10_000_000, 100_000)
+        if _fits(ae, tuple(z.shape), "decode", size)
+    )
+    assert not _fits(ae, tuple(z.shape), "decode backward", least)
+    with pytest.raises(ts.InputError, match="memory: taesd needs at least"):
+        ae.decode(z.requires_grad_(), memory=least, threads=1, on_tile=lambda *_: done.append(1))
+    assert not done
+
+
+def _fits(ae: ts.AutoEncoder, shape: tuple[int, ...], action: Any, memory: int) -> bool:
+    try:
+        ae.plan(shape, action=action, memory=memory, threads=1)
+    except ts.InputError:
+        return False
+    return True
 
 
 def test_a_plan_of_the_way_back_says_so(narrow: Models) -> None:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from taesd_stream.errors import InputError
+
 __all__ = ["Nodes"]
 
 
@@ -59,7 +61,15 @@ class Nodes:
     def weight(self, tensor: Tensor, name: str) -> str:
         """Weights, of any device and dtype, once for each name; returns the name."""
         if name not in self.arrays:
-            self._keep(tensor.detach().float().cpu().contiguous().numpy().astype(self.dtype), name)
+            values = tensor.detach().float().cpu().contiguous()
+            largest = float(np.finfo(self.dtype).max)
+            if float(values.abs().max()) > largest:
+                raise InputError(
+                    f"dtype: expected weights of up to {largest:g} for {self.dtype}, found"
+                    f" {float(values.abs().max()):g} in '{name}'; give --dtype float32 (dtype= in"
+                    " Python)"
+                )
+            self._keep(values.numpy().astype(self.dtype), name)
         return name
 
     def number(self, value: float) -> str:

@@ -156,8 +156,14 @@ class Pulling:
         """Go back through all tiles of a pass, some of them side by side."""
         if self._network.stateful:
             states = kept_states(self._plan)
-            back = InTime(tiles, steps=self._plan.batch, states=states).back
-            together = frames
+            in_time = InTime(tiles, steps=self._plan.batch, states=states)
+            whole = Interval(0, frames)
+
+            # Where memory runs out a video is cut into smaller tiles, and never between steps.
+            def back(block: Block) -> Pulled:
+                return in_time.back(Block(whole, block.region))
+
+            together = frames = 1
         else:
             back = partial(tiles.back, pool=None if branch is None else branch.normalised)
             together = self._plan.batch
