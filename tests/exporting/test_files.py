@@ -96,3 +96,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     told = capsys.readouterr().out
     assert "encoder of nano, float32" in told
     assert "images (batch, 3, height, width) -> latents (batch, 4, ceil(height/8)" in told
+
+
+def test_weights_that_16_bits_do_not_hold_are_refused(tmp_path: Path) -> None:
+    state = ts.load("nano", device="cpu").decoder_module().checkpoint()
+    state["decoder.0.weight"] = state["decoder.0.weight"] * 1e8
+    with pytest.raises(ts.InputError, match=r"dtype: expected weights of up to 65504.*float32"):
+        ts.export(state, tmp_path / "decoder.onnx", dtype="float16")
+    assert not list(tmp_path.iterdir())
