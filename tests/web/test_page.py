@@ -19,6 +19,7 @@ from taesd_stream.samples import sample_path
 from tests.web.open_page import OpenPage
 
 _FRAMES = 3
+_SMALLEST = 27 * 27  # latents that the smallest tile reads, which gives one
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,29 @@ def test_a_bad_file_shows_its_line_and_a_good_one_clears_it(page: OpenPage, file
     page.choose(file)
     page.wait("Decoded")
     assert page.said()["error"] == ""
+
+
+def test_what_is_cancelled_stops_and_can_be_done_again(
+    page: OpenPage, file: Path, frames: Sequence[npt.NDArray[np.uint8]]
+) -> None:
+    page.choose(file)
+    page.wait("Decoded", "expected")
+    page.set("most", _SMALLEST)
+    page.wait("Decoding 420 exact tiles of 27x27 latents", "expected")
+    while page.run("return document.querySelector('#progress').value") < 1:
+        time.sleep(0.01)
+    # A pointer misses a button that moves on a busy machine, while tiles come.
+    page.run("document.getElementById('cancel').click()")
+    page.wait("Cancelled", "expected")
+    left = page.picture()
+    assert not page.element("cancel").is_enabled()
+    assert not page.element("save").is_enabled()
+    time.sleep(0.5)
+    assert np.array_equal(page.picture(), left)
+    assert (left == 0).any()
+    page.set("most", 128**2)
+    page.wait("Decoded", "expected")
+    assert_close(page.picture(), frames[0])
 
 
 def test_a_narrow_window_is_wide_enough(page: OpenPage, file: Path) -> None:
