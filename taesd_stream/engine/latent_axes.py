@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -50,15 +50,16 @@ def as_batch(z: Tensor, channels: int, size: tuple[int, int] | None) -> Batch:
         return Batch(z)
     if _has_time_second(z, channels):
         return Batch(z.transpose(0, 1)[None], is_one_video=True)
-    source = _packed(z, channels, size)
-    if source is None:
+    read = _reader(z, channels, size)
+    if read is None:
         return Batch(z)
-    latents = source[:].to(z.device)
     if z.requires_grad:
-        # A source hands out copies. One that is read alike, of places, tells where each is from.
-        places = torch.arange(z.numel(), dtype=torch.float64).view(z.shape)
-        told = _packed(z, channels, size, numbers=places)
-        latents = latents if told is None else z.flatten()[told[:].long().to(z.device)]
+        # A source hands out copies. One of places, read alike, tells where each number is from.
+        source = read(torch.arange(z.numel(), dtype=torch.float64).view(z.shape))
+        latents = z.flatten()[source[:].long().to(z.device)]
+    else:
+        source = read(z)
+        latents = source[:].to(z.device)
     length = len(latents) // source.clips
     return Batch(latents if length == 1 else latents.view(-1, length, *latents.shape[1:]))
 
@@ -73,29 +74,28 @@ def in_time(latents: Iterable[Tensor], channels: int) -> Iterable[Tensor]:
         return latents
     if _has_time_second(latents, channels):
         return latents.transpose(0, 1)
-    packed = _packed(latents, channels, None)
-    return latents if packed is None else packed
+    read = _reader(latents, channels, None)
+    return latents if read is None else read(latents)
 
 
-def _packed(
-    z: Tensor,
-    channels: int,
-    size: tuple[int, int] | None,
-    *,
-    numbers: Tensor | None = None,
-) -> LatentSource | None:
-    """The source of latents that are packed, or of other numbers that are read as they are."""
+def _reader(
+    z: Tensor, channels: int, size: tuple[int, int] | None
+) -> Callable[[Tensor], LatentSource] | None:
+    """The way to read these numbers, and others that lie as they do; None if none are packed."""
     if z.dim() > 4 or not z.is_floating_point():
         return None
     if size is None and not may_be_packed(tuple(z.shape), channels):
         return None
     options = ReadOptions(channels=frozenset([channels]), size=LatentOptions(size=size).size)
-    store = TensorStore(z, "latents")
-    reading = packed_reading(store, options, "latents")
+    reading = packed_reading(TensorStore(z, "latents"), options, "latents")
     if reading is None:
         return None
-    read = store if numbers is None else TensorStore(numbers, "latents")
-    return reading.source(read, options, name="latents", kind="memory", metadata=None)
+
+    def read(numbers: Tensor) -> LatentSource:
+        store = TensorStore(numbers, "latents")
+        return reading.source(store, options, name="latents", kind="memory", metadata=None)
+
+    return read
 
 
 def _has_time_second(z: Tensor, channels: int) -> bool:

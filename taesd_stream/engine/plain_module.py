@@ -61,12 +61,12 @@ class PlainModule(nn.Module):
 
     def checkpoint(self) -> dict[str, Tensor]:
         """Its weights, under names that tell which half they are of."""
-        half = "decoder" if self._network[0].scale[1] == 1 else "encoder"
+        half = "decoder" if self._network[0].decodes else "encoder"
         return {f"{half}.{name}": weight for name, weight in self.state_dict().items()}
 
     def _clip(self, clip: Tensor) -> Tensor:
         (network,) = self._network
-        if network.scale[1] == 1:
+        if network.decodes:
             return decoded_clip(self._spec.timing, clip, self._computed)
         return encoded_clip(self._spec.encode_timing, clip, self._computed)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 
@@ -21,6 +22,9 @@ from taesd_stream.latents.opening import Latents
 from taesd_stream.models import Network, variant_named
 from tiling import Size
 from video.safe_files.part_file import PartFile, check_output, write_faults
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["Half", "export"]
 
@@ -91,20 +95,11 @@ def export(
     if not isinstance(model, AutoEncoder):
         model = load_with(model, options)
     network = coder_of(model, _ACTIONS[half]).network
-    name = _DTYPES[precision]
-    facts = facts_of(model.spec, network, name)
+    facts = facts_of(model.spec, network, _DTYPES[precision])
     plane = None if static is None else _plane(static, network, model.spec.spatial_scale)
-    from taesd_stream.exporting.graphs import model_of, shapes_of
+    made, decibels = _made(network, facts, plane, options)
+    from taesd_stream.exporting.graphs import shapes_of
 
-    decibels = None
-    if precision == torch.int8:
-        from taesd_stream.exporting.quantizing import quantized
-
-        in_a_row = bool(network.stateful)
-        latents = calibration_latents(variant_named(model.spec.name), options, in_a_row=in_a_row)
-        made, decibels = quantized(network, facts, latents, plane)
-    else:
-        made = model_of(network, facts, dtype=name, static=plane)
     with PartFile(target) as part:
         with write_faults(target, f"writing '{target}'"):
             part.path.write_bytes(made.SerializeToString(deterministic=True))
@@ -122,6 +117,21 @@ def export(
     )
 
 
+def _made(
+    network: Network, facts: Mapping[str, str], plane: Size | None, options: ModelOptions
+) -> tuple[ModelProto, float | None]:
+    """The model, and for int8 its decibels against float32."""
+    from taesd_stream.exporting.graphs import model_of
+
+    if facts["dtype"] != "int8":
+        return model_of(network, facts, dtype=facts["dtype"], static=plane), None
+    from taesd_stream.exporting.quantizing import quantized
+
+    in_a_row = bool(network.stateful)
+    latents = calibration_latents(variant_named(facts["model"]), options, in_a_row=in_a_row)
+    return quantized(network, facts, latents, plane)
+
+
 def _check_installed(*names: str) -> None:
     for name in names:
         if find_spec(name) is None:
@@ -136,7 +146,7 @@ def _plane(static: object, network: Network, pixels: int) -> Size:
     if not sides or not all(type(side) is int and side > 0 for side in sides):
         raise InputError(f"static: expected (width, height) in pixels, found {static!r}")
     width, height = sides
-    if network.scale[1] > 1:
+    if not network.decodes:
         return Size(height, width)
     if width % pixels or height % pixels:
         raise InputError(

@@ -19,10 +19,9 @@ def facts_of(spec: ModelSpec, network: Network, dtype: str) -> Mapping[str, str]
         network: Its encoder or its decoder.
         dtype: In which the graph computes: "float32", "float16" or "int8".
     """
-    decodes = network.scale[1] == 1
     facts: dict[str, object] = {
         "model": spec.name,
-        "half": "decoder" if decodes else "encoder",
+        "half": "decoder" if network.decodes else "encoder",
         "convention": spec.convention,
         "halo": "unbounded" if network.halo is None else network.halo,
         "scale": spec.spatial_scale,
@@ -32,16 +31,16 @@ def facts_of(spec: ModelSpec, network: Network, dtype: str) -> Mapping[str, str]
         "taesd_stream": version("taesd-stream"),
     }
     if network.stateful:
-        facts |= _of_video(spec, network, decodes=decodes)
+        facts |= _of_video(spec, network)
     return {name: str(value) for name, value in facts.items()}
 
 
-def _of_video(spec: ModelSpec, network: Network, *, decodes: bool) -> dict[str, object]:
+def _of_video(spec: ModelSpec, network: Network) -> dict[str, object]:
     facts: dict[str, object] = {
         "memories": len(network.stateful),
         "frames_per_step": frames_per_step(network),
     }
-    if decodes:
+    if network.decodes:
         timing = spec.timing
         facts |= {"frames_to_drop": timing.lead}
         if timing.only_if_odd:

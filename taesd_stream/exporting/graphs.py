@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, ValueInfoProto, helper
 
-from taesd_stream.engine.backends.onnx_graph import OPSET, Emitter
+from taesd_stream.engine.backends.onnx_graph import Emitter
 from taesd_stream.engine.backends.onnx_nodes import Nodes
 from taesd_stream.exporting.ports import IMAGES, LATENTS, Dims, Planes, frames_per_step
 from taesd_stream.models import Network
@@ -36,7 +36,7 @@ def model_of(
         dtype: Of weights, inputs and outputs: float32 or float16.
         static: Height and width that it reads, where it is for one picture of that size.
     """
-    decodes = network.scale[1] == 1
+    decodes = network.decodes
     nodes = Nodes(dtype)
     source, result = (LATENTS, IMAGES) if decodes else (IMAGES, LATENTS)
     is_video = bool(network.stateful)
@@ -58,14 +58,15 @@ def model_of(
     shapes = list(planes.memories())
     befores = [(each.before, dims) for each, dims in zip(memories, shapes, strict=True)]
     afters = [(each.after, dims) for each, dims in zip(memories, shapes, strict=True)]
-    graph = helper.make_graph(
-        nodes.nodes,
+    model = nodes.model(
         f"{facts['model']} {facts['half']}",
         _values(nodes, [(source, read), *befores]),
         _values(nodes, [(result, written), *afters]),
-        list(nodes.arrays.values()),
+        producer_name="taesd-stream",
+        producer_version=facts["taesd_stream"],
     )
-    return _model(graph, facts)
+    helper.set_model_props(model, dict(facts))
+    return model
 
 
 def shapes_of(values: Iterable[ValueInfoProto]) -> dict[str, Dims]:
@@ -76,19 +77,6 @@ def shapes_of(values: Iterable[ValueInfoProto]) -> dict[str, Dims]:
         )
         for value in values
     }
-
-
-def _model(graph: GraphProto, facts: Mapping[str, str]) -> ModelProto:
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(
-        graph,
-        opset_imports=opsets,
-        ir_version=helper.find_min_ir_version_for(opsets),
-        producer_name="taesd-stream",
-        producer_version=facts["taesd_stream"],
-    )
-    helper.set_model_props(model, dict(facts))
-    return model
 
 
 def _taken_apart(nodes: Nodes, source: str, frames: int) -> list[str]:

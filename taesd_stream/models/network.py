@@ -68,6 +68,11 @@ class Network(nn.Module):
         return scale(self.footprints)
 
     @cached_property
+    def decodes(self) -> bool:
+        """Whether it makes pictures of latents, and not latents of pictures."""
+        return self.scale[1] == 1
+
+    @cached_property
     def rate(self) -> tuple[int, int]:
         """Output steps (first) per input steps (second), along time."""
         return scale(self._times)
@@ -90,7 +95,7 @@ class Network(nn.Module):
 
     def latent_plane(self, plane: Size) -> Size:
         """Height and width in latents of a picture whose input plane this is."""
-        return plane if self.scale[1] == 1 else self.out_plane(plane)
+        return plane if self.decodes else self.out_plane(plane)
 
     def canvases(
         self, plane: Size, tile: Size, view: View = WHOLE, *, continued: bool = False

@@ -62,7 +62,7 @@ def is_compilable(network: Network) -> bool:
 
 
 def _can_be_emitted(layer: Layer) -> bool:
-    """Whether there is a graph for a layer, in `openvino_graph` and in `onnx_tiles`."""
+    """Whether there is a graph for a layer, in `openvino_graph` and in `onnx_graph`."""
     if isinstance(layer, Chain):
         return all(map(_can_be_emitted, layer.layers))
     if isinstance(layer, Residual | MemBlock):

@@ -42,9 +42,8 @@ class EagerBackend:
         self._kernels: dict[Pass, Kernel] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {
-            "_kernels": {}
-        }  # programmes are of this model's layers, and none of a copy's
+        # Programmes are of this model's layers, and none of a copy's.
+        return self.__dict__ | {"_kernels": {}}
 
     def kernel(self, each: Pass, room_bytes: int = 0) -> Kernel:
         """The kernel of a pass, for tiles of any kind."""

@@ -21,10 +21,7 @@ from taesd_stream.models.layers.shuffles import PixelShuffle, PixelUnshuffle
 from taesd_stream.models.layers.temporal import MemBlock, TimeGrow, TimePool
 from taesd_stream.models.layers.upsampling import SmoothUpsample, Upsample
 
-__all__ = ["OPSET", "Emitter", "Memory"]
-
-OPSET = 13
-"""The version of ONNX's operators: the first in which all that is used here is as it is now."""
+__all__ = ["Emitter", "Memory"]
 
 _CUBIC = {
     "mode": "cubic",

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from torch import Tensor
 
 from taesd_stream.errors import InputError
 
-__all__ = ["Nodes"]
+__all__ = ["OPSET", "Nodes"]
+
+OPSET = 13
+"""The version of ONNX's operators: the first in which all that is used here is as it is now."""
 
 
 class Nodes:
@@ -50,6 +53,25 @@ class Nodes:
         parts = [f"{name}.{index}" for index in range(count)]
         self.nodes.append(helper.make_node("Split", [source], parts, name, axis=axis))
         return parts
+
+    def model(
+        self,
+        name: str,
+        inputs: Sequence[ValueInfoProto],
+        outputs: Sequence[ValueInfoProto],
+        **producer: str,
+    ) -> ModelProto:
+        """The nodes and the arrays as a model.
+
+        Args:
+            name: Of the graph.
+            producer: ``producer_name`` and ``producer_version``, where a file tells them.
+        """
+        arrays = list(self.arrays.values())
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, arrays)
+        opsets = [helper.make_opsetid("", OPSET)]
+        version = helper.find_min_ir_version_for(opsets)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version, **producer)
 
     def rename(self, name: str, new: str) -> None:
         """Give what the last node makes another name: that of an output of the graph."""

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from taesd_stream.engine.backends.graph_cuts import is_cut_before
-from taesd_stream.engine.backends.onnx_graph import OPSET, Emitter
+from taesd_stream.engine.backends.onnx_graph import Emitter
 from taesd_stream.engine.backends.onnx_nodes import Nodes
 from taesd_stream.models.layers.chain import Chain
 from taesd_stream.models.layers.layer import Layer
@@ -45,16 +45,7 @@ def tile_graph(body: Chain, channels: int) -> OnnxTileGraph:
     inputs = [_tensor(name, TensorProto.FLOAT, 4) for name in names]
     inputs.insert(1, _tensor(_CUTS, TensorProto.INT64, 1))
     outputs = [*made, *(each.after for each in memories)]
-    graph = helper.make_graph(
-        nodes.nodes,
-        "tile",
-        inputs,
-        [_tensor(name, TensorProto.FLOAT, 4) for name in outputs],
-        list(nodes.arrays.values()),
-    )
-    opsets = [helper.make_opsetid("", OPSET)]
-    version = helper.find_min_ir_version_for(opsets)
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=version)
+    model = nodes.model("tile", inputs, [_tensor(name, TensorProto.FLOAT, 4) for name in outputs])
     return OnnxTileGraph(model, tuple(each.layer for each in memories), len(made))
 
 

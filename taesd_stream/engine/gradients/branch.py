@@ -18,7 +18,7 @@ from tiling import Block, Interval, Region
 
 __all__ = ["Branch"]
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 20  # elements of a band of rows
 
 
 class Branch:

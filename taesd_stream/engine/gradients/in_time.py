@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from taesd_stream.engine.gradients.tiles import Pulled, StepsPulled, Tiles
+from taesd_stream.engine.gradients.tiles import Pulled, Tiles
 from taesd_stream.engine.running.executor import chunks
 from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import Block, Interval, Region
@@ -59,7 +59,7 @@ class InTime:
         """
         if len(segments) == 1:
             block = Block(segments[0], region)
-            pulled: StepsPulled = self._tiles.back_in_time(block, kept, of_states)
+            pulled = self._tiles.back_in_time(block, kept, of_states)
             parts.append(pulled.of_input)
             return pulled.of_states
         groups = self._groups(segments)

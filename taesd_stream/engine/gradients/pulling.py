@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend
 from taesd_stream.engine.budget import release
+from taesd_stream.engine.clips import Place
 from taesd_stream.engine.gradients.branch import Branch
 from taesd_stream.engine.gradients.in_time import InTime
 from taesd_stream.engine.gradients.tiles import GradientOf, Pulled, Tiles
@@ -34,9 +35,10 @@ from tiling import Block, Interval, Region, TilePlan
 
 __all__ = ["Outward", "Pulling"]
 
-# The C library's heap fills with pieces too small to be used again.
+# On a CPU, the C library's heap fills with pieces too small to be used again: what is recorded of a
+# tile is many more of them than what is computed without.
 _MANY_TILES = 16
-_ROWS = 64
+_ROWS = 64  # that zeros are written in, so that few are held
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Outward:
     """
 
     gradient: Tensor
-    place: Callable[[int], int | None]
+    place: Place
     limits: tuple[float, float] | None = None
 
     def weighted(self, patch: Patch) -> Outward:
@@ -178,7 +180,7 @@ class Pulling:
         )
         stretches = [Stretch([block], work) for block in blocks]
         for made, pulled in enumerate(shared_out(stretches, self._plan, ordered=True)):
-            if made % _MANY_TILES == 0:
+            if made % _MANY_TILES == 0 and self._settings.device.type == "cpu":
                 release(self._settings.device)
             yield pulled
             del pulled

@@ -112,7 +112,6 @@ class Planner:
     def _make_plan(self, asked: Request) -> TilePlan:
         plane, workload, budget = asked.plane, asked.workload, asked.budget
         overlap, view, shares = asked.overlap, asked.view, asked.shares
-        _, down = self._network.scale
         made = self._network.out_plane(plane)
         latents = self._network.latent_plane(plane)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
@@ -135,7 +134,7 @@ class Planner:
             action=self._action(),
             frames=workload.pictures,
             latents=latents,
-            pixels=view.made(made) if down == 1 else plane,
+            pixels=view.made(made) if self._network.decodes else plane,
             overlap=overlap,
             patches=(rows, columns),
             batch=batch,
@@ -181,7 +180,7 @@ class Planner:
 
     def _action(self) -> str:
         """What is done, for the reader."""
-        return "decode" if self._network.scale[1] == 1 else "encode"
+        return "decode" if self._network.decodes else "encode"
 
     def _best_cost(
         self, tile: Size | Literal["auto"], candidate: Candidate, shares: Sequence[Cores]

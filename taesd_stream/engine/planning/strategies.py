@@ -154,7 +154,7 @@ class Candidate:
         """Finished bytes of what one step makes."""
         up, down = self.network.rate
         pixels = self.network.out_plane(self.plane).area * self._pixel_bytes * up // down
-        return self.patches * pixels if self.network.scale[1] == 1 else 0
+        return self.patches * pixels if self.network.decodes else 0
 
     @property
     def at_once(self) -> int:
