@@ -2,19 +2,13 @@
 
 from tiling.backoff import Backoff
 from tiling.blend import patches, weights
-from tiling.effort import Effort
+from tiling.effort import Effort, Moved
 from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
-from tiling.interval import Interval, Region, Size
-from tiling.plan import (
-    BandPlan,
-    PassPlan,
-    StatePlan,
-    StorageKind,
-    TilePlan,
-    choose_tile,
-)
+from tiling.interval import Interval, Region, Size, chunks
+from tiling.plan import PassPlan, TilePlan, choose_tile
 from tiling.view import WHOLE, View, around
+from tiling.waiting_plans import BandPlan, StatePlan, StorageKind
 from tiling.words import format_bytes, plural
 
 __all__ = [
@@ -28,6 +22,7 @@ __all__ = [
     "Footprint",
     "Grid",
     "Interval",
+    "Moved",
     "PassPlan",
     "Region",
     "Size",
@@ -37,6 +32,7 @@ __all__ = [
     "View",
     "around",
     "choose_tile",
+    "chunks",
     "format_bytes",
     "halo",
     "patches",

@@ -22,6 +22,7 @@ class Backoff:
     Args:
         cell: Blocks are cut at multiples of this many output elements.
         is_out_of_memory: Tells errors that a smaller block may avoid from all others.
+        keeps_frames: Whether blocks are not cut between frames.
         on_shrink: Told the block that failed and how many are now left, after the error and all
             that its frames held have been let go.
 
@@ -46,10 +47,11 @@ class Backoff:
         *,
         cell: int,
         is_out_of_memory: Callable[[BaseException], bool],
+        keeps_frames: bool = False,
         on_shrink: Callable[[Block, int], None] = lambda block, left: None,
     ) -> None:
         self.too_large: int | None = None
-        self._cell = cell
+        self._cell, self._keeps_frames = cell, keeps_frames
         self._is_out_of_memory = is_out_of_memory
         self._on_shrink = on_shrink
 
@@ -70,7 +72,7 @@ class Backoff:
             try:
                 result = work(block)
             except Exception as error:
-                if not self._is_out_of_memory(error) or not block.halve(self._cell):
+                if not self._is_out_of_memory(error) or not self._halves(block):
                     raise
             else:
                 queue.popleft()
@@ -85,8 +87,11 @@ class Backoff:
         """The same blocks with each that is too large halved until it is not, or cannot be."""
         for block in blocks:
             fits = self.too_large is None or block.volume < self.too_large
-            parts = () if fits else block.halve(self._cell)
+            parts = () if fits else self._halves(block)
             if parts:
                 yield from self._cut_down(parts)
             else:
                 yield block
+
+    def _halves(self, block: Block) -> tuple[Block, ...]:
+        return block.halve(self._cell, keeps_frames=self._keeps_frames)

@@ -23,8 +23,9 @@ class Footprint:
     Attributes:
         kernel: Its width, in elements of the upscaled axis.
         stride: Elements from one place of the kernel to the next.
-        padding: Elements assumed to lie before and after the upscaled axis.
+        padding: Elements assumed to lie before the upscaled axis, and after it.
         upscale: How many elements each input element becomes before the kernel slides.
+        after: Elements assumed to lie after it where they are not as many; None where they are.
 
     >>> conv3x3 = Footprint(kernel=3, padding=1)
     >>> conv3x3.reads(Interval(8, 16))
@@ -37,16 +38,19 @@ class Footprint:
     stride: int = 1
     padding: int = 0
     upscale: int = 1
+    after: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.kernel, self.stride, self.upscale) < 1 or self.padding < 0:
+        paddings = self.padding, self.after or 0
+        if min(self.kernel, self.stride, self.upscale) < 1 or min(paddings) < 0:
             raise ValueError(
                 f"kernel, stride and upscale must be at least 1 and padding at least 0; got {self}"
             )
 
     def out_size(self, size: int) -> int:
         """Length of the output axis for an input axis of ``size`` elements."""
-        return (size * self.upscale + 2 * self.padding - self.kernel) // self.stride + 1
+        after = self.padding if self.after is None else self.after
+        return (size * self.upscale + self.padding + after - self.kernel) // self.stride + 1
 
     def reads(self, out: Interval) -> Interval:
         """The input that ``out`` is made of; it reaches past the axis where padding is read."""

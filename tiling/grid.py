@@ -135,9 +135,13 @@ class Block:
             slice(x.start, x.stop),
         )
 
-    def halve(self, cell: int) -> tuple[Block, ...]:
-        """Two blocks, cut between frames or else across the longer side at a cell; or none."""
-        if self.frames.size > 1:
+    def halve(self, cell: int, *, keeps_frames: bool = False) -> tuple[Block, ...]:
+        """Two blocks, cut between frames or else across the longer side at a cell; or none.
+
+        Args:
+            keeps_frames: Whether it is not cut between frames.
+        """
+        if self.frames.size > 1 and not keeps_frames:
             return tuple(Block(part, self.region) for part in self.frames.halve())
         y, x = self.region.y, self.region.x
         if max(y.size, x.size) <= cell:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
-__all__ = ["Interval", "Region", "Size"]
+__all__ = ["Interval", "Region", "Size", "chunks"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,6 +111,10 @@ class Size:
         """Both sides times ``factor``."""
         return Size(self.height * factor, self.width * factor)
 
+    def cut_to(self, plane: Size) -> Size:
+        """The same, no higher and no wider than a plane."""
+        return Size(min(self.height, plane.height), min(self.width, plane.width))
+
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
 
@@ -186,3 +191,13 @@ class Region:
     def within(self, outer: Region) -> tuple[slice, slice]:
         """The slices that cut this rectangle out of an array that holds ``outer``."""
         return self.y.within(outer.y), self.x.within(outer.x)
+
+
+def chunks(count: int, most: int) -> Iterator[Interval]:
+    """The integers below ``count``, at most so many at a time.
+
+    >>> [piece.size for piece in chunks(5, 2)]
+    [2, 2, 1]
+    """
+    bounds = [*range(0, count, most), count]
+    return (Interval(start, stop) for start, stop in pairwise(bounds))

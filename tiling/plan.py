@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
-from tiling.effort import Effort
+from tiling.effort import Effort, Moved
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
 from tiling.view import WHOLE, View
+from tiling.waiting_plans import BandPlan, StatePlan
 from tiling.words import format_bytes, format_seconds, plural
 
 __all__ = [
-    "BandPlan",
     "PassPlan",
-    "StatePlan",
-    "StorageKind",
     "TilePlan",
     "choose_tile",
 ]
 
 T = TypeVar("T")
 _NO_EFFORT = Effort()
-StorageKind: TypeAlias = Literal["device", "host", "scratch"]
-"""The place of a state: on the device, in the host's memory, or in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,59 +40,9 @@ class PassPlan:
     peak_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class StatePlan:
-    """The state that tiles of a video keep between time steps, and the order in which they go.
-
-    Attributes:
-        segment: Time steps that each tile goes through before the next tile has its turn; None is
-            all of them: tile by tile.
-        storage: Where a tile's state lies meanwhile: "device", "host" or "scratch" (a file).
-        tiles_bytes: The state of all tiles that is kept at once.
-        held_bytes: What of that, and of finished output that waits, is held where it is computed.
-    """
-
-    segment: int | None
-    storage: StorageKind
-    tiles_bytes: int
-    held_bytes: int
-
-    def __str__(self) -> str:
-        size = format_bytes(self.tiles_bytes)
-        if self.segment is None:
-            return f"tile by tile through all steps, each remembering {size}"
-        turns = "frame by frame" if self.segment == 1 else f"{self.segment} steps a turn"
-        where = {"device": "", "host": " in the host's memory", "scratch": " in scratch files"}
-        return f"{turns}, remembering {size}{where[self.storage]}"
-
-    def to_json(self) -> dict[str, object]:
-        """The plan as plain values."""
-        return {
-            "segment": self.segment,
-            "home": self.storage,
-            "tiles_bytes": self.tiles_bytes,
-            "held_bytes": self.held_bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class BandPlan:
-    """The bands that wait until they are written, and where.
-
-    Attributes:
-        in_file: Whether they wait in a temporary file; else in memory.
-        rows_bytes: What of them is held in memory.
-        writing_bytes: What writing them may take besides.
-    """
-
-    in_file: bool
-    rows_bytes: int
-    writing_bytes: int
-
-    @property
-    def held_bytes(self) -> int:
-        """All that is held in memory."""
-        return self.rows_bytes + self.writing_bytes
+_NOT_MOVED = Moved()
+# Of all work; from here on it grows with the square of the picture.
+_MUCH_ATTENTION = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +66,7 @@ class TilePlan:
         state: What tiles keep between time steps; None if they keep nothing.
         view: Which part of the picture is made, and where it goes around.
         scratch: Whether what passes leave for each other lies in a temporary file.
+        moved: How much of it is written and read, if so.
         bands: Where rows of finished tiles wait; None if a picture goes out as a whole.
         noun: What ``frames`` counts, for the reader.
         threads: How many tiles are computed side by side.
@@ -127,6 +74,10 @@ class TilePlan:
         effort: What a step takes.
         seconds: How long all of it takes on this machine; None where that is not known.
         recorded_bytes: What recordings of the kinds of tiles may hold; 0 if none are made.
+        seed: Of the noise that pictures are made of, where a model makes them of noise.
+        shortcuts: What is not computed as the network says, in words; empty if all is.
+        attention: The share of all work that attention over whole planes is.
+        chunk: Frames that are made together, each of all of them; None where each is made alone.
     """
 
     model: str
@@ -145,6 +96,7 @@ class TilePlan:
     state: StatePlan | None = None
     view: View = WHOLE
     scratch: bool = False
+    moved: Moved = _NOT_MOVED
     bands: BandPlan | None = None
     noun: str = "frame"
     threads: int = 1
@@ -152,6 +104,10 @@ class TilePlan:
     effort: Effort = _NO_EFFORT
     seconds: float | None = None
     recorded_bytes: int = 0
+    seed: int = 0
+    shortcuts: str = ""
+    attention: float = 0.0
+    chunk: int | None = None
 
     @property
     def grid(self) -> Grid:
@@ -189,12 +145,20 @@ class TilePlan:
         count = as_they_come if self.frames is None else plural(self.frames, self.noun)
         steps = "steps" if self.state is not None else "frames"
         together = f", {self.batch} {steps} at a time" if self.batch > 1 else ""
+        if self.chunk is not None:
+            together = f", in chunks of {plural(self.chunk, 'frame')}"
         together += f", {self.state}" if self.state is not None else ""
         together += f", {self.threads} side by side" if self.threads > 1 else ""
         if self.recorded_bytes:
             together += f", recorded in {format_bytes(self.recorded_bytes)}"
+        together += f", {self.shortcuts}" if self.shortcuts else ""
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
+            together += f" {self.moved}" if self.moved.written_bytes else ""
+        if self.attention > _MUCH_ATTENTION:
+            together += (
+                f", attention {self.attention:.0%} of the work, which fast attention restricts"
+            )
         time = "" if self.seconds is None else f", {format_seconds(self.seconds)}"
         return (
             f"{self.action} {count} of {self._what()} with {self.model} on {self.where}:"
@@ -214,7 +178,8 @@ class TilePlan:
     def _how_cut(self) -> str:
         grid = self.grid
         passes = f", in {len(self.passes)} passes" if len(self.passes) > 1 else ""
-        tiles = f"{plural(len(grid), 'exact tile')} of up to {grid.tile} latents"
+        kind = "tile" if self.shortcuts else "exact tile"
+        tiles = f"{plural(len(grid), kind)} of up to {grid.tile} latents"
         exact = tiles if len(grid) > 1 else "undivided"
         if self.overlap == "exact":
             return exact + passes
@@ -239,16 +204,21 @@ class TilePlan:
             "overlap": self.overlap,
             "passes": len(self.passes),
             "batch": self.batch,
+            "chunk": self.chunk,
             "threads": self.threads,
             "recorded_bytes": self.recorded_bytes,
             "memory": None if self.state is None else self.state.to_json(),
             "scratch": self.scratch,
+            "written_bytes": self.moved.written_bytes,
+            "read_bytes": self.moved.read_bytes,
             "crop": self.view.crop and self.view.crop.xywh,
             "wrap": self.view.axes,
             "recompute": self.recompute,
             "peak_bytes": self.peak_bytes,
             "budget_bytes": self.budget_bytes,
             "seconds": self.seconds,
+            "shortcuts": self.shortcuts or None,
+            "attention": self.attention,
         }
 
 

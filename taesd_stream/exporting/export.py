@@ -95,6 +95,11 @@ def export(
     if not isinstance(model, AutoEncoder):
         model = load_with(model, options)
     network = coder_of(model, _ACTIONS[half]).network
+    if not network.local_layers:
+        raise InputError(
+            f"model: expected a tiny model, found {model.spec.name}, whose layers see whole planes"
+            " and are not exported; diffusers' own exporters do"
+        )
     facts = facts_of(model.spec, network, _DTYPES[precision])
     plane = None if static is None else _plane(static, network, model.spec.spatial_scale)
     made, decibels = _made(network, facts, plane, options)

@@ -44,7 +44,7 @@ def model_of(
     if is_video and not decodes:
         steps = _taken_apart(nodes, source, frames)
     emitter = Emitter(nodes)
-    made = emitter.emit(network.numbered, steps, network.channels)
+    made = emitter.emit(network.local_layers, steps, network.channels)
     if is_video and decodes:
         _put_together(nodes, made, result)
     else:

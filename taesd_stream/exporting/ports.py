@@ -56,7 +56,7 @@ class Planes:
         """The shapes of what layers remember, each that of what its layer reads."""
         channels, plane = self.network.channels, self.static
         before: list[Footprint] = []
-        for _, layer in self.network.numbered:
+        for _, layer in self.network.local_layers:
             if isinstance(layer, MemBlock):
                 yield self._dims(channels, plane, scale(tuple(before)))
             channels = layer.out_channels(channels)

@@ -1,22 +1,27 @@
-"""A network: passes over a plane, each of them a chain of layers with a bounded footprint."""
+"""A network: passes over planes, each of them a chain of layers with a bounded footprint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.canvas import Canvas
-from taesd_stream.models.layers.chain import Chain
+from taesd_stream.errors import InputError
+from taesd_stream.models.cutting import cut_into_passes
+from taesd_stream.models.layers.attention import Attention
+from taesd_stream.models.layers.canvas import Canvas, coarser_tile
 from taesd_stream.models.layers.convolving import Convolving
-from taesd_stream.models.layers.enlarging import EnlargingConv, fuse_enlarging
-from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.enlarging import EnlargingConv
+from taesd_stream.models.layers.global_layer import Divided
+from taesd_stream.models.layers.group_norm import GroupNorm
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.passes import Pass
-from taesd_stream.models.layers.residual import Residual
 from taesd_stream.models.layers.temporal import TimeGrow
+from taesd_stream.models.pass_scales import cells_of, times_as_wide
+from taesd_stream.models.plane_uses import PlaneUse, plane_uses
+from taesd_stream.models.shortcuts import EXACT, Shortcuts
 from tiling import WHOLE, Footprint, Grid, Interval, Region, Size, View, halo, reads, scale
 
 __all__ = ["Network"]
@@ -26,31 +31,87 @@ class Network(nn.Module):
     """An encoder or a decoder.
 
     Args:
-        layers: In the order in which they are run, under their numbers in the official checkpoint.
+        layers: In the order in which they are run, under their numbers or names in the official
+            checkpoint; a name may have dots, where it is inside of others.
         channels: Channels that it reads.
+        shortcuts: What is not computed as the layers say.
+        in_chunks: Whether frames that come together are made together, each of all of them.
 
     Attributes:
-        numbered: The layers in the order in which they are run, under their numbers.
+        numbered: The layers in the order in which they are run, under their numbers or names.
         passes: The runs over the plane, in order; in them, some layers are made one.
         stateful: The layers that keep a state from time step to time step, by their numbers.
     """
 
-    def __init__(self, layers: Mapping[int, Layer], channels: int) -> None:
+    def __init__(
+        self,
+        layers: Mapping[int, Layer] | Mapping[str, Layer | Divided],
+        channels: int,
+        shortcuts: Shortcuts = EXACT,
+        *,
+        in_chunks: bool = False,
+    ) -> None:
         super().__init__()
-        self.channels = channels
-        for number, layer in layers.items():
-            self.add_module(str(number), layer)
+        self.channels, self.shortcuts, self.in_chunks = channels, shortcuts, in_chunks
         self.numbered = tuple((str(number), layer) for number, layer in layers.items())
-        self.passes = tuple(_split(fuse_enlarging(tuple(layers.values())), channels))
-        self.stateful = {str(n): layer for n, layer in layers.items() if layer.kept_steps}
+        for name, layer in self.numbered:
+            self._put(name, layer)
+        self.passes = cut_into_passes((layer for _, layer in self.numbered), channels, shortcuts)
+        self.stateful = {
+            name: layer
+            for name, layer in self.numbered
+            if isinstance(layer, Layer) and layer.kept_steps
+        }
         self._canvases = lru_cache(maxsize=256)(self._find_canvases)
         if self.stateful and len(self.passes) > 1:
             raise TypeError("layers with a state and global branches do not go together")
 
+    def shortened(self, shortcuts: Shortcuts) -> Network:
+        """The same layers, some of which are not computed as they say.
+
+        Raises:
+            InputError: It has none that can be.
+        """
+        kinds = [type(layer) for _, layer in self.numbered]
+        for name, kind, wanted in (
+            ("fast norms", GroupNorm, shortcuts.fast_norms),
+            ("fast attention", Attention, shortcuts.fast_attention is not None),
+        ):
+            if wanted and kind not in kinds:
+                raise InputError(
+                    f"{name}: expected an AutoencoderKL, which has layers to be quicker with,"
+                    " found a model that is only computed as it is; leave the option out"
+                )
+        layers = dict(self.numbered)
+        made = Network(layers, self.channels, shortcuts, in_chunks=self.in_chunks)
+        made.fold()
+        return made
+
+    def _put(self, name: str, layer: nn.Module) -> None:
+        """Put a layer under its name, in modules for what stands before dots in it."""
+        *inside, last = name.split(".")
+        home: nn.Module = self
+        for part in inside:
+            if part not in home._modules:
+                home.add_module(part, nn.Module())
+            home = home.get_submodule(part)
+        home.add_module(last, layer)
+
+    @cached_property
+    def local_layers(self) -> tuple[tuple[str, Layer], ...]:
+        """The layers with their names; none, if some of them have to have seen whole planes."""
+        local = tuple((name, each) for name, each in self.numbered if isinstance(each, Layer))
+        return local if len(local) == len(self.numbered) else ()
+
     @cached_property
     def takes_pictures_apart(self) -> bool:
         """Whether a tile waits for nothing but its own picture: no step before, no other pass."""
-        return len(self.passes) == 1 and not self.stateful
+        return len(self.passes) == 1 and not self.stateful and not self.in_chunks
+
+    @property
+    def sees_other_steps(self) -> bool:
+        """Whether what it makes of a step depends on others of its video."""
+        return self.in_chunks or bool(self.stateful)
 
     @cached_property
     def out_channels(self) -> int:
@@ -64,8 +125,8 @@ class Network(nn.Module):
 
     @cached_property
     def scale(self) -> tuple[int, int]:
-        """Output elements (first) per input elements (second), along an axis."""
-        return scale(self.footprints)
+        """Output elements (first) per input elements (second), along an axis, in lowest terms."""
+        return Fraction(*scale(self.footprints)).as_integer_ratio()
 
     @cached_property
     def decodes(self) -> bool:
@@ -114,22 +175,24 @@ class Network(nn.Module):
     def _find_canvases(
         self, plane: Size, tile: Size, view: View, continued: bool
     ) -> tuple[Canvas, ...]:
-        latents = self.latent_plane(plane)
+        latents = Region.whole(self.latent_plane(plane))
         made = []
-        for each in self.passes:
+        for each, (read_cell, cell), coarser in zip(
+            self.passes, self._cells, self._coarser, strict=True
+        ):
             out = each.out_plane(plane)
-            read_cell, cell = plane.height // latents.height, out.height // latents.height
             # As many latents as its layers may read past a border of its output.
             margin = view.margin(-(-halo(tuple(each.body.footprints())) // read_cell))
             around = margin.scale(read_cell)
-            cells = Region.whole(latents)
+            cells = Region.whole(out).divide(cell)
             if view.crop is not None and each is self.passes[-1]:
                 cells = view.crop.divide(cell)
             cells = cells.shift(margin.height, margin.width)
+            own_tile = coarser_tile(tile, coarser, latents.shape)
             made.append(
                 Canvas(
                     plane=Size(plane.height + 2 * around.height, plane.width + 2 * around.width),
-                    grid=Grid.over(cells, tile, cell, continued=continued),
+                    grid=Grid.over(cells, own_tile, cell, continued=continued),
                     read_before=around,
                     made_before=margin.scale(cell),
                 )
@@ -137,11 +200,43 @@ class Network(nn.Module):
             plane = out
         return tuple(made)
 
+    @cached_property
+    def _cells(self) -> tuple[tuple[int, int], ...]:
+        return cells_of(self.passes, self.scale)
+
+    @cached_property
+    def _coarser(self) -> tuple[int, ...]:
+        return times_as_wide(self.passes, self._cells)
+
+    @cached_property
+    def uses(self) -> tuple[PlaneUse, ...]:
+        """The planes that there are during every pass."""
+        return plane_uses(self.passes)
+
+    @property
+    def goes_straight(self) -> bool:
+        """Whether every pass reads what the one before it has made, and nothing else."""
+        return all(each.adds is None and each.keeps for each in self.passes)
+
+    def attention_of(self, works: Sequence[int]) -> float:
+        """The share of attention in the work of all passes, of which this is the work of each."""
+        shares = zip(self.passes, works, strict=True)
+        attention = sum(work for each, work in shares if isinstance(each.opening, Attention))
+        return attention / max(1, sum(works))
+
     def out_plane(self, plane: Size) -> Size:
         """The plane that it makes of ``plane``."""
         for each in self.passes:
             plane = each.out_plane(plane)
         return plane
+
+    def plane_sizes(self, plane: Size) -> dict[int, int]:
+        """Elements of the plane that each pass makes, by its number, counted from 1."""
+        sizes = {}
+        for number, each in enumerate(self.passes, 1):
+            plane = each.out_plane(plane)
+            sizes[number] = plane.area * each.out_channels
+        return sizes
 
     def plain(self, tensor: Tensor) -> Tensor:
         """All that it makes of a whole input, (N, C, h, w), in plain differentiable PyTorch."""
@@ -155,7 +250,7 @@ class Network(nn.Module):
         Where a checkpoint makes more time steps than the network, the last ones are taken.
         """
         fitted = dict(state)
-        for name, layer in self.named_children():
+        for name, layer in self.numbered:
             key = f"{name}.conv.weight"
             if isinstance(layer, TimeGrow) and key in fitted:
                 needed, found = layer.conv.weight.shape, fitted[key].shape
@@ -165,41 +260,34 @@ class Network(nn.Module):
 
     def fold(self) -> None:
         """Prepare loaded weights, once for all: they must not change afterwards."""
-        for each in self.passes:
-            for layer in each.body.modules():
-                if isinstance(layer, Layer):
-                    layer.fold()
+        for layer in self._computed:
+            layer.fold()
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
         """Bring the weights to a device and a dtype, in the memory format that is computed in."""
         self.to(device, dtype)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for weight in self.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.to(memory_format=torch.channels_last)
 
     def order_weights(self) -> None:
         """Bring folded weights into the order of kernels, where they are not in it yet.
 
         Else it would be done by the first tile, whose memory is measured and planned.
         """
-        layers = [layer for each in self.passes for layer in each.body.modules()]
+        layers = self._computed
         inside = {layer.conv for layer in layers if isinstance(layer, EnlargingConv)}
         for layer in layers:
             if isinstance(layer, Convolving) and layer not in inside:
                 _ = layer.convolution
 
+    @property
+    def _computed(self) -> list[Layer]:
+        """All layers that passes are made of, and those inside of them."""
+        through = [each.adds.through for each in self.passes if each.adds is not None]
+        homes = [each.body for each in self.passes] + [each for each in through if each is not None]
+        return [layer for home in homes for layer in home.modules() if isinstance(layer, Layer)]
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official names of the weights, with their shapes."""
         return {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
-
-
-def _split(layers: Sequence[Layer], channels: int) -> list[Pass]:
-    """Cut the layers before each block that opens with a global branch."""
-    passes: list[Pass] = []
-    pool: GlobalPool | None = None
-    body: list[Layer] = []
-    for layer in layers:
-        if isinstance(layer, Residual) and layer.pool is not None:
-            passes.append(Pass(pool, Chain(body), channels))
-            channels = passes[-1].out_channels
-            pool, body = layer.pool, []
-        body.append(layer)
-    return [*passes, Pass(pool, Chain(body), channels)]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from taesd_stream.models.layers.global_pool import GlobalPool, Moments
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.moments import MixedMoments as Moments
 from tiling import Grid, Interval, Size
 
 properties = settings(max_examples=30, deadline=None, derandomize=True)
@@ -80,13 +81,13 @@ def test_moments_are_sums_of_products_however_wide_the_tile() -> None:
     moments.add(Interval(0, 1), planes)  # larger than one band
     flat = planes.flatten(2).double()
     torch.testing.assert_close(moments.total, flat.sum(2))
-    torch.testing.assert_close(moments.products, flat @ flat.mT)
+    torch.testing.assert_close(moments.squares, flat @ flat.mT)
 
 
 def test_figures() -> None:
     pool = GlobalPool(64)
-    assert pool.work().multiplied == 2 * 64 * 256 + 64 * 64
-    assert pool.peak(10) == 10 * (3 * 64 + 256)
+    assert pool.work(10).multiplied == 2 * 64 * 256 + 64 * 64
+    assert pool.peak(10, 10) == 10 * (3 * 64 + 256)
     assert list(pool.state_dict()) == ["0.weight", "1.weight", "1.bias", "3.weight"]
 
 

@@ -60,7 +60,7 @@ def test_any_network_in_any_tiles_is_the_plain_network(
 @given(architectures("up"), st.integers(1, 12))
 def test_passes_begin_at_global_branches(parts: list[Part], size: int) -> None:
     ours, _ = pair(parts)
-    assert [each.pool is not None for each in ours.passes] == [
+    assert [each.opening is not None for each in ours.passes] == [
         False,
         *[True for part in parts if part.pool],
     ]

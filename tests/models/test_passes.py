@@ -72,10 +72,10 @@ def test_figures_of_a_grid_are_those_of_its_tiles_one_by_one(
             extents = zip(counted.extents(rows), counted.extents(columns), strict=True)
             work += sum(d * y * x for d, (y, x) in zip(densities, extents, strict=True))
             peak = max(peak, counted.peak(rows, columns, each.channels))
-            if each.pool is not None:
+            if each.opening is not None:
                 area = rows.have.size * columns.given.size
-                work += each.pool.work().multiplied * area
-                peak = max(peak, each.pool.peak(area))
+                work += each.opening.work(0).multiplied * area
+                peak = max(peak, each.opening.peak(area, area))
             left = max(left, each.body.left(rows, columns, each.channels))
         figures = each.figures(plane, grid, counted)
         assert (figures.work, figures.live, figures.left) == (work, peak, left)

@@ -32,11 +32,10 @@ from taesd_stream.engine.backends.graph_cuts import Cuts
 from taesd_stream.engine.backends.openvino_graph import TileGraph, graph_of
 from taesd_stream.engine.backends.recipe import QuantizedConv, Recipe
 from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.global_pool import Moments
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from taesd_stream.models.network import Network
-from tiling import Interval, Region, Size
+from tiling import Region, Size
 from video.safe_files.replacing import replacing
 
 __all__ = ["recipe_for"]
@@ -74,16 +73,13 @@ def recipe_for(decoder: Network, latents: Sequence[Tensor], cache: Path | None) 
 def _read_by_last_pass(decoder: Network, latent: Tensor, height: int, width: int) -> Tensor:
     """The middle of what the last pass reads of a picture, (1, C, height, width)."""
     plane = latent[None].to(torch.float32, memory_format=torch.channels_last)
-    one = Interval(0, 1)
     with torch.inference_mode():
         for each, after in pairwise(decoder.passes):
             seen = Size(*plane.shape[2:])
             made = each.out_plane(seen)
             plane = each.body(plane, *each.spans(Region.whole(made), seen), TileState())
-            if after.pool is not None:
-                moments = Moments(1, each.out_channels, made.area, plane.device)
-                moments.add(one, plane)
-                plane = after.pool.normalise(moments)(plane, one)
+            if after.opening is not None:
+                plane = after.opening.plain(plane)
     top, left = (plane.shape[2] - height) // 2, (plane.shape[3] - width) // 2
     return plane[:, :, top : top + height, left : left + width].contiguous()
 

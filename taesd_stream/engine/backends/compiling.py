@@ -67,4 +67,6 @@ def _can_be_emitted(layer: Layer) -> bool:
         return all(map(_can_be_emitted, layer.layers))
     if isinstance(layer, Residual | MemBlock):
         return _can_be_emitted(layer.conv)
+    if isinstance(layer, Conv) and layer.footprint.after is not None:
+        return False
     return isinstance(layer, _EMITTED)

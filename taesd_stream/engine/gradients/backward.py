@@ -13,11 +13,21 @@ from taesd_stream.engine.planning.recorded import BackwardPlanner
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.engine.running.blended import patches_of
 from taesd_stream.engine.settings import Settings
+from taesd_stream.errors import InputError
 from taesd_stream.models.layers.differentiable import differentiable
+from taesd_stream.models.layers.global_pool import GlobalPool
 from taesd_stream.models.network import Network
 from tiling import Region, Size, TilePlan
 
 __all__ = ["Backward"]
+
+
+def can_go_back(network: Network) -> bool:
+    """Whether gradients are brought back through a network tile by tile."""
+    openings = (each.opening for each in network.passes)
+    return network.goes_straight and all(
+        each is None or isinstance(each, GlobalPool) for each in openings
+    )
 
 
 class Backward:
@@ -33,6 +43,7 @@ class Backward:
     """
 
     def __init__(self, model: str, network: Network, settings: Settings) -> None:
+        self._model = model
         self._network = network
         self._settings = Settings(settings.device, settings.tensor_dtype, "torch")
         self._planner = BackwardPlanner(model, network, self._settings)
@@ -44,8 +55,15 @@ class Backward:
         """The plan for pictures, or a video, whose input plane is ``plane``.
 
         Raises:
-            InputError: An option makes no sense, or nothing fits the budget.
+            InputError: An option makes no sense, or nothing fits the budget, or the network is one
+                that is not gone back through in tiles.
         """
+        if not can_go_back(self._network):
+            raise InputError(
+                "gradients: expected a model that is gone back through in tiles, found"
+                f" {self._model}, whose norms see whole planes; take decoder_module() or"
+                " encoder_module(), which are undivided, or a tiny model of the same latents"
+            )
         return self._planner.plan(plane, workload, options, budget)
 
     def run(self, plan: TilePlan, source: Tensor, outward: Outward) -> Tensor:

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from taesd_stream.engine.gradients.tiles import leaf_of
 from taesd_stream.engine.plain_modes import Computing
-from taesd_stream.engine.running.executor import chunks
 from taesd_stream.engine.running.planes import Plane, WritablePlane
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.convolve import convolve
-from taesd_stream.models.layers.global_pool import GlobalPool, Moments, NormalisedPool
-from tiling import Block, Interval, Region
+from taesd_stream.models.layers.global_pool import GlobalPool, NormalisedPool
+from taesd_stream.models.layers.moments import Moments
+from tiling import Block, Interval, Region, chunks
 
 __all__ = ["Branch"]
 
@@ -37,8 +37,8 @@ class Branch:
         self._settings = settings
         with Computing(settings, recorded=True):
             taken = copy(moments)
-            taken.total, taken.products = leaf_of(moments.total), leaf_of(moments.products)
-            self._moments = taken.total, taken.products
+            taken.total, taken.squares = leaf_of(moments.total), leaf_of(moments.squares)
+            self._moments = taken.total, taken.squares
             made = pool.normalise(taken)
             self._figures = made.expand, made.offset
             expand, offset = map(leaf_of, self._figures)

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from taesd_stream.engine.gradients.tiles import Pulled, Tiles
-from taesd_stream.engine.running.executor import chunks
 from taesd_stream.models.layers.tile_state import LayerStates
-from tiling import Block, Interval, Region
+from tiling import Block, Interval, Region, chunks
 
 __all__ = ["InTime"]
 

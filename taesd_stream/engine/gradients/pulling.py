@@ -17,7 +17,7 @@ from taesd_stream.engine.gradients.in_time import InTime
 from taesd_stream.engine.gradients.tiles import GradientOf, Pulled, Tiles
 from taesd_stream.engine.planning.recorded import kept_states
 from taesd_stream.engine.running.blended import Patch
-from taesd_stream.engine.running.executor import Executor, chunks
+from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.planes import (
     During,
     Plane,
@@ -29,9 +29,10 @@ from taesd_stream.engine.running.planes import (
 from taesd_stream.engine.running.side_by_side import Stretch, shared_out
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.settings import Settings
-from taesd_stream.models.layers.global_pool import Moments
+from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.moments import Moments
 from taesd_stream.models.network import Network
-from tiling import Block, Interval, Region, TilePlan
+from tiling import Block, Interval, Region, TilePlan, chunks
 
 __all__ = ["Outward", "Pulling"]
 
@@ -124,7 +125,7 @@ class Pulling:
         filled = list(self._executor.filled(plane))
         gradient_of = self._of_output(stages[-1], first, outward)
         for stage, after in zip(stages[:0:-1], stages[-2::-1], strict=True):
-            read, _, moments = filled.pop()
+            read, moments = filled.pop()
             onward = self._zeros(read, stage.each.channels)
             self._pass(stage, read, moments, onward, gradient_of)
             gradient_of = _read_from(onward, after)
@@ -140,8 +141,8 @@ class Pulling:
     ) -> None:
         """Add the gradient of the plane that a pass reads, and whose moments these are."""
         branch: Branch | None = None
-        if stage.each.pool is not None and moments is not None:
-            branch = Branch(stage.each.pool, moments, self._settings)
+        if isinstance(stage.each.opening, GlobalPool) and moments is not None:
+            branch = Branch(stage.each.opening, moments, self._settings)
         tiles = Tiles(stage, plane, self._settings, self._plan.view, gradient_of)
         for pulled in self._tiles(stage, tiles, plane.frames, branch):
             place = stage.canvas.read_place(pulled.place)

@@ -85,7 +85,7 @@ class Tiles:
         with Computing(self._settings, recorded=True):
             part = self._leaf(block)
             figures = () if pool is None else (pool.expand, pool.offset)
-            opened = part if pool is None else pool(part, block.frames)
+            opened = part if pool is None else pool(part, block)
             made = self._made(block, opened, TileState(together=block.frames.size))
             gradient = self._gradient_of(block, made.detach())
             of_input, *of_pool = torch.autograd.grad(made, (part, *figures), gradient)

@@ -10,12 +10,13 @@ import torch
 from taesd_stream.engine.backends.graph_cuts import PaddedChain
 from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.planning.going_back import RecordedChain, planes_kept, sharing
+from taesd_stream.engine.planning.moving import moved_by
 from taesd_stream.engine.planning.resident import resident_bytes
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Counted, Pass, PassFigures
 from taesd_stream.models.network import Network
-from tiling import Effort, Grid, PassPlan, Size, View
+from tiling import Effort, Grid, Moved, PassPlan, Size, View
 
 __all__ = ["MOST_ELEMENTS", "CostModel", "TiledCost"]
 
@@ -42,7 +43,11 @@ _POOL_KEEPS_ALWAYS = 32 << 20
 # that is at most half of what is live.
 _PIECES_SHARE = 4
 
+# The multiply-adds that could be done while a byte is written to a scratch file, or read.
+_SCRATCH_COSTS = 50
+
 _ONE = Cores()
+_NOT_MOVED = Moved()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class TiledCost:
         step_recorded_bytes: What recordings of all kinds of tiles hold for each step that is
             computed with others; 0 where none are made.
         kept_recorded_bytes: What they hold besides, however many these are.
+        moved: What passes write and read of planes in scratch files.
+        together: Frames that lie in every tile, where they are made in chunks.
     """
 
     passes: tuple[PassPlan, ...]
@@ -69,6 +76,8 @@ class TiledCost:
     tile_bytes: int
     step_recorded_bytes: int = 0
     kept_recorded_bytes: int = 0
+    moved: Moved = _NOT_MOVED
+    together: int = 1
 
     def recorded_bytes(self, batch: int) -> int:
         """What recordings of all kinds of tiles hold, for so many steps; 0 where none are made."""
@@ -85,11 +94,11 @@ class TiledCost:
 
     @property
     def peak_bytes(self) -> int:
-        return max(each.peak_bytes for each in self.passes)
+        return self.together * max(each.peak_bytes for each in self.passes)
 
     @property
     def most_elements(self) -> int:
-        return max(each.peak_elements for each in self.passes)
+        return self.together * max(each.peak_elements for each in self.passes)
 
 
 class CostModel:
@@ -126,7 +135,9 @@ class CostModel:
         if settings.backend != "torch":
             sectioned = settings.backend == "openvino"
             self._counted = {
-                each: PaddedChain(each.body, sectioned=sectioned) for each in network.passes
+                each: PaddedChain(each.body, sectioned=sectioned)
+                for each in network.passes
+                if each.body.layers
             }
         self._goes_back = goes_back
         if goes_back:
@@ -143,6 +154,7 @@ class CostModel:
         cores: Cores = _ONE,
         *,
         at_once: int = 1,
+        together: int = 1,
         through_scratch: bool = False,
     ) -> TiledCost:
         """An input ``plane`` in tiles of at most ``tile`` latents.
@@ -151,18 +163,20 @@ class CostModel:
             view: Which part of the output is made, and where planes go around.
             cores: How the cores share the work.
             at_once: How many pictures are at hand for them, each by itself.
+            together: How many frames lie in every tile.
             through_scratch: Whether what passes leave for each other lies in a temporary file.
         """
-        return self._remembered(
-            plane, tile, view, cores, at_once=at_once, through_scratch=through_scratch
-        )
+        ways = {"at_once": at_once, "together": together, "through_scratch": through_scratch}
+        return self._remembered(plane, tile, view, cores, **ways)
 
-    def _count(self, plane: Size, tile: Size, view: View) -> list[tuple[Pass, Canvas, PassFigures]]:
+    def _count(
+        self, plane: Size, tile: Size, view: View, together: int
+    ) -> list[tuple[Pass, Canvas, PassFigures]]:
         """The passes, what they are run over, and what that takes."""
-        passes = self._network.passes
+        passes, counted = self._network.passes, self._counted
         canvases = self._network.canvases(plane, tile, view, continued=self.continued)
         return [
-            (each, canvas, each.figures(canvas.plane, canvas.grid, self._counted.get(each)))
+            (each, canvas, each.figures(canvas.plane, canvas.grid, counted.get(each), together))
             for each, canvas in zip(passes, canvases, strict=True)
         ]
 
@@ -174,25 +188,26 @@ class CostModel:
         cores: Cores,
         *,
         at_once: int,
+        together: int,
         through_scratch: bool,
     ) -> TiledCost:
         passes: list[PassPlan] = []
-        seconds = 0.0
-        effort = Effort()
-        held = most_live = buffers = states = 0
+        seconds, effort = 0.0, Effort()
+        most_live = buffers = states = 0
+        moved = Moved()
         up, down = self._network.rate
-        whole = plane
-        for each, canvas, figures in self._figures(plane, tile, view):
-            out, grid = each.out_plane(plane), canvas.grid
-            is_last = each is self._network.passes[-1]
-            kept = 0 if is_last or through_scratch else out.area * each.out_channels
+        sizes = self._network.plane_sizes(plane)
+        for (each, canvas, figures), use in zip(
+            self._figures(plane, tile, view, together), self._network.uses, strict=True
+        ):
+            grid = canvas.grid
             peak = figures.live + figures.left
             if cores.inside > 1:
                 peak += figures.live // _PIECES_SHARE
             made = grid.tile.area * grid.cell**2 * each.out_channels
-            planes = held + kept
+            planes = 0 if through_scratch else sum(sizes[number] for number in use.held)
             if self._goes_back:
-                planes = planes_kept(self._network, whole, through_scratch=through_scratch)
+                planes = planes_kept(self._network, plane, through_scratch=through_scratch)
                 made = figures.read
             peak_bytes = planes * self._settings.tensor_dtype.itemsize
             peak_bytes += cores.threads * resident_bytes(
@@ -203,22 +218,25 @@ class CostModel:
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
             stretches = (len(grid) if self._network.stateful else len(grid.rows)) * at_once
             pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
-            alone = self._relative_seconds(figures, len(each.body.layers))
+            alone = self._relative_seconds(figures, len(each.body.layers), together)
             share = cores.share(stretches, pieces) * (sharing(cores) if self._goes_back else 1.0)
             seconds += alone * share
-            effort += self._effort(figures, len(each.body.layers)) * share
+            effort += self._effort(figures, len(each.body.layers), together) * share
             most_live = max(most_live, figures.live)
             kinds = figures.kinds * (2 if figures.kept else 1)  # a video's first steps differ
             buffers += kinds * (figures.read + -(-made * up // down))
             states += kinds * 2 * figures.most_kept
-            plane, held = out, kept
+            if through_scratch:
+                moved += moved_by(self._network, each, figures, sizes, self._settings)
         return TiledCost(
             tuple(passes),
-            seconds,
-            effort,
+            seconds + moved.bytes * _SCRATCH_COSTS,
+            effort + Effort(0, moved.bytes * _SCRATCH_COSTS),
             cores,
             tiles_bytes=figures.kept * self._kept_bytes,
             tile_bytes=figures.most_kept * self._kept_bytes,
+            moved=moved,
+            together=together,
             **self._recorded(most_live, buffers, states),
         )
 
@@ -253,19 +271,19 @@ class CostModel:
         own = self._settings
         return (own.tensor_dtype if own.dtype == torch.int8 else own.dtype).itemsize
 
-    def _relative_seconds(self, figures: PassFigures, layers: int) -> float:
+    def _relative_seconds(self, figures: PassFigures, layers: int, together: int) -> float:
         each = _LAYER_COSTS[self._settings.backend] * 4 // self._item_bytes
-        begun = figures.tiles * layers * each
-        return begun + figures.work + figures.written * self._slowdown(figures)
+        begun = figures.tiles * layers * each / together
+        return begun + figures.work + figures.written * self._slowdown(figures, together)
 
-    def _effort(self, figures: PassFigures, layers: int) -> Effort:
-        moved = figures.written * self._slowdown(figures)
-        return Effort(figures.tiles * layers, figures.work + moved)
+    def _effort(self, figures: PassFigures, layers: int, together: int) -> Effort:
+        moved = figures.written * self._slowdown(figures, together)
+        return Effort(figures.tiles * layers / together, figures.work + moved)
 
-    def _slowdown(self, figures: PassFigures) -> float:
+    def _slowdown(self, figures: PassFigures, together: int) -> float:
         """Extra cost of an element of large tensors over one of small ones, in multiply-adds."""
         if self._settings.device.type != "cpu" or self._settings.backend != "torch":
             return 0.0
-        live_bytes = figures.live * self._item_bytes
+        live_bytes = together * figures.live * self._item_bytes
         above = (live_bytes - _LARGE_FROM_BYTES) / (_LARGEST_FROM_BYTES - _LARGE_FROM_BYTES)
         return _LARGE_COSTS * min(max(above, 0.0), 1.0)

@@ -112,11 +112,10 @@ class Planner:
     def _make_plan(self, asked: Request) -> TilePlan:
         plane, workload, budget = asked.plane, asked.workload, asked.budget
         overlap, view, shares = asked.overlap, asked.view, asked.shares
-        made = self._network.out_plane(plane)
-        latents = self._network.latent_plane(plane)
+        made, latents = self._network.out_plane(plane), self._network.latent_plane(plane)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
-        together = steps_together(max(plane.area, made.area)) if self._is_for_gpu else 1
+        together = asked.chunk or steps_together(max(plane.area, made.area), self._is_for_gpu)
         first = self.candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )
@@ -124,11 +123,12 @@ class Planner:
             cost, candidate = self._choose(first, asked.tile, shares)
             work = cost.work
         else:
-            core = _square(max(64, 4 * overlap), latents) if asked.tile == "auto" else asked.tile
+            side = max(64, 4 * overlap)
+            core = Size(side, side).cut_to(latents) if asked.tile == "auto" else asked.tile
             rows = patches(latents.height, core.height, overlap)
             columns = patches(latents.width, core.width, overlap)
             cost, candidate, work = self._choose_for_patches(first, rows, columns, shares)
-        batch = candidate.batch(cost) if overlap == "exact" else 1
+        batch = candidate.batch(cost) if overlap == "exact" or asked.chunk else 1
         return TilePlan(
             model=self._model,
             action=self._action(),
@@ -138,6 +138,7 @@ class Planner:
             overlap=overlap,
             patches=(rows, columns),
             batch=batch,
+            chunk=asked.chunk,
             passes=cost.passes,
             work=work,
             undivided_work=self._costs(plane, latents, view).work,
@@ -145,11 +146,15 @@ class Planner:
             where=str(self.settings),
             state=candidate.state(cost),
             view=view,
+            seed=asked.seed,
             scratch=candidate.through_scratch,
             bands=candidate.bands(cost),
             threads=cost.cores.threads,
             cores=shares[0].threads if self._costs.is_ours_to_share else None,
             recorded_bytes=candidate.recorded_bytes(cost, batch),
+            moved=cost.moved,
+            shortcuts=str(self._network.shortcuts),
+            attention=self._network.attention_of([each.work for each in cost.passes]),
             effort=cost.effort * (candidate.strategy.costs * work / cost.work),
         )
 
@@ -189,7 +194,7 @@ class Planner:
         if tile == "auto":
             latents = self._network.latent_plane(candidate.plane)
             usual = {latents, *self._tiles(latents, candidate)}
-            tiny = {_square(side, latents) for side in _TINY_TILES}
+            tiny = {Size(side, side).cut_to(latents) for side in _TINY_TILES}
             return self._quickest(usual, candidate, shares) or self._quickest(
                 tiny, candidate, shares
             )
@@ -245,6 +250,7 @@ class Planner:
             candidate.view,
             cores,
             at_once=candidate.at_once,
+            together=candidate.chunk,
             through_scratch=candidate.through_scratch,
         )
 
@@ -252,9 +258,9 @@ class Planner:
         """Squares, or where tiles of a band go on from each other upright ones of their areas."""
         if not self._costs.continued:
             longest = max(latents.height, latents.width)
-            yield from (_square(side, latents) for side in _TILES if side < longest)
+            yield from (Size(side, side).cut_to(latents) for side in _TILES if side < longest)
             if self.settings.backend == "openvino" and not self._network.stateful:
-                yield from (_within(tile, latents) for tile in _WIDE_TILES)
+                yield from (tile.cut_to(latents) for tile in _WIDE_TILES)
             return
         for side, ratio in product((*_CONTINUED_TILES, *_LARGE_CONTINUED_TILES), _UPRIGHT):
             height = min(side * ratio, latents.height)
@@ -287,11 +293,3 @@ class Planner:
         grid = cost.grid
         works = (n * self._costs(read(patch), grid.tile, WHOLE).work for patch, n in shapes.items())
         return cost, candidate, sum(works)
-
-
-def _square(side: int, latents: Size) -> Size:
-    return _within(Size(side, side), latents)
-
-
-def _within(tile: Size, latents: Size) -> Size:
-    return Size(min(tile.height, latents.height), min(tile.width, latents.width))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from taesd_stream.engine.budget import Budget
 from taesd_stream.engine.cores import Cores
-from taesd_stream.engine.options import Overlap, TileOptions
+from taesd_stream.engine.options import Overlap, TileOptions, frames_of_chunk
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
@@ -28,6 +28,8 @@ class Request:
         overlap: How far tiles reach into each other.
         view: Which part of the output is made, and where planes go around.
         shares: The ways to share the cores out.
+        chunk: Frames that are made together, each of all of them; None where they are made apart.
+        seed: Of noise.
     """
 
     plane: Size
@@ -37,6 +39,8 @@ class Request:
     overlap: Overlap
     view: View
     shares: tuple[Cores, ...]
+    chunk: int | None = None
+    seed: int = 0
 
     @classmethod
     def of(
@@ -55,10 +59,16 @@ class Request:
             InputError: One of them makes no sense.
         """
         latents = network.latent_plane(plane)
+        if not latents.area:
+            _, down = network.scale
+            raise InputError(
+                f"picture: expected at least {down}x{down} pixels, found {plane}; enlarge it first"
+            )
         tile = options.tile_in(latents)
         overlap = _checked_overlap(network, options.overlap)
         view = _checked_view(network, options, plane, latents)
-        return cls(plane, workload, budget, tile, overlap, view, shares)
+        chunk = _checked_chunk(network, options.chunk, workload)
+        return cls(plane, workload, budget, tile, overlap, view, shares, chunk, options.seed)
 
 
 def _checked_overlap(network: Network, overlap: Overlap) -> Overlap:
@@ -81,3 +91,10 @@ def _checked_view(network: Network, options: TileOptions, plane: Size, latents: 
             f" {plane}; crop it first"
         )
     return view
+
+
+def _checked_chunk(network: Network, chunk: int | None, workload: Workload) -> int | None:
+    frames = frames_of_chunk(network, chunk)
+    if frames is None or workload.steps is None:
+        return frames
+    return max(1, min(frames, workload.steps))

@@ -78,16 +78,17 @@ THROUGH_SCRATCH = Strategy("scratch", costs=_MOVED)
 """For networks of several passes: what these leave for each other lies in a temporary file."""
 
 
-def steps_together(pixels: int) -> int:
-    """The most steps that a GPU gains by when they are computed together.
+def steps_together(pixels: int, on_gpu: bool = True) -> int:
+    """The most steps that a GPU gains by when they are computed together; 1 where there is none.
 
     Args:
         pixels: That each of them makes, or is made of.
+        on_gpu: Whether there is one.
 
     >>> steps_together(512 * 512), steps_together(64 * 64), steps_together(4096 * 4096)
     (16, 1024, 1)
     """
-    return max(1, _FULL_PIXELS // max(1, pixels))
+    return max(1, _FULL_PIXELS // max(1, pixels)) if on_gpu else 1
 
 
 def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]:
@@ -109,7 +110,8 @@ class Candidate:
     Attributes:
         view: Which part of the output is made, and where planes go around.
         patches: How many parts of the picture are computed each as a picture of its own.
-        together: The most steps that the device gains by when they are computed together.
+        together: The most steps that the device gains by when they are computed together; or those
+            of a chunk.
     """
 
     network: Network
@@ -193,8 +195,15 @@ class Candidate:
             held += cost.tile_bytes * cost.cores.threads
         return StatePlan(self.segment, self.strategy.storage, tiles, held)
 
+    @property
+    def chunk(self) -> int:
+        """The frames that every tile is made of; 1 where they are not made in chunks."""
+        return self.together if self.network.in_chunks else 1
+
     def batch(self, cost: TiledCost) -> int:
         """Steps computed together."""
+        if self.network.in_chunks:
+            return self.chunk
         workload, state = self.workload, self.state(cost)
         steps = workload.steps if workload.ahead is None else workload.ahead
         if steps is None:
@@ -208,7 +217,8 @@ class Candidate:
     def recorded_bytes(self, cost: TiledCost, batch: int) -> int:
         """What recordings may hold beside the peak of a batch; 0 where they are not worth it."""
         needed = cost.recorded_bytes(batch)
-        left = self.budget.bytes - self.peak_bytes(cost) - (batch - 1) * cost.peak_bytes
+        more = (batch // cost.together - 1) * cost.peak_bytes
+        left = self.budget.bytes - self.peak_bytes(cost) - more
         worth = min(_MOST_RECORDED_BYTES, self.budget.bytes // _MOST_RECORDED_SHARE)
         return needed if needed <= min(worth, left) else 0
 

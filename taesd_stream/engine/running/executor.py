@@ -12,11 +12,11 @@ On a CPU, bands of tiles, or the tiles of a video, are computed side by side, ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from itertools import chain, islice, pairwise
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,7 +25,9 @@ from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
 from taesd_stream.engine.cores import keeping_to
 from taesd_stream.engine.plain_modes import Computing
-from taesd_stream.engine.running.planes import During, Plane, as_plane, room_for
+from taesd_stream.engine.running.filling import Filled, Filling, Finish
+from taesd_stream.engine.running.pass_planes import Sources
+from taesd_stream.engine.running.planes import During, Plane, as_plane
 from taesd_stream.engine.running.reading import TileReader
 from taesd_stream.engine.running.row_crew import RowCrew, crew_of
 from taesd_stream.engine.running.side_by_side import Stretch, shared_out
@@ -35,30 +37,23 @@ from taesd_stream.engine.running.sweep import Sweep
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
-from taesd_stream.models.layers.global_pool import Moments, NormalisedPool
-from taesd_stream.models.layers.tile_state import TileState
+from taesd_stream.models.layers.tile_state import Known, TileState
 from taesd_stream.models.network import Network
-from tiling import Block, Interval, Region, Size, TilePlan
+from tiling import Block, Interval, Region, Size, TilePlan, chunks
 
-__all__ = ["Executor", "Filled", "chunks"]
+__all__ = ["Estimate", "Executor"]
+
+T = TypeVar("T")
+Estimate: TypeAlias = Callable[[Plane], Known]
+"""Finds the norms of some pictures, without making all of these."""
+
+OnPart: TypeAlias = Callable[[float], None]
+"""Told how much more is done, in pictures."""
+
 
 # The C library's heap fills with pieces too small to be used again, by some 10 MiB a minute. Before
 # so many tiles it takes no time that counts to hand them back, and the pages be given anew.
 _MANY_TILES = 48
-
-
-class Filled(NamedTuple):
-    """What a pass has made of some pictures.
-
-    Attributes:
-        plane: Its output.
-        pool: The global branch that the next pass opens with, if it does.
-        moments: Of the output, which the branch goes by.
-    """
-
-    plane: Plane
-    pool: NormalisedPool | None
-    moments: Moments
 
 
 class Executor:
@@ -71,15 +66,23 @@ class Executor:
         settings: Where and how it computes.
         plan: What is carried out, for the plane of the plan or, where tiles are blended, patches.
         backend: Who computes the layers; None is PyTorch.
+        estimate: Finds what is to be known of pictures before any tile is made; None for nothing.
     """
 
     def __init__(
-        self, network: Network, settings: Settings, plan: TilePlan, backend: Backend | None = None
+        self,
+        network: Network,
+        settings: Settings,
+        plan: TilePlan,
+        backend: Backend | None = None,
+        estimate: Estimate | None = None,
     ) -> None:
         self._network, self._settings, self._plan = network, settings, plan
         self._backend = backend or EagerBackend()
         self._stages = Stages(network, settings, plan, self._backend)
+        self._estimate = estimate
         self._reader = TileReader(settings, plan.view)
+        self._filling = Filling(plan, settings, self._reader, self._tiles)
         self._tiles_made = 0
 
     @property
@@ -111,7 +114,12 @@ class Executor:
         return tuple(each.overlap(y).shift(-y.start) for each in rows)
 
     def run(
-        self, source: Tensor | Plane, states: TileStates | None = None, *, first_band: int = 0
+        self,
+        source: Tensor | Plane,
+        states: TileStates | None = None,
+        *,
+        first_band: int = 0,
+        on_part: OnPart | None = None,
     ) -> Iterator[tuple[Block, Tensor]]:
         """Compute (N, C, h, w), on any device, to tiles of (n, C', H, W).
 
@@ -123,6 +131,7 @@ class Executor:
             states: What tiles remember of the steps before; without it, a video begins and ends
                 here.
             first_band: The first of ``bands`` to make.
+            on_part: Told of the work of passes before the last one, tile by tile.
 
         Yields:
             Which output steps and which region, and a fresh tensor of them, on the computing device
@@ -138,7 +147,8 @@ class Executor:
         began = states.at if states is not None else 0
         for steps in chunks(plane.frames, self._turn(plane.frames)):
             try:
-                for block, tile in self._run_chunk(stages, During(plane, steps), first_band):
+                chunk = During(plane, steps)
+                for block, tile in self._run_chunk(stages, chunk, first_band, on_part):
                     if tile.shape[0] == 0:  # a layer waits for more steps
                         continue
                     seen = began + steps.start + block.frames.start
@@ -165,55 +175,42 @@ class Executor:
         return steps * up // down
 
     def _run_chunk(
-        self, stages: list[Stage], plane: Plane, first_band: int
+        self, stages: list[Stage], plane: Plane, first_band: int, on_part: OnPart | None
     ) -> Iterator[tuple[Block, Tensor]]:
         """All passes over a few steps, every one but the last into a plane of its own."""
-        pool: NormalisedPool | None = None
-        for filled in self._filled(stages, plane):
-            plane, pool = filled.plane, filled.pool
-        yield from self._tiles(stages[-1], plane, pool, first_band)
+        known = {} if self._estimate is None else self._estimate(plane)
+        planes = self._filling.planes(plane, known)
+        for number, stage in enumerate(stages[:-1], 1):
+            for volume in self._filling.fill(planes, number, stage):
+                if on_part is not None:
+                    share = self._plan.passes[number - 1].work / self._plan.work
+                    on_part(share * volume / stage.out.area)
+        yield from self._tiles(stages[-1], planes.sources(stages[-1]), _as_it_is, first_band)
 
     def filled(self, source: Plane) -> Iterator[Filled]:
         """What every pass but the last makes of some pictures, for those who need all of it."""
-        return self._filled(self._stages.over(source.size, None), source)
+        return self._filling.filled(source, self._stages.over(source.size, None))
 
-    def _filled(self, stages: list[Stage], plane: Plane) -> Iterator[Filled]:
-        pool: NormalisedPool | None = None
-        for stage, after in pairwise(stages):
-            plane, moments = self._fill(stage, plane, pool)
-            with Computing(self._settings):
-                pool = after.each.pool.normalise(moments) if after.each.pool else None
-            yield Filled(plane, pool, moments)
-
-    def _fill(
-        self, stage: Stage, plane: Plane, pool: NormalisedPool | None
-    ) -> tuple[Plane, Moments]:
-        """The plane that a pass makes, and the moments of its channels."""
-        channels = stage.each.out_channels
-        with Computing(self._settings):
-            filled = room_for(self._plan, self._settings, plane.frames, channels, stage.out)
-            moments = Moments(plane.frames, channels, stage.out.area, self._settings.device)
-            for block, tile in self._tiles(stage, plane, pool):
-                filled.write(Block(block.frames, stage.canvas.true_place(block.region)), tile)
-                moments.add(block.frames, tile)
-                del tile  # else it would be held while the next one is made
-        return filled, moments
+    def openings(self, source: Plane) -> Known:
+        """The norms that open passes, completed for some pictures."""
+        return self._filling.openings(source, self._stages.over(source.size, None))
 
     def _tiles(
-        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int = 0
-    ) -> Iterator[tuple[Block, Tensor]]:
-        """The tiles of one pass."""
-        stretches = list(self._stretches(stage, plane, pool, first_band))
+        self, stage: Stage, sources: Sources, finish: Finish[T], first_band: int = 0
+    ) -> Iterator[tuple[Block, T]]:
+        """The tiles of one pass, each finished by the thread that has made it."""
+        stretches = list(self._stretches(stage, sources, finish, first_band))
         return shared_out(stretches, self._plan, ordered=stage.states is None)
 
     def _stretches(
-        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, first_band: int
-    ) -> Iterator[Stretch[tuple[Block, Tensor]]]:
+        self, stage: Stage, sources: Sources, finish: Finish[T], first_band: int
+    ) -> Iterator[Stretch[tuple[Block, T]]]:
         """What one thread does: bands of tiles, or a tile of a video for all of its steps."""
         grid = stage.canvas.grid
-        batches = list(chunks(plane.frames, self._plan.batch))
-        tiles = list(islice(grid, first_band * len(grid.columns), None))
-        work = partial(self._blocks, stage, plane, pool)
+        batches = list(chunks(sources.plane.frames, self._plan.batch))
+        made = stage.each.out_plane(stage.canvas.plane)
+        tiles = [tile.clip(made) for tile in islice(grid, first_band * len(grid.columns), None)]
+        work = partial(self._blocks, stage, sources, finish)
         if stage.states is not None:
             turns = [[Block(steps, region) for steps in batches] for region in tiles]
         else:
@@ -233,8 +230,8 @@ class Executor:
                 yield Stretch([blocks], lambda turn: work(chain.from_iterable(turn)))
 
     def _blocks(
-        self, stage: Stage, plane: Plane, pool: NormalisedPool | None, blocks: Iterable[Block]
-    ) -> Iterator[tuple[Block, Tensor]]:
+        self, stage: Stage, sources: Sources, finish: Finish[T], blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, T]]:
         """Blocks one after the other, in a sweep where tiles go on from each other."""
         if self._tiles_made >= _MANY_TILES:
             self._tiles_made = 0
@@ -243,7 +240,10 @@ class Executor:
         sweep = Sweep() if grid.continued and len(grid.columns) > 1 else None
         with crew_of(self._plan, self._settings) as crew:
             for made in stage.backoff.run(
-                blocks, lambda block: self._tile_of(stage, block, plane, pool, sweep, crew=crew)
+                blocks,
+                partial(
+                    self._tile_of, stage, sources=sources, finish=finish, sweep=sweep, crew=crew
+                ),
             ):
                 self._tiles_made += grid.continued
                 yield made
@@ -254,13 +254,13 @@ class Executor:
         self,
         stage: Stage,
         block: Block,
-        plane: Plane,
-        pool: NormalisedPool | None,
-        sweep: Sweep | None,
+        sources: Sources,
+        finish: Finish[T],
         *,
+        sweep: Sweep | None,
         crew: RowCrew | None,
-    ) -> Tensor:
-        """Compute the output of a pass for one tile."""
+    ) -> T:
+        """Compute the output of a pass for one tile, and finish it."""
         continued = sweep is not None and sweep.goes_on_with(block)
         rows, columns = stage.each.spans(block.region, stage.canvas.plane, continued=continued)
         states = stage.states
@@ -271,18 +271,28 @@ class Executor:
             sweep.making(block) if sweep is not None else nullcontext() as carry,
         ):
             before = states.recall(block.region, at + block.frames.start) if states else None
-            state = TileState(before, together=block.frames.size, carry=carry, makers=crew)
+            state = TileState(
+                before,
+                together=block.frames.size,
+                carry=carry,
+                makers=crew,
+                known=sources.known,
+                block=block,
+            )
             given = Region(rows.given, columns.given)
-            tile = self._reader.read(stage, plane, Block(block.frames, given))
-            if pool is not None and columns.given.size:
-                tile = pool(tile, block.frames)
+            tile = self._reader.read(stage, sources.plane, Block(block.frames, given))
+            if sources.opening is not None and columns.given.size:
+                read = stage.canvas.read_place(Block(block.frames, given))
+                tile = sources.opening(tile, read)
             made = stage.kernel(tile, rows, columns, state)
+            del tile
+            if sources.adds is not None:
+                place = stage.canvas.true_place(block.region)
+                made = sources.adds.add_to(made, Block(block.frames, place))
             if states is not None:
                 states.keep(block.region, at + block.frames.stop, state.kept)
-        return made
+            return finish(block, made)
 
 
-def chunks(count: int, most: int) -> Iterator[Interval]:
-    """The first ``count`` steps, at most so many at a time."""
-    bounds = [*range(0, count, most), count]
-    return (Interval(start, stop) for start, stop in pairwise(bounds))
+def _as_it_is(block: Block, tile: Tensor) -> Tensor:
+    return tile

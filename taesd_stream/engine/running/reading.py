@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 import torch
 from torch import Tensor
 
@@ -26,7 +24,6 @@ class TileReader:
 
     def __init__(self, settings: Settings, view: View) -> None:
         self._settings, self._view = settings, view
-        self._reading = Lock()  # files have one place that they are read at
 
     def read(self, stage: Stage, plane: Plane, block: Block) -> Tensor:
         """A part, (n, C, h, w), of what a pass reads, on the device; ``block`` is on its canvas."""
@@ -34,6 +31,5 @@ class TileReader:
             shape = (block.frames.size, stage.each.channels, *block.region.shape)
             device, dtype = self._settings.device, self._settings.tensor_dtype
             return torch.empty(shape, dtype=dtype, device=device)
-        with self._reading:
-            part = read_around(plane, stage.canvas.read_place(block), self._view)
+        part = read_around(plane, stage.canvas.read_place(block), self._view)
         return on_device(part, self._settings)

@@ -12,6 +12,7 @@ from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Pass
 from taesd_stream.models.network import Network
+from taesd_stream.models.plane_uses import PlaneUse
 from tiling import Backoff, Block, Size, TilePlan
 
 __all__ = ["Stage", "Stages"]
@@ -27,6 +28,7 @@ class Stage:
         each: The pass.
         canvas: What it is run over.
         out: Height and width of the plane that it makes.
+        use: What it does with planes.
         backoff: Runs its tiles.
         kernel: Computes one.
         states: What tiles remember of earlier time steps; None for those that remember nothing.
@@ -35,6 +37,7 @@ class Stage:
     each: Pass
     canvas: Canvas
     out: Size
+    use: PlaneUse
     backoff: Backoff
     kernel: Kernel
     states: TileStates | None = None
@@ -65,19 +68,29 @@ class Stages:
     def over(self, plane: Size, states: TileStates | None) -> list[Stage]:
         """The stages of an input ``plane``."""
         stages = []
-        for index, (each, canvas) in enumerate(
-            zip(self._network.passes, self.canvases(plane), strict=True)
+        for index, (each, canvas, use) in enumerate(
+            zip(self._network.passes, self.canvases(plane), self._network.uses, strict=True)
         ):
             backoff = self._backoff(index, canvas.grid.cell)
-            kernel = self._backend.kernel(each, self._plan.recorded_bytes)
+            kernel = self._kernel(each)
             plane = each.out_plane(plane)
-            stages.append(Stage(each, canvas, plane, backoff, kernel, states))
+            stages.append(Stage(each, canvas, plane, use, backoff, kernel, states))
         return stages
+
+    def _kernel(self, each: Pass) -> Kernel:
+        if not each.body.layers:  # a global layer does all of it
+            return lambda tile, rows, columns, state: tile
+        return self._backend.kernel(each, self._plan.recorded_bytes)
 
     def _backoff(self, index: int, cell: int) -> Backoff:
         return self._backoffs.setdefault(
             (index, cell),
-            Backoff(cell=cell, is_out_of_memory=is_out_of_memory, on_shrink=self._on_shrink),
+            Backoff(
+                cell=cell,
+                is_out_of_memory=is_out_of_memory,
+                keeps_frames=self._network.in_chunks,
+                on_shrink=self._on_shrink,
+            ),
         )
 
     def _on_shrink(self, block: Block, left: int) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from tiling import Block, Grid, Region, Size
 
-__all__ = ["Canvas"]
+__all__ = ["Canvas", "coarser_tile"]
+
+_LEAST_BANDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class Canvas:
     grid: Grid
     read_before: Size
     made_before: Size
+
+    @property
+    def read_size(self) -> Size:
+        """Height and width of the true plane that is read."""
+        before = self.read_before
+        height, width = self.plane
+        return Size(height - 2 * before.height, width - 2 * before.width)
 
     def true_place(self, region: Region) -> Region:
         """Where a part of the output lies in the true one."""
@@ -51,3 +60,13 @@ class Canvas:
             return there, there.within(there)
         kept = there.overlap(crop)
         return kept.shift(-crop.y.start, -crop.x.start), kept.within(there)
+
+
+def coarser_tile(tile: Size, times: int, latents: Size) -> Size:
+    """A tile so many times as wide and high, as long as there are bands of them for all cores.
+
+    >>> coarser_tile(Size(4, 4), 8, Size(64, 64))
+    Size(height=8, width=32)
+    """
+    highest = -(-latents.height // _LEAST_BANDS)
+    return Size(max(tile.height, min(times * tile.height, highest)), times * tile.width)

@@ -45,9 +45,10 @@ class Chain(Layer):
 
     def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
-        sizes = [size]
-        for layer in self.layers[:-1]:
-            sizes.append(layer.out_size(sizes[-1]))
+        sizes: list[int] = []
+        for layer in self.layers:
+            sizes.append(size)
+            size = layer.out_size(size)
         spans: list[Span] = []
         for layer, layer_size in zip(reversed(self.layers), reversed(sizes), strict=True):
             spans.append(layer.span(want, layer_size, continued=continued))

@@ -56,6 +56,8 @@ class Conv(Convolving[ConvAdjoint]):
         stride: Input elements from one output element to the next.
         bias: Whether there is one.
         groups: Into how many groups the channels fall that do not see each other.
+        zeros_after_only: Whether all zeros lie below and to the right of the plane, as many as the
+            kernel is larger than the stride.
     """
 
     def __init__(
@@ -67,9 +69,12 @@ class Conv(Convolving[ConvAdjoint]):
         *,
         bias: bool = True,
         groups: int = 1,
+        zeros_after_only: bool = False,
     ) -> None:
         super().__init__()
         self.footprint = Footprint(kernel=kernel, stride=stride, padding=kernel // 2)
+        if zeros_after_only:
+            self.footprint = Footprint(kernel=kernel, stride=stride, after=kernel - stride)
         self.groups = groups
         self._channels_out = channels_out  # plans ask often, and a parameter is slow to find
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
@@ -84,6 +89,8 @@ class Conv(Convolving[ConvAdjoint]):
 
     def plain(self, tensor: Tensor) -> Tensor:
         stride, padding = self.footprint.stride, self.footprint.padding
+        if self.footprint.after is not None:
+            tensor = F.pad(tensor, (0, self.footprint.after, 0, self.footprint.after))
         return F.conv2d(tensor, self.weight, self.bias, stride, padding, groups=self.groups)
 
     def zeros(self, span: Span) -> tuple[int, int]:
@@ -138,5 +145,5 @@ def _padding(footprint: Footprint, span: Span) -> _Padding:
     first, uneven = divmod(padding - before, footprint.stride)
     if uneven:
         return _Padding((before, after), 0, span.want.size, slice(0, span.want.size))
-    made = replace(footprint, padding=padding).out_size(span.have.size)
+    made = replace(footprint, padding=padding, after=None).out_size(span.have.size)
     return _Padding((0, 0), padding, made, slice(first, first + span.want.size))

@@ -14,43 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.convolve import convolve
+from taesd_stream.models.layers.global_layer import GlobalLayer, Seen
 from taesd_stream.models.layers.layer import Work
-from tiling import Interval
+from taesd_stream.models.layers.moments import MixedMoments, Moments
+from tiling import Block
 
-__all__ = ["GlobalPool", "Moments", "NormalisedPool"]
-
-
-class Moments:
-    """Sums over the pixels of a plane, in float64 where the device has it.
-
-    Args:
-        frames: N.
-        channels: C.
-        pixels: Pixels of the whole plane, all of which will be added.
-        device: Where the tiles are.
-
-    Attributes:
-        total: (N, C), the sum of every channel.
-        products: (N, C, C), the sum of every product of two channels.
-    """
-
-    def __init__(self, frames: int, channels: int, pixels: int, device: torch.device) -> None:
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self.pixels = pixels
-        self.total = torch.zeros(frames, channels, dtype=dtype, device=device)
-        self.products = torch.zeros(frames, channels, channels, dtype=dtype, device=device)
-
-    def add(self, frames: Interval, tile: Tensor) -> None:
-        """Take in a tile, (n, C, h, w), of these frames."""
-        here = slice(frames.start, frames.stop)
-        rows_at_once = max(1, (1 << 19) // (tile.shape[1] * tile.shape[3]))
-        for band in torch.split(tile, rows_at_once, dim=2):
-            pixels = band.flatten(2).to(self.total.dtype)
-            self.total[here] += pixels.sum(dim=2)
-            self.products[here] += pixels @ pixels.mT
+__all__ = ["GlobalPool", "NormalisedPool"]
 
 
-class GlobalPool(nn.Module):
+class GlobalPool(GlobalLayer):
     """The branch before its statistics are known; ``normalise`` completes it.
 
     Its parameters are numbered as in the official checkpoints: 0 expands, 1 is the norm, 3 reduces.
@@ -60,6 +32,8 @@ class GlobalPool(nn.Module):
         expansion: Channels inside the branch per channel of the plane.
         groups: Groups of the norm.
     """
+
+    moments = MixedMoments
 
     def __init__(self, channels: int, expansion: int = 4, groups: int = 4) -> None:
         super().__init__()
@@ -75,6 +49,9 @@ class GlobalPool(nn.Module):
         branch: Tensor = self.get_submodule("3")(F.relu(inside))
         return tensor + branch
 
+    def completed(self, seen: Seen) -> NormalisedPool:
+        return self.normalise(seen.moments)
+
     def normalise(self, moments: Moments) -> NormalisedPool:
         """The branch for planes whose moments these are."""
         expand = self.get_parameter("0.weight")
@@ -84,7 +61,7 @@ class GlobalPool(nn.Module):
         weight = expand.flatten(1).to(moments.total)
         frames, groups = moments.total.shape[0], norm.num_groups
         mean = (moments.total @ weight.T) / moments.pixels
-        square = ((weight @ moments.products) * weight).sum(dim=2) / moments.pixels
+        square = ((weight @ moments.squares) * weight).sum(dim=2) / moments.pixels
         group_mean = mean.view(frames, groups, -1).mean(dim=2, keepdim=True)
         group_square = square.view(frames, groups, -1).mean(dim=2, keepdim=True)
         deviation = (group_square - group_mean**2).clamp_min(0).add(norm.eps).sqrt()
@@ -93,13 +70,11 @@ class GlobalPool(nn.Module):
         folded = (gain[:, :, None] * weight)[..., None, None]
         return NormalisedPool(folded.to(expand), offset.to(expand), self.get_parameter("3.weight"))
 
-    def work(self) -> Work:
-        """The work per pixel, the statistics included."""
+    def work(self, plane_area: int) -> Work:
         return Work(2 * self.channels * self.inner + self.channels**2, self.channels)
 
-    def peak(self, area: int) -> int:
-        """The most elements held at once for ``area`` pixels, input and output included."""
-        return area * (3 * self.channels + self.inner)
+    def peak(self, area: int, plane_area: int, frames: int = 1) -> int:
+        return frames * area * (3 * self.channels + self.inner)
 
 
 class NormalisedPool:
@@ -114,8 +89,9 @@ class NormalisedPool:
     def __init__(self, expand: Tensor, offset: Tensor, reduce: Tensor) -> None:
         self.expand, self.offset, self.reduce = expand, offset, reduce
 
-    def __call__(self, tensor: Tensor, frames: Interval) -> Tensor:
-        """x + branch(x) for a tile, (n, C, h, w), of these frames."""
+    def __call__(self, tensor: Tensor, block: Block) -> Tensor:
+        """x + branch(x) for a tile, (n, C, h, w), of a block."""
+        frames = block.frames
         out = torch.empty_like(tensor)
         for index, frame in enumerate(range(frames.start, frames.stop)):
             one = tensor[index : index + 1]

@@ -9,8 +9,9 @@ from functools import cache, partial
 from itertools import product
 from typing import Protocol, TypeAlias
 
+from taesd_stream.models.layers.added import Added
 from taesd_stream.models.layers.chain import Chain
-from taesd_stream.models.layers.global_pool import GlobalPool
+from taesd_stream.models.layers.global_layer import GlobalLayer
 from taesd_stream.models.layers.layer import Work
 from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.state_region import StateRegion
@@ -47,6 +48,7 @@ class PassFigures:
         kept: Elements in the states of all tiles between time steps.
         most_kept: The most of these that one tile keeps.
         read: The most elements that a tile is given.
+        fetched: The elements that all tiles are given, what is added included.
     """
 
     work: int
@@ -58,6 +60,7 @@ class PassFigures:
     kept: int
     most_kept: int
     read: int
+    fetched: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +68,32 @@ class Pass:
     """A run over the plane: nothing in it needs to have seen the whole of it first.
 
     Attributes:
-        pool: A global branch that opens the pass; it waits for the statistics that the pass before
-            it gathered. None in the first pass.
+        opening: A global layer that opens the pass, and waits for what has been seen of the planes
+            that are read; None for none.
         body: The layers that follow, with a bounded footprint.
         channels: Channels that the pass reads.
+        reads: The planes that it reads, whose channels lie side by side: 0 is the network's input,
+            a number above it that of the pass that makes it, and one below it a plane of noise.
+        adds: Planes that are added to what the body makes; None where none are.
+        keeps: Whether what it makes is written; else all who read it make it again.
     """
 
-    pool: GlobalPool | None
+    opening: GlobalLayer | None
     body: Chain
     channels: int
+    reads: tuple[int, ...] = (0,)
+    adds: Added | None = None
+    keeps: bool = True
+
+    @property
+    def opened_channels(self) -> int:
+        """Channels that the body reads."""
+        return self.channels if self.opening is None else self.opening.out_channels
 
     @property
     def out_channels(self) -> int:
         """Channels that the pass writes."""
-        return self.body.out_channels(self.channels)
+        return self.body.out_channels(self.opened_channels)
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -102,21 +117,25 @@ class Pass:
 
     def state_regions(self, tile: Region, plane: Size) -> Iterator[StateRegion]:
         """Where each layer that has a state keeps it of, for a tile of the output."""
-        return self.body.state_regions(*self.spans(tile, plane), self.channels)
+        return self.body.state_regions(*self.spans(tile, plane), self.opened_channels)
 
-    def figures(self, plane: Size, grid: Grid, counted: Counted | None = None) -> PassFigures:
+    def figures(
+        self, plane: Size, grid: Grid, counted: Counted | None = None, together: int = 1
+    ) -> PassFigures:
         """The cost of a grid over the output plane.
 
         Args:
             counted: The body as it is computed; None is as it is.
+            together: How many steps lie in every tile.
         """
         counted = counted or self.body
         rows, columns = self._kinds(plane, grid)
         high, wide = self._extents(rows, counted), self._extents(columns, counted)
-        made = list(zip(_total(high, rows), _total(wide, columns), self._work(), strict=True))
+        works = self._work(plane.area)
+        made = list(zip(_total(high, rows), _total(wide, columns), works, strict=True))
         # A tile at a border is larger by what it is padded with; where it is so along one axis, it
         # is largest when it is the widest along the other.
-        peak = cache(partial(self._tile_peak, counted))
+        peak = cache(partial(self._tile_peak, counted, together))
         pairs = {
             *product(rows, self._widest(wide, peak)),
             *product(self._widest(high, peak), columns),
@@ -128,10 +147,11 @@ class Pass:
             tiles=rows.total() * columns.total(),
             kinds=len(rows) * len(columns),
             live=_most_live(rows, columns, pairs, peak),
-            left=max(self.body.left(y, x, self.channels) for y, x in pairs),
+            left=max(self.body.left(y, x, self.opened_channels) for y, x in pairs),
             kept=sum(one * rows[y] * columns[x] for (y, x), one in kept.items()),
             most_kept=max(kept.values()),
             read=_longest(rows) * _longest(columns) * self.channels,
+            fetched=self._fetched(rows, columns, plane),
         )
 
     def _kinds(self, plane: Size, grid: Grid) -> tuple[Counter[Span], Counter[Span]]:
@@ -166,23 +186,49 @@ class Pass:
     def _extents(self, kinds: Iterable[Span], counted: Counted) -> dict[Span, list[int]]:
         """Elements computed along one axis by each part that multiplies."""
         extents = {span: list(counted.extents(span)) for span in kinds}
-        if self.pool is not None:
-            for span, each in extents.items():
+        for span, each in extents.items():
+            if self.opening is not None:
                 each.append(span.given.size)
+            if self.adds is not None:
+                each.append(span.want.size)
         return extents
 
-    def _work(self) -> list[Work]:
+    def _work(self, plane_area: int) -> list[Work]:
         """The work of each part that multiplies."""
-        work = list(self.body.work(self.channels))
-        return work if self.pool is None else [*work, self.pool.work()]
+        work = list(self.body.work(self.opened_channels))
+        if self.opening is not None:
+            work.append(self.opening.work(plane_area))
+        if self.adds is not None:
+            work.append(self.adds.work())
+        return work
+
+    def _fetched(self, rows: Counter[Span], columns: Counter[Span], plane: Size) -> int:
+        high, wide = (
+            sum(count * span.given.size for span, count in kinds.items())
+            for kinds in (rows, columns)
+        )
+        fetched = high * wide * self.channels
+        if self.adds is not None:
+            fetched += self.adds.fetched(self.out_plane(plane).area)
+        if self.opening is not None and self.opening.reads_all:
+            fetched += rows.total() * columns.total() * plane.area * self.channels
+        return fetched
 
     def _kept(self, rows: Span, columns: Span) -> int:
-        return sum(kept.elements for kept in self.body.state_regions(rows, columns, self.channels))
+        regions = self.body.state_regions(rows, columns, self.opened_channels)
+        return sum(kept.elements for kept in regions)
 
-    def _tile_peak(self, counted: Counted, rows: Span, columns: Span) -> int:
-        most = counted.peak(rows, columns, self.channels)
-        if self.pool is not None:
-            most = max(most, self.pool.peak(rows.given.size * columns.given.size))
+    def _tile_peak(self, counted: Counted, together: int, rows: Span, columns: Span) -> int:
+        most = counted.peak(rows, columns, self.opened_channels)
+        if len(self.reads) > 1:
+            most = max(most, 2 * rows.given.size * columns.given.size * self.channels)
+        if self.opening is not None:
+            given = rows.given.size * columns.given.size
+            opened = self.opening.peak(given, rows.size * columns.size, together)
+            most = max(most, -(-opened // together))
+        if self.adds is not None:
+            area = rows.want.size * columns.want.size
+            most = max(most, 2 * area * self.out_channels + self.adds.fetched(area))
         return most
 
     def _widest(self, extents: Mapping[Span, list[int]], peak: _Peak) -> set[Span]:

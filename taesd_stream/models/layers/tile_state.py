@@ -12,12 +12,15 @@ from typing import Protocol, TypeAlias
 from torch import Tensor, nn
 
 from taesd_stream.models.layers.carry import Carry
-from tiling import Interval
+from tiling import Block, Interval, Region, Size
 
-__all__ = ["LayerStates", "PieceMakers", "TileState"]
+__all__ = ["Known", "LayerStates", "PieceMakers", "TileState"]
 
 LayerStates: TypeAlias = Mapping[nn.Module, Tensor]
 """The state of each layer that has any: (steps, C, h, w), a part of its input plane."""
+
+Known: TypeAlias = Mapping[nn.Module, Callable[[Tensor, Block], Tensor]]
+"""Layers to what makes a tile, (n, C, h, w), of a tile."""
 
 
 class PieceMakers(Protocol):
@@ -36,6 +39,9 @@ class PieceMakers(Protocol):
         """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
 
 
+_NOWHERE = Block(Interval(0, 1), Region.whole(Size(0, 0)))
+
+
 class TileState:
     """The state of a tile while it goes through its next time steps.
 
@@ -47,6 +53,8 @@ class TileState:
         carry: What the tile to the left has left, and what is left for the one to the right; None
             where every tile is computed for itself.
         makers: Who makes pieces of what an operator makes; None where it is made as a whole.
+        known: Norms whose figures are known from elsewhere, completed.
+        block: The frames that a tile is of, for these.
 
     Attributes:
         kept: The state of every layer now.
@@ -60,11 +68,15 @@ class TileState:
         together: int = 1,
         carry: Carry | None = None,
         makers: PieceMakers | None = None,
+        known: Known | None = None,
+        block: Block = _NOWHERE,
     ) -> None:
         self.kept = dict(kept or {})
         self.together = together
         self.carry = carry
         self.makers = makers
+        self.known: Known = known or {}
+        self.block = block
         self.aside: list[Tensor] = []
 
     def take(self, layer: nn.Module) -> Tensor | None:
