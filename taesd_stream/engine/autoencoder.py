@@ -46,6 +46,9 @@ class AutoEncoder(DecodingModel, EncodingModel):
       textures do; where the network would read zeros past a border, it reads the opposite side.
     - ``threads``: the cores of a CPU to compute on, with PyTorch's own kernels; None is all that
       the process may use. Tiles are computed side by side, each on one core.
+    - ``chunk``: frames that are made together by a model that makes each of all of these, as
+      diffusers' ``decode_chunk_size``; None is 14. Chunks count from the video's first frame, and
+      the last one may be shorter. Other models make frames in no chunks.
 
     Attributes:
         spec: The model in figures.
@@ -67,6 +70,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        chunk: int | None = None,
     ) -> TilePlan:
         """Plan what ``decode`` (or ``encode``, or a gradient) will do with this shape; print it.
 
@@ -86,7 +90,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         coder = coder_of(self, half)
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {half}")
         workload = tensor_workload(coder, sizes[:-3], half, frames)
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
         plan = coder.plan(Size(*sizes[-2:]), workload, options, backward=action != half)
         one_by_one = None if coder.remembers else frames
         return timed(plan, prod(sizes[:-3]) if sizes[:-3] else one_by_one)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 from time import monotonic
 
 import torch
 
-from taesd_stream.engine.backends import Backend
+from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.backends.choice import torch_backend
 from taesd_stream.engine.budget import Budget, read_budget
 from taesd_stream.engine.gradients.backward import Backward
@@ -18,11 +19,13 @@ from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.planning.planner import BudgetError, Planner
 from taesd_stream.engine.planning.strategies import Workload
+from taesd_stream.engine.running.estimating import NormEstimate
 from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.latent_spaces import Convention, checked_convention
 from taesd_stream.models.network import Network
+from taesd_stream.models.shortcuts import Shortcuts
 from taesd_stream.models.spec import ModelSpec
 from tiling import Size, TilePlan
 
@@ -40,6 +43,9 @@ class Coder:
         sparing: Other settings, of PyTorch's own backend, for budgets that the first ones do not
             fit; None where the first ones were asked for.
         convention: Of the latents that callers have, where neither they nor a file say.
+
+    Attributes:
+        exact: The same without shortcuts, where ``network`` takes any.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Coder:
         convention: Convention | None = None,
     ) -> None:
         self.spec = spec
+        self.exact = self
         self.network = network
         self.settings = settings
         self._backend = backend or torch_backend(settings)
@@ -72,6 +79,18 @@ class Coder:
         network = deepcopy(self.network)
         network.place(settings.device, settings.tensor_dtype)
         return Coder(self.spec, network, settings, convention=self._convention)
+
+    def shortened(self, shortcuts: Shortcuts) -> Coder:
+        """The same with shortcuts, in PyTorch's own kernels.
+
+        Raises:
+            InputError: There is nothing in the network to shorten.
+        """
+        network = self.exact.network.shortened(shortcuts)
+        backend = EagerBackend() if shortcuts.fast_norms else self._backend
+        made = Coder(self.spec, network, self.settings, backend, convention=self._convention)
+        made.exact = self.exact
+        return made
 
     @cached_property
     def backward(self) -> Backward:
@@ -117,7 +136,16 @@ class Coder:
             with loading():
                 self.network.order_weights()
             self._is_ordered = True
-        return Executor(self.network, planner.settings, plan, backend)
+        return Executor(self.network, planner.settings, plan, backend, self._estimate(plan))
+
+    def _estimate(self, plan: TilePlan) -> NormEstimate | None:
+        """What finds the norms of pictures, where these are not gone by as they are."""
+        shortcuts = self.network.shortcuts
+        if not shortcuts.fast_norms:
+            return None
+        whole = self.exact.network.shortened(replace(shortcuts, fast_norms=False))
+        planner = Planner(self.spec.name, whole, self.settings)
+        return NormEstimate(whole, planner, Budget(plan.budget_bytes, is_firm=True))
 
     def scale(self, convention: object, latents: object = None) -> LatentScale:
         """The scale of latents whose convention is this, or what their source says of itself.

@@ -20,7 +20,7 @@ from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.plain_module import PlainModule
-from taesd_stream.engine.settings import Settings, resolve_settings
+from taesd_stream.engine.settings import Settings, dtype_named, resolve_settings
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models import (
@@ -41,6 +41,7 @@ from taesd_stream.models import (
     variant_named,
 )
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.shortcuts import EXACT, Shortcuts
 from taesd_stream.models.vae_figures import FullVAE
 
 __all__ = ["Weights", "load", "load_with", "outline"]
@@ -69,12 +70,15 @@ def load(
     calibration: Latents | None = None,
     convention: Convention | None = None,
     vae: FullVAE | None = None,
+    fast_norms: bool = False,
+    fast_attention: int | None = None,
 ) -> AutoEncoder:
     """A model, ready to decode and, if its encoder is there too, to encode.
 
     Args:
         model: What to load, looked for in this order: a state dict, or a module that has
-            one, such as diffusers' AutoencoderTiny; a file or a folder that exists;
+            one, such as diffusers' AutoencoderTiny or AutoencoderKL; a file or a folder that
+            exists;
             the name of a variant (its weights are downloaded once, verified and cached);
             "owner/name" on the Hugging Face hub (needs the extra ``hub``).
         variant: The variant's name, where two share every shape.
@@ -95,6 +99,10 @@ def load(
         vae: For "vae", where its figures are not in the table of models or are to be others: the
             full VAE as a folder or a module of diffusers, its config.json, or its weights as
             .safetensors.
+        fast_norms: For full VAEs: estimate the moments that norms go by from the picture at reduced
+            size. All of it is then made in one pass, or three with attention, and is not exact.
+        fast_attention: For full VAEs: let pixels of the attention layer see windows of so many
+            latents a side, and half of one around, and not the whole plane. Not exact either.
 
     Raises:
         InputError: An argument makes no sense; CheckpointError and ModelNotFoundError are kinds.
@@ -104,7 +112,16 @@ def load(
     AutoEncoder(latent2rgb, cpu float32 torch)
     """
     options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, calibration, convention, vae
+        variant,
+        device,
+        dtype,
+        backend,
+        time_upscale,
+        space_upscale,
+        calibration,
+        convention,
+        vae,
+        Shortcuts(fast_norms, fast_attention),
     )
     return load_with(model, options)
 
@@ -150,9 +167,13 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
 def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
     """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
     if isinstance(model, PlainModule):
-        variant, model = variant or model.variant, model.checkpoint()
-    elif isinstance(model, nn.Module):
-        model = model.state_dict()
+        if find_variant(model.variant) is not None:
+            variant = variant or model.variant
+        return read_checkpoint(model.checkpoint(), config=model.config), variant
+    if isinstance(model, nn.Module):
+        config = getattr(model, "config", None)
+        config = config if isinstance(config, Mapping) else None
+        return read_checkpoint(model.state_dict(), config=config), variant
     if isinstance(model, Mapping):
         return read_checkpoint(model), variant
     if not isinstance(model, str | os.PathLike):
@@ -206,8 +227,13 @@ def outline(model: str | os.PathLike[str], options: ModelOptions = _DEFAULTS) ->
 
 
 def _settings_for(variant: Variant, halves: Halves, options: ModelOptions) -> Settings:
+    there = [half for half in halves if half is not None]
     # Linear maps are done before anything would be compiled.
-    compilable = variant.weights != "none" and any(map(is_compilable, filter(None, halves)))
+    compilable = variant.weights != "none" and any(map(is_compilable, there))
+    if not all(half.goes_straight for half in there):
+        # Each of their many passes is one convolution, which is brought to OpenVINO and back.
+        is_wanted = options.backend != "auto" and dtype_named(options.dtype) != torch.int8
+        compilable = compilable and is_wanted
     return resolve_settings(options.device, options.dtype, options.backend, compilable=compilable)
 
 
@@ -233,7 +259,9 @@ def _assemble(
             continue
         own = _own_settings(network, settings)
         sparing = _sparing(own, options.backend)
-        coders.append(Coder(spec, network, own, backend, sparing, convention=options.convention))
+        coder = Coder(spec, network, own, backend, sparing, convention=options.convention)
+        exact = options.shortcuts == EXACT
+        coders.append(coder if exact else coder.shortened(options.shortcuts))
     return AutoEncoder(spec, settings, *coders)
 
 

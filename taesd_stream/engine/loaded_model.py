@@ -8,7 +8,7 @@ from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
 from taesd_stream.models.spec import ModelSpec
-from taesd_stream.models.variant_names import variant_named
+from taesd_stream.models.variant_names import find_variant
 
 __all__ = ["Action", "LoadedModel", "coder_of"]
 
@@ -46,7 +46,8 @@ def coder_of(model: LoadedModel, action: Action) -> Coder:
     if coder is not None:
         return coder
     name, half = model.spec.name, f"{action}r"
-    if variant_named(name).encoder is None:
+    variant = find_variant(name)
+    if variant is not None and variant.encoder is None:
         raise InputError(f"{name} has no {half}, it only decodes; give another model")
     raise InputError(
         f"{name} was loaded without its {half}; give the {half}'s file, or a file that holds both"

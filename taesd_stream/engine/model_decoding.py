@@ -41,6 +41,7 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        chunk: int | None = None,
         convention: Convention | None = None,
         size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
@@ -50,7 +51,8 @@ class DecodingModel(LoadedModel):
         Args:
             z: (N, C, h, w), or (N, T, C, h, w) for video; any float dtype, on any device. One video
                 as (C, T, h, w) is known by its numbers where T is C, and decoded as (1, T, C, h, w)
-                is. Packed latents, (N, tokens, features), are unpacked.
+                is. By a model that makes frames in chunks, four axes are one video, (T, C, h, w).
+                Packed latents, (N, tokens, features), are unpacked.
             convention: The scale of ``z``: "model", as the diffusion model sees latents, or "vae",
                 as the full VAE's decode takes them. None is what ``load`` was told, or "model".
             size: Height and width in pixels of what is packed, where it is no square.
@@ -74,7 +76,7 @@ class DecodingModel(LoadedModel):
         is_late = checked.device.type == "cuda"
         if not is_late:
             _refuse_unless(is_finite, checked)
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
         taken = decoder.scale(convention).to_network(checked)
         made = TensorRun(decoder, options, on_tile).decode(taken)
         if is_late:
@@ -109,6 +111,7 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        chunk: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Frame]:
@@ -129,7 +132,7 @@ class DecodingModel(LoadedModel):
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
         run = VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -152,6 +155,7 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        chunk: int | None = None,
         convention: Convention | None = None,
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
@@ -172,7 +176,7 @@ class DecodingModel(LoadedModel):
         >>> run.plan.frames, [frame.shape for frame in run][4]
         (5, (16, 24, 3))
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
         return VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -193,6 +197,7 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        chunk: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> DecodeStream:
@@ -215,7 +220,7 @@ class DecodingModel(LoadedModel):
         """
         decoder, options = (
             coder_of(self, "decode"),
-            TileOptions(tile, overlap, memory, crop, wrap, threads),
+            TileOptions(tile, overlap, memory, crop, wrap, threads, chunk),
         )
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))

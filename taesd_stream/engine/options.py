@@ -11,16 +11,23 @@ from taesd_stream.engine.budget import Budget
 from taesd_stream.errors import InputError
 from taesd_stream.latents.opening import Latents
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.network import Network
+from taesd_stream.models.reduced import reduced
+from taesd_stream.models.shortcuts import EXACT, Shortcuts
 from taesd_stream.models.vae_figures import FullVAE, space_of_vae
-from taesd_stream.models.variants import Variant
+from taesd_stream.models.variant import Variant
 from tiling import Interval, Region, Size, View
 
-__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileOptions", "Wrap"]
+__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileOptions", "Wrap", "frames_of_chunk"]
 
 Overlap: TypeAlias = int | Literal["exact"]
 Tile: TypeAlias = int | tuple[int, int] | Literal["auto"] | None
 Crop: TypeAlias = tuple[int, int, int, int] | None
 Wrap: TypeAlias = Literal["x", "y", "xy"] | None
+
+
+# What diffusers' decode_latents takes where it is told nothing; the model was made for 14 frames.
+_USUAL_CHUNK = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,9 @@ class TileOptions:
         crop: The part to make, (x, y, width, height) in pixels of the picture; None is all.
         wrap: Borders where the picture goes around: "x" is left and right, "y" above and below.
         threads: The cores of a CPU to compute on; None is all that the process may use.
+        chunk: Frames that a model makes together, where each of them is made of all of these; None
+            is as many as its authors take.
+        seed: Of the noise that some decoders make pictures of.
     """
 
     tile: Tile = "auto"
@@ -43,6 +53,8 @@ class TileOptions:
     crop: Crop = None
     wrap: Wrap = None
     threads: int | None = None
+    chunk: int | None = None
+    seed: int = 0
 
     def tile_in(self, latents: Size) -> Size | Literal["auto"]:
         """The largest tile in a plane of latents.
@@ -96,6 +108,7 @@ class ModelOptions:
     calibration: Latents | None = None
     convention: Convention | None = None
     vae: FullVAE | None = None
+    shortcuts: Shortcuts = EXACT
 
     def adapted(self, variant: Variant) -> Variant:
         """The variant without the upscaling that is not wanted, and with the figures of the VAE.
@@ -103,8 +116,28 @@ class ModelOptions:
         Raises:
             InputError: It cannot do without, or there are no such figures.
         """
-        made = variant.reduced(time_upscale=self.time_upscale, space_upscale=self.space_upscale)
+        made = reduced(variant, time_upscale=self.time_upscale, space_upscale=self.space_upscale)
         return made if self.vae is None else replace(made, space=space_of_vae(self.vae, made.space))
+
+
+def frames_of_chunk(network: Network, chunk: int | None) -> int | None:
+    """The frames that a network makes together, each of all of them; None if it makes each alone.
+
+    Raises:
+        InputError: It makes each alone and is asked for chunks, or there is no such chunk.
+    """
+    if not network.in_chunks:
+        if chunk is not None:
+            raise InputError(
+                f"chunk: expected none, found {chunk!r}: this model makes no frame of a chunk of"
+                " latents; leave it out"
+            )
+        return None
+    if chunk is None:
+        return _USUAL_CHUNK
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise InputError(f"chunk: expected frames from 1 up, found {chunk!r}")
+    return chunk
 
 
 def _region(crop: object, made: Size) -> Region:

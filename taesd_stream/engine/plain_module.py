@@ -11,6 +11,7 @@ from taesd_stream.engine.clips import Place, decoded_clip, encoded_clip
 from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.plain_modes import loading
 from taesd_stream.engine.shapes import as_pictures
+from taesd_stream.models.layers.group_norm import GroupNorm
 from taesd_stream.models.network import Network
 
 __all__ = ["PlainModule"]
@@ -42,7 +43,8 @@ class PlainModule(nn.Module):
         """What ``decode`` makes of latents, or ``encode`` of pictures, not cut to [0, 1].
 
         Args:
-            source: (N, C, h, w), or (N, T, C, h, w) for video, in the model's convention.
+            source: (N, C, h, w), or (N, T, C, h, w) for video, in the model's convention. What is
+                made in chunks is taken as one chunk, be it (T, C, h, w) or (N, T, C, h, w).
 
         Returns:
             (N, C', H, W) or (N, T', C', H, W).
@@ -52,10 +54,11 @@ class PlainModule(nn.Module):
         """
         (network,) = self._network
         source = as_pictures(source, "source", network.channels, self.variant)
-        if not network.stateful:
+        if not network.sees_other_steps:
             made = network.plain(source.flatten(0, -4))
             return made.view(*source.shape[:-3], *made.shape[1:])
-        clips = source if source.dim() == 5 else source[:, None]
+        alone = source[None] if network.in_chunks else source[:, None]
+        clips = source if source.dim() == 5 else alone
         made = torch.stack([self._clip(clip) for clip in clips])
         return made if source.dim() == 5 else made.flatten(0, 1)
 
@@ -63,6 +66,16 @@ class PlainModule(nn.Module):
         """Its weights, under names that tell which half they are of."""
         half = "decoder" if self._network[0].decodes else "encoder"
         return {f"{half}.{name}": weight for name, weight in self.state_dict().items()}
+
+    @property
+    def config(self) -> dict[str, float]:
+        """What its weights' shapes do not show, as diffusers' configurations have it."""
+        norms = [each for each in self._network[0].modules() if isinstance(each, GroupNorm)]
+        space = self._spec.space
+        found: dict[str, float] = {"norm_num_groups": norms[0].groups} if norms else {}
+        if norms and len(space.deviation) == 1:
+            found |= {"scaling_factor": 1 / space.deviation[0], "shift_factor": space.mean[0]}
+        return found
 
     def _clip(self, clip: Tensor) -> Tensor:
         (network,) = self._network

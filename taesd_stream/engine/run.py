@@ -87,18 +87,31 @@ class Run:
         plane = as_plane(source)
         frames = (seen + plane.frames) * up // down - seen * up // down
         total = frames * self.made.area
-        done = self.bands[first_band].start * self.made.width if first_band else 0
+        done = 0.0
+        of_last = 1.0
+
+        def on_part(pictures: float) -> None:
+            nonlocal done
+            done += pictures * self.made.area
+            if on_tile is not None:
+                on_tile(round(done), total)
+
         if self.plan.overlap == "exact":
-            tiles = self._executor.run(plane, self._states[0], first_band=first_band)
+            of_last = self.plan.passes[-1].work / self.plan.work
+            if first_band:
+                done = of_last * self.bands[first_band].start * self.made.width
+            tiles = self._executor.run(
+                plane, self._states[0], first_band=first_band, on_part=on_part
+            )
         else:
             area = sum(y.size * x.size for y, x in product(*self.plan.patches))
             total = total * area // self.plan.latents.area
             tiles = blended_tiles(self._executor, self.plan, plane, self.made, self._states)
         for block, tile in tiles:
             yield block, tile
-            done += block.volume
+            done += of_last * block.volume
             if on_tile is not None:
-                on_tile(done, total)
+                on_tile(round(done), total)
         self._is_whole = True
 
     def parts(

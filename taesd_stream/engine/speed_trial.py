@@ -57,7 +57,7 @@ def learn_speed(ae: AutoEncoder, plan: TilePlan, options: ModelOptions) -> Speed
         if plan.where.split(" ")[1] == "int8":  # which layers are rounded, weights tell
             return None
         ae = _stand_in(ae, options)
-    coder = coder_of(ae, _action(plan))
+    coder = coder_of(ae, _action(plan)).exact  # the arithmetic of shortcuts is the same
     if plan.where.startswith("cpu"):
         return _learned_on_cpu(coder, plan)
     return _kept(plan, _Trial(coder, plan).speed())

@@ -42,9 +42,10 @@ def tensor_workload(
             f" {frames}"
         )
     count = prod(leading)
-    if not coder.remembers:
+    if not coder.network.sees_other_steps:
         return Workload(count, count)
-    clips, steps = leading if len(leading) == 2 else (leading[0], 1)
+    alone = (1, leading[0]) if coder.network.in_chunks else (leading[0], 1)
+    clips, steps = leading if len(leading) == 2 else alone
     if action == "encode":
         return Workload(steps, count)
     check_enough(coder.spec, steps)
@@ -94,11 +95,12 @@ class TensorRun:
         leading, coder = tuple(source.shape[:-3]), self._coder
         workload = tensor_workload(coder, leading, action, None)
         plan = coder.plan(Size(*source.shape[-2:]), workload, self._options)
-        if not coder.remembers:
+        if not coder.network.sees_other_steps:
             pictures = source.flatten(0, -4)
             out = self._compute(plan, pictures, pictures.shape[0])
             return out.view(*leading, *out.shape[1:])
-        clips = source if source.dim() == 5 else source[:, None]
+        alone = source[None] if coder.network.in_chunks else source[:, None]
+        clips = source if source.dim() == 5 else alone
         made = [of_clip(plan, clip) for clip in clips]
         if source.dim() == 4:
             return torch.cat(made)

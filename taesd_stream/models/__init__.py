@@ -2,18 +2,15 @@
 
 from taesd_stream.models.network import Network
 from taesd_stream.models.spec import ModelSpec, spec_of
+from taesd_stream.models.variant import Variant
 from taesd_stream.models.variant_names import find_variant, unknown_model, variant_named
-from taesd_stream.models.variants import VARIANTS, Variant, variants_for
+from taesd_stream.models.variants import VARIANTS, variants_for
 from taesd_stream.models.weights.checkpoint import Checkpoint, read_checkpoint
 from taesd_stream.models.weights.hub import fetch_from_hub, is_hub_name
 from taesd_stream.models.weights.official import cached, fetch, official_names
+from taesd_stream.models.weights.outlines import empty_network
 from taesd_stream.models.weights.packaged import packaged_weights
-from taesd_stream.models.weights.variant_detection import (
-    build,
-    detect,
-    empty_network,
-    fitting_variants,
-)
+from taesd_stream.models.weights.variant_detection import build, detect, fitting_variants
 
 __all__ = [
     "VARIANTS",

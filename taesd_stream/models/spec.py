@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from taesd_stream.models.latent_spaces import Convention, LatentSpace
 from taesd_stream.models.network import Network
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
-from taesd_stream.models.variants import Variant
+from taesd_stream.models.variant import Variant
 from tiling import Interval
 
 __all__ = ["ModelSpec", "spec_of"]

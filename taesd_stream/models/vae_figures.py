@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,14 @@ from taesd_stream.errors import CheckpointError, InputError
 from taesd_stream.models.latent_spaces import LatentSpace
 from video.errors import first_line
 
-__all__ = ["FullVAE", "figures_of_module", "space_of_vae"]
+__all__ = [
+    "Figures",
+    "FullVAE",
+    "are_of",
+    "figures_of_config",
+    "figures_of_module",
+    "space_of_vae",
+]
 
 FullVAE: TypeAlias = str | os.PathLike[str] | nn.Module
 """A full VAE: its folder or file, or the module itself, as pipelines of diffusers hold it."""
@@ -36,6 +44,8 @@ _STATISTICS: Final = (
 _BATCH_NORM: Final = ("bn.running_mean", "bn.running_var")
 _BATCH_NORM_EPS: Final = 1e-4
 _CONFIG: Final = "config.json"
+# Some configurations round figures.
+_TOLERANCE: Final = 1e-3
 _UNREADABLE: Final = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
@@ -79,7 +89,20 @@ def figures_of_module(vae: object) -> Figures | None:
     buffers = {name: each for name, each in named if not each.is_meta}
     eps, factor = config.get("batch_norm_eps", _BATCH_NORM_EPS), config.get("scaling_factor")
     held = _of_weights(list(buffers), buffers.__getitem__, eps=eps, factor=factor or 1.0)
-    return _fullest(_of_config(config), held)
+    return _fullest(figures_of_config(config), held)
+
+
+def are_of(figures: Figures, space: LatentSpace) -> bool:
+    """Whether means and deviations are those of a space, but for rounding."""
+    known = space.mean, space.deviation
+    return all(
+        len(ours) == len(theirs) > 0
+        and all(
+            math.isclose(our, their, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+            for our, their in zip(ours, theirs, strict=True)
+        )
+        for ours, theirs in zip(known, figures, strict=True)
+    )
 
 
 def _fullest(*found: Figures | None) -> Figures | None:
@@ -97,12 +120,13 @@ def _figures(path: Path) -> Figures | None:
         return _fullest(*(_figures(file) for file in files if file.exists()))
     with _as_checkpoint_errors(path):
         if path.suffix.lower() == ".json":
-            return _of_config(json.loads(path.read_text(encoding="utf-8")))
+            return figures_of_config(json.loads(path.read_text(encoding="utf-8")))
         with safe_open(path, framework="pt") as file:
             return _of_weights(list(file.keys()), file.get_tensor)
 
 
-def _of_config(config: Mapping[str, Any]) -> Figures | None:
+def figures_of_config(config: Mapping[str, Any]) -> Figures | None:
+    """Means and deviations that a configuration has, if any; it may hold anything."""
     factor, shift = config.get("scaling_factor"), config.get("shift_factor") or 0.0
     mean, deviation = config.get("latents_mean"), config.get("latents_std")
     if mean is not None and deviation is not None:

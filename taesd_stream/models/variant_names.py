@@ -8,7 +8,8 @@ from typing import Final
 
 from taesd_stream.errors import ModelNotFoundError
 from taesd_stream.models.also_known_as import plain_name
-from taesd_stream.models.variants import VARIANTS, Variant
+from taesd_stream.models.variant import Variant
+from taesd_stream.models.variants import VARIANTS
 
 __all__ = ["find_variant", "unknown_model", "variant_named"]
 

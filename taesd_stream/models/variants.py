@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-from taesd_stream.errors import InputError
 from taesd_stream.models import latent_spaces, linear_maps
 from taesd_stream.models.also_known_as import ALSO_KNOWN_AS
 from taesd_stream.models.architectures import (
@@ -22,9 +21,11 @@ from taesd_stream.models.architectures import (
     taesd_decoder,
     taesd_encoder,
 )
-from taesd_stream.models.latent_spaces import Convention, LatentSpace
+from taesd_stream.models.fine_variants import CONSISTENCY, FINE_VARIANTS
+from taesd_stream.models.latent_spaces import LatentSpace
 from taesd_stream.models.network import Network
 from taesd_stream.models.timing import DecodeTiming, EncodeTiming
+from taesd_stream.models.variant import Variant
 from taesd_stream.models.video_architectures import (
     taehv_decoder,
     taehv_encoder,
@@ -33,91 +34,7 @@ from taesd_stream.models.video_architectures import (
     taesdv_decoder,
 )
 
-__all__ = ["VARIANTS", "Variant", "Weights", "variants_for"]
-
-Weights: TypeAlias = Literal["official", "hub", "packaged", "none"]
-"""Where a variant's weights are: published by its author on GitHub (verified) or on the Hugging
-Face hub, inside this package, or not needed."""
-
-_FRAME_PER_LATENT = DecodeTiming()
-_LATENT_PER_FRAME = EncodeTiming()
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A model by its name.
-
-    Attributes:
-        name: As callers write it.
-        latents_of: The diffusion models whose latents it decodes.
-        space: The space of these latents, which has their channels and scales.
-        spatial_scale: Pixels per latent along an axis.
-        decoder: Builds the decoder; its weights are empty where it needs any.
-        encoder: The same for the encoder, or None.
-        weights: Where its weights are.
-        timing: Which frames its latents become.
-        encode_timing: Which latents its encoder's frames become.
-        leaves_out: What its decoder can be built without: "time" and "space" upscaling.
-        convention: The scale of the latents that the network itself takes and makes.
-        also: Names by which users know its latents' space: they lead to it, too.
-        hub: The repository on the Hugging Face hub that has its weights, where "hub" says so.
-        image_channels: Of the pictures: 3, or 4 where they are RGBA of straight alpha.
-    """
-
-    name: str
-    latents_of: str
-    space: LatentSpace
-    spatial_scale: int
-    decoder: Callable[..., Network]
-    encoder: Callable[[], Network] | None
-    weights: Weights = "official"
-    timing: DecodeTiming = _FRAME_PER_LATENT
-    encode_timing: EncodeTiming = _LATENT_PER_FRAME
-    leaves_out: tuple[str, ...] = ()
-    convention: Convention = "model"
-    also: tuple[str, ...] = ()
-    hub: str | None = None
-    image_channels: int = 3
-
-    @property
-    def latent_channels(self) -> int:
-        """C."""
-        return self.space.channels
-
-    @property
-    def built_in(self) -> bool:
-        """Whether the package alone is enough to decode with it."""
-        return self.weights in ("packaged", "none")
-
-    @property
-    def is_suggested(self) -> bool:
-        """Whether it may be taken unasked: its author's own, of TAESD and its kin, to download."""
-        return self.weights == "official" or (self.hub or "").startswith("madebyollin/")
-
-    def reduced(self, *, time_upscale: bool, space_upscale: bool) -> Variant:
-        """The variant with a decoder that makes fewer frames, or smaller ones, at less cost.
-
-        Raises:
-            InputError: Its decoder is not made to do without.
-        """
-        found = self
-        for kind, wanted in (("time", time_upscale), ("space", space_upscale)):
-            if wanted:
-                continue
-            if kind not in self.leaves_out:
-                can = ", ".join(each.name for each in VARIANTS if kind in each.leaves_out)
-                raise InputError(
-                    f"{kind} upscale: {self.name} cannot do without; leave the option out, or give"
-                    f" a model that can: {can}"
-                )
-            if kind == "time":
-                decoder = partial(found.decoder, growth=(1, 1, 1))
-                found = replace(found, decoder=decoder, timing=_FRAME_PER_LATENT)
-            else:
-                decoder = partial(found.decoder, enlarging=(1, 1, 1))
-                scale = decoder().scale[0]
-                found = replace(found, decoder=decoder, spatial_scale=scale)
-        return found
+__all__ = ["VARIANTS", "variants_for"]
 
 
 def _taesd(name: str, latents_of: str, space: LatentSpace, *, pool: bool = False) -> Variant:
@@ -275,6 +192,8 @@ _TABLE: tuple[Variant, ...] = (
     _latent2rgb("latent2rgb", "Stable Diffusion 1 and 2", latent_spaces.SD1, linear_maps.SD1),
     _latent2rgb("latent2rgb_sd3", "Stable Diffusion 3", latent_spaces.SD3, linear_maps.SD3),
     _latent2rgb("latent2rgb_flux1", "FLUX.1", latent_spaces.FLUX1, linear_maps.FLUX1),
+    *FINE_VARIANTS,
+    CONSISTENCY,
 )
 
 

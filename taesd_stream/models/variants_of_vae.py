@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
 
-from taesd_stream.models.latent_spaces import LatentSpace
-from taesd_stream.models.vae_figures import figures_of_module
-from taesd_stream.models.variants import VARIANTS, Variant
+from taesd_stream.models.vae_figures import are_of, figures_of_module
+from taesd_stream.models.variant import Variant
+from taesd_stream.models.variants import VARIANTS
 
 __all__ = ["channels_of_vae", "choices", "variants_of_vae"]
-
-_TOLERANCE: Final = 1e-3
-"""Of figures: some configurations round them."""
 
 
 def channels_of_vae(vae: object) -> int | None:
@@ -37,7 +32,7 @@ def variants_of_vae(vae: object) -> list[Variant]:
     return [
         each
         for each in VARIANTS
-        if each.is_suggested and each.latent_channels == channels and _are_of(figures, each.space)
+        if each.is_suggested and each.latent_channels == channels and are_of(figures, each.space)
     ]
 
 
@@ -49,15 +44,3 @@ def choices(channels: int) -> str:
     """
     fitting = [each for each in VARIANTS if each.latent_channels == channels and each.is_suggested]
     return ", ".join(f"{each.name} ({each.latents_of})" for each in fitting) or "none"
-
-
-def _are_of(figures: tuple[Sequence[float], Sequence[float]], space: LatentSpace) -> bool:
-    known = space.mean, space.deviation
-    return all(
-        len(ours) == len(theirs) > 0
-        and all(
-            math.isclose(our, their, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-            for our, their in zip(ours, theirs, strict=True)
-        )
-        for ours, theirs in zip(known, figures, strict=True)
-    )

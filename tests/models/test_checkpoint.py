@@ -229,7 +229,7 @@ def test_full_safetensors_are_preferred_in_a_diffusers_folder(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("_class_name", "AutoencoderKL"),
+        ("_class_name", "AutoencoderKLWan"),
         ("act_fn", "silu"),
         ("upsample_fn", "bilinear"),
         ("upsampling_scaling_factor", 4),

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,8 +17,12 @@ import torch
 from safetensors.torch import save
 
 from taesd_stream.errors import DownloadError, MissingExtraError, ModelNotFoundError
+from taesd_stream.models import VARIANTS
+from taesd_stream.models.weights import hub as hub_module
 from taesd_stream.models.weights.checkpoint import read_checkpoint
 from taesd_stream.models.weights.hub import fetch_from_hub, is_hub_name
+from taesd_stream.models.weights.pinned import PINNED, PinnedFile
+from taesd_stream.models.weights.weight_files import DIFFUSERS_WEIGHTS
 
 pytest.importorskip("huggingface_hub")
 
@@ -241,6 +246,34 @@ def test_repository_of_large_weights_is_refused_before_loading(hub: FakeHub) -> 
     with pytest.raises(DownloadError, match=r"found 7516192768 bytes in v1-5\.safetensors"):
         fetch_from_hub("somebody/large")
     assert hub.downloaded == []
+
+
+def test_a_full_vae_is_taken_at_its_revision_and_verified(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "somebody/vae"
+    right = PinnedFile(COMMIT, f"vae/{FULL}", hashlib.sha256(WEIGHTS).hexdigest())
+    hub.repositories[name] = {f"vae/{FULL}": WEIGHTS, "vae/config.json": CONFIG}
+    monkeypatch.setitem(hub_module.PINNED, name, right)
+    assert fetch_from_hub(name).name == COMMIT
+    monkeypatch.setitem(hub_module.PINNED, name, replace(right, sha256="0" * 64))
+    with pytest.raises(DownloadError, match=r"expected sha256 0+, found \w+; .* not what was pub"):
+        fetch_from_hub(name)
+    assert fetch_from_hub(name, revision="main").name == COMMIT
+    monkeypatch.setitem(hub_module.PINNED, name, replace(right, revision="v9"))
+    with pytest.raises(ModelNotFoundError, match=rf"no branch.* 'v9'.* vae/{FULL} at revision v9"):
+        fetch_from_hub(name)
+
+
+def test_every_full_vae_has_a_revision_and_a_checksum() -> None:
+    hubs = {each.hub for each in VARIANTS if each.is_fine}
+    assert hubs <= set(PINNED)
+    unchecked = [name for name, each in PINNED.items() if each.sha256 is None]
+    assert unchecked == ["openai/consistency-decoder"]  # nobody published its checksum
+    for each in PINNED.values():
+        assert len(bytes.fromhex(each.revision)) == 20
+        assert each.sha256 is None or len(bytes.fromhex(each.sha256)) == 32
+        assert each.path in DIFFUSERS_WEIGHTS
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import CheckpointError, InputError
 from taesd_stream.models import Checkpoint, Network, Variant, build, detect, variant_named
+from taesd_stream.models.reduced import reduced
 from tests.plans import plan_for
 from tiling import Size
 
@@ -86,7 +87,7 @@ def test_a_reduced_decoder_leaves_out_steps_and_enlarging_and_nothing_else(
 ) -> None:
     full = variant_named(name)
     state, latents = weights(full.decoder()), some_latents(full)
-    variant = full.reduced(time_upscale=time, space_upscale=space)
+    variant = reduced(full, time_upscale=time, space_upscale=space)
     made = decoded(decoder_of(variant, state), latents)
     expected = plain_taehv(
         state,
@@ -106,16 +107,16 @@ def test_a_reduced_decoder_leaves_out_steps_and_enlarging_and_nothing_else(
 
 def test_frames_of_a_reduced_variant_are_as_many_as_its_latents() -> None:
     for name in ("taehv", "taecvx", "taeh3", "taem1", "taeltx_2", "taew2_2_super"):
-        timing = variant_named(name).reduced(time_upscale=False, space_upscale=True).timing
+        timing = reduced(variant_named(name), time_upscale=False, space_upscale=True).timing
         assert [timing.frames(total) for total in range(1, 9)] == list(range(1, 9))
         assert not timing.needs_total
         smaller = variant_named(name)
-        assert smaller.reduced(time_upscale=True, space_upscale=True) == smaller
+        assert reduced(smaller, time_upscale=True, space_upscale=True) == smaller
 
 
 def test_a_wide_decoder_does_without_time_but_not_without_space() -> None:
     full = variant_named("taew2_2_super")
-    variant = full.reduced(time_upscale=False, space_upscale=True)
+    variant = reduced(full, time_upscale=False, space_upscale=True)
     state = weights(full.decoder())
     cut = dict(state)
     for number, width in ((14, 128), (21, 64)):
@@ -125,7 +126,7 @@ def test_a_wide_decoder_does_without_time_but_not_without_space() -> None:
     assert made.shape == (3, 3, 16, 16)
     torch.testing.assert_close(made, decoded(decoder_of(variant, cut), latents), atol=0, rtol=0)
     with pytest.raises(InputError, match="space upscale: taew2_2_super cannot do without; "):
-        full.reduced(time_upscale=True, space_upscale=False)
+        reduced(full, time_upscale=True, space_upscale=False)
 
 
 @pytest.mark.parametrize("kind", ["time", "space"])
@@ -133,7 +134,7 @@ def test_a_wide_decoder_does_without_time_but_not_without_space() -> None:
 def test_others_are_refused_in_one_line_that_names_those_that_can(name: str, kind: str) -> None:
     wanted = {"time_upscale": kind != "time", "space_upscale": kind != "space"}
     with pytest.raises(InputError) as caught:
-        variant_named(name).reduced(**wanted)
+        reduced(variant_named(name), **wanted)
     message = str(caught.value)
     assert message.startswith(f"{kind} upscale: {name} cannot do without; ")
     assert "taehv, " in message

@@ -101,16 +101,23 @@ def frame_numbers(spec: ModelSpec, latents: Iterable[Tensor], frames: slice | No
 
 
 def windows_of(
-    network: Network, spec: ModelSpec, latents: Iterable[Tensor], frames: slice | None
+    network: Network,
+    spec: ModelSpec,
+    latents: Iterable[Tensor],
+    frames: slice | None,
+    chunk: int | None = None,
 ) -> list[Window]:
     """The windows of the frames ``frames`` of one video, or of several one after the other.
+
+    Args:
+        chunk: Frames that are made together; None where each is made alone.
 
     Raises:
         InputError: There are too few latents, or none of these frames.
     """
     total, clips = count_of(latents), clips_of(latents)
-    if clips == 1 or total is None or not network.stateful:
-        return [window_of(network, spec, total, frames)]
+    if clips == 1 or total is None or not network.sees_other_steps:
+        return [window_of(network, spec, total, frames, chunk)]
     length = total // clips
     check_enough(spec, length)
     each = spec.timing.frames(length)
@@ -120,16 +127,25 @@ def windows_of(
         wanted = [frame - clip * each for frame in chosen if frame // each == clip]
         if wanted:
             there = slice(wanted[0], wanted[-1] + 1, chosen.step)
-            window = window_of(network, spec, length, there)
+            window = window_of(network, spec, length, there, chunk)
             found.append(replace(window, offset=clip * length))
     return found
 
 
-def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slice | None) -> Window:
+def window_of(
+    network: Network,
+    spec: ModelSpec,
+    total: int | None,
+    frames: slice | None,
+    chunk: int | None = None,
+) -> Window:
     """The window of the frames ``frames`` of a video of ``total`` latents.
 
-    It begins as far back as the decoder remembers: what is decoded from there on is what it is in a
-    decode of the whole video.
+    It begins as far back as the decoder remembers, or with the chunk of the first of them, and ends
+    with that of the last: what is decoded is what it is in a decode of the whole video.
+
+    Args:
+        chunk: Frames that are made together; None where each is made alone.
 
     Raises:
         InputError: There are too few latents, or none of these frames.
@@ -139,13 +155,15 @@ def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slic
         return Window.whole(0, 0)
     check_enough(spec, total)
     chosen = chosen_frames(None if total is None else timing.frames(total), frames)
-    if not network.stateful:
+    if not network.sees_other_steps:
         return Window(chosen, chosen, total)
     if chosen.step < 0:
         raise InputError(
             f"frames: expected numbers that rise, since each frame builds on those before it; found"
             f" {_in_words(frames or slice(None))}"
         )
+    if chunk is not None:
+        return Window(chosen, _chunks_of(chosen, chunk, total), total)
     if frames is None or (timing.needs_total and total is None):
         usable = sys.maxsize if total is None else timing.usable(total)
         return Window(chosen, range(usable), total)
@@ -155,6 +173,12 @@ def window_of(network: Network, spec: ModelSpec, total: int | None, frames: slic
     # While nobody knows how many latents come, it may take more of them to know which make frames.
     stop = next(count for count in itertools.count(needed) if timing.ready(count, total) >= needed)
     return Window(chosen, range(first, stop), total)
+
+
+def _chunks_of(frames: range, chunk: int, total: int | None) -> range:
+    """The latents of all chunks that some of these frames, or frames between them, are of."""
+    stop = sys.maxsize if frames.stop >= sys.maxsize else (frames[-1] // chunk + 1) * chunk
+    return range(frames[0] // chunk * chunk, min(stop, sys.maxsize if total is None else total))
 
 
 def check_enough(spec: ModelSpec, total: int | None) -> None:

@@ -58,7 +58,7 @@ class PictureRun:
         scale: LatentScale | None = None,
     ) -> None:
         name, size = coder.spec.name, plane.size
-        if coder.remembers:
+        if coder.network.sees_other_steps:
             raise InputError(
                 f"picture: expected a model for pictures, found {name}, which is for videos;"
                 " stream frames instead"

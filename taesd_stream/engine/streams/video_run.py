@@ -10,7 +10,7 @@ from typing import Self
 from torch import Tensor
 
 from taesd_stream.engine.coder import Coder
-from taesd_stream.engine.options import TileOptions
+from taesd_stream.engine.options import TileOptions, frames_of_chunk
 from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.run import OnTile
 from taesd_stream.engine.speeds import Speed, timed
@@ -62,7 +62,8 @@ class VideoRun:
         self._coder, self._latents = coder, latents
         self._options, self._frames, self._ahead = options, frames, ahead
         self._convention, self._scale = convention, coder.scale(convention, latents)
-        self._windows = windows_of(coder.network, coder.spec, latents, frames)
+        chunk = frames_of_chunk(coder.network, options.chunk)
+        self._windows = windows_of(coder.network, coder.spec, latents, frames, chunk)
         self._plan, self._noun = plan, noun
         plane = _plane_of(latents)
         if plan is None and plane is not None:

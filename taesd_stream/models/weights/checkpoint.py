@@ -5,15 +5,16 @@ All forms become one `Checkpoint`; which model it is, its shapes say, and not th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
+from taesd_stream.models.weights.diffusers_config import DIFFUSERS_CONFIG, read_config
+from taesd_stream.models.weights.kl_names import pipeline_of
 from taesd_stream.models.weights.sharded import INDEX_SUFFIX, index_of, read_shards
 from taesd_stream.models.weights.state_dict import Halves, Role, split_state_dict
 from taesd_stream.models.weights.stems import stems_of_variant, without_role
@@ -26,23 +27,14 @@ from taesd_stream.models.weights.weight_files import (
 __all__ = ["Checkpoint", "read_checkpoint"]
 
 _DIFFUSERS_STEM: Final = "diffusion_pytorch_model"
-_DIFFUSERS_CONFIG: Final = "config.json"
 _DIFFUSERS_SUBFOLDER: Final = "vae"
-_CONFIG_LIMIT_BYTES: Final = 2**20
-# What diffusers' AutoencoderTiny can be told that the weights' shapes do not show.
-_REQUIRED_CONFIG: Final[Mapping[str, object]] = {
-    "_class_name": "AutoencoderTiny",
-    "act_fn": "relu",
-    "upsample_fn": "nearest",
-    "upsampling_scaling_factor": 2,
-}
 _LISTED_FILES: Final = 5
 _OTHER_ROLE: Final[Mapping[Role, Role]] = {"encoder": "decoder", "decoder": "encoder"}
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """An autoencoder's weights, in the numbering of the official ``nn.Sequential`` networks.
+    """An autoencoder's weights, under the official names: TAESD's and its kin's are numbers.
 
     Attributes:
         encoder: names such as ``"0.weight"`` to CPU tensors in their stored dtype; None if absent.
@@ -50,26 +42,34 @@ class Checkpoint:
         origin: where the weights came from, for messages.
         stem_hint: the file's stem, or the folder's name where files have none of their own. A hint,
             for variants that share every shape; None for a state dict in memory.
+        config: What diffusers' config.json says; empty without one.
+        pipeline: The full VAE's name, where the rest of a pipeline beside it tells; else None.
     """
 
     encoder: dict[str, Tensor] | None
     decoder: dict[str, Tensor] | None
     origin: str
     stem_hint: str | None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: str | None = None
 
 
 def read_checkpoint(
-    source: str | Path | Mapping[str, Tensor], variant: str | None = None
+    source: str | Path | Mapping[str, Tensor],
+    variant: str | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """Read weights of a TAESD-family autoencoder.
+    """Read weights of a TAESD-family autoencoder, or of a full VAE.
 
     Args:
         source: a .safetensors, .pth, .pt or .bin file, with the sibling that has "encoder" for
             "decoder" in its name (or the reverse) read along, and the other shards of one; the
-            index of shards; a folder of such files, or of diffusers' AutoencoderTiny, or one whose
-            ``vae`` folder is that; or a state dict.
+            index of shards; a folder of such files, or of diffusers' AutoencoderTiny or
+            AutoencoderKL, or one whose ``vae`` folder is that; or a state dict.
         variant: The name of the model that is wanted of a folder that holds several, such as
             ComfyUI's ``vae_approx``.
+        config: What a config.json would say of a state dict.
 
     Raises:
         CheckpointError: nothing there, or nothing that is whole, safe, finite and of this family.
@@ -83,7 +83,11 @@ def read_checkpoint(
     if isinstance(source, Mapping):
         origin = "the given state dict"
         halves = split_state_dict(source, origin)
-        return Checkpoint(halves.get("encoder"), halves.get("decoder"), origin, stem_hint=None)
+        return Checkpoint(
+            *(halves.get("encoder"), halves.get("decoder"), origin, None),
+            config=config or {},
+            pipeline=pipeline_of(source),
+        )
     path = Path(source)
     try:
         is_folder = path.is_dir()
@@ -94,8 +98,7 @@ def read_checkpoint(
 
 def _read_file(path: Path) -> Checkpoint:
     is_diffusers = path.stem.startswith(_DIFFUSERS_STEM)
-    if is_diffusers:
-        _check_diffusers_config(path.parent / _DIFFUSERS_CONFIG)
+    config = read_config(path.parent / DIFFUSERS_CONFIG) if is_diffusers else {}
     index = index_of(path)
     origin = str(index or path)
     weights = read_shards(index, read_weight_file) if index else read_weight_file(path)
@@ -107,7 +110,9 @@ def _read_file(path: Path) -> Checkpoint:
             halves |= _read_sibling(sibling, _OTHER_ROLE[role])
             origin = f"{path} and {sibling.name}"
     hint = _folder_hint(path.parent) if is_diffusers else path.stem
-    return Checkpoint(halves.get("encoder"), halves.get("decoder"), origin, hint)
+    return Checkpoint(
+        halves.get("encoder"), halves.get("decoder"), origin, hint, config, pipeline_of(weights)
+    )
 
 
 def _find_sibling(path: Path, role: Role) -> Path | None:
@@ -175,28 +180,3 @@ def _folder_hint(folder: Path) -> str | None:
     if home.name == _DIFFUSERS_SUBFOLDER:
         home = home.parent
     return home.name or None
-
-
-def _check_diffusers_config(path: Path) -> None:
-    """Refuse what diffusers would compute otherwise than the official networks do."""
-    if not path.is_file():
-        return
-    if path.stat().st_size > _CONFIG_LIMIT_BYTES:
-        raise CheckpointError(
-            f"{path}: expected a configuration of at most {_CONFIG_LIMIT_BYTES} bytes, "
-            f"found {path.stat().st_size}; fetch it again"
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError(f"a {type(config).__name__}")
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: expected a JSON object, found something else ({error}); fetch it again"
-        ) from error
-    for key, required in _REQUIRED_CONFIG.items():
-        if config.get(key, required) != required:
-            raise CheckpointError(
-                f"{path}: expected {key} to be {required!r}, found {config[key]!r:.60}; "
-                "only diffusers' AutoencoderTiny with the official layers is supported"
-            )

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Final
 
 from taesd_stream.errors import DownloadError, MissingExtraError, ModelNotFoundError
+from taesd_stream.models.weights.pinned import PINNED
 from taesd_stream.models.weights.stems import stems_of_variant
 from taesd_stream.models.weights.weight_files import (
     DIFFUSERS_WEIGHTS,
@@ -37,11 +38,12 @@ def fetch_from_hub(name: str, revision: str | None = None, *, variant: str | Non
 
     Of its files only one form of the weights is taken: diffusers' (in the root or in ``vae``;
     safetensors before .bin, full before fp16), else loose files of the best suffix there is.
-    Without a connection the cached copy is used.
+    Without a connection the cached copy is used. The full VAEs of the table of models are taken at
+    the revision that is known here, and verified.
 
     Args:
         name: "owner/name".
-        revision: a branch, tag or commit; the main branch if None.
+        revision: a branch, tag or commit; if None the one that is known here, else the main branch.
         variant: the name of the model that is wanted where there are loose files of several.
 
     Returns:
@@ -51,8 +53,25 @@ def fetch_from_hub(name: str, revision: str | None = None, *, variant: str | Non
         MissingExtraError: huggingface_hub is not installed.
         ModelNotFoundError: no such repository or revision, no access to it, no weights in it, or
             neither a connection nor a cached copy.
-        DownloadError: the repository answered, but its files could not be fetched or are too large.
+        DownloadError: the repository answered, but its files could not be fetched, are too large or
+            not those that were published.
     """
+    pinned = PINNED.get(name) if revision is None else None
+    if pinned is None:
+        return _snapshot(name, revision, variant)
+    try:
+        folder = _snapshot(name, pinned.revision, variant)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{error}; the file is {pinned.path} at revision {pinned.revision}, with the"
+            " config.json beside it"
+        ) from error
+    pinned.check(folder)
+    return folder
+
+
+def _snapshot(name: str, revision: str | None, variant: str | None) -> Path:
+    """The folder with one model's files, downloaded unless it is in the hub client's cache."""
     if not is_hub_name(name):
         raise ModelNotFoundError(
             f"expected a hub repository as 'owner/name', found {name!r}; check the name"
@@ -127,7 +146,7 @@ def _check_size(name: str, sizes_bytes: Mapping[str, int]) -> None:
     total_bytes = sum(sizes_bytes.values())
     if total_bytes > MAX_CHECKPOINT_BYTES:
         raise DownloadError(
-            f"{name}: expected a tiny autoencoder of at most {MAX_CHECKPOINT_BYTES} bytes, "
+            f"{name}: expected an autoencoder of at most {MAX_CHECKPOINT_BYTES} bytes, "
             f"found {total_bytes} bytes in {', '.join(sizes_bytes)}; give another repository"
         )
 

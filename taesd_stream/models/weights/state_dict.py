@@ -17,13 +17,20 @@ import torch
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
-from taesd_stream.models.weights.weight_files import naming, require_size
+from taesd_stream.models.weights.consistency_names import consistency_entries
+from taesd_stream.models.weights.kl_names import kl_entries, kl_halves
+from taesd_stream.models.weights.weight_files import (
+    MAX_CHECKPOINT_BYTES,
+    MAX_CONSISTENCY_BYTES,
+    naming,
+    require_size,
+)
 from taesd_stream.models.weights.wrappers import ROLES, Role, unknown_name, unwrapped
 
 __all__ = ["Halves", "Role", "split_state_dict"]
 
 Halves: TypeAlias = dict[Role, dict[str, Tensor]]
-"""The state dicts, officially numbered, of the halves that there are."""
+"""The state dicts, officially named, of the halves that there are."""
 
 _DIFFUSERS_PREFIX: Final = "layers."
 _LAYER_NAME: Final = re.compile(r"([0-9]{1,4})((?:\.\w+)+)")
@@ -52,6 +59,9 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
     ``module.``) and inside any mapping (``state_dict``, ``params_ema``). Only names change: tensors
     are copied to CPU memory in the dtype they have; float8 becomes float32.
 
+    The layers of an AutoencoderKL and of a ConsistencyDecoderVAE have names instead of numbers:
+    those of diffusers, without the role, whatever they were called.
+
     Args:
         raw: names to tensors.
         origin: what to call the source in messages.
@@ -65,6 +75,12 @@ def split_state_dict(raw: Mapping[str, object], origin: str) -> Halves:
     {'decoder': ['1.weight']}
     """
     with naming(origin):
+        of_consistency = consistency_entries(raw, origin)
+        if of_consistency is not None:
+            return kl_halves(_checked_tensors(of_consistency, MAX_CONSISTENCY_BYTES))
+        of_kl = kl_entries(raw, origin)
+        if of_kl is not None:
+            return kl_halves(_checked_tensors(of_kl))
         return _halves(_checked_tensors(unwrapped(raw, origin)))
 
 
@@ -98,7 +114,9 @@ def _bare_half(bare: Mapping[str, Tensor]) -> Halves:
     raise unknown_name(next(iter(bare)))
 
 
-def _checked_tensors(named: Mapping[str, object]) -> dict[str, Tensor]:
+def _checked_tensors(
+    named: Mapping[str, object], most_bytes: int = MAX_CHECKPOINT_BYTES
+) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for key, value in _float8_unscaled(named).items():
         problem = _problem_with(value)
@@ -110,7 +128,8 @@ def _checked_tensors(named: Mapping[str, object]) -> dict[str, Tensor]:
         tensors[key] = value
     # A view can claim more elements than its storage holds, so the file's size says nothing.
     total_bytes = sum(each.numel() * each.element_size() for each in tensors.values())
-    require_size(total_bytes, "the file is damaged or hostile", found="shapes that claim ")
+    remedy, found = "the file is damaged or hostile", "shapes that claim "
+    require_size(total_bytes, remedy, found=found, most_bytes=most_bytes)
     for key, tensor in tensors.items():
         owned = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         if not bool(torch.isfinite(owned).all()):

@@ -27,7 +27,7 @@ def stems_of_variant(stems: Iterable[str], variant: str) -> list[str]:
     """
     name = variant_named(variant).name
     named = [stem for stem in stems if _named_in(stem) == name]
-    alone = [stem for stem in named if without_role(_plain(stem)).strip("_*") == name]
+    alone = [stem for stem in named if without_role(_plain(stem)).strip("_*") == _plain(name)]
     return alone or named
 
 
@@ -42,7 +42,7 @@ def without_role(stem: str) -> str:
 
 def _named_in(stem: str) -> str | None:
     """The longest name of a variant among a stem's words; None if there is none."""
-    words = (each.name for each in VARIANTS if _has_words(_plain(stem), each.name))
+    words = (each.name for each in VARIANTS if _has_words(_plain(stem), _plain(each.name)))
     return max(words, key=len, default=None)
 
 

@@ -6,20 +6,23 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 
 from taesd_stream.errors import CheckpointError
 from taesd_stream.models.network import Network
+from taesd_stream.models.variant import Variant
 from taesd_stream.models.variant_names import variant_named
-from taesd_stream.models.variants import VARIANTS, Variant
+from taesd_stream.models.variants import VARIANTS
 from taesd_stream.models.weights.checkpoint import Checkpoint
+from taesd_stream.models.weights.consistency_detection import consistency_of, is_consistency
+from taesd_stream.models.weights.kl_detection import hinted_variant, is_kl, kl_variants
+from taesd_stream.models.weights.outlines import difference, empty_network
 
-__all__ = ["build", "detect", "empty_network", "fitting_variants"]
+__all__ = ["build", "detect", "fitting_variants"]
 
 _log = logging.getLogger("taesd_stream")
 
-_WITH_WEIGHTS = tuple(each for each in VARIANTS if each.weights != "none")
+_TINY_WITH_WEIGHTS = tuple(each for each in VARIANTS if each.weights != "none" and not each.is_fine)
 
 
 def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
@@ -39,6 +42,10 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     if variant is not None:
         return _named(variant, checkpoint)
     fitting = fitting_variants(checkpoint)
+    if is_consistency(checkpoint):
+        return fitting[0]
+    if is_kl(checkpoint):
+        return _of_full_vaes(checkpoint, fitting)
     hint = (checkpoint.stem_hint or "").lower()
     hinted = [each for each in fitting if each.name in hint]
     if checkpoint.decoder is not None and len({each.timing for each in fitting}) > 1:
@@ -49,8 +56,35 @@ def detect(checkpoint: Checkpoint, variant: str | None = None) -> Variant:
     return chosen
 
 
+def _of_full_vaes(checkpoint: Checkpoint, fitting: list[Variant]) -> Variant:
+    """The one that is hinted at, else the first; what was assumed is a warning."""
+    hinted = hinted_variant(checkpoint, fitting)
+    chosen, why = hinted or (fitting[0], "the first of them")
+    if len(fitting) > 1:
+        names = " and ".join(each.name for each in fitting)
+        said = (
+            f"{checkpoint.origin}: the shapes are those of {names}; taken for {chosen.name}, {why}"
+        )
+        others = " or ".join(each.name for each in fitting if each is not chosen)
+        advice = f"; if it is {others}, say so with --variant (variant= in Python)"
+        _log.log(
+            logging.INFO if hinted else logging.WARNING, "%s", said if hinted else said + advice
+        )
+    return chosen
+
+
 def _named(variant: str, checkpoint: Checkpoint) -> Variant:
     named = variant_named(variant)
+    if is_consistency(checkpoint):
+        found = consistency_of(checkpoint)
+        if found.name == named.name:
+            return found
+        raise CheckpointError(
+            f"{checkpoint.origin}: expected {named.name}, found a ConsistencyDecoderVAE; leave the"
+            f" variant out, or call it {found.name}"
+        )
+    if is_kl(checkpoint):
+        return _named_full_vae(named, checkpoint)
     needs_none = named.weights == "none"
     problem = "it needs no checkpoint" if needs_none else _misfit(named, checkpoint)
     if problem is None:
@@ -59,6 +93,22 @@ def _named(variant: str, checkpoint: Checkpoint) -> Variant:
     raise CheckpointError(
         f"{checkpoint.origin}: expected {named.name}, but {problem}; the shapes fit {others}"
     )
+
+
+def _named_full_vae(named: Variant, checkpoint: Checkpoint) -> Variant:
+    fitting = kl_variants(checkpoint, by_figures=False)
+    found = next((each for each in fitting if each.name == named.name), None)
+    if found is None:
+        wanted, made = (
+            f"{each.latent_channels} channels and {each.spatial_scale} pixels per latent"
+            f"{', of frames that are made in chunks' if each.in_chunks else ''}"
+            for each in (named, fitting[0])
+        )
+        raise CheckpointError(
+            f"{checkpoint.origin}: expected {named.name}, which has {wanted}, found an"
+            f" AutoencoderKL with {made}; the shapes fit {', '.join(e.name for e in fitting)}"
+        )
+    return found
 
 
 def _tell(checkpoint: Checkpoint, fitting: list[Variant], chosen: Variant, hinted: bool) -> None:
@@ -83,7 +133,11 @@ def fitting_variants(checkpoint: Checkpoint) -> list[Variant]:
     Raises:
         CheckpointError: There is none.
     """
-    misfits = {each: _misfit(each, checkpoint) for each in _WITH_WEIGHTS}
+    if is_consistency(checkpoint):
+        return [consistency_of(checkpoint)]
+    if is_kl(checkpoint):
+        return kl_variants(checkpoint)
+    misfits = {each: _misfit(each, checkpoint) for each in _TINY_WITH_WEIGHTS}
     fitting = [each for each, misfit in misfits.items() if misfit is None]
     if not fitting:
         raise _unknown(checkpoint, misfits)
@@ -106,12 +160,6 @@ def _loaded(
     return network
 
 
-def empty_network(make: Callable[[], Network]) -> Network:
-    """A network whose weights take no memory and hold nothing."""
-    with torch.device("meta"):
-        return make()
-
-
 @lru_cache(maxsize=2 * len(VARIANTS))
 def _outline(make: Callable[[], Network]) -> Network:
     """An empty network that is only looked at: every checkpoint is held against all of them."""
@@ -130,23 +178,11 @@ def _misfit(variant: Variant, checkpoint: Checkpoint) -> str | None:
         ("encoder", variant.encoder, checkpoint.encoder),
     ):
         if state is not None and make is not None:
-            difference = _difference(_shapes(make), _outline(make).fit(state))
-            if difference is not None:
-                return f"its {role}'s {difference}"
+            found = difference(_shapes(make), _outline(make).fit(state))
+            if found is not None:
+                return f"its {role}'s {found}"
     lacks_both = checkpoint.decoder is None and variant.encoder is None
     return "it has no encoder" if lacks_both else None
-
-
-def _difference(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> str | None:
-    for name, shape in expected.items():
-        if name not in state:
-            return f"{name} is missing"
-        if tuple(state[name].shape) != shape:
-            return f"{name} is {tuple(state[name].shape)}, not {shape}"
-    for name in state:
-        if name not in expected:
-            return f"{name} belongs to no layer"
-    return None
 
 
 def _undecided(

@@ -21,11 +21,13 @@ from taesd_stream.models.weights.foreign_files import (
     foreign_archive,
     foreign_file,
 )
+from taesd_stream.models.weights.kl_names import are_kl_names
 from video.errors import first_line
 
 __all__ = [
     "DIFFUSERS_WEIGHTS",
     "MAX_CHECKPOINT_BYTES",
+    "MAX_CONSISTENCY_BYTES",
     "WEIGHT_SUFFIXES",
     "naming",
     "read_weight_file",
@@ -34,6 +36,9 @@ __all__ = [
 
 MAX_CHECKPOINT_BYTES: Final = 2 * 2**30
 """No model of this family has more than a few hundred MiB of weights; larger files are refused."""
+
+MAX_CONSISTENCY_BYTES: Final = 2 * MAX_CHECKPOINT_BYTES
+"""Of a ConsistencyDecoderVAE, whose 2.3 GiB in float32 are the most that there is."""
 
 WEIGHT_SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin")
 """Suffixes of files that may hold weights, the preferred one first."""
@@ -45,6 +50,7 @@ DIFFUSERS_WEIGHTS: Final = tuple(
 )
 """Where the weights may be in a diffusers folder, the preferred place and form first."""
 
+_NOT_A_PIPELINE: Final = "give the autoencoder's own file, not a whole pipeline's"
 _ZIP_MAGIC: Final = b"PK\x03\x04"
 # The pickled number that torch.save wrote first before PyTorch 1.6.
 _LEGACY_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -60,12 +66,13 @@ def naming(origin: str | Path) -> Iterator[None]:
         raise named from error.__cause__
 
 
-def require_size(size_bytes: int, remedy: str, *, found: str = "") -> None:
+def require_size(
+    size_bytes: int, remedy: str, *, found: str = "", most_bytes: int = MAX_CHECKPOINT_BYTES
+) -> None:
     """Refuse more weights than any model of this family has; ``found`` is where they are."""
-    if size_bytes > MAX_CHECKPOINT_BYTES:
+    if size_bytes > most_bytes:
         raise CheckpointError(
-            f"expected at most {MAX_CHECKPOINT_BYTES} bytes of weights, "
-            f"found {found}{size_bytes}; {remedy}"
+            f"expected at most {most_bytes} bytes of weights, found {found}{size_bytes}; {remedy}"
         )
 
 
@@ -76,8 +83,9 @@ def read_weight_file(path: Path) -> Mapping[str, object]:
     not copied; names and values are left for the caller to check.
 
     Raises:
-        CheckpointError: there is no such file; it is empty, truncated, over 2 GiB or of another
-            format; its pickle asks for more than tensors; it holds no mapping.
+        CheckpointError: there is no such file; it is empty, truncated, of another format, or over
+            2 GiB and no pipeline as .safetensors with an AutoencoderKL in it; its pickle asks for
+            more than tensors; it holds no mapping.
     """
     with naming(path):
         try:
@@ -94,7 +102,9 @@ def read_weight_file(path: Path) -> Mapping[str, object]:
             raise CheckpointError(
                 "expected a file of weights, found no regular file; check the path"
             )
-        require_size(size_bytes, "give the tiny autoencoder's own file, not a whole pipeline's")
+        is_safetensors = len(head) > 8 and head[8:9] == b"{"
+        if not is_safetensors:
+            require_size(size_bytes, _NOT_A_PIPELINE)
         if head.startswith(_ZIP_MAGIC):
             if path.suffix == ".safetensors":
                 raise CheckpointError(
@@ -104,7 +114,7 @@ def read_weight_file(path: Path) -> Mapping[str, object]:
             return _read_torch_archive(path)
         if head.startswith(_LEGACY_MAGIC):
             return _load(path, "torch.save file", mmap=False)
-        if len(head) > 8 and head[8:9] == b"{":
+        if is_safetensors:
             return _read_safetensors(path, size_bytes, head)
         raise CheckpointError(
             f"expected a .safetensors file or a torch.save archive, found {foreign_file(head)}"
@@ -125,7 +135,10 @@ def _read_safetensors(path: Path, size_bytes: int, head: bytes) -> Mapping[str, 
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            names = list(file.keys())
+            if not are_kl_names(names):
+                require_size(size_bytes, _NOT_A_PIPELINE)
+            return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _broken("safetensors file", error) from error
 

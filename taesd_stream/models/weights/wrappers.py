@@ -18,7 +18,16 @@ from torch import Tensor
 from taesd_stream.errors import CheckpointError
 from taesd_stream.models.weights.foreign_files import LATENTS_INSTEAD
 
-__all__ = ["ROLES", "Role", "unknown_name", "unwrapped"]
+__all__ = [
+    "ROLES",
+    "Place",
+    "Role",
+    "chosen",
+    "log_left_out",
+    "tables",
+    "unknown_name",
+    "unwrapped",
+]
 
 Role: TypeAlias = Literal["encoder", "decoder"]
 
@@ -44,7 +53,7 @@ _LISTED: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
-class _Place:
+class Place:
     """Where weights may be: in a mapping, under the names that begin with a root.
 
     Attributes:
@@ -80,13 +89,13 @@ def unwrapped(raw: Mapping[str, object], origin: str) -> dict[str, object]:
     >>> list(unwrapped({"epoch": 3, "params_ema": {"vae.decoder.1.weight": weight}}, "example"))
     ['decoder.1.weight']
     """
-    tables = list(_tables(raw))
-    places = [place for path, entries in tables for place in _places(path, entries)]
+    known = list(tables(raw))
+    places = [place for path, entries in known for place in _places(path, entries)]
     if not places:
-        raise _nothing_known([entries for _, entries in tables])
-    place = _chosen(places, origin)
+        raise _nothing_known([entries for _, entries in known])
+    place = chosen(places, origin)
     found: dict[str, object] = {}
-    others = ((path, each) for path, each in tables if each is not place.entries)
+    others = ((path, each) for path, each in known if each is not place.entries)
     left_out = {f"{path}{key}".partition(".")[0] for path, each in others for key in each}
     for key, value in place.entries.items():
         if not isinstance(key, str):
@@ -101,20 +110,23 @@ def unwrapped(raw: Mapping[str, object], origin: str) -> dict[str, object]:
             left_out.add(key.partition(".")[0])
         else:
             raise unknown_name(key)
-    left_out -= {"", *place.path.split(".")}
-    if left_out:
-        names = sorted(left_out)
-        listed = ", ".join(names[:_LISTED]) + (", ..." if names[_LISTED:] else "")
-        _LOGGER.info("%s: left out what is beside the autoencoder (%s)", origin, listed)
+    log_left_out(left_out - {"", *place.path.split(".")}, origin)
     return found
+
+
+def log_left_out(names: set[str], origin: str) -> None:
+    """Log what was beside an autoencoder, if anything was."""
+    if names:
+        listed = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+        _LOGGER.info("%s: left out what is beside the autoencoder (%s)", origin, listed)
 
 
 def unknown_name(key: str) -> CheckpointError:
     """The error about a tensor whose name is not one of a tiny autoencoder's."""
     advice = (
-        "this looks like a full VAE, of which tiny ones are replacements"
+        "this looks like a full VAE; of those only AutoencoderKL, for pictures, can be loaded"
         if _is_of_full_vae(key)
-        else "give a checkpoint of the TAESD family"
+        else "give a checkpoint of AutoencoderKL or of the TAESD family"
     )
     return CheckpointError(
         "expected layers named like 'decoder.1.weight' or '3.conv.0.weight', "
@@ -122,7 +134,7 @@ def unknown_name(key: str) -> CheckpointError:
     )
 
 
-def _tables(
+def tables(
     mapping: Mapping[object, object] | Mapping[str, object], path: str = "", depth: int = 0
 ) -> Iterator[tuple[str, dict[object, object]]]:
     """Every mapping that ``mapping`` holds, itself included, without those inside it."""
@@ -133,13 +145,13 @@ def _tables(
         elif key in ROLES:
             own |= {f"{key}.{inner}": each for inner, each in value.items()}
         elif depth < _DEEPEST:
-            yield from _tables(value, f"{path}{key}.", depth + 1)
+            yield from tables(value, f"{path}{key}.", depth + 1)
     yield path, own
 
 
-def _places(path: str, entries: Mapping[object, object]) -> list[_Place]:
+def _places(path: str, entries: Mapping[object, object]) -> list[Place]:
     """Where in a mapping names of layers begin."""
-    found: dict[tuple[str, bool], _Place] = {}
+    found: dict[tuple[str, bool], Place] = {}
     for key, value in entries.items():
         if isinstance(key, str) and isinstance(value, Tensor):
             parts = key.split(".")
@@ -147,7 +159,7 @@ def _places(path: str, entries: Mapping[object, object]) -> list[_Place]:
             if at is None or not _LAYER.fullmatch(".".join(parts[at + has_role :])):
                 continue
             root = "".join(f"{part}." for part in parts[:at])
-            found.setdefault((root, has_role), _Place(entries, path, root, has_role))
+            found.setdefault((root, has_role), Place(entries, path, root, has_role))
     return list(found.values())
 
 
@@ -162,7 +174,7 @@ def _first_known(parts: list[str]) -> tuple[int | None, bool]:
     return None, False
 
 
-def _chosen(places: list[_Place], origin: str) -> _Place:
+def chosen(places: list[Place], origin: str) -> Place:
     """The one place that the weights are taken from."""
     fitting = [each for each in places if each.has_roles] or places
     averaged = [each for each in fitting if _AVERAGED.search(each.name)]
@@ -198,8 +210,8 @@ def _is_of_full_vae(key: str) -> bool:
     return any(part in key for part in ("conv_in", "conv_out", "_blocks.", "quant_conv"))
 
 
-def _nothing_known(tables: list[dict[object, object]]) -> CheckpointError:
-    keys = [key for entries in tables for key in entries]
+def _nothing_known(known: list[dict[object, object]]) -> CheckpointError:
+    keys = [key for entries in known for key in entries]
     if not keys:
         return CheckpointError("expected named tensors, found none; fetch it again")
     for key in keys:
@@ -212,7 +224,7 @@ def _nothing_known(tables: list[dict[object, object]]) -> CheckpointError:
             return CheckpointError(
                 f"expected a checkpoint's weights, found the entry {key!r}, {LATENTS_INSTEAD}"
             )
-    named = [key for entries in tables for key, value in entries.items() if _is_tensor(value)]
+    named = [key for entries in known for key, value in entries.items() if _is_tensor(value)]
     return unknown_name(str((named or keys)[0]))
 
 
