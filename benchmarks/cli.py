@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [table|scaling|nano|video|live|sink|start|gpu] ...``."""
+"""The command line: ``python -m benchmarks [table|scaling|nano|video|fine|...] ...``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from benchmarks.absent import Unavailable
 from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
+from benchmarks.fine import run_fine
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
 from benchmarks.gpu_all import DRY_RUN, FULL, PLANNED_BESIDES, run_gpu_all
 from benchmarks.live import run_live
@@ -34,9 +35,10 @@ __all__ = ["main"]
 
 _TABLE_SIZES = (512, 1024, 2048)
 _LIVE_PIXELS = 512
+_FINE_PIXELS = 1024
 _SINK_PIXELS = 256
 # These print what they find and write nothing.
-_PRINTED = ("live", "preview", "sink", "start")
+_PRINTED = ("fine", "live", "preview", "sink", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -45,6 +47,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
+  fine     a full VAE undivided, in others' tiles and in ours, and what tiles lose
   sink     a sink under a generator that goes on: memory, frames, times, waiting, kill -9
   preview  what a preview costs a sampler of diffusers whose steps take 50 ms
   start    milliseconds from the command to its first frame, phase by phase
@@ -106,11 +109,13 @@ def _write(report: Report, folder: Path, name: str) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
-    usual = _SINK_PIXELS if options.command == "sink" else _LIVE_PIXELS
+    usual = {"sink": _SINK_PIXELS, "fine": _FINE_PIXELS}.get(options.command, _LIVE_PIXELS)
     (pixels,) = options.sizes or (usual,)
     try:
         if options.command == "sink":
             print(run_sink(options.frames, pixels, _say))
+        elif options.command == "fine":
+            print(run_fine(pixels, _say, options.picture))
         elif options.command == "live":
             print(run_live(options.model, options.dtype, pixels, options.frames, _say))
         elif options.command == "preview":
@@ -223,6 +228,9 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
+    fine = commands.add_parser("fine", help="a full VAE, and what tiles lose of it")
+    _add_sizes(fine, f"{_FINE_PIXELS}; one only")
+    fine.add_argument("--picture", type=Path, metavar="PNG", help="where to show what is lost")
     sink = commands.add_parser("sink", help="a sink under a generator that goes on")
     _add_sizes(sink, f"{_SINK_PIXELS}; one only")
     sink.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")

@@ -14,7 +14,7 @@ import pytest
 
 from taesd_stream.models import architectures, variant_named, video_architectures
 from taesd_stream.models.network import Network
-from taesd_stream.models.variants import Variant
+from taesd_stream.models.variant import Variant
 
 __all__ = ["narrowed", "shapes_of"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from taesd_stream.cli.cheaper import add_reduced, add_shortcuts
 from taesd_stream.cli.values import crop, fps, frames, overlap, size, tile
 from taesd_stream.jobs.output_kinds import compressions, suffixes_that_take
 
@@ -100,25 +101,12 @@ def add_variant(parser: argparse.ArgumentParser, otherwise: str = "") -> None:
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Add the model, the frames that are wanted, and how they are computed."""
     add_model(parser)
-    _add_reduced(parser)
+    add_reduced(parser)
+    add_shortcuts(parser)
     add_frames(parser)
+    together = "frames that svd-vae makes together, counted from the video's first; default: 14"
+    parser.add_argument("--chunk", metavar="N", type=int, help=together)
     add_engine(parser)
-
-
-def _add_reduced(parser: argparse.ArgumentParser) -> None:
-    """Add the options for cheaper frames, as previews take them."""
-    parser.add_argument(
-        "--no-time-upscale",
-        dest="time_upscale",
-        action="store_false",
-        help="a cheap preview: one frame per latent (TAEHV and its kin)",
-    )
-    parser.add_argument(
-        "--no-space-upscale",
-        dest="space_upscale",
-        action="store_false",
-        help="a cheaper one: small frames, a pixel or a few per latent (TAEHV and its kin)",
-    )
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from taesd_stream.cli import arguments
+from taesd_stream.cli.cheaper import add_shortcuts
 from taesd_stream.cli.values import width_and_height
 
 __all__ = ["make_parser"]
@@ -85,6 +86,7 @@ def _encode(parser: argparse.ArgumentParser) -> None:
         " 4, 8, 12 ... channels",
     )
     arguments.add_model(parser, default="taesd")
+    add_shortcuts(parser)
     arguments.add_convention(parser, "model, and vae for .latent")
     arguments.add_frames(parser)
     arguments.add_wrap(parser)

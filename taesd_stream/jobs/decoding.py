@@ -23,6 +23,7 @@ from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.shortcuts import Shortcuts
 from taesd_stream.models.vae_figures import FullVAE
 from tiling import TilePlan
 from video.transparency import Background
@@ -54,11 +55,14 @@ def render(
     crop: Crop = None,
     wrap: Wrap = None,
     threads: int | None = None,
+    chunk: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    fast_norms: bool = False,
+    fast_attention: int | None = None,
     calibration: Latents | None = None,
     codec: str | None = None,
     crf: int | None = None,
@@ -136,10 +140,20 @@ def render(
             "an unfinished run of %s is kept in %s: --resume (resume=True in Python) goes on",
             *(out, folder_of(out)),
         )
+    shortcuts = Shortcuts(fast_norms, fast_attention)
     model_options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, calibration, vae=vae
+        variant,
+        device,
+        dtype,
+        backend,
+        time_upscale,
+        space_upscale,
+        calibration,
+        None,
+        vae,
+        shortcuts,
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
@@ -170,11 +184,14 @@ def plan_for(
     crop: Crop = None,
     wrap: Wrap = None,
     threads: int | None = None,
+    chunk: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
     time_upscale: bool = True,
     space_upscale: bool = True,
+    fast_norms: bool = False,
+    fast_attention: int | None = None,
 ) -> TilePlan:
     """The plan of what ``render`` would do; a model given by name needs no weights for it.
 
@@ -188,10 +205,11 @@ def plan_for(
     >>> print(plan_for(torch.zeros(81, 4, 60, 104), model="latent2rgb").frames)
     81
     """
+    shortcuts = Shortcuts(fast_norms, fast_attention)
     model_options = ModelOptions(
-        variant, device, dtype, backend, time_upscale, space_upscale, vae=vae
+        variant, device, dtype, backend, time_upscale, space_upscale, vae=vae, shortcuts=shortcuts
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
     output = Output(_VIDEO if out is None else out)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)

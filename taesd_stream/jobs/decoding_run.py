@@ -128,7 +128,7 @@ def _goes_in_bands(
     and it has not enough room in memory as a whole, is to be resumed, or to be previewed.
     """
     decoder = coder_of(ae, "decode")
-    if decoder.remembers or not output.kind.holds_rows:
+    if decoder.network.sees_other_steps or not output.kind.holds_rows:
         return False
     if output.kind.is_one_picture:
         return True
@@ -162,7 +162,7 @@ def _say_what_is_made(source: LatentSource, ae: AutoEncoder, output: Output, run
     if count is None or frames is None or count < 2 or not output.makes_pictures:
         return
     made = f"{output.name}: {plural(frames, 'picture')}"
-    if not coder_of(ae, "decode").remembers or source.clips == count:
+    if not coder_of(ae, "decode").network.sees_other_steps or source.clips == count:
         _log.info("%s, one for each latent; for a video write .mp4", made)
         return
     videos = "a video" if source.clips == 1 else f"{source.clips} videos"

@@ -38,6 +38,7 @@ from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.models.latent_spaces import Convention
+from taesd_stream.models.shortcuts import Shortcuts
 from taesd_stream.models.vae_figures import FullVAE
 from tiling import Size, TilePlan, plural
 from video import FrameReader, open_reader
@@ -67,6 +68,8 @@ def encode_file(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
+    fast_norms: bool = False,
+    fast_attention: int | None = None,
     overwrite: bool = False,
     background: Background = None,
     progress: bool = False,
@@ -104,7 +107,9 @@ def encode_file(
     source, target = Path(images), Path(out)
     convention = convention_of(target, convention)
     wanted = (variant or "taesd") if model is None else model
-    ae = load_model(wanted, ModelOptions(variant, device, dtype, backend, vae=vae))
+    shortcuts = Shortcuts(fast_norms, fast_attention)
+    model_options = ModelOptions(variant, device, dtype, backend, vae=vae, shortcuts=shortcuts)
+    ae = load_model(wanted, model_options)
     check_channels(target, ae)
     options = TileOptions(tile, overlap, memory, wrap=wrap, threads=threads)
     scale = coder_of(ae, "encode").scale(convention)

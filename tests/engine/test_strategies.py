@@ -83,9 +83,10 @@ class Spy:
         self.scratched = 0
         run, put = Executor._tile_of, ScratchStorage.put
 
-        def running(executor: Executor, stage, block, plane, *rest, **named) -> Tensor:
-            self.done.append((block.region, stage.states.at + block.frames.start, plane.frames))
-            return run(executor, stage, block, plane, *rest, **named)
+        def running(executor: Executor, stage, block, **named) -> Tensor:
+            frames = named["sources"].plane.frames
+            self.done.append((block.region, stage.states.at + block.frames.start, frames))
+            return run(executor, stage, block, **named)
 
         def putting(storage: ScratchStorage, kept):
             self.scratched += 1

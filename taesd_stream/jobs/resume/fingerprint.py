@@ -64,6 +64,9 @@ def fingerprint_of(
         "where": plan.where,
         "tile": str(plan.tile),
         "overlap": str(plan.overlap),
+        "chunk": "none" if plan.chunk is None else str(plan.chunk),
+        "seed": str(plan.seed),
+        "shortcuts": plan.shortcuts or "none",
         **{
             name.replace("_", " "): "default" if value is None else str(value)
             for name, value in others.items()
