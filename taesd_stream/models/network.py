@@ -77,9 +77,9 @@ class Network(nn.Module):
             ("fast norms", GroupNorm, shortcuts.fast_norms),
             ("fast attention", Attention, shortcuts.fast_attention is not None),
         ):
-            if wanted and kind not in kinds:
+            if wanted and (kind not in kinds or self.in_chunks):
                 raise InputError(
-                    f"{name}: expected an AutoencoderKL, which has layers to be quicker with,"
+                    f"{name}: expected an AutoencoderKL for pictures, which has layers to be quicker with,"
                     " found a model that is only computed as it is; leave the option out"
                 )
         layers = dict(self.numbered)

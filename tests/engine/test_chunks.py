@@ -234,3 +234,9 @@ def test_a_plain_module_takes_a_video_as_one_chunk(vae: Any, fine: ts.AutoEncode
     assert (
         difference(fine.decode(latents), ts.load(module, convention="vae").decode(latents)) < EXACT
     )
+
+
+def test_shortcuts_are_refused(vae: Any) -> None:
+    for options in ({"fast_norms": True}, {"fast_attention": 8}):
+        with pytest.raises(ts.InputError, match="for pictures"):
+            ts.load(vae, device="cpu", **options)

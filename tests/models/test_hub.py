@@ -267,7 +267,8 @@ def test_a_full_vae_is_taken_at_its_revision_and_verified(
 
 def test_every_full_vae_has_a_revision_and_a_checksum() -> None:
     hubs = {each.hub for each in VARIANTS if each.is_fine}
-    assert hubs <= set(PINNED)
+    # Nobody published a revision of it with its checksum.
+    assert hubs - set(PINNED) == {"stabilityai/stable-video-diffusion-img2vid"}
     unchecked = [name for name, each in PINNED.items() if each.sha256 is None]
     assert unchecked == ["openai/consistency-decoder"]  # nobody published its checksum
     for each in PINNED.values():
