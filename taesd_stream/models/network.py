@@ -79,8 +79,8 @@ class Network(nn.Module):
         ):
             if wanted and (kind not in kinds or self.in_chunks):
                 raise InputError(
-                    f"{name}: expected an AutoencoderKL for pictures, which has layers to be quicker with,"
-                    " found a model that is only computed as it is; leave the option out"
+                    f"{name}: expected an AutoencoderKL for pictures, found a model that is only"
+                    " computed as it is; leave the option out"
                 )
         layers = dict(self.numbered)
         made = Network(layers, self.channels, shortcuts, in_chunks=self.in_chunks)
