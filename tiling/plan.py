@@ -43,6 +43,7 @@ class PassPlan:
 _NOT_MOVED = Moved()
 # Of all work; from here on it grows with the square of the picture.
 _MUCH_ATTENTION = 0.25
+_MANY_LATENTS = 128**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class TilePlan:
         if self.scratch or (self.bands is not None and self.bands.in_file):
             together += ", through scratch files"
             together += f" {self.moved}" if self.moved.written_bytes else ""
-        if self.attention > _MUCH_ATTENTION:
+        if self.attention > _MUCH_ATTENTION and self.latents.area > _MANY_LATENTS:
             together += (
                 f", attention {self.attention:.0%} of the work, which fast attention restricts"
             )

@@ -157,6 +157,12 @@ def test_figures_of_the_plan() -> None:
     assert replace(plan, overlap=8, patches=patches).tiles == 8
 
 
+def test_attention_is_told_of_where_it_takes_long() -> None:
+    much = replace(a_plan(), attention=0.4)
+    assert "attention" not in str(much)
+    assert "attention 40% of the work" in str(replace(much, latents=Size(512, 512)))
+
+
 def test_the_plan_is_plain_json() -> None:
     values = json.loads(json.dumps(a_plan().to_json()))
     assert values == {
