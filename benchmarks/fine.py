@@ -98,6 +98,7 @@ def run_fine(pixels: int, say: Callable[[str], None], picture: Path | None = Non
         say(name)
         way, made = _measured(name, decode, whole)
         found.append(way)
+        say(_row(way))
         if made.shape[-1] == pixels:
             pictures[name] = made
         whole = made if whole is None else whole
