@@ -140,12 +140,17 @@ class Coder:
 
     def _estimate(self, plan: TilePlan) -> NormEstimate | None:
         """What finds the norms of pictures, where these are not gone by as they are."""
-        shortcuts = self.network.shortcuts
-        if not shortcuts.fast_norms:
+        if not self.network.shortcuts.fast_norms:
             return None
-        whole = self.exact.network.shortened(replace(shortcuts, fast_norms=False))
-        planner = Planner(self.spec.name, whole, self.settings)
-        return NormEstimate(whole, planner, Budget(plan.budget_bytes, is_firm=True))
+        network, planner = self._with_norms
+        return NormEstimate(network, planner, Budget(plan.budget_bytes, is_firm=True))
+
+    @cached_property
+    def _with_norms(self) -> tuple[Network, Planner]:
+        """The network whose norms are gone by as they are, and what plans for it."""
+        shortcuts = replace(self.network.shortcuts, fast_norms=False)
+        network = self.exact.network.shortened(shortcuts)
+        return network, Planner(self.spec.name, network, self.settings)
 
     def scale(self, convention: object, latents: object = None) -> LatentScale:
         """The scale of latents whose convention is this, or what their source says of itself.

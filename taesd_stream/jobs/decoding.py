@@ -140,18 +140,10 @@ def render(
             "an unfinished run of %s is kept in %s: --resume (resume=True in Python) goes on",
             *(out, folder_of(out)),
         )
-    shortcuts = Shortcuts(fast_norms, fast_attention)
     model_options = ModelOptions(
-        variant,
-        device,
-        dtype,
-        backend,
-        time_upscale,
-        space_upscale,
-        calibration,
-        None,
-        vae,
-        shortcuts,
+        *(variant, device, dtype, backend, time_upscale, space_upscale, calibration),
+        vae=vae,
+        shortcuts=Shortcuts(fast_norms, fast_attention),
     )
     tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
     reading = LatentOptions(layout, key, convention, size, skip_latents)

@@ -115,7 +115,8 @@ class Planner:
         made, latents = self._network.out_plane(plane), self._network.latent_plane(plane)
         rows: tuple[Interval, ...] = (Interval(0, latents.height),)
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
-        together = asked.chunk or steps_together(max(plane.area, made.area), self._is_for_gpu)
+        gained = steps_together(max(plane.area, made.area)) if self._is_for_gpu else 1
+        together = asked.chunk or gained
         first = self.candidate(
             self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
         )

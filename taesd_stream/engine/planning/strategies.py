@@ -78,17 +78,16 @@ THROUGH_SCRATCH = Strategy("scratch", costs=_MOVED)
 """For networks of several passes: what these leave for each other lies in a temporary file."""
 
 
-def steps_together(pixels: int, on_gpu: bool = True) -> int:
-    """The most steps that a GPU gains by when they are computed together; 1 where there is none.
+def steps_together(pixels: int) -> int:
+    """The most steps that a GPU gains by when they are computed together.
 
     Args:
         pixels: That each of them makes, or is made of.
-        on_gpu: Whether there is one.
 
     >>> steps_together(512 * 512), steps_together(64 * 64), steps_together(4096 * 4096)
     (16, 1024, 1)
     """
-    return max(1, _FULL_PIXELS // max(1, pixels)) if on_gpu else 1
+    return max(1, _FULL_PIXELS // max(1, pixels))
 
 
 def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]:

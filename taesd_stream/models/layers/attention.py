@@ -18,8 +18,8 @@ from taesd_stream.models.layers.global_layer import (
     GlobalLayer,
     Keep,
     Part,
-    Rows,
     Seen,
+    WholePlane,
 )
 from taesd_stream.models.layers.group_norm import GroupNorm
 from taesd_stream.models.layers.layer import Work
@@ -163,7 +163,7 @@ class Attention(GlobalLayer):
         return (2 * frames + 3) * area * self.channels + block
 
 
-def _keys(plane: Rows, normalised: Completed, block: Block) -> Iterator[Tensor]:
+def _keys(plane: WholePlane, normalised: Completed, block: Block) -> Iterator[Tensor]:
     """All pixels of a block, normalised: (pixels, C) in float32, some at a time."""
     y, x = block.region.y, block.region.x
     for rows in chunks(y.size, max(1, _KEYS // x.size)):

@@ -22,8 +22,8 @@ __all__ = [
     "Keep",
     "Part",
     "ReadNoise",
-    "Rows",
     "Seen",
+    "WholePlane",
 ]
 
 Completed: TypeAlias = Callable[[Tensor, Block], Tensor]
@@ -31,11 +31,11 @@ Completed: TypeAlias = Callable[[Tensor, Block], Tensor]
 in a block of these planes."""
 
 
-class Rows(Protocol):
+class WholePlane(Protocol):
     """A whole plane, which can be read once more.
 
     Attributes:
-        height: Rows of it.
+        height: WholePlane of it.
         width: Columns of it.
     """
 
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
     """
 
     moments: Moments
-    plane: Rows
+    plane: WholePlane
 
 
 class Divided(nn.Module):

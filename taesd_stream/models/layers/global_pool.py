@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from taesd_stream.models.layers.convolve import convolve
 from taesd_stream.models.layers.global_layer import GlobalLayer, Seen
+from taesd_stream.models.layers.group_norm import group_figures
 from taesd_stream.models.layers.layer import Work
 from taesd_stream.models.layers.moments import MixedMoments, Moments
 from tiling import Block
@@ -59,14 +60,9 @@ class GlobalPool(GlobalLayer):
         if not isinstance(norm, nn.GroupNorm):
             raise TypeError(f"part 1 of the branch must be its norm, not {type(norm).__name__}")
         weight = expand.flatten(1).to(moments.total)
-        frames, groups = moments.total.shape[0], norm.num_groups
         mean = (moments.total @ weight.T) / moments.pixels
         square = ((weight @ moments.squares) * weight).sum(dim=2) / moments.pixels
-        group_mean = mean.view(frames, groups, -1).mean(dim=2, keepdim=True)
-        group_square = square.view(frames, groups, -1).mean(dim=2, keepdim=True)
-        deviation = (group_square - group_mean**2).clamp_min(0).add(norm.eps).sqrt()
-        gain = (norm.weight.to(mean).view(1, groups, -1) / deviation).flatten(1)
-        offset = norm.bias.to(mean) - (gain.view(frames, groups, -1) * group_mean).flatten(1)
+        gain, offset = group_figures(norm, mean, square)
         folded = (gain[:, :, None] * weight)[..., None, None]
         return NormalisedPool(folded.to(expand), offset.to(expand), self.get_parameter("3.weight"))
 

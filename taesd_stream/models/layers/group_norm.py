@@ -16,7 +16,7 @@ from taesd_stream.models.layers.span import Span
 from taesd_stream.models.layers.tile_state import TileState
 from tiling import Block
 
-__all__ = ["GroupNorm", "KnownNorm", "normalising", "scaled"]
+__all__ = ["GroupNorm", "KnownNorm", "group_figures", "normalising", "scaled"]
 
 
 class GroupNorm(GlobalLayer):
@@ -111,19 +111,31 @@ class KnownNorm(Layer):
 
 def normalising(norm: GroupNorm, moments: Moments) -> tuple[Tensor, Tensor]:
     """The factor of every channel, and what is added then: (N, C, 1, 1) each, in float32."""
-    frames, channels = moments.total.shape
-    grouped = frames, norm.groups, channels // norm.groups
-    count, over = moments.pixels, (0, 2) if norm.over_frames else (2,)
-    mean = (moments.total / count).view(grouped).mean(dim=over, keepdim=True)
-    square = (moments.squares / count).view(grouped).mean(dim=over, keepdim=True)
-    deviation = (square - mean**2).clamp_min(0).add(norm.eps).sqrt()
+    mean, square = moments.total / moments.pixels, moments.squares / moments.pixels
+    gain, offset = group_figures(norm, mean, square, over_frames=norm.over_frames)
+    return gain[..., None, None].float(), offset[..., None, None].float()
+
+
+def group_figures(
+    norm: GroupNorm | nn.GroupNorm, mean: Tensor, square: Tensor, *, over_frames: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The factor of every channel, and what is added then, (N, C) each.
+
+    Args:
+        norm: The norm.
+        mean: (N, C), of every channel.
+        square: (N, C), the mean of the squares of every channel.
+        over_frames: Whether all frames have one mean and one variance.
+    """
+    groups = norm.groups if isinstance(norm, GroupNorm) else norm.num_groups
+    frames, channels = mean.shape
+    grouped, over = (frames, groups, channels // groups), (0, 2) if over_frames else (2,)
+    of_group = mean.view(grouped).mean(dim=over, keepdim=True)
+    square_of_group = square.view(grouped).mean(dim=over, keepdim=True)
+    deviation = (square_of_group - of_group**2).clamp_min(0).add(norm.eps).sqrt()
     gain = norm.weight.to(mean).view(1, *grouped[1:]) / deviation
-    offset = norm.bias.to(mean).view(1, *grouped[1:]) - gain * mean
-    shape = frames, channels, 1, 1
-    return (
-        gain.expand(grouped).reshape(shape).float(),
-        offset.expand(grouped).reshape(shape).float(),
-    )
+    offset = norm.bias.to(mean).view(1, *grouped[1:]) - gain * of_group
+    return gain.expand(grouped).flatten(1), offset.expand(grouped).flatten(1)
 
 
 # The multiply-adds of a convolution that take as long as it takes to gather the moments of an

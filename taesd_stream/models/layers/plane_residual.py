@@ -44,9 +44,9 @@ class PlaneResidual(Divided):
     def known(self) -> Sum:
         """The same as one layer, for norms whose figures are known from elsewhere."""
         body = [KnownNorm(part) if isinstance(part, GroupNorm) else part for part in self._body]
-        if not all(isinstance(part, Layer) for part in body):
-            raise TypeError("expected norms alone to see whole planes")
         around = [layer for layer in self._around if isinstance(layer, Conv)]
+        if len(around) < len(self._around) or not all(isinstance(part, Layer) for part in body):
+            raise TypeError("expected norms alone to see whole planes, and a convolution around")
         return Sum(Chain([part for part in body if isinstance(part, Layer)]), *around)
 
     def plain(self, tensor: Tensor) -> Tensor:
