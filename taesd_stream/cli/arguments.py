@@ -20,6 +20,7 @@ __all__ = [
     "add_model",
     "add_overwrite",
     "add_picture",
+    "add_seed",
     "add_variant",
     "add_verbose",
     "add_view",
@@ -106,7 +107,13 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     add_frames(parser)
     together = "frames that svd-vae makes together, counted from the video's first; default: 14"
     parser.add_argument("--chunk", metavar="N", type=int, help=together)
+    add_seed(parser, "of the noise that consistency makes pictures of; default: 0")
     add_engine(parser)
+
+
+def add_seed(parser: argparse.ArgumentParser, said: str) -> None:
+    """Add the seed of noise."""
+    parser.add_argument("--seed", metavar="N", type=int, help=said)
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:

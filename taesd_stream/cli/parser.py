@@ -87,6 +87,9 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_model(parser, default="taesd")
     add_shortcuts(parser)
+    arguments.add_seed(
+        parser, "full VAEs: draw latents by noise of this seed; default: make their mean"
+    )
     arguments.add_convention(parser, "model, and vae for .latent")
     arguments.add_frames(parser)
     arguments.add_wrap(parser)

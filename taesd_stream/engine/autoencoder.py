@@ -49,6 +49,9 @@ class AutoEncoder(DecodingModel, EncodingModel):
     - ``chunk``: frames that are made together by a model that makes each of all of these, as
       diffusers' ``decode_chunk_size``; None is 14. Chunks count from the video's first frame, and
       the last one may be shorter. Other models make frames in no chunks.
+    - ``seed``: of noise, from 0 to 2^64 - 1. ``consistency`` makes pictures of it; None is 0. The
+      encoders of full VAEs find a distribution of latents; None is its mean, and a seed draws from
+      it. The noise at a place is the same in any tile, crop and batch. Other models take none.
 
     Attributes:
         spec: The model in figures.
@@ -71,6 +74,7 @@ class AutoEncoder(DecodingModel, EncodingModel):
         wrap: Wrap = None,
         threads: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
     ) -> TilePlan:
         """Plan what ``decode`` (or ``encode``, or a gradient) will do with this shape; print it.
 
@@ -87,10 +91,10 @@ class AutoEncoder(DecodingModel, EncodingModel):
         if action not in _HALVES:
             raise InputError(f"action: expected one of {', '.join(_HALVES)}, found {action!r}")
         half = _HALVES[action]
-        coder = coder_of(self, half)
+        coder = coder_of(self, half, seed)
         sizes = as_sizes(shape, coder.network.channels, f"{self.spec.name} to {half}")
         workload = tensor_workload(coder, sizes[:-3], half, frames)
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
         plan = coder.plan(Size(*sizes[-2:]), workload, options, backward=action != half)
         one_by_one = None if coder.remembers else frames
         return timed(plan, prod(sizes[:-3]) if sizes[:-3] else one_by_one)

@@ -27,6 +27,7 @@ from taesd_stream.models.latent_spaces import Convention, checked_convention
 from taesd_stream.models.network import Network
 from taesd_stream.models.shortcuts import Shortcuts
 from taesd_stream.models.spec import ModelSpec
+from taesd_stream.models.variations import drawing, shortened
 from tiling import Size, TilePlan
 
 __all__ = ["Coder"]
@@ -86,9 +87,20 @@ class Coder:
         Raises:
             InputError: There is nothing in the network to shorten.
         """
-        network = self.exact.network.shortened(shortcuts)
+        network = shortened(self.exact.network, shortcuts)
         backend = EagerBackend() if shortcuts.fast_norms else self._backend
         made = Coder(self.spec, network, self.settings, backend, convention=self._convention)
+        made.exact = self.exact
+        return made
+
+    def seeded(self, seed: int | None) -> Coder:
+        """The same; given a seed, what it makes the mean of is drawn instead."""
+        return self if seed is None or self.network.draws else self._drawing
+
+    @cached_property
+    def _drawing(self) -> Coder:
+        network = drawing(self.network)
+        made = Coder(self.spec, network, self.settings, self._backend, convention=self._convention)
         made.exact = self.exact
         return made
 
@@ -149,7 +161,7 @@ class Coder:
     def _with_norms(self) -> tuple[Network, Planner]:
         """The network whose norms are gone by as they are, and what plans for it."""
         shortcuts = replace(self.network.shortcuts, fast_norms=False)
-        network = self.exact.network.shortened(shortcuts)
+        network = shortened(self.exact.network, shortcuts)
         return network, Planner(self.spec.name, network, self.settings)
 
     def scale(self, convention: object, latents: object = None) -> LatentScale:

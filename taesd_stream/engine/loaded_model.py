@@ -36,15 +36,18 @@ class LoadedModel:
         return self._coders["encode"], self._coders["decode"]
 
 
-def coder_of(model: LoadedModel, action: Action) -> Coder:
+def coder_of(model: LoadedModel, action: Action, seed: int | None = None) -> Coder:
     """The half of a model that decodes, or the one that encodes.
+
+    Args:
+        seed: Where one is given, full VAEs' encoders draw latents of the distribution they find.
 
     Raises:
         InputError: It is not there.
     """
     coder = model._coders[action]
     if coder is not None:
-        return coder
+        return coder.seeded(seed)
     name, half = model.spec.name, f"{action}r"
     variant = find_variant(name)
     if variant is not None and variant.encoder is None:

@@ -42,6 +42,7 @@ class DecodingModel(LoadedModel):
         wrap: Wrap = None,
         threads: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
@@ -76,7 +77,7 @@ class DecodingModel(LoadedModel):
         is_late = checked.device.type == "cuda"
         if not is_late:
             _refuse_unless(is_finite, checked)
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
         taken = decoder.scale(convention).to_network(checked)
         made = TensorRun(decoder, options, on_tile).decode(taken)
         if is_late:
@@ -112,6 +113,7 @@ class DecodingModel(LoadedModel):
         wrap: Wrap = None,
         threads: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Frame]:
@@ -132,7 +134,7 @@ class DecodingModel(LoadedModel):
             An iterator of (H, W, 3) RGB bytes. It raises what ``decode`` raises, and InputError for
             a latent whose size differs from the first one's.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
         run = VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -156,6 +158,7 @@ class DecodingModel(LoadedModel):
         wrap: Wrap = None,
         threads: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
     ) -> VideoRun:
         """A video to be decoded under a plan that can be looked at first: see ``VideoRun``.
@@ -176,7 +179,7 @@ class DecodingModel(LoadedModel):
         >>> run.plan.frames, [frame.shape for frame in run][4]
         (5, (16, 24, 3))
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
         return VideoRun(
             coder_of(self, "decode"),
             in_time(latents, self.spec.latent_channels),
@@ -198,6 +201,7 @@ class DecodingModel(LoadedModel):
         wrap: Wrap = None,
         threads: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> DecodeStream:
@@ -220,7 +224,7 @@ class DecodingModel(LoadedModel):
         """
         decoder, options = (
             coder_of(self, "decode"),
-            TileOptions(tile, overlap, memory, crop, wrap, threads, chunk),
+            TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed),
         )
         total = checked_length(length, state)
         window = Window.whole(total, None if total is None else self.spec.timing.frames(total))
@@ -245,6 +249,7 @@ class DecodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be decoded in bands: see ``PictureRun.tiles``.
@@ -266,7 +271,7 @@ class DecodingModel(LoadedModel):
         """
         decoder, options = (
             coder_of(self, "decode"),
-            TileOptions(tile, overlap, memory, crop, wrap, threads),
+            TileOptions(tile, overlap, memory, crop, wrap, threads, seed=seed),
         )
         plane = LatentPlane(latents, index, decoder.scale(convention, latents))
         return PictureRun(decoder, plane, options)

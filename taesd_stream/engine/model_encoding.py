@@ -39,6 +39,7 @@ class EncodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
@@ -60,13 +61,13 @@ class EncodingModel(LoadedModel):
             NonFiniteError: A picture holds NaN or infinity.
             OutOfMemoryError: Not even the smallest tile fits.
         """
-        encoder = coder_of(self, "encode")
+        encoder = coder_of(self, "encode", seed)
         channels = encoder.network.channels
         checked = as_pictures(with_alpha(x, channels), "images", channels, self.spec.name)
         for index, image in enumerate(checked.flatten(0, -4)):
             check_finite(image, index, "image")
             check_range(image, index)
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, seed=seed)
         return encoded(encoder, checked, options, convention, on_tile)
 
     def encoder_module(self) -> PlainModule:
@@ -89,6 +90,7 @@ class EncodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> Iterator[Tensor]:
@@ -103,9 +105,9 @@ class EncodingModel(LoadedModel):
             An iterator of (C, h, w) tensors on the CPU, in the computing dtype. It raises what
             ``encode`` raises.
         """
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, seed=seed)
         return EncodeStream(
-            coder_of(self, "encode"), options, convention=convention, on_tile=on_tile
+            coder_of(self, "encode", seed), options, convention=convention, on_tile=on_tile
         ).encode(frames)
 
     def open_encode_stream(
@@ -118,6 +120,7 @@ class EncodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
         on_tile: OnTile | None = None,
     ) -> EncodeStream:
@@ -131,8 +134,8 @@ class EncodingModel(LoadedModel):
         Raises:
             InputError: The state is another model's.
         """
-        encoder = coder_of(self, "encode")
-        options = TileOptions(tile, overlap, memory, crop, wrap, threads)
+        encoder = coder_of(self, "encode", seed)
+        options = TileOptions(tile, overlap, memory, crop, wrap, threads, seed=seed)
         opened = EncodeStream(encoder, options, convention=convention, on_tile=on_tile)
         if state is not None:
             opened.go_on(state)
@@ -149,6 +152,7 @@ class EncodingModel(LoadedModel):
         crop: Crop = None,
         wrap: Wrap = None,
         threads: int | None = None,
+        seed: int | None = None,
         convention: Convention | None = None,
     ) -> PictureRun:
         """A picture larger than memory, to be encoded in bands.
@@ -162,8 +166,8 @@ class EncodingModel(LoadedModel):
             InputError: This model encodes videos, an option is wrong, or nothing fits the budget.
         """
         encoder, options = (
-            coder_of(self, "encode"),
-            TileOptions(tile, overlap, memory, crop, wrap, threads),
+            coder_of(self, "encode", seed),
+            TileOptions(tile, overlap, memory, crop, wrap, threads, seed=seed),
         )
         pixels = PixelPlane(size, read, encoder.network.channels)
         return PictureRun(encoder, pixels, options, encoder.scale(convention))

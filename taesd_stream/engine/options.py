@@ -18,7 +18,16 @@ from taesd_stream.models.vae_figures import FullVAE, space_of_vae
 from taesd_stream.models.variant import Variant
 from tiling import Interval, Region, Size, View
 
-__all__ = ["Crop", "ModelOptions", "Overlap", "Tile", "TileOptions", "Wrap", "frames_of_chunk"]
+__all__ = [
+    "Crop",
+    "ModelOptions",
+    "Overlap",
+    "Tile",
+    "TileOptions",
+    "Wrap",
+    "checked_seed",
+    "frames_of_chunk",
+]
 
 Overlap: TypeAlias = int | Literal["exact"]
 Tile: TypeAlias = int | tuple[int, int] | Literal["auto"] | None
@@ -44,7 +53,8 @@ class TileOptions:
         threads: The cores of a CPU to compute on; None is all that the process may use.
         chunk: Frames that a model makes together, where each of them is made of all of these; None
             is as many as its authors take.
-        seed: Of the noise that some decoders make pictures of.
+        seed: Of the noise that some decoders make pictures of, and full VAEs' encoders draw latents
+            with; None is 0 for those, and the mean for these.
     """
 
     tile: Tile = "auto"
@@ -54,7 +64,7 @@ class TileOptions:
     wrap: Wrap = None
     threads: int | None = None
     chunk: int | None = None
-    seed: int = 0
+    seed: int | None = None
 
     def tile_in(self, latents: Size) -> Size | Literal["auto"]:
         """The largest tile in a plane of latents.
@@ -138,6 +148,23 @@ def frames_of_chunk(network: Network, chunk: int | None) -> int | None:
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise InputError(f"chunk: expected frames from 1 up, found {chunk!r}")
     return chunk
+
+
+def checked_seed(network: Network, seed: int | None) -> int:
+    """The seed of the noise that a network makes something of; 0 where it is not said.
+
+    Raises:
+        InputError: There is no such seed, or the network makes nothing of noise.
+    """
+    if seed is None:
+        return 0
+    if type(seed) is not int or not 0 <= seed < 2**64:
+        raise InputError(f"seed: expected a number from 0 to 2^64 - 1, found {seed!r}")
+    if not network.draws:
+        raise InputError(
+            f"seed: expected none, found {seed}: this model makes nothing of noise; leave it out"
+        )
+    return seed
 
 
 def _region(crop: object, made: Size) -> Region:

@@ -56,6 +56,7 @@ def render(
     wrap: Wrap = None,
     threads: int | None = None,
     chunk: int | None = None,
+    seed: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -145,7 +146,7 @@ def render(
         vae=vae,
         shortcuts=Shortcuts(fast_norms, fast_attention),
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading)
     with nullcontext() if source is latents else source:
@@ -177,6 +178,7 @@ def plan_for(
     wrap: Wrap = None,
     threads: int | None = None,
     chunk: int | None = None,
+    seed: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -201,7 +203,7 @@ def plan_for(
     model_options = ModelOptions(
         variant, device, dtype, backend, time_upscale, space_upscale, vae=vae, shortcuts=shortcuts
     )
-    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk)
+    tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
     output = Output(_VIDEO if out is None else out)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)

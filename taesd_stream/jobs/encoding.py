@@ -65,6 +65,7 @@ def encode_file(
     memory: int | str = "auto",
     wrap: Wrap = None,
     threads: int | None = None,
+    seed: int | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     backend: str = "auto",
@@ -111,7 +112,7 @@ def encode_file(
     model_options = ModelOptions(variant, device, dtype, backend, vae=vae, shortcuts=shortcuts)
     ae = load_model(wanted, model_options)
     check_channels(target, ae)
-    options = TileOptions(tile, overlap, memory, wrap=wrap, threads=threads)
+    options = TileOptions(tile, overlap, memory, wrap=wrap, threads=threads, seed=seed)
     scale = coder_of(ae, "encode").scale(convention)
     reporting = Reporting(progress, on_plan)
     transparency = Transparency.of(background, holds_alpha=ae.spec.has_alpha)
@@ -172,7 +173,7 @@ class _FrameEncoding:
         self.known = KnownLatents(LatentMetadata(scale.convention, rate, size), ae.spec)
         self.count = None if reader.frame_count is None else len(self._chosen)
         self._stream = EncodeStream(
-            coder_of(ae, "encode"),
+            coder_of(ae, "encode", options.seed),
             options,
             count=self.count,
             convention=scale.convention,

@@ -64,7 +64,7 @@ def encode_picture(
     """
     with reader:
         plane = Size(reader.height, reader.width)
-        encoder = coder_of(ae, "encode")
+        encoder = coder_of(ae, "encode", options.seed)
         source = PixelPlane(plane, reader.read, encoder.network.channels)
         picture = PictureRun(encoder, source, options, scale)
         tell_time(ae, picture, ModelOptions())

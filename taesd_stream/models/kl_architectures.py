@@ -14,10 +14,11 @@ from typing import TypeAlias
 from taesd_stream.models.kl_block import kl_block
 from taesd_stream.models.layers.attention import Attention
 from taesd_stream.models.layers.conv import Conv
+from taesd_stream.models.layers.distribution import Mean
 from taesd_stream.models.layers.global_layer import Divided
 from taesd_stream.models.layers.group_norm import GroupNorm
 from taesd_stream.models.layers.layer import Layer
-from taesd_stream.models.layers.pointwise import FirstChannels, SignedToUnit, UnitToSigned
+from taesd_stream.models.layers.pointwise import SignedToUnit, UnitToSigned
 from taesd_stream.models.layers.upsampling import Upsample
 from taesd_stream.models.network import Network
 
@@ -103,7 +104,7 @@ def _encoder(sizes: KLSizes) -> Named:
     yield "conv_out", Conv(sizes.widths[-1], moments)
     if sizes.is_quantised:
         yield "quant_conv", Conv(moments, moments, kernel=1)
-    yield "mean", FirstChannels(sizes.latent_channels)
+    yield "mean", Mean(sizes.latent_channels)
 
 
 def _middle(width: int, sizes: KLSizes, block: _MakeBlock) -> Named:

@@ -9,14 +9,12 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor, nn
 
-from taesd_stream.errors import InputError
 from taesd_stream.models.cutting import cut_into_passes
 from taesd_stream.models.layers.attention import Attention
 from taesd_stream.models.layers.canvas import Canvas, coarser_tile
 from taesd_stream.models.layers.convolving import Convolving
 from taesd_stream.models.layers.enlarging import EnlargingConv
 from taesd_stream.models.layers.global_layer import Divided
-from taesd_stream.models.layers.group_norm import GroupNorm
 from taesd_stream.models.layers.layer import Layer
 from taesd_stream.models.layers.temporal import TimeGrow
 from taesd_stream.models.pass_scales import cells_of, times_as_wide
@@ -66,27 +64,6 @@ class Network(nn.Module):
         if self.stateful and len(self.passes) > 1:
             raise TypeError("layers with a state and global branches do not go together")
 
-    def shortened(self, shortcuts: Shortcuts) -> Network:
-        """The same layers, some of which are not computed as they say.
-
-        Raises:
-            InputError: It has none that can be.
-        """
-        kinds = [type(layer) for _, layer in self.numbered]
-        for name, kind, wanted in (
-            ("fast norms", GroupNorm, shortcuts.fast_norms),
-            ("fast attention", Attention, shortcuts.fast_attention is not None),
-        ):
-            if wanted and (kind not in kinds or self.in_chunks):
-                raise InputError(
-                    f"{name}: expected an AutoencoderKL for pictures, found a model that is only"
-                    " computed as it is; leave the option out"
-                )
-        layers = dict(self.numbered)
-        made = Network(layers, self.channels, shortcuts, in_chunks=self.in_chunks)
-        made.fold()
-        return made
-
     def _put(self, name: str, layer: nn.Module) -> None:
         """Put a layer under its name, in modules for what stands before dots in it."""
         *inside, last = name.split(".")
@@ -112,6 +89,11 @@ class Network(nn.Module):
     def sees_other_steps(self) -> bool:
         """Whether what it makes of a step depends on others of its video."""
         return self.in_chunks or bool(self.stateful)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether it makes something of noise, which a seed decides on."""
+        return any(number < 0 for each in self.passes for number in each.reads)
 
     @cached_property
     def out_channels(self) -> int:

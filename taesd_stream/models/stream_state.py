@@ -29,6 +29,7 @@ _NUMBERS: Mapping[str, Callable[[Any], Any]] = {
     "width": int,
     "done": int,
     "total": lambda total: None if total is None else int(total),
+    "chunk": lambda chunk: None if chunk is None else int(chunk),
 }
 _BROKEN = (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
@@ -46,6 +47,7 @@ class StreamState:
         width: The same.
         done: How many latents were decoded, or frames encoded.
         total: How many latents there are in the end; None if that was not known.
+        chunk: Frames that are made together; None where each is made alone.
         states: The state of each layer over the whole plane, (steps, C, h, w), by its name.
         pending: What else waits: "latents" (T, C, h, w) that came and are not decoded, or that are
             encoded and not known to be wanted; the last "frame" (H, W, 3).
@@ -57,6 +59,7 @@ class StreamState:
     width: int
     done: int
     total: int | None
+    chunk: int | None
     states: Mapping[str, Tensor]
     pending: Mapping[str, Tensor]
 

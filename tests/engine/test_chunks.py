@@ -179,7 +179,9 @@ def test_windows_hold_whole_chunks(fine: ts.AutoEncoder) -> None:
         window(10, slice(7, 2, -1))
 
 
-def test_pushed_latents_wait_for_their_chunk(vae: Any, fine: ts.AutoEncoder) -> None:
+def test_pushed_latents_wait_for_their_chunk(
+    vae: Any, fine: ts.AutoEncoder, tmp_path: Path
+) -> None:
     latents = noise(5, 4, 3, 3)
     with fine.open_stream(chunk=3) as live:
         counts = [len(live.push(latent)) for latent in latents[:4]]
@@ -189,6 +191,10 @@ def test_pushed_latents_wait_for_their_chunk(vae: Any, fine: ts.AutoEncoder) -> 
         assert later.push(latents[4]) == []
         last = torch.stack([torch.from_numpy(frame) for frame in later.flush()])
     assert difference(last.permute(0, 3, 1, 2) / 255, decoded(vae, latents, 3)[3:]) < 0.51 / 255
+    saved.save(tmp_path / "half.safetensors")
+    again = ts.StreamState.load(tmp_path / "half.safetensors")
+    with pytest.raises(ts.InputError, match="in chunks of 2, found chunks of 3; give chunk=3"):
+        fine.open_stream(chunk=2, state=again)
 
 
 def test_a_file(vae: Any, fine: ts.AutoEncoder, tmp_path: Path) -> None:

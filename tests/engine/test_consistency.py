@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -59,7 +60,7 @@ def loaded(source: Any, **options: Any) -> ts.AutoEncoder:
     return ts.load(source, **{"device": "cpu", "convention": "vae", "dtype": "float32"} | options)
 
 
-def decoded(vae: Any, latents: Tensor) -> Tensor:
+def decoded(vae: Any, latents: Tensor, seed: int = 0) -> Tensor:
     """What diffusers makes of the noise that we draw."""
     number = 0
 
@@ -67,7 +68,7 @@ def decoded(vae: Any, latents: Tensor) -> Tensor:
         nonlocal number
         number += 1
         whole = Region.whole(Size(*shape[2:]))
-        return noise(0, number, whole, 3, torch.device("cpu")).expand(*shape).to(dtype)
+        return noise(seed, number, whole, 3, torch.device("cpu")).expand(*shape).to(dtype)
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (consistency_decoder_vae, scheduling_consistency_decoder):
@@ -116,6 +117,23 @@ def test_other_sizes_from_a_folder(sizes: dict[str, Any], tmp_path: Path) -> Non
     picture = torch.rand(1, 3, 33, 40)
     expected = vae.encode(picture * 2 - 1).latent_dist.mean
     assert torch.allclose(ours.encode(picture, tile=2), expected, atol=EXACT)
+
+
+def test_seeds(vae: Any, ours: ts.AutoEncoder, tmp_path: Path) -> None:
+    latents = random_latents(1, 4, 3, 4)
+    expected = decoded(vae, latents, 2**40 + 3)
+    options: dict[str, Any] = {"seed": 2**40 + 3, "tile": 2}
+    assert float((ours.decode(latents, **options) - expected).abs().max()) < EXACT
+    assert float((ours.decode(latents) - expected).abs().max()) > 0.05
+    (frame,) = ours.stream(latents, **options)
+    bytes_ = (expected[0].permute(1, 2, 0) * 255).round().byte()
+    assert int((torch.from_numpy(frame).int() - bytes_.int()).abs().max()) <= 1
+    ts.render(latents, tmp_path / "a.npy", model=ours, convention="vae", **options)
+    assert np.array_equal(np.load(tmp_path / "a.npy")[0], frame)
+    run = ours.open_picture(ts.open_latents(latents[0]), **options)
+    for region, tile in run.tiles():
+        part = expected[0, :, region.y.start : region.y.stop, region.x.start : region.x.stop]
+        assert float((tile.clamp(0, 1) - part).abs().max()) < EXACT
 
 
 def test_conventions(vae: Any, ours: ts.AutoEncoder) -> None:

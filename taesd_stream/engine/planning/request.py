@@ -7,7 +7,7 @@ from typing import Literal
 
 from taesd_stream.engine.budget import Budget
 from taesd_stream.engine.cores import Cores
-from taesd_stream.engine.options import Overlap, TileOptions, frames_of_chunk
+from taesd_stream.engine.options import Overlap, TileOptions, checked_seed, frames_of_chunk
 from taesd_stream.engine.planning.strategies import Workload
 from taesd_stream.errors import InputError
 from taesd_stream.models.network import Network
@@ -68,7 +68,8 @@ class Request:
         overlap = _checked_overlap(network, options.overlap)
         view = _checked_view(network, options, plane, latents)
         chunk = _checked_chunk(network, options.chunk, workload)
-        return cls(plane, workload, budget, tile, overlap, view, shares, chunk, options.seed)
+        seed = checked_seed(network, options.seed)
+        return cls(plane, workload, budget, tile, overlap, view, shares, chunk, seed)
 
 
 def _checked_overlap(network: Network, overlap: Overlap) -> Overlap:

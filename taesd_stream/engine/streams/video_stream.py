@@ -60,6 +60,7 @@ class VideoStream(ABC):
             width=self._run.plane.width,
             done=done,
             total=total,
+            chunk=self._run.plan.chunk,
             states=self._run.remembered(),
             pending=pending,
         )
@@ -67,4 +68,10 @@ class VideoStream(ABC):
     def _take_over(self, state: StreamState, steps: int) -> None:
         """Begin with the states of another stream, after so many time steps."""
         state.check(self._spec.label, self._action)
-        self._begin(Size(state.height, state.width)).go_on(state.states, steps)
+        run = self._begin(Size(state.height, state.width))
+        if run.plan.chunk != state.chunk:
+            raise InputError(
+                f"state: expected one of frames in chunks of {run.plan.chunk}, found chunks of"
+                f" {state.chunk}; give chunk={state.chunk}"
+            )
+        run.go_on(state.states, steps)
