@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 import taesd_stream as ts
 from benchmarks.memory import forget_peak, peak_bytes, resident_bytes
+from benchmarks.weights import decoder_weights
 from taesd_stream.engine.budget import release
+from taesd_stream.engine.load import Weights
 from taesd_stream.samples import sample_path
 from video import write_image
 
@@ -29,6 +31,8 @@ __all__ = ["random_sd_vae", "run_fine"]
 _FACTOR = 0.18215  # of Stable Diffusion 1's latents
 _TILE = 64  # latents of diffusers' tiles, as pipelines of Stable Diffusion have them
 _SHOWN_GAIN = 4
+_OTHERS: Final = ("taesd", "nano")
+"""Other models for the same latents, whose pictures are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,10 @@ def _ways(vae: Any, latents: Tensor) -> Iterator[tuple[str, Callable[[], Tensor]
     ):
         ours = ts.load(vae, device="cpu", dtype="float32", convention="vae", **options)
         yield f"taesd-stream, {name}", partial(ours.decode, latents, memory=memory)
-    nano = ts.load("nano", device="cpu", dtype="float32", backend="torch")
-    yield "nano", partial(nano.decode, latents * _FACTOR)
+    models: tuple[Weights, ...] = decoder_weights(), "nano"
+    for name, model in zip(_OTHERS, models, strict=True):
+        tiny = ts.load(model, variant=name, device="cpu", dtype="float32", backend="torch")
+        yield name, partial(tiny.decode, latents * _FACTOR)
 
 
 def _by_diffusers(vae: Any, latents: Tensor, *, tiled: bool) -> Tensor:
@@ -138,7 +144,7 @@ def _measured(name: str, decode: Callable[[], Tensor], whole: Tensor | None) -> 
     start = time.perf_counter()
     made = decode()
     seconds, grown = time.perf_counter() - start, peak_bytes() - before
-    if whole is None or name == "nano":
+    if whole is None or name in _OTHERS:
         return _Way(name, seconds, grown), made
     off = made - whole
     means = F.adaptive_avg_pool2d(off, max(1, off.shape[-1] // (8 * _TILE)))
