@@ -6,6 +6,8 @@ status 2. The others mean that the work could not be done: status 1.
 
 from __future__ import annotations
 
+from functools import partial
+
 from video.errors import (
     InputError,
     MissingExtraError,
@@ -46,6 +48,9 @@ class LayoutError(LatentsError):
         super().__init__(message)
         self.readings = readings
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), readings=self.readings), self.args
+
 
 class NonFiniteError(LatentsError):
     """Latents or pixels holding NaN or infinity; ``frame`` is the first such frame, from 0."""
@@ -53,6 +58,9 @@ class NonFiniteError(LatentsError):
     def __init__(self, message: str, *, frame: int) -> None:
         super().__init__(message)
         self.frame = frame
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), frame=self.frame), self.args
 
 
 class CheckpointError(InputError):

@@ -82,6 +82,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "einops",
             "filelock",
             "numpy",
+            "ray",
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.latents",

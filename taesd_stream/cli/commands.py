@@ -10,6 +10,7 @@ import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,11 @@ def _make(job: Callable[..., Rendered | Encoded], source: str | Path, arguments:
             print(made, file=sys.stderr, flush=True)
 
     shown = not arguments.json
-    done = job(source, arguments.output, progress=shown, on_plan=tell, **_keywords(arguments))
+    keywords = _keywords(arguments)
+    # Ray tells on standard output of workers that have died.
+    said = nullcontext() if keywords.get("cluster") is None else redirect_stdout(sys.stderr)
+    with said:
+        done = job(source, arguments.output, progress=shown, on_plan=tell, **keywords)
     if not arguments.json:
         for note in done.notes:
             print(f"taesd-video: {note}", file=sys.stderr)

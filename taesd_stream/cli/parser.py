@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 from taesd_stream.cli import arguments
 from taesd_stream.cli.cheaper import add_shortcuts
+from taesd_stream.cli.cluster_option import add_cluster
 from taesd_stream.cli.values import width_and_height
 
 __all__ = ["make_parser"]
@@ -68,6 +69,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     arguments.add_file(parser)
     arguments.add_picture(parser)
     arguments.add_background(parser, "kept where OUT can, else white")
+    add_cluster(parser)
     arguments.add_overwrite(parser)
 
 

@@ -139,10 +139,15 @@ class Coder:
             self._free = second, read_budget("auto", self.settings.device)
         return self._free[1]
 
+    def settings_of(self, plan: TilePlan) -> Settings:
+        """Where and how a plan that this coder made is computed."""
+        sparing = None if self._sparing is None else self._sparing.settings
+        return sparing if sparing is not None and plan.where == str(sparing) else self.settings
+
     def executor(self, plan: TilePlan) -> Executor:
         """The executor of a plan that this coder made."""
         planner, backend = self._planner, self._backend
-        if self._sparing is not None and plan.where == str(self._sparing.settings):
+        if self._sparing is not None and self.settings_of(plan) == self._sparing.settings:
             planner, backend = self._sparing, self._sparing_backend
         if planner.settings.backend == "torch" and not self._is_ordered:
             with loading():

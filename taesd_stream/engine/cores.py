@@ -23,6 +23,7 @@ __all__ = [
     "SpareCores",
     "keeping_to",
     "shares_of_cores",
+    "usable_cores",
 ]
 
 WAITING_PER_THREAD = 2
@@ -89,7 +90,7 @@ def shares_of_cores(threads: int | None) -> tuple[Cores, ...]:
 
 def _checked(threads: int | None) -> int:
     if threads is None:
-        return _usable()
+        return usable_cores()
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise InputError(f"threads: expected a number from 1 up, or none, found {threads!r}")
     return threads
@@ -184,7 +185,7 @@ def _openmp() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _usable() -> int:
+def usable_cores() -> int:
     """The cores that this thread may compute on.
 
     That is the least of what the system lets the process run on, of what a container's quota

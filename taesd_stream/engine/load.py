@@ -44,7 +44,7 @@ from taesd_stream.models.latent_spaces import Convention
 from taesd_stream.models.shortcuts import EXACT, Shortcuts
 from taesd_stream.models.vae_figures import FullVAE
 
-__all__ = ["Weights", "load", "load_with", "outline"]
+__all__ = ["Weights", "load", "load_weights", "load_with", "outline", "read_weights"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -136,7 +136,20 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     """
     # What cannot be is refused before anything is read.
     resolve_settings(options.device, options.dtype, options.backend)
-    read, named = _read(model, options.variant)
+    return load_weights(*read_weights(model, options.variant), options)
+
+
+@loading()
+def load_weights(read: Checkpoint | None, named: str | None, options: ModelOptions) -> AutoEncoder:
+    """The model of weights that ``read_weights`` has read.
+
+    Args:
+        read: The weights; None where a model needs none.
+        named: The name of the variant, where that is known.
+
+    Raises:
+        InputError: As ``load``.
+    """
     if read is None:
         found = options.adapted(variant_named(named or ""))
         halves: Halves = None, found.decoder()
@@ -164,8 +177,13 @@ def load_with(model: Weights, options: ModelOptions) -> AutoEncoder:
     return _assemble(found, halves, settings, options, backends)
 
 
-def _read(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
-    """A model's weights, None if it needs none, and its variant, None if that is to be detected."""
+def read_weights(model: Weights, variant: str | None) -> tuple[Checkpoint | None, str | None]:
+    """A model's weights, None if it needs none, and its variant, None if that is to be detected.
+
+    Raises:
+        InputError: As ``load``.
+        DownloadError: As ``load``.
+    """
     if isinstance(model, PlainModule):
         if find_variant(model.variant) is not None:
             variant = variant or model.variant

@@ -53,14 +53,18 @@ class Settings:
         """The dtype of tiles between runs of layers, and of results."""
         return self.dtype if self.backend == "torch" else torch.float32
 
+    @property
+    def backend_name(self) -> str:
+        """The backend as it is asked for, with a provider that is not the usual one."""
+        return self.backend if self.provider == "cpu" else f"{self.backend}:{self.provider}"
+
     def on_torch(self) -> Settings:
         """The same with PyTorch's own kernels, which have no 8 bits."""
         dtype = torch.float32 if self.dtype == torch.int8 else self.dtype
         return Settings(self.device, dtype, "torch")
 
     def __str__(self) -> str:
-        provider = "" if self.provider == "cpu" else f":{self.provider}"
-        return f"{self.device} {_name(self.dtype)} {self.backend}{provider}"
+        return f"{self.device} {_name(self.dtype)} {self.backend_name}"
 
 
 def resolve_settings(

@@ -11,6 +11,10 @@ from fractions import Fraction
 import torch
 
 from taesd_stream.engine.options import Crop, ModelOptions, Overlap, Tile, TileOptions, Wrap
+from taesd_stream.jobs.cluster.decoding import decode_on_cluster
+from taesd_stream.jobs.cluster.joined_cluster import checked_address
+from taesd_stream.jobs.cluster.ray_library import load_ray
+from taesd_stream.jobs.cluster.running import ClusterDecode
 from taesd_stream.jobs.decoding_frames import write_frames
 from taesd_stream.jobs.decoding_picture import write_picture
 from taesd_stream.jobs.decoding_run import PictureDecoding, open_decoding
@@ -73,6 +77,7 @@ def render(
     quality: int | None = None,
     preview: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    cluster: str | None = None,
     overwrite: bool = False,
     background: Background = None,
     metadata: Mapping[str, str] | None = None,
@@ -106,6 +111,9 @@ def render(
         resume: Keep what is finished beside a picture, or a video as .mp4 .mov .mkv .webm, until
             all of it is, and go on from what an earlier run has kept. Where the output is there
             already, made by the same run, nothing is done.
+        cluster: A Ray cluster whose workers decode (extra ``ray``): its address, or "auto", which
+            is that of RAY_ADDRESS, or else a local one of all cores or GPUs. The file is the same;
+            finished parts are kept beside it, as with ``resume``. None decodes in this process.
         overwrite: Whether an existing file may be replaced.
         background: The colour that pictures with transparency are laid over: "white", "#00ff00", or
             three bytes. None keeps the transparency where the file does, and is white elsewhere.
@@ -136,7 +144,10 @@ def render(
         metadata=tuple((metadata or {}).items()),
     )
     output.check_place()
-    if not resume and folder_of(out).is_dir():
+    if cluster is not None:
+        load_ray()
+        checked_address(cluster)
+    if cluster is None and not resume and folder_of(out).is_dir():
         _log.info(
             "an unfinished run of %s is kept in %s: --resume (resume=True in Python) goes on",
             *(out, folder_of(out)),
@@ -153,6 +164,9 @@ def render(
         decoding = open_decoding(source, ae, tile_options, output, frames)
         tell_time(ae, decoding.run, model_options)
         reporting = Reporting(progress, on_plan, on_progress)
+        if cluster is not None:
+            work = ClusterDecode(cluster, decoding, model, model_options, latents, reading)
+            return decode_on_cluster(work, reporting)
         if isinstance(decoding, PictureDecoding):
             return write_picture(decoding, reporting)
         return write_frames(decoding, reporting)

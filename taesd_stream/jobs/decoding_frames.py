@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,18 +13,20 @@ from torch import Tensor
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import Interrupted, TaesdStreamError
 from taesd_stream.jobs.decoding_run import FrameDecoding
-from taesd_stream.jobs.delivery.device_to_sink import Write, delivery_to, write_all
+from taesd_stream.jobs.delivery.frame_delivery import FrameDelivery
 from taesd_stream.jobs.delivery.frame_sinks import open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, kept_pictures, what_is_left
-from taesd_stream.jobs.delivery.waiting import frames_that_wait, writing_behind
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, remembered
-from taesd_stream.jobs.resume.resumed_video import ResumedVideo, fingerprint_of_video
-from video.background import WriteBehind
+from taesd_stream.jobs.resume.resumed_video import (
+    ResumedVideo,
+    fingerprint_of_video,
+    segment_frames_of,
+)
 from video.sink import Sink
 
-__all__ = ["write_frames"]
+__all__ = ["write_frames", "write_rest"]
 
 
 def write_frames(decoding: FrameDecoding, reporting: Reporting) -> Rendered:
@@ -42,14 +44,26 @@ def write_frames(decoding: FrameDecoding, reporting: Reporting) -> Rendered:
     if not output.resume:
         sink = _Delivery(decoding, run, reporting).carry_out()
         return result(run.plan, start, frames=sink.frames_written, notes=sink.notes)
-    fingerprint = fingerprint_of_video(decoding)
+    each = segment_frames_of(decoding)
+    fingerprint = fingerprint_of_video(decoding, each)
     if is_finished(output, fingerprint):
         return result(run.plan, None, frames=len(run.numbers))
     with remembered(output, fingerprint) as journal:
-        resumed = ResumedVideo.of(decoding, journal)
-        sink = _Delivery(decoding, resumed.left, reporting, resumed).carry_out()
+        resumed = ResumedVideo.of(decoding, journal, each)
+        sink = write_rest(decoding, resumed, reporting)
     plan = run.plan if resumed.left is None else resumed.left.plan
     return result(plan, start, frames=resumed.total, notes=sink.notes)
+
+
+def write_rest(decoding: FrameDecoding, resumed: ResumedVideo, reporting: Reporting) -> Sink:
+    """Decode the frames of a video in segments that are left, and join all segments.
+
+    Raises:
+        InputError: As ``write_frames``.
+        OutputError: The same.
+        Interrupted: The same.
+    """
+    return _Delivery(decoding, resumed.left, reporting, resumed).carry_out()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +84,16 @@ class _Delivery:
         """Write every frame while the next is made; if that ends early, say what is left."""
         output, size = self.decoding.output, self.decoding.run.plan.pixels
         out = output.name
-        device = self.decoding.ae.settings.device
         sink: Sink | None = None
-        writing: WriteBehind[Write, None] | None = None
-        inode_before, waiting = inode_of(out), frames_that_wait(size)
+        inode_before = inode_of(out)
+        delivery = FrameDelivery(self.decoding.ae.settings.device, size)
         try:
             with ExitStack() as closing_sink:
                 opener = open_sink if self.resumed is None else self.resumed.open_sink
                 sink = closing_sink.enter_context(opener(output, size))
-                deliver = delivery_to(sink, device)
-                with (
-                    writing_behind(closing_sink, write_all, most=waiting) as writing,
-                    closing(self._frames(writing.check)) as frames,
-                ):
-                    for frame in frames:
-                        writing.put(deliver(frame))
+                delivery.carry_out(closing_sink, sink, self._frames)
         except KeyboardInterrupt as error:
-            if writing is not None and writing.is_running:
+            if delivery.is_writing:
                 raise Interrupted(
                     f"interrupted twice, while {out} was being finished; it is not complete"
                 ) from error

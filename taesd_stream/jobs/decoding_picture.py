@@ -17,7 +17,7 @@ from taesd_stream.jobs.resume.finished import is_finished, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import format_bytes
 
-__all__ = ["write_picture"]
+__all__ = ["check_room", "fingerprint_of_picture", "write_picture"]
 
 _log = logging.getLogger("taesd_stream")
 
@@ -31,10 +31,10 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
         Interrupted: Ctrl-C; the message says what is left and where.
     """
     picture, output = decoding.run, decoding.output
-    fingerprint = _fingerprint(decoding) if output.resume else None
+    fingerprint = fingerprint_of_picture(decoding) if output.resume else None
     if fingerprint is not None and is_finished(output, fingerprint):
         return rendered(decoding.ae, output, picture.plan, None)
-    _check_room(decoding)
+    check_room(decoding)
     reporting.on_plan(picture.plan)
     start = time.perf_counter()
     with nullcontext() if fingerprint is None else remembered(output, fingerprint) as journal:
@@ -52,7 +52,8 @@ def write_picture(decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     return rendered(decoding.ae, output, picture.plan, start, notes=notes)
 
 
-def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
+def fingerprint_of_picture(decoding: PictureDecoding, **others: object) -> dict[str, str]:
+    """All that the bytes of a picture, and of what is kept of it, depend on."""
     return fingerprint_of(
         decoding.latents,
         [decoding.index],
@@ -61,6 +62,7 @@ def _fingerprint(decoding: PictureDecoding) -> dict[str, str]:
         compression=decoding.output.chosen_compression,
         quality=decoding.output.quality,
         background=decoding.output.background,
+        **others,
     )
 
 
@@ -78,7 +80,7 @@ def _finished_rows(decoding: PictureDecoding, journal: Journal | None) -> int:
     return rows
 
 
-def _check_room(decoding: PictureDecoding) -> None:
+def check_room(decoding: PictureDecoding) -> None:
     """Say how much of the disk is needed, where that may be more than there is.
 
     Raises:

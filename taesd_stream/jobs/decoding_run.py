@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Final
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import read_budget
@@ -26,11 +27,11 @@ from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
 from taesd_stream.latents import LatentSource, open_latents
 from tiling import Size, plural
 
-__all__ = ["FrameDecoding", "PictureDecoding", "open_decoding"]
+__all__ = ["READ_AHEAD", "FrameDecoding", "PictureDecoding", "open_decoding"]
 
 _log = logging.getLogger("taesd_stream")
 
-_AHEAD = 64
+READ_AHEAD: Final = 64
 """Latents that may be read from a file before the frames of the first of them are written."""
 
 
@@ -42,11 +43,13 @@ class _Decoding:
         ae: The model that decodes it.
         latents: The source of its latents.
         output: The place that it goes to, and how.
+        options: How the work is cut into tiles, with a budget that was read.
     """
 
     ae: AutoEncoder
     latents: LatentSource
     output: Output
+    options: TileOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def open_decoding(
         latents, index = _one_of(source, frames, output)
         plane = LatentPlane(latents, index, decoder.scale(None, source))
         run = PictureRun(decoder, plane, options)
-        return PictureDecoding(ae, latents, output, run, index)
+        return PictureDecoding(ae, latents, output, options, run, index)
     if output.preview is not None or (output.resume and not output.is_segmentable):
         option = "resume" if output.preview is None else "preview"
         raise InputError(
@@ -109,10 +112,11 @@ def open_decoding(
             f" {ae.spec.name}; leave it out"
         )
     noun = "picture" if output.makes_pictures else "frame"
-    video = VideoRun(decoder, source, options, frames=frames, ahead=_AHEAD, noun=noun)
+    video = VideoRun(decoder, source, options, frames=frames, ahead=READ_AHEAD, noun=noun)
     video = video.with_transparency(output.transparency)
     _say_what_is_made(source, ae, output, video)
-    return FrameDecoding(ae, source, with_audio_of(output, video.numbers), video)
+    output = with_audio_of(output, video.numbers)
+    return FrameDecoding(ae, source, output, options, video)
 
 
 def _goes_in_bands(

@@ -113,6 +113,10 @@ class FrameCount:
             together = min(together, self._frames - self._begun_at)
         self.done = max(self.done, self._begun_at + together * done / total)
 
+    def to(self, done: float) -> None:
+        """So many frames are done, parts of them included."""
+        self.done = max(self.done, done)
+
     def frame(self) -> None:
         """A whole frame is done."""
         self._finished += 1
@@ -158,6 +162,14 @@ class FrameProgress(_Bar):
         self._count.part(done, total)
         if self._counts_pixels:
             self.update(done / total - self.n)
+        else:
+            self._show()
+
+    def to(self, done: float) -> None:
+        """So many frames are done, parts of them included."""
+        self._count.to(done)
+        if self._counts_pixels:
+            self.update(self._count.done - self.n)
         else:
             self._show()
 

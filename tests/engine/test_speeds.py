@@ -70,7 +70,7 @@ def test_a_plan_tells_the_time_of_all_steps_by_the_kept_speed(cache: Path, model
     assert ae.plan(SHAPE, threads=2).seconds == pytest.approx(3 * SPEED.seconds(plan.effort))
     video = ae.open_video(torch.zeros(SHAPE), threads=2)
     assert video.plan.seconds is not None
-    rest = video.after(1)
+    rest = video.part(1)
     assert rest is not None
     assert rest.plan.seconds == pytest.approx(2 / 3 * video.plan.seconds)
     assert ae.plan(SHAPE[1:], threads=2).seconds is None

@@ -18,7 +18,16 @@ from taesd_stream.models.spec import ModelSpec
 from tiling import Interval
 from video.background import ReadAhead
 
-__all__ = ["Window", "check_enough", "chosen_frames", "count_of", "window_of", "windows_of"]
+__all__ = [
+    "Window",
+    "as_slice",
+    "check_enough",
+    "chosen_frames",
+    "count_of",
+    "frame_numbers",
+    "window_of",
+    "windows_of",
+]
 
 _READ_AHEAD = 4
 """Latents of a file that wait to be decoded; each is a few percent of its frame's bytes."""
@@ -225,6 +234,15 @@ def chosen_frames(total: int | None, frames: slice | None) -> range:
         of = "frames, the first being 0" if total is None else f"the {total} frames, from 0 up"
         raise InputError(f"frames: expected some of {of}, found none in {_in_words(wanted)}")
     return chosen
+
+
+def as_slice(frames: range) -> slice:
+    """The slice that chooses frames of these numbers.
+
+    >>> list(range(9))[as_slice(range(4, -1, -2))]
+    [4, 2, 0]
+    """
+    return slice(frames.start, None if frames.stop < 0 else frames.stop, frames.step)
 
 
 def _in_words(wanted: slice) -> str:

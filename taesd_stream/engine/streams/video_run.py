@@ -15,7 +15,7 @@ from taesd_stream.engine.pixels import to_array
 from taesd_stream.engine.run import OnTile
 from taesd_stream.engine.speeds import Speed, timed
 from taesd_stream.engine.streams.decode_stream import DecodeStream, Frame
-from taesd_stream.engine.streams.frame_windows import Window, frame_numbers, windows_of
+from taesd_stream.engine.streams.frame_windows import Window, as_slice, frame_numbers, windows_of
 from taesd_stream.errors import InputError
 from taesd_stream.latents import LatentSource
 from taesd_stream.models.latent_spaces import Convention
@@ -120,21 +120,35 @@ class VideoRun:
         """The numbers of the frames that are made; without end where nobody knows how many."""
         return frame_numbers(self._coder.spec, self._latents, self._frames)
 
-    def after(self, done: int) -> VideoRun | None:
-        """The run of what is left after ``done`` frames, under the same plan, or None."""
-        left = self.numbers[done:]
-        if not left:
+    @property
+    def latent_numbers(self) -> range:
+        """The numbers of the latents that are read for them, in the source, and those between."""
+        ends = [
+            window.offset + number
+            for window in self._windows
+            for number in (window.latents[0], window.latents[-1])
+        ]
+        return range(min(ends), max(ends) + 1)
+
+    def part(self, first: int, stop: int | None = None) -> VideoRun | None:
+        """The run of some of the frames that are made, counted from 0, under the same plan.
+
+        Returns:
+            None if there are none.
+        """
+        frames = self.numbers[first:stop]
+        if not frames:
             return None
-        rest = VideoRun(
+        part = VideoRun(
             self._coder,
             self._latents,
             self._options,
-            frames=slice(left.start, left.stop, left.step),
+            frames=as_slice(frames),
             ahead=self._ahead,
-            plan=self._plan_of_part(len(left)),
+            plan=self._plan_of_part(len(frames)),
             convention=self._convention,
         )
-        return rest.with_transparency(self._transparency)
+        return part.with_transparency(self._transparency)
 
     def _plan_of_part(self, frames: int) -> TilePlan:
         """The plan for so many of the frames."""

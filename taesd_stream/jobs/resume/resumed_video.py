@@ -9,11 +9,12 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.decoding_run import FrameDecoding
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of
+from taesd_stream.jobs.resume.finished import recorded_when_finished
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size
 from video.segments import SegmentedWriter, Segments
 
-__all__ = ["ResumedVideo", "fingerprint_of_video"]
+__all__ = ["ResumedVideo", "fingerprint_of_video", "segment_frames_of"]
 
 # A segment is lost where a run is cut short: so many pixels of it at most, some minutes on a CPU.
 _SEGMENT_PIXELS = 100_000_000
@@ -38,10 +39,10 @@ class ResumedVideo:
     segment_frames: int
 
     @classmethod
-    def of(cls, decoding: FrameDecoding, journal: Journal) -> ResumedVideo:
-        """A video that goes on after the segments that an earlier run has finished."""
-        run, each = decoding.run, _segment_frames(decoding)
-        return cls(journal, run.after(journal.done * each), len(run.numbers), each)
+    def of(cls, decoding: FrameDecoding, journal: Journal, each: int) -> ResumedVideo:
+        """A video that goes on after the segments, of so many frames, that are finished."""
+        run = decoding.run
+        return cls(journal, run.part(journal.done * each), len(run.numbers), each)
 
     def open_sink(self, output: Output, size: Size) -> SegmentedWriter:
         """The sink of the frames that are left.
@@ -72,8 +73,8 @@ class ResumedVideo:
         )
 
 
-def fingerprint_of_video(decoding: FrameDecoding) -> dict[str, str]:
-    """All that the bytes of a video in segments depend on.
+def fingerprint_of_video(decoding: FrameDecoding, segment_frames: int) -> dict[str, str]:
+    """All that the bytes of a video in segments of so many frames depend on.
 
     Raises:
         InputError: Its latents cannot be read again.
@@ -90,7 +91,7 @@ def fingerprint_of_video(decoding: FrameDecoding) -> dict[str, str]:
         decoding.ae,
         run.plan,
         frames=run.numbers,
-        segments=_segment_frames(decoding),
+        segments=segment_frames,
         rate=output.rate,
         codec=output.codec,
         crf=output.crf,
@@ -99,6 +100,19 @@ def fingerprint_of_video(decoding: FrameDecoding) -> dict[str, str]:
     )
 
 
-def _segment_frames(decoding: FrameDecoding) -> int:
-    each = max(_FEWEST_SEGMENT_FRAMES, _SEGMENT_PIXELS // decoding.run.plan.pixels.area)
-    return min(_MOST_SEGMENT_FRAMES, each)
+def segment_frames_of(decoding: FrameDecoding, segments: int = 1) -> int:
+    """The frames in a segment: as many as a run that is gone on with has taken.
+
+    Args:
+        segments: How many there shall be at least, if they are not to be very short.
+    """
+    output = decoding.output
+    if output.resume:
+        known = Journal.recorded(output.path, "segments")
+        known = known or recorded_when_finished(output, "segments")
+        if known is not None and known.isdecimal() and int(known):
+            return int(known)
+    most = min(_MOST_SEGMENT_FRAMES, _SEGMENT_PIXELS // decoding.run.plan.pixels.area)
+    if segments > 1:
+        most = min(most, -(-len(decoding.run.numbers) // segments))
+    return max(_FEWEST_SEGMENT_FRAMES, most)

@@ -1,0 +1,240 @@
+"""Videos and pictures that are decoded on a cluster, and what they become in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.cluster.finished_units import FinishedUnits
+from taesd_stream.jobs.cluster.joined_cluster import Cluster
+from taesd_stream.jobs.cluster.running import ClusterDecode, check_fresh
+from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
+from taesd_stream.jobs.decoding_frames import write_rest
+from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
+from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding, PictureDecoding
+from taesd_stream.jobs.delivery.bands import Rows, strips
+from taesd_stream.jobs.delivery.frame_sinks import row_opener
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.output_kinds import suffixes_that_take
+from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
+from taesd_stream.jobs.results import Rendered, rendered
+from taesd_stream.jobs.resume.finished import is_finished, recorded_when_finished, remembered
+from taesd_stream.jobs.resume.journal import Journal
+from taesd_stream.jobs.resume.resumed_video import (
+    ResumedVideo,
+    fingerprint_of_video,
+    segment_frames_of,
+)
+from tiling import Size
+from video.joining import check_joinable
+from video.large.shards import RowShards
+from video.video_writer import VideoWriter
+
+__all__ = ["decode_on_cluster"]
+
+_UNITS_OF_A_WORKER = 4
+"""So many units at least for each worker, so that all of them are at work until the end."""
+
+_UNIT_BYTES = 64 << 20
+"""Of a picture's unit, which a worker holds as a whole."""
+
+_MOST_MADE_AGAIN = 0.25
+"""The share of all work that is done anew for each unit of a picture."""
+
+
+def decode_on_cluster(work: ClusterDecode, reporting: Reporting) -> Rendered:
+    """Decode into a file, on a cluster.
+
+    Raises:
+        InputError: It cannot be made in units, or there is no such cluster.
+        OutputError: It could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    decoding = work.decoding
+    check_fresh(decoding.output)
+    if isinstance(decoding, PictureDecoding):
+        return _picture(work, decoding, reporting)
+    return _video(work, decoding, reporting)
+
+
+def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
+    run, output = decoding.run, decoding.output
+    if not output.is_segmentable:
+        raise InputError(
+            f"cluster: expected a video as {' '.join(suffixes_that_take('resume'))} or one picture"
+            f" that is made in bands, found {output.name}; write such a file"
+        )
+    check_joinable(output.path)
+    start = time.perf_counter()
+    result = partial(rendered, decoding.ae, output)
+    with work.joined() as cluster:
+        each = segment_frames_of(decoding, _UNITS_OF_A_WORKER * cluster.workers)
+        fingerprint = fingerprint_of_video(decoding, each)
+        if output.resume and is_finished(output, fingerprint):
+            return result(run.plan, None, frames=len(run.numbers))
+        reporting.on_plan(run.plan)
+        with remembered(output, fingerprint) as journal:
+            job = VideoUnits(
+                frames=run.numbers,
+                unit_frames=each,
+                options=work.options_on(cluster),
+                output=_settled(output, journal, run.plan.pixels),
+                size=run.plan.pixels,
+                ahead=READ_AHEAD,
+            )
+            finished = FinishedUnits(journal)
+            journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
+            _make_video(work, cluster, journal, job, reporting)
+            resumed = ResumedVideo.of(decoding, journal, each)
+            sink = write_rest(decoding, resumed, reporting)
+    return result(run.plan, start, frames=resumed.total, notes=sink.notes)
+
+
+def _settled(output: Output, journal: Journal, size: Size) -> Output:
+    """The output of a segment, with a codec that opens here: all segments shall be alike."""
+    options = replace(output.video_options, audio=None, overwrite=True)
+    probe = VideoWriter.with_options(
+        journal.folder / f"probe{output.suffix}",
+        width=size.width,
+        height=size.height,
+        options=options,
+    )
+    codec = probe.spec.codec.name
+    probe.discard()
+    return replace(output, codec=codec, audio=None, resume=False, overwrite=True, preview=None)
+
+
+def _make_video(
+    work: ClusterDecode, cluster: Cluster, journal: Journal, job: VideoUnits, reporting: Reporting
+) -> None:
+    decoding = work.decoding
+    if not isinstance(decoding, FrameDecoding):
+        raise TypeError("expected frames")
+    plan, run = decoding.run.plan, decoding.run
+    total = len(job.frames)
+
+    def latents_of(unit: int) -> range:
+        part = run.part(unit * job.unit_frames, (unit + 1) * job.unit_frames)
+        if part is None:
+            raise TypeError("expected a unit of some frames")
+        return part.latent_numbers
+
+    def on_progress(units: float) -> None:
+        bar.to(min(float(total), units * job.unit_frames))
+        reporting.on_progress(bar.done, total)
+
+    with FrameProgress(
+        total, shown=reporting.progress, frame_area=plan.pixels.area, seconds=None
+    ) as bar:
+        work.make(cluster, journal, job, latents_of, on_progress)
+
+
+def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
+    run, output = decoding.run, decoding.output
+    _check_passes(decoding)
+    if output.preview is not None:
+        raise InputError("preview: expected none on a cluster; leave it out")
+    start = time.perf_counter()
+    with work.joined() as cluster:
+        each = _unit_bands(decoding, cluster)
+        fingerprint = fingerprint_of_picture(decoding, bands_in_a_unit=each)
+        if output.resume and is_finished(output, fingerprint):
+            return rendered(decoding.ae, output, run.plan, None)
+        check_room(replace(decoding, output=replace(output, resume=True)))
+        reporting.on_plan(run.plan)
+        with remembered(output, fingerprint) as journal:
+            job = PictureUnits(
+                index=decoding.index,
+                unit_bands=each,
+                heights=tuple(band.size for band in run.bands),
+                options=work.options_on(cluster),
+                transparency=output.transparency,
+                channels=output.channels,
+            )
+            finished = FinishedUnits(journal)
+            journal.keep_only(finished.name, PictureUnits.FILE)
+            if not (journal.folder / PictureUnits.FILE).exists():
+                _create_rows(journal, job, run.made)
+            _make_picture(work, cluster, journal, job, reporting)
+            notes = _write_picture(decoding, journal, job)
+    return rendered(decoding.ae, output, run.plan, start, notes=notes)
+
+
+def _check_passes(decoding: PictureDecoding) -> None:
+    plan = decoding.run.plan
+    *before, _ = plan.passes
+    if sum(each.work for each in before) > _MOST_MADE_AGAIN * plan.work:
+        raise InputError(
+            f"cluster: expected a model whose tiles wait for nothing but their own latents, found"
+            f" {decoding.ae.spec.name}, which goes over the whole picture {len(plan.passes)} times;"
+            " decode it on one machine"
+        )
+
+
+def _unit_bands(decoding: PictureDecoding, cluster: Cluster) -> int:
+    """The rows of tiles in a unit: as many as a run that is gone on with has taken."""
+    output, run = decoding.output, decoding.run
+    if output.resume:
+        known = Journal.recorded(output.path, "bands in a unit")
+        known = known or recorded_when_finished(output, "bands in a unit")
+        if known is not None and known.isdecimal() and int(known):
+            return int(known)
+    bands = len(run.bands)
+    band_bytes = output.channels * run.made.area // bands
+    most = min(bands // (_UNITS_OF_A_WORKER * cluster.workers), _UNIT_BYTES // band_bytes)
+    return max(1, most)
+
+
+def _create_rows(journal: Journal, job: PictureUnits, size: Size) -> None:
+    RowShards.create(
+        journal.folder / PictureUnits.FILE,
+        parts=job.count,
+        rows=max(job.height_of(unit) for unit in range(job.count)),
+        width=size.width,
+        channels=job.channels,
+    )
+
+
+def _make_picture(
+    work: ClusterDecode,
+    cluster: Cluster,
+    journal: Journal,
+    job: PictureUnits,
+    reporting: Reporting,
+) -> None:
+    area = sum(job.heights) * work.decoding.run.plan.pixels.width
+
+    def on_progress(units: float) -> None:
+        done = int(area * units / job.count)
+        bar.part(done, area)
+        reporting.on_progress(done, area)
+
+    with PictureProgress(area, shown=reporting.progress) as bar:
+        work.make(cluster, journal, job, lambda unit: range(job.index, job.index + 1), on_progress)
+
+
+def _write_picture(
+    decoding: PictureDecoding, journal: Journal, job: PictureUnits
+) -> tuple[str, ...]:
+    """Make the output of all rows."""
+    run = decoding.run
+    rows = RowShards.open(journal.folder / PictureUnits.FILE)
+    with ExitStack() as closing:
+        writer = closing.enter_context(
+            row_opener(decoding.output, run.made)(
+                memory_bytes=run.waiting.writing_bytes, part_folder=journal.folder
+            )
+        )
+        for strip in _strips(rows, job, run.made.width):
+            writer.write(strip)
+    return writer.notes
+
+
+def _strips(rows: RowShards, job: PictureUnits, width: int) -> Iterator[Rows]:
+    for unit in range(job.count):
+        for start, stop in strips(job.height_of(unit), width):
+            yield rows.read(unit, start, stop)

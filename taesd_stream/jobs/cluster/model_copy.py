@@ -1,0 +1,92 @@
+"""A model as it travels to workers: its weights, and how they are to be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+
+from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.load import load_weights, read_weights
+from taesd_stream.engine.options import ModelOptions
+from taesd_stream.engine.settings import Settings
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.model_for_latents import Model
+from taesd_stream.models import Checkpoint, find_variant
+
+__all__ = ["ModelCopy"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCopy:
+    """The decoder of a model, to be loaded elsewhere so that it computes the same.
+
+    Attributes:
+        weights: By their official names; NumPy's, which processes of one machine share. None where
+            the model needs none.
+        told: The checkpoint that they are of, without weights.
+        variant: The name of the variant, where that is known.
+        options: How it is loaded.
+    """
+
+    weights: dict[str, NDArray[Any]] | None
+    told: Checkpoint | None
+    variant: str | None
+    options: ModelOptions
+
+    @classmethod
+    def of(
+        cls, ae: AutoEncoder, settings: Settings, model: Model | None, options: ModelOptions
+    ) -> Self:
+        """The copy of a model that is loaded.
+
+        Args:
+            ae: The model.
+            settings: Where and how it computes.
+            model: What it was loaded from; None is the official one of its name.
+            options: How it was loaded.
+
+        Raises:
+            InputError: It computes in a way that cannot be copied.
+        """
+        if settings.dtype == torch.int8:
+            raise InputError(
+                "cluster: expected a dtype that needs no calibration, found int8; give bfloat16 or"
+                " float32"
+            )
+        options = replace(
+            options,
+            device=settings.device.type,
+            dtype=settings.dtype,
+            backend=settings.backend_name,
+            calibration=None,
+        )
+        variant = find_variant(ae.spec.name)
+        if variant is not None and variant.weights == "none":
+            return cls(None, None, variant.name, options)
+        if isinstance(model, AutoEncoder):
+            read, named = read_weights(ae.decoder_module(), None)
+        else:
+            read, named = read_weights(model or ae.spec.name, options.variant)
+        if read is None or read.decoder is None:
+            return cls(None, None, named, options)
+        weights = {name: _as_numpy(tensor) for name, tensor in read.decoder.items()}
+        return cls(weights, replace(read, encoder=None, decoder={}), named, options)
+
+    def load(self) -> AutoEncoder:
+        """The model, in this process."""
+        if self.weights is None or self.told is None:
+            return load_weights(None, self.variant, self.options)
+        # What processes share cannot be written to.
+        decoder = {name: torch.from_numpy(each.copy()) for name, each in self.weights.items()}
+        return load_weights(replace(self.told, decoder=decoder), self.variant, self.options)
+
+
+def _as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
+    tensor = tensor.detach().cpu()
+    # NumPy has no bfloat16, all of whose numbers are numbers of float32.
+    wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+    made: NDArray[Any] = wide.numpy()
+    return made

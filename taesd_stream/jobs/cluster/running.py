@@ -1,0 +1,167 @@
+"""The units of a decode on a cluster: what workers are told, and what becomes of what they make."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from taesd_stream.engine.budget import Budget, read_budget
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.options import ModelOptions, TileOptions
+from taesd_stream.errors import InputError, Interrupted, TaesdStreamError
+from taesd_stream.jobs.cluster.crew import Crew, Order
+from taesd_stream.jobs.cluster.dispatch import Dispatch
+from taesd_stream.jobs.cluster.finished_units import FinishedUnits
+from taesd_stream.jobs.cluster.joined_cluster import Cluster, joined
+from taesd_stream.jobs.cluster.model_copy import ModelCopy
+from taesd_stream.jobs.cluster.units import Content, Job
+from taesd_stream.jobs.cluster.worker import SharedFolder, StoredLatents, digest_of
+from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
+from taesd_stream.jobs.model_for_latents import Model
+from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.resume.journal import Journal, folder_of
+from taesd_stream.latents.excerpt import Excerpt
+from taesd_stream.latents.opening import Latents
+from taesd_stream.latents.read_options import LatentOptions
+
+__all__ = ["ClusterDecode", "check_fresh"]
+
+Decoding: TypeAlias = FrameDecoding | PictureDecoding
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDecode:
+    """A decode that is planned here and made on a cluster.
+
+    Attributes:
+        address: Of the cluster, or "auto".
+        decoding: What is decoded.
+        model: What the model was loaded from; None is the official one for the channels.
+        model_options: How.
+        latents: What the source was opened from.
+        reading: How.
+    """
+
+    address: str
+    decoding: Decoding
+    model: Model | None
+    model_options: ModelOptions
+    latents: Latents
+    reading: LatentOptions
+
+    @contextmanager
+    def joined(self) -> Iterator[Cluster]:
+        """The cluster, for as long as the block lasts."""
+        device, threads = self.decoding.ae.settings.device.type, self.decoding.options.threads
+        with joined(self.address, device, threads) as cluster:
+            yield cluster
+
+    def options_on(self, cluster: Cluster) -> TileOptions:
+        """The options of tiles for a worker: the tiles of the plan, on its own cores."""
+        options, plan = self.decoding.options, self.decoding.run.plan
+        if plan.overlap == "exact":
+            options = replace(options, tile=(plan.tile.height, plan.tile.width))
+        budget = read_budget(options.memory, self.decoding.ae.settings.device)
+        if not budget.is_firm:
+            budget = Budget(budget.bytes // cluster.most_of_a_node, is_firm=False)
+        threads = cluster.cores if cluster.device == "cpu" else options.threads
+        return replace(options, threads=threads, memory=budget)
+
+    def make(
+        self,
+        cluster: Cluster,
+        journal: Journal,
+        job: Job,
+        latents_of: Callable[[int], range],
+        on_progress: Callable[[float], None],
+    ) -> None:
+        """Have every unit made that is not there yet.
+
+        Args:
+            cluster: By whom.
+            journal: Keeps what is finished.
+            job: What.
+            latents_of: The numbers of the latents of a unit.
+            on_progress: Told how many units are done, parts of them included.
+
+        Raises:
+            Interrupted: Ctrl-C; the message says what is left and where.
+            TaesdStreamError: What a worker has raised, three times for one unit.
+        """
+        finished = FinishedUnits(journal)
+        left = [unit for unit in range(job.count) if unit not in finished.numbers]
+
+        def take(unit: int, content: Content, worker: str) -> None:
+            job.take(unit, content, journal.folder, worker)
+            finished.note(unit)
+
+        def excerpt_for(unit: int) -> Excerpt:
+            return Excerpt.of(self.decoding.latents, latents_of(unit))
+
+        with _telling_what_is_kept(finished, job.count), _token_in(journal.folder) as shared:
+            if not left:
+                return
+            told = (self._model(), job, self._stored(), shared)
+            order = Order(told, excerpt_for, take, on_progress, journal.folder)
+            with Crew(cluster, order) as crew:
+                crew.carry_out(Dispatch(left), len(finished.numbers))
+
+    def _model(self) -> ModelCopy:
+        ae = self.decoding.ae
+        settings = coder_of(ae, "decode").settings_of(self.decoding.run.plan)
+        return ModelCopy.of(ae, settings, self.model, self.model_options)
+
+    def _stored(self) -> StoredLatents | None:
+        """The latents as workers may see them; None where they are not in a file."""
+        if not isinstance(self.latents, str | os.PathLike) or os.fspath(self.latents) == "-":
+            return None
+        source = self.decoding.latents
+        path = os.path.abspath(self.latents)
+        return StoredLatents(path, self.reading, source.channels, digest_of(source))
+
+
+def check_fresh(output: Output) -> None:
+    """Refuse to begin anew what an unfinished run has left some of.
+
+    Raises:
+        InputError: That.
+    """
+    folder = folder_of(output.path)
+    if not output.resume and folder.is_dir():
+        raise InputError(
+            f"cluster: an unfinished run of {output.path} is kept in {folder}: give --resume"
+            " (resume=True in Python) to go on, or remove the folder to begin anew"
+        )
+
+
+@contextmanager
+def _token_in(folder: Path) -> Iterator[SharedFolder]:
+    """A file in a folder, by which who sees it knows that they see the same."""
+    token = folder / f"token-{secrets.token_hex(8)}"
+    token.touch()
+    try:
+        yield SharedFolder(str(folder.absolute()), token.name)
+    finally:
+        token.unlink(missing_ok=True)
+
+
+@contextmanager
+def _telling_what_is_kept(finished: FinishedUnits, count: int) -> Iterator[None]:
+    def kept() -> str:
+        return (
+            f"{len(finished.numbers)} of {count} parts are kept in {finished.folder}; give the same"
+            " command once more, with --resume (resume=True in Python), to go on"
+        )
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {kept()}") from error
+    except TaesdStreamError as error:
+        error.add_note(kept())
+        raise
