@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,6 +177,21 @@ def test_a_unit_that_fails_keeps_the_others(nodes: Any, tmp_path: Path) -> None:
     assert kept in (4, 5), "the last of the others may have been on its way"
     with pytest.raises(ts.InputError, match=r"is kept in .*: give --resume"):
         rendered(z, out, cluster=nodes.address)
+
+
+def test_a_picture_that_failed_goes_on(nodes: Any, tmp_path: Path) -> None:
+    z = latents(1, 96, 24)
+    torch.save(z, tmp_path / "z.pt")
+    whole = z.clone()
+    z[0, :, 90] = float("nan")
+    out, options = tmp_path / "a.npy", {"tile": (5, 24), "resume": True}
+    with pytest.raises(ts.NonFiniteError):
+        rendered(z, out, cluster=nodes.address, **options)
+    with pytest.raises(ts.InputError, match="numbers in the latents was"):
+        rendered(whole, out, cluster=nodes.address, **options)
+    shutil.rmtree(tmp_path / "a.npy.resume" / "rows.zarr")
+    with pytest.raises(ts.InputError, match=r"expected finished rows in .*rows\.zarr, found none"):
+        rendered(z, out, cluster=nodes.address, **options)
 
 
 @pytest.mark.parametrize(

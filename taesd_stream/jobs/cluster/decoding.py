@@ -22,7 +22,7 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.output_kinds import suffixes_that_take
 from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
-from taesd_stream.jobs.resume.finished import is_finished, recorded_when_finished, remembered
+from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.jobs.resume.resumed_video import (
     ResumedVideo,
@@ -88,7 +88,7 @@ def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -
             )
             finished = FinishedUnits(journal)
             journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
-            _make_video(work, cluster, journal, job, reporting)
+            _make_video(work, decoding, cluster, finished, job, reporting=reporting)
             resumed = ResumedVideo.of(decoding, journal, each)
             sink = write_rest(decoding, resumed, reporting)
     return result(run.plan, start, frames=resumed.total, notes=sink.notes)
@@ -109,13 +109,15 @@ def _settled(output: Output, journal: Journal, size: Size) -> Output:
 
 
 def _make_video(
-    work: ClusterDecode, cluster: Cluster, journal: Journal, job: VideoUnits, reporting: Reporting
+    work: ClusterDecode,
+    decoding: FrameDecoding,
+    cluster: Cluster,
+    finished: FinishedUnits,
+    job: VideoUnits,
+    *,
+    reporting: Reporting,
 ) -> None:
-    decoding = work.decoding
-    if not isinstance(decoding, FrameDecoding):
-        raise TypeError("expected frames")
-    plan, run = decoding.run.plan, decoding.run
-    total = len(job.frames)
+    run, total = decoding.run, len(job.frames)
 
     def latents_of(unit: int) -> range:
         part = run.part(unit * job.unit_frames, (unit + 1) * job.unit_frames)
@@ -127,10 +129,8 @@ def _make_video(
         bar.to(min(float(total), units * job.unit_frames))
         reporting.on_progress(bar.done, total)
 
-    with FrameProgress(
-        total, shown=reporting.progress, frame_area=plan.pixels.area, seconds=None
-    ) as bar:
-        work.make(cluster, journal, job, latents_of, on_progress)
+    with FrameProgress(total, shown=reporting.progress) as bar:
+        work.make(cluster, finished, job, latents_of, on_progress)
 
 
 def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
@@ -157,9 +157,8 @@ def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reportin
             )
             finished = FinishedUnits(journal)
             journal.keep_only(finished.name, PictureUnits.FILE)
-            if not (journal.folder / PictureUnits.FILE).exists():
-                _create_rows(journal, job, run.made)
-            _make_picture(work, cluster, journal, job, reporting)
+            _prepare_rows(finished, job, run.made)
+            _make_picture(work, cluster, finished, job, reporting)
             notes = _write_picture(decoding, journal, job)
     return rendered(decoding.ae, output, run.plan, start, notes=notes)
 
@@ -178,20 +177,26 @@ def _check_passes(decoding: PictureDecoding) -> None:
 def _unit_bands(decoding: PictureDecoding, cluster: Cluster) -> int:
     """The rows of tiles in a unit: as many as a run that is gone on with has taken."""
     output, run = decoding.output, decoding.run
-    if output.resume:
-        known = Journal.recorded(output.path, "bands in a unit")
-        known = known or recorded_when_finished(output, "bands in a unit")
-        if known is not None and known.isdecimal() and int(known):
-            return int(known)
+    known = number_taken_before(output, "bands in a unit")
+    if known is not None:
+        return known
     bands = len(run.bands)
     band_bytes = output.channels * run.made.area // bands
     most = min(bands // (_UNITS_OF_A_WORKER * cluster.workers), _UNIT_BYTES // band_bytes)
     return max(1, most)
 
 
-def _create_rows(journal: Journal, job: PictureUnits, size: Size) -> None:
+def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> None:
+    path = finished.folder / PictureUnits.FILE
+    if finished.numbers:
+        if not path.is_dir():
+            raise InputError(
+                f"resume: expected finished rows in {path}, found none; remove {finished.folder} to"
+                " begin anew"
+            )
+        return
     RowShards.create(
-        journal.folder / PictureUnits.FILE,
+        path,
         parts=job.count,
         rows=max(job.height_of(unit) for unit in range(job.count)),
         width=size.width,
@@ -202,7 +207,7 @@ def _create_rows(journal: Journal, job: PictureUnits, size: Size) -> None:
 def _make_picture(
     work: ClusterDecode,
     cluster: Cluster,
-    journal: Journal,
+    finished: FinishedUnits,
     job: PictureUnits,
     reporting: Reporting,
 ) -> None:
@@ -214,7 +219,7 @@ def _make_picture(
         reporting.on_progress(done, area)
 
     with PictureProgress(area, shown=reporting.progress) as bar:
-        work.make(cluster, journal, job, lambda unit: range(job.index, job.index + 1), on_progress)
+        work.make(cluster, finished, job, lambda unit: range(job.index, job.index + 1), on_progress)
 
 
 def _write_picture(

@@ -24,7 +24,7 @@ from taesd_stream.jobs.cluster.worker import SharedFolder, StoredLatents, digest
 from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
 from taesd_stream.jobs.model_for_latents import Model
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.journal import Journal, folder_of
+from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.latents.excerpt import Excerpt
 from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
@@ -75,7 +75,7 @@ class ClusterDecode:
     def make(
         self,
         cluster: Cluster,
-        journal: Journal,
+        finished: FinishedUnits,
         job: Job,
         latents_of: Callable[[int], range],
         on_progress: Callable[[float], None],
@@ -84,7 +84,7 @@ class ClusterDecode:
 
         Args:
             cluster: By whom.
-            journal: Keeps what is finished.
+            finished: What is there, and is kept.
             job: What.
             latents_of: The numbers of the latents of a unit.
             on_progress: Told how many units are done, parts of them included.
@@ -93,21 +93,20 @@ class ClusterDecode:
             Interrupted: Ctrl-C; the message says what is left and where.
             TaesdStreamError: What a worker has raised, three times for one unit.
         """
-        finished = FinishedUnits(journal)
         left = [unit for unit in range(job.count) if unit not in finished.numbers]
 
         def take(unit: int, content: Content, worker: str) -> None:
-            job.take(unit, content, journal.folder, worker)
+            job.take(unit, content, finished.folder, worker)
             finished.note(unit)
 
         def excerpt_for(unit: int) -> Excerpt:
             return Excerpt.of(self.decoding.latents, latents_of(unit))
 
-        with _telling_what_is_kept(finished, job.count), _token_in(journal.folder) as shared:
+        with _telling_what_is_kept(finished, job.count), _token_in(finished.folder) as shared:
             if not left:
                 return
             told = (self._model(), job, self._stored(), shared)
-            order = Order(told, excerpt_for, take, on_progress, journal.folder)
+            order = Order(told, excerpt_for, take, on_progress, finished.folder)
             with Crew(cluster, order) as crew:
                 crew.carry_out(Dispatch(left), len(finished.numbers))
 

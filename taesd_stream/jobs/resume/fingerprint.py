@@ -14,8 +14,7 @@ from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.finished import recorded_when_finished
-from taesd_stream.jobs.resume.journal import Journal
+from taesd_stream.jobs.resume.finished import taken_before
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan
 
@@ -30,8 +29,7 @@ def with_recorded_tile(options: TileOptions, output: Output) -> TileOptions:
     """
     if options.tile != "auto" or options.overlap != "exact":
         return options
-    tile = Journal.recorded(output.path, "tile") or recorded_when_finished(output, "tile") or ""
-    sides = re.fullmatch(r"(\d+)x(\d+)", tile)
+    sides = re.fullmatch(r"(\d+)x(\d+)", taken_before(output, "tile") or "")
     return replace(options, tile=(int(sides[2]), int(sides[1]))) if sides else options
 
 

@@ -18,7 +18,7 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal, folder_of, recorded
 from taesd_stream.models.weights.official import cache_folder
 
-__all__ = ["is_finished", "recorded_when_finished", "remembered"]
+__all__ = ["is_finished", "number_taken_before", "remembered", "taken_before"]
 
 
 def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
@@ -59,10 +59,21 @@ def remembered(output: Output, fingerprint: Mapping[str, str]) -> Iterator[Journ
         journal.finish()
 
 
-def recorded_when_finished(output: Output, name: str) -> str | None:
+def _recorded_when_finished(output: Output, name: str) -> str | None:
     """A value of the fingerprint of the run that finished what is there, if it is to stay."""
     is_to_stay = not output.overwrite and output.path.exists()
     return recorded(_record(output.path), name) if is_to_stay else None
+
+
+def taken_before(output: Output, name: str) -> str | None:
+    """A value that the run of an output took that is to be gone on with, or is finished."""
+    return Journal.recorded(output.path, name) or _recorded_when_finished(output, name)
+
+
+def number_taken_before(output: Output, name: str) -> int | None:
+    """The same, if it is a number from 1 up; None where nothing is to be gone on with."""
+    known = taken_before(output, name) if output.resume else None
+    return int(known) if known is not None and known.isdecimal() and int(known) else None
 
 
 def _record(out: Path) -> Path:

@@ -9,7 +9,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.decoding_run import FrameDecoding
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of
-from taesd_stream.jobs.resume.finished import recorded_when_finished
+from taesd_stream.jobs.resume.finished import number_taken_before
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size
 from video.segments import SegmentedWriter, Segments
@@ -106,12 +106,9 @@ def segment_frames_of(decoding: FrameDecoding, segments: int = 1) -> int:
     Args:
         segments: How many there shall be at least, if they are not to be very short.
     """
-    output = decoding.output
-    if output.resume:
-        known = Journal.recorded(output.path, "segments")
-        known = known or recorded_when_finished(output, "segments")
-        if known is not None and known.isdecimal() and int(known):
-            return int(known)
+    known = number_taken_before(decoding.output, "segments")
+    if known is not None:
+        return known
     most = min(_MOST_SEGMENT_FRAMES, _SEGMENT_PIXELS // decoding.run.plan.pixels.area)
     if segments > 1:
         most = min(most, -(-len(decoding.run.numbers) // segments))
