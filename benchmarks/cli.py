@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from benchmarks.absent import Unavailable
 from benchmarks.cases import UnknownCaseError, all_cases, case_named, select
+from benchmarks.cluster import run_cluster
 from benchmarks.fine import run_fine
 from benchmarks.gpu import BATCHES, PLANNED, no_gpu, run_gpu
 from benchmarks.gpu_all import DRY_RUN, FULL, PLANNED_BESIDES, run_gpu_all
@@ -38,7 +39,7 @@ _LIVE_PIXELS = 512
 _FINE_PIXELS = 1024
 _SINK_PIXELS = 256
 # These print what they find and write nothing.
-_PRINTED = ("fine", "live", "preview", "sink", "start")
+_PRINTED = ("cluster", "fine", "live", "preview", "sink", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -47,6 +48,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
+  cluster  1, 2 and 4 workers of a Ray cluster here, and what a simulation makes of more
   fine     a full VAE undivided, in others' tiles and in ours, and what tiles lose
   sink     a sink under a generator that goes on: memory, frames, times, waiting, kill -9
   preview  what a preview costs a sampler of diffusers whose steps take 50 ms
@@ -109,6 +111,9 @@ def _write(report: Report, folder: Path, name: str) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
+    if options.command == "cluster":
+        print(run_cluster(_say))
+        return 0
     usual = {"sink": _SINK_PIXELS, "fine": _FINE_PIXELS}.get(options.command, _LIVE_PIXELS)
     (pixels,) = options.sizes or (usual,)
     try:
@@ -228,6 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
+    commands.add_parser("cluster", help="workers of a Ray cluster, and a simulation of more")
     fine = commands.add_parser("fine", help="a full VAE, and what tiles lose of it")
     _add_sizes(fine, f"{_FINE_PIXELS}; one only")
     fine.add_argument("--picture", type=Path, metavar="PNG", help="where to show what is lost")
