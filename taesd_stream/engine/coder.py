@@ -64,7 +64,7 @@ class Coder:
         self.network = network
         self.settings = settings
         self._backend = backend or torch_backend(settings)
-        self._convention: Convention = convention or "model"
+        self.convention: Convention = convention or "model"
         self._sparing: Planner | None = None
         if sparing is not None:
             self._sparing_backend = torch_backend(sparing)
@@ -79,7 +79,7 @@ class Coder:
         """A copy that computes elsewhere, or in another precision, in PyTorch's own kernels."""
         network = deepcopy(self.network)
         network.place(settings.device, settings.tensor_dtype)
-        return Coder(self.spec, network, settings, convention=self._convention)
+        return Coder(self.spec, network, settings, convention=self.convention)
 
     def shortened(self, shortcuts: Shortcuts) -> Coder:
         """The same with shortcuts, in PyTorch's own kernels.
@@ -89,7 +89,7 @@ class Coder:
         """
         network = shortened(self.exact.network, shortcuts)
         backend = EagerBackend() if shortcuts.fast_norms else self._backend
-        made = Coder(self.spec, network, self.settings, backend, convention=self._convention)
+        made = Coder(self.spec, network, self.settings, backend, convention=self.convention)
         made.exact = self.exact
         return made
 
@@ -100,7 +100,7 @@ class Coder:
     @cached_property
     def _drawing(self) -> Coder:
         network = drawing(self.network)
-        made = Coder(self.spec, network, self.settings, self._backend, convention=self._convention)
+        made = Coder(self.spec, network, self.settings, self._backend, convention=self.convention)
         made.exact = self.exact
         return made
 
@@ -176,7 +176,7 @@ class Coder:
             InputError: There is no such convention, or the figures are not published.
         """
         if convention is None:
-            convention = getattr(latents, "convention", None) or self._convention
+            convention = getattr(latents, "convention", None) or self.convention
         return LatentScale(self.spec.space, self.spec.convention, checked_convention(convention))
 
     @property

@@ -80,14 +80,18 @@ def _finished_rows(decoding: PictureDecoding, journal: Journal | None) -> int:
     return rows
 
 
-def check_room(decoding: PictureDecoding) -> None:
+def check_room(decoding: PictureDecoding, kept_bytes: int = 0) -> None:
     """Say how much of the disk is needed, where that may be more than there is.
+
+    Args:
+        kept_bytes: What is kept besides, until the output is complete.
 
     Raises:
         InputError: It is more for certain: pixels that are not compressed take their full size.
     """
     output = decoding.output
     needed, kept = needed_bytes_of(output, decoding.run.made)
+    kept = max(kept, kept_bytes)
     free = shutil.disk_usage(output.path.absolute().parent).free
     is_certain = output.is_raw or output.compression == "none"
     words = (

@@ -79,7 +79,7 @@ leave it out, or write .png .npy .tif .tiff .ome.zarr .zarr .dzi
             value = getattr(self, option)
             if not (value is None or value is False or value == () or option in kind.takes):
                 self._refuse(option, value)
-        if self.resume and self.is_for_several:
+        if self.resume and self.is_for_several and not kind.is_one_picture:
             self._refuse("resume", True)
         for codec in self._codecs:
             VideoSpec(16, 16, rate, codec, self.crf, self.lossless)

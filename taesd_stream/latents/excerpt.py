@@ -23,7 +23,7 @@ class Excerpt:
     """Some latents in a row, and what there is to know of the source that they are of.
 
     Attributes:
-        numbers: (T, C, h, w) of them, as bytes where NumPy has no such dtype.
+        numbers: (T, C, h, w) of them, as bytes: NumPy has not all dtypes.
         first: The number of the first of them in the source.
         frames: How many latents the source has.
         clips: How many videos these are.
@@ -61,28 +61,31 @@ class ExcerptSource(LatentSource):
 
     def __init__(self, excerpt: Excerpt) -> None:
         self.name = "latents"
-        bytes_ = excerpt.numbers if excerpt.numbers.flags.writeable else excerpt.numbers.copy()
-        self._latents = torch.from_numpy(bytes_).view(excerpt.dtype)
-        self._first = excerpt.first
+        self._bytes, self._dtype, self._first = excerpt.numbers, excerpt.dtype, excerpt.first
         self.frames, self.clips = excerpt.frames, excerpt.clips
         self.metadata = excerpt.metadata
-        self.nbytes = self._latents[0].nbytes * excerpt.frames
+        self.nbytes = self._bytes[0].nbytes * excerpt.frames
 
     def describe(self) -> str:
-        return f"{self.name}: {len(self._latents)} of {self.frames}, from {self._first} on"
+        return f"{self.name}: {len(self._bytes)} of {self.frames}, from {self._first} on"
 
     def close(self) -> None:
         pass
 
     def _stored(self) -> tuple[tuple[int, ...], torch.dtype]:
-        return (self.frames or 0, *self._latents.shape[1:]), self._latents.dtype
+        *sizes, width = self._bytes.shape[1:]
+        return (self.frames or 0, *sizes, width // self._dtype.itemsize), self._dtype
 
     def copy_latents(self, out: torch.Tensor, first: int, region: Slices | None = None) -> None:
         start = first - self._first
-        if start < 0 or start + len(out) > len(self._latents):
+        if start < 0 or start + len(out) > len(self._bytes):
             raise LatentsError(
                 f"{self.name}: expected some of those from {self._first} to"
-                f" {self._first + len(self._latents)}, found {first}"
+                f" {self._first + len(self._bytes)}, found {first}"
             )
-        part = self._latents[start : start + len(out)]
-        out.copy_(part if region is None else part[:, :, region[0], region[1]])
+        part, each = self._bytes[start : start + len(out)], self._dtype.itemsize
+        if region is not None:
+            rows, columns = region
+            part = part[:, :, rows, columns.start * each : columns.stop * each]
+        # Processes share these bytes, and cannot write to them.
+        out.copy_(torch.from_numpy(part.copy()).view(self._dtype))

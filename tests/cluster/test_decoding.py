@@ -104,6 +104,8 @@ def test_a_picture(nodes: Any, tmp_path: Path, suffix: str) -> None:
         **options,
     )
     rendered(z, tmp_path / f"b{suffix}", **options)
+    again = rendered(z, tmp_path / f"a{suffix}", cluster=nodes.address, **options)
+    assert again.seconds == 0, "it is complete already"
     assert (done.height, done.width) == (768, 560)
     assert seen[-1] == (768 * 560, 768 * 560)
     one, other = (read(tmp_path / f"{name}{suffix}") for name in "ab")

@@ -114,6 +114,31 @@ def test_one_of_two_who_make_a_unit_dies() -> None:
     assert dispatch.is_over
 
 
+def test_who_repeats_a_unit_may_die_too() -> None:
+    clock = Clock()
+    dispatch = Dispatch(range(2), clock)
+    assert [dispatch.next_for(worker) for worker in (0, 1)] == [0, 1]
+    clock.now = 1.0
+    dispatch.done(0, 0)
+    clock.now = 50.0
+    assert dispatch.next_for(0) == 1
+    dispatch.lost(0)
+    clock.now = 100.0
+    assert dispatch.next_for(2) == 1, "the first stands still, and nobody else is at it"
+    assert dispatch.done(2, 1)
+
+
+def test_units_that_another_run_has_removed(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "a.mp4", {}) as journal:
+        finished = FinishedUnits(journal)
+        for unit in (0, 1, 2, 4):
+            finished.note(unit)
+        finished.keep_those(lambda unit: unit != 1)
+        assert finished.numbers == {0, 2, 4}
+        assert journal.done == 1
+        assert FinishedUnits(journal).numbers == {0, 2, 4}
+
+
 def test_finished_units_outlast_the_process(tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
     with Journal.open(out, {"model": "a"}) as journal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from taesd_stream.jobs.cluster.worker import SharedFolder, StoredLatents, Worker
 from taesd_stream.jobs.output import Output
 from taesd_stream.latents.excerpt import Excerpt, ExcerptSource
 from taesd_stream.latents.read_options import LatentOptions
-from tests.engine.conftest import model_named, narrow_model_named
+from tests.engine.conftest import model_named, narrow_model_named, weights_of
 from video import open_reader
 from video.large.shards import RowShards
 from video.transparency import OVER_WHITE
@@ -109,6 +110,35 @@ def test_copies_of_what_was_read(tmp_path: Path) -> None:
     z = latents(ae, 1)
     copied = ModelCopy.of(ae, ae.settings, "nano", ModelOptions(dtype="bfloat16"))
     assert torch.equal(copied.load().decode(z), ae.decode(z))
+
+
+def test_copies_keep_the_options_of_a_loaded_model(copy: Any) -> None:
+    weights = weights_of("taesdv")
+    ae = ts.load(weights, variant="taesdv", device="cpu", backend="torch", convention="vae")
+    z = latents(ae, 3)[None]
+    assert torch.equal(copy(ae).load().decode(z), ae.decode(z))
+    assert not torch.equal(ae.decode(z), ae.decode(z, convention="model"))
+    other = replace(copy(model_named("nano")), same="another")
+    with pytest.raises(ts.InputError, match="expected another, found nano"):
+        other.load()
+
+
+def test_black_parts_are_read(tmp_path: Path) -> None:
+    RowShards.create(tmp_path / "a.zarr", parts=2, rows=3, width=4, channels=3)
+    shards = RowShards.open(tmp_path / "a.zarr")
+    shards.write(0, np.zeros((3, 4, 3), np.uint8))
+    shards.write(1, np.ones((2, 4, 3), np.uint8))
+    assert [shards.holds(part) for part in range(2)] == [False, True]
+    assert (shards.read(0, 0, 3).max(), shards.read(1, 0, 2).min()) == (0, 1)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path, copy: Any) -> None:
+    (tmp_path / "worker-0").write_text("where a folder should be")
+    (tmp_path / "token").touch()
+    job: Any = None
+    shared = SharedFolder(str(tmp_path), "token")
+    seen = Worker("worker-0").prepare(copy(model_named("nano")), job, None, shared)
+    assert seen == (False, False)
 
 
 def prepared(

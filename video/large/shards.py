@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from video.large.libraries import load_library
+from video.safe_files.durability import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ class RowShards:
     Parts have up to as many rows as the first; what a part lacks is not written.
 
     Args:
+        path: Where it is.
         array: (parts, rows, width, channels) of bytes.
 
     Example:
@@ -38,8 +40,8 @@ class RowShards:
         np.uint64(336)
     """
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
 
     @staticmethod
     def create(path: Path, *, parts: int, rows: int, width: int, channels: int) -> None:
@@ -72,11 +74,24 @@ class RowShards:
             MissingExtraError: zarr is not installed.
         """
         zarr = load_library("zarr", "a picture that is made by several machines")
-        return cls(zarr.open_array(store=str(path), mode="r+", zarr_format=3))
+        array = zarr.open_array(store=str(path), mode="r+", zarr_format=3)
+        return cls(path, array)
 
     def write(self, part: int, rows: NDArray[np.uint8]) -> None:
-        """Write all rows of a part, (n, width, channels); it is there as a whole, or not at all."""
+        """Write all rows of a part, (n, width, channels), so that they outlast a power failure."""
         self._array[part, : len(rows)] = rows
+        file = self._file(part)
+        if file.is_file():  # one that is all black is none, and read as such
+            sync_file(file)
+            for folder in file.parents[:4]:
+                sync_folder(folder)
+
+    def holds(self, part: int) -> bool:
+        """Whether a part was written, and is not all black."""
+        return self._file(part).is_file()
+
+    def _file(self, part: int) -> Path:
+        return self._path / "c" / str(part) / "0" / "0" / "0"
 
     def read(self, part: int, start: int, stop: int) -> NDArray[np.uint8]:
         """Some rows of a part."""

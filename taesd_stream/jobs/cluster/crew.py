@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from taesd_stream.errors import OutputError, TaesdStreamError
 from taesd_stream.jobs.cluster.dispatch import Dispatch
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.units import Content
@@ -26,6 +27,7 @@ _log = logging.getLogger("taesd_stream")
 _LOOK_SECONDS = 0.5
 _COUNT_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
+_MOST_STILLBORN = 10
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Crew:
         self._running: dict[Any, _Member] = {}
         self._parts: dict[Any, _Member] = {}
         self._counted = self._heard = time.monotonic()
+        self._stillborn = 0
+        self._sent: tuple[Excerpt, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +126,7 @@ class Crew:
         refs = list(self._running)
         found: list[Any]
         found, _ = self._cluster.ray.wait(refs, num_returns=1, timeout=_LOOK_SECONDS)
-        if found or any(each.sees for each in self._members.values()):
+        if any(each.sees for each in self._members.values()):
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > _SILENT_SECONDS:
             self._heard = time.monotonic()
@@ -140,21 +144,29 @@ class Crew:
             yield
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
+            if isinstance(cause, OSError):
+                cause = OutputError(f"cluster: {member.name} could not write or read: {cause}")
             if member.unit is None:
                 raise cause from None
             unit, member.unit = member.unit, None
             _log.info("cluster: unit %d failed on %s: %s", unit, member.name, cause)
             dispatch.failed(member.number, unit, cause)
         except errors.RayError as error:
-            words = str(error).strip().splitlines()
-            _log.info("cluster: %s is gone: %s", member.name, words[0] if words else error)
+            words = (str(error).strip() or repr(error)).splitlines()[0]
+            _log.info("cluster: %s is gone: %s", member.name, words)
+            self._stillborn += member.sees is None
+            if self._stillborn >= _MOST_STILLBORN:
+                raise TaesdStreamError(
+                    f"cluster: {self._stillborn} workers have died before they were ready: {words};"
+                    " see that every node has taesd-stream, and memory for the model"
+                ) from error
             self._dismiss(member)
             dispatch.lost(member.number)
 
     def _take(self, member: _Member, result: Any, dispatch: Dispatch) -> int:
         """Take what a call has returned; how many units more are done."""
         if member.unit is None:
-            member.sees = Sees(*result)
+            member.sees, self._stillborn = Sees(*result), 0
             return 0
         unit, member.unit, member.part = member.unit, None, 0.0
         if not dispatch.done(member.number, unit):
@@ -169,9 +181,15 @@ class Crew:
             unit = dispatch.next_for(member.number)
             if unit is None:
                 continue
-            excerpt = None if member.sees.latents else self._order.excerpt_for(unit)
+            excerpt = None if member.sees.latents else self._put(self._order.excerpt_for(unit))
             member.unit, member.part = unit, 0.0
             self._running[member.actor.make.remote(unit, excerpt)] = member
+
+    def _put(self, excerpt: Excerpt) -> Any:
+        """Where workers find an excerpt: one that several units in a row need is sent once."""
+        if self._sent is None or self._sent[0] is not excerpt:
+            self._sent = excerpt, self._cluster.ray.put(excerpt)
+        return self._sent[1]
 
     def _look_at_parts(self) -> float:
         """The units that are being made, as parts."""

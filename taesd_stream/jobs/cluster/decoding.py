@@ -87,6 +87,7 @@ def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -
                 ahead=READ_AHEAD,
             )
             finished = FinishedUnits(journal)
+            finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
             journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
             _make_video(work, decoding, cluster, finished, job, reporting=reporting)
             resumed = ResumedVideo.of(decoding, journal, each)
@@ -144,7 +145,7 @@ def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reportin
         fingerprint = fingerprint_of_picture(decoding, bands_in_a_unit=each)
         if output.resume and is_finished(output, fingerprint):
             return rendered(decoding.ae, output, run.plan, None)
-        check_room(replace(decoding, output=replace(output, resume=True)))
+        check_room(decoding, kept_bytes=output.channels * run.made.area)
         reporting.on_plan(run.plan)
         with remembered(output, fingerprint) as journal:
             job = PictureUnits(
@@ -194,6 +195,7 @@ def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> Non
                 f"resume: expected finished rows in {path}, found none; remove {finished.folder} to"
                 " begin anew"
             )
+        finished.keep_those(RowShards.open(path).holds)
         return
     RowShards.create(
         path,

@@ -126,6 +126,8 @@ class Dispatch:
     def _give_up(self, worker: int, unit: int) -> None:
         running = self._running[unit]
         running.workers.discard(worker)
+        # Whoever is still at it may be the one who stands still.
+        running.is_repeated, running.since = False, self._clock()
         if not running.workers:
             del self._running[unit]
             self._waiting.appendleft(unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from taesd_stream.errors import OutputError
@@ -54,6 +55,26 @@ class FinishedUnits:
         """The name of the file."""
         return _NAME
 
+    def keep_those(self, is_there: Callable[[int], bool]) -> None:
+        """Forget units that are not there any more: another run may have removed them.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        there = {unit for unit in self.numbers if is_there(unit)}
+        if there == self.numbers:
+            return
+        self.numbers = there
+        with replacing(self._path, durable=True) as part:
+            part.write_text("".join(f"{unit}\n" for unit in sorted(there)), encoding="ascii")
+        self._journal.note(self._leading())
+
+    def _leading(self) -> int:
+        leading = 0
+        while leading in self.numbers:
+            leading += 1
+        return leading
+
     def note(self, unit: int) -> None:
         """A unit is finished, and on the disk.
 
@@ -71,8 +92,6 @@ class FinishedUnits:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
         if is_new:
             sync_folder(self._path.parent)
-        leading = self._journal.done
-        while leading in self.numbers:
-            leading += 1
+        leading = self._leading()
         if leading > self._journal.done:
             self._journal.note(leading)

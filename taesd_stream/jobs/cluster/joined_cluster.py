@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,7 +114,8 @@ def joined(cluster: str, device: str, threads: int | None = None) -> Iterator[Cl
     ray = load_ray()
     is_ours = not ray.is_initialized()
     if is_ours:
-        _connect(ray, cluster)
+        with _own_signals():
+            _connect(ray, cluster)
     try:
         made = Cluster(ray, device, threads)
         if not made.workers:
@@ -124,6 +127,15 @@ def joined(cluster: str, device: str, threads: int | None = None) -> Iterator[Cl
     finally:
         if is_ours:
             ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """What is done on SIGTERM stays what it is: Ray would exit at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _connect(ray: Any, cluster: str) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load_weights, read_weights
+from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -29,12 +30,14 @@ class ModelCopy:
         told: The checkpoint that they are of, without weights.
         variant: The name of the variant, where that is known.
         options: How it is loaded.
+        same: What it shall be when it is loaded, in words.
     """
 
     weights: dict[str, NDArray[Any]] | None
     told: Checkpoint | None
     variant: str | None
     options: ModelOptions
+    same: str
 
     @classmethod
     def of(
@@ -63,25 +66,49 @@ class ModelCopy:
             backend=settings.backend_name,
             calibration=None,
         )
+        decoder = coder_of(ae, "decode")
+        if isinstance(model, AutoEncoder):
+            shortcuts = decoder.network.shortcuts
+            options = replace(options, convention=decoder.convention, shortcuts=shortcuts)
+        same = _in_words(ae)
         variant = find_variant(ae.spec.name)
         if variant is not None and variant.weights == "none":
-            return cls(None, None, variant.name, options)
+            return cls(None, None, variant.name, options, same)
         if isinstance(model, AutoEncoder):
             read, named = read_weights(ae.decoder_module(), None)
         else:
             read, named = read_weights(model or ae.spec.name, options.variant)
         if read is None or read.decoder is None:
-            return cls(None, None, named, options)
+            return cls(None, None, named, options, same)
         weights = {name: _as_numpy(tensor) for name, tensor in read.decoder.items()}
-        return cls(weights, replace(read, encoder=None, decoder={}), named, options)
+        told = replace(read, encoder=None, decoder={})
+        return cls(weights, told, named, options, same)
 
     def load(self) -> AutoEncoder:
-        """The model, in this process."""
-        if self.weights is None or self.told is None:
-            return load_weights(None, self.variant, self.options)
-        # What processes share cannot be written to.
-        decoder = {name: torch.from_numpy(each.copy()) for name, each in self.weights.items()}
-        return load_weights(replace(self.told, decoder=decoder), self.variant, self.options)
+        """The model, in this process.
+
+        Raises:
+            InputError: It is not the same here.
+        """
+        read: Checkpoint | None = None
+        if self.weights is not None and self.told is not None:
+            # What processes share cannot be written to.
+            decoder = {name: torch.from_numpy(each.copy()) for name, each in self.weights.items()}
+            read = replace(self.told, decoder=decoder)
+        ae = load_weights(read, self.variant, self.options)
+        if _in_words(ae) != self.same:
+            raise InputError(
+                f"cluster: expected {self.same}, found {_in_words(ae)} where it was loaded again;"
+                " give the model by its name or file, with its options"
+            )
+        return ae
+
+
+def _in_words(ae: AutoEncoder) -> str:
+    decoder = coder_of(ae, "decode")
+    shortcuts = str(decoder.network.shortcuts) or "as it is"
+    scale = f"{ae.spec.space.mean} {ae.spec.space.deviation} {decoder.convention}"
+    return f"{ae.spec.label}, {shortcuts}, scale {scale}, weights {decoder.digest()}"
 
 
 def _as_numpy(tensor: torch.Tensor) -> NDArray[Any]:

@@ -7,13 +7,14 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
 from taesd_stream.engine.budget import Budget, read_budget
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions, TileOptions
-from taesd_stream.errors import InputError, Interrupted, TaesdStreamError
+from taesd_stream.errors import InputError, Interrupted, OutputError, TaesdStreamError
 from taesd_stream.jobs.cluster.crew import Crew, Order
 from taesd_stream.jobs.cluster.dispatch import Dispatch
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
@@ -96,11 +97,18 @@ class ClusterDecode:
         left = [unit for unit in range(job.count) if unit not in finished.numbers]
 
         def take(unit: int, content: Content, worker: str) -> None:
-            job.take(unit, content, finished.folder, worker)
+            try:
+                job.take(unit, content, finished.folder, worker)
+            except OSError as error:
+                raise OutputError(f"cannot write {finished.folder}: {error.strerror}") from error
             finished.note(unit)
 
+        @lru_cache(maxsize=1)
+        def excerpt_of(numbers: range) -> Excerpt:
+            return Excerpt.of(self.decoding.latents, numbers)
+
         def excerpt_for(unit: int) -> Excerpt:
-            return Excerpt.of(self.decoding.latents, latents_of(unit))
+            return excerpt_of(latents_of(unit))
 
         with _telling_what_is_kept(finished, job.count), _token_in(finished.folder) as shared:
             if not left:

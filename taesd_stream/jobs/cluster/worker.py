@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from taesd_stream.engine import AutoEncoder
-from taesd_stream.errors import LatentsError
+from taesd_stream.errors import TaesdStreamError
 from taesd_stream.jobs.cluster.model_copy import ModelCopy
 from taesd_stream.jobs.cluster.units import Content, Job, Place
 from taesd_stream.latents import LatentSource
@@ -42,11 +43,11 @@ class StoredLatents:
         """The source, if the same is seen from here."""
         try:
             source = open_with(self.path, self.options, frozenset([self.channels]))
-        except LatentsError:
-            return None
-        if digest_of(source) == self.digest:
-            return source
-        source.close()
+            if digest_of(source) == self.digest:
+                return source
+            source.close()
+        except (TaesdStreamError, OSError):
+            pass  # they are brought along instead
         return None
 
 
@@ -96,9 +97,11 @@ class Worker:
         """Load the model, and look at what is to be seen from here."""
         self._ae, self._job = model.load(), job
         self._latents = None if stored is None else stored.opened()
-        if folder.is_seen:
-            self._shared = Path(folder.path)
-            (self._shared / self._name).mkdir(exist_ok=True)
+        # Where it cannot be written to, what is made is brought along instead.
+        with suppress(OSError):
+            if folder.is_seen:
+                (Path(folder.path) / self._name).mkdir(exist_ok=True)
+                self._shared = Path(folder.path)
         return Sees(self._latents is not None, self._shared is not None)
 
     def make(self, unit: int, excerpt: Excerpt | None) -> Content:
