@@ -9,7 +9,9 @@ import diffusers
 import torch
 from torch import nn
 
-__all__ = ["random_svd_vae", "random_vae", "randomised"]
+import taesd_stream as ts
+
+__all__ = ["loaded", "random_svd_vae", "random_vae", "randomised"]
 
 
 @lru_cache(maxsize=8)
@@ -45,6 +47,11 @@ def random_svd_vae(widths: tuple[int, ...] = (32, 64)) -> Any:
         down_block_types=("DownEncoderBlock2D",) * len(widths),
     )
     return randomised(vae)
+
+
+def loaded(vae: Any, **options: Any) -> ts.AutoEncoder:
+    """Ours of a VAE, or of weights, in float32 and the VAE's own scale if not told otherwise."""
+    return ts.load(vae, **{"device": "cpu", "convention": "vae", "dtype": "float32"} | options)
 
 
 def randomised(vae: nn.Module) -> nn.Module:

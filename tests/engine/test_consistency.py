@@ -22,7 +22,7 @@ import diffusers
 from diffusers.models.autoencoders import consistency_decoder_vae
 from diffusers.schedulers import scheduling_consistency_decoder
 
-from tests.engine.full_vaes import randomised
+from tests.engine.full_vaes import loaded, randomised
 
 EXACT = 1e-4  # of the range
 few = settings(max_examples=8, deadline=None, derandomize=True)
@@ -54,10 +54,6 @@ def vae() -> Any:
 @pytest.fixture(scope="module")
 def ours(vae: Any) -> ts.AutoEncoder:
     return loaded(vae)
-
-
-def loaded(source: Any, **options: Any) -> ts.AutoEncoder:
-    return ts.load(source, **{"device": "cpu", "convention": "vae", "dtype": "float32"} | options)
 
 
 def decoded(vae: Any, latents: Tensor, seed: int = 0) -> Tensor:

@@ -20,16 +20,12 @@ from taesd_stream.models.layers import attention
 
 pytest.importorskip("diffusers")
 
-from tests.engine.full_vaes import random_vae
+from tests.engine.full_vaes import loaded, random_vae
 
 EXACT = 1e-4  # of the range
 properties = settings(max_examples=12, deadline=None, derandomize=True)
 sides = st.integers(1, 14)
 tiles = st.one_of(st.none(), st.integers(1, 9), st.tuples(st.integers(1, 9), st.integers(1, 9)))
-
-
-def loaded(vae: Any, **options: Any) -> ts.AutoEncoder:
-    return ts.load(vae, device="cpu", convention="vae", **{"dtype": "float32"} | options)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tiling import Region, Size
 
 pytest.importorskip("diffusers", reason="needs diffusers, to compare with")
 
-from tests.engine.full_vaes import random_vae
+from tests.engine.full_vaes import loaded, random_vae
 
 EXACT = 1e-4  # of the range
 tiles = st.one_of(st.none(), st.integers(1, 9))
@@ -33,10 +33,6 @@ def vae() -> Any:
 @pytest.fixture(scope="module")
 def fine(vae: Any) -> ts.AutoEncoder:
     return loaded(vae)
-
-
-def loaded(vae: Any, **options: Any) -> ts.AutoEncoder:
-    return ts.load(vae, **{"device": "cpu", "dtype": "float32", "convention": "vae"} | options)
 
 
 def pictures(*shape: int) -> Tensor:

@@ -35,12 +35,10 @@ class _Running:
     Attributes:
         workers: By whom: by two, where it was repeated because it takes so long.
         since: The second at which it was begun.
-        is_repeated: Whether it was handed out once more.
     """
 
     workers: set[int] = field(default_factory=set)
     since: float = 0.0
-    is_repeated: bool = False
 
 
 class Dispatch:
@@ -83,7 +81,6 @@ class Dispatch:
         straggler = self._straggler()
         if straggler is not None:
             self._running[straggler].workers.add(worker)
-            self._running[straggler].is_repeated = True
         return straggler
 
     def done(self, worker: int, unit: int) -> bool:
@@ -127,7 +124,7 @@ class Dispatch:
         running = self._running[unit]
         running.workers.discard(worker)
         # Whoever is still at it may be the one who stands still.
-        running.is_repeated, running.since = False, self._clock()
+        running.since = self._clock()
         if not running.workers:
             del self._running[unit]
             self._waiting.appendleft(unit)
@@ -140,6 +137,6 @@ class Dispatch:
         slow = [
             (run.since, unit)
             for unit, run in self._running.items()
-            if not run.is_repeated and run.since < latest
+            if len(run.workers) == 1 and run.since < latest
         ]
         return min(slow)[1] if slow else None

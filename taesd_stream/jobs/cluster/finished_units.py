@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from taesd_stream.errors import OutputError
@@ -67,13 +68,11 @@ class FinishedUnits:
         self.numbers = there
         with replacing(self._path, durable=True) as part:
             part.write_text("".join(f"{unit}\n" for unit in sorted(there)), encoding="ascii")
-        self._journal.note(self._leading())
+        self._journal.note(self._leading(0))
 
-    def _leading(self) -> int:
-        leading = 0
-        while leading in self.numbers:
-            leading += 1
-        return leading
+    def _leading(self, first: int) -> int:
+        """The first unit from this one on that is missing."""
+        return next(unit for unit in count(first) if unit not in self.numbers)
 
     def note(self, unit: int) -> None:
         """A unit is finished, and on the disk.
@@ -92,6 +91,6 @@ class FinishedUnits:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
         if is_new:
             sync_folder(self._path.parent)
-        leading = self._leading()
+        leading = self._leading(self._journal.done)
         if leading > self._journal.done:
             self._journal.note(leading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -55,12 +55,10 @@ class ClusterDecode:
     latents: Latents
     reading: LatentOptions
 
-    @contextmanager
-    def joined(self) -> Iterator[Cluster]:
+    def joined(self) -> AbstractContextManager[Cluster]:
         """The cluster, for as long as the block lasts."""
         device, threads = self.decoding.ae.settings.device.type, self.decoding.options.threads
-        with joined(self.address, device, threads) as cluster:
-            yield cluster
+        return joined(self.address, device, threads)
 
     def options_on(self, cluster: Cluster) -> TileOptions:
         """The options of tiles for a worker: the tiles of the plan, on its own cores."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -41,13 +41,13 @@ class StoredLatents:
 
     def opened(self) -> LatentSource | None:
         """The source, if the same is seen from here."""
-        try:
+        # Where they cannot be read, they are brought along instead.
+        with suppress(TaesdStreamError, OSError), ExitStack() as closing:
             source = open_with(self.path, self.options, frozenset([self.channels]))
+            closing.enter_context(source)
             if digest_of(source) == self.digest:
+                closing.pop_all()
                 return source
-            source.close()
-        except (TaesdStreamError, OSError):
-            pass  # they are brought along instead
         return None
 
 
