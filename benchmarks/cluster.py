@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ class Figures:
         unit_bytes: What a unit reads and writes.
         storage_bytes_per_second: Of the storage that all share.
         handing_seconds: What the one who hands out work takes for a unit.
-        joining_seconds: What is done at the end, for each unit.
+        joining_seconds: What the one who joins units, in their order, takes for each.
         starting_seconds: Until the workers are ready.
     """
 
@@ -79,7 +80,7 @@ class Outcome:
         working: The share of that time in which workers computed.
         storage: The share in which storage was busy.
         handing: The share in which the one who hands out work was.
-        joining: The share that was spent at the end.
+        joining: The share in which units were joined.
     """
 
     seconds: float
@@ -114,6 +115,7 @@ def simulated(figures: Figures, workers: int, seed: int = 0) -> Outcome:
     storage, handing = _Served(), _Served()
     transfer = figures.unit_bytes / figures.storage_bytes_per_second
     working = 0.0
+    ready = [0.0] * figures.units
     ends: list[tuple[float, int, int]] = []
     idle = list(range(workers))
     while not dispatch.is_over:
@@ -123,11 +125,13 @@ def simulated(figures: Figures, workers: int, seed: int = 0) -> Outcome:
             begun = storage.until(handing.until(now, figures.handing_seconds), transfer)
             heapq.heappush(ends, (begun + seconds, idle.pop(), unit))
         now, worker, unit = heapq.heappop(ends)
-        dispatch.done(worker, unit)
+        if dispatch.done(worker, unit):
+            ready[unit] = now
         idle.append(worker)
-    joining = figures.units * figures.joining_seconds
-    total = now + joining
-    shares = working / workers, storage.busy, handing.busy, joining
+    joining, total = _Served(), now
+    for made in accumulate(ready, max):  # none is joined before those in front of it
+        total = joining.until(made, figures.joining_seconds)
+    shares = working / workers, storage.busy, handing.busy, joining.busy
     return Outcome(total, *(share / total for share in shares))
 
 
@@ -168,8 +172,8 @@ def _film(handing: float, joining: float) -> list[str]:
             joining_seconds=frames * joining,
             starting_seconds=_STARTING,
         )
-        faster = replace(film, storage_bytes_per_second=20 * _STORAGE, joining_seconds=0.0)
-        for label, figures in ((f"{workers}", film), (f"{workers}, both mended", faster)):
+        faster = replace(film, storage_bytes_per_second=20 * _STORAGE)
+        for label, figures in ((f"{workers}", film), (f"{workers}, storage of 20 GB/s", faster)):
             made = simulated(figures, workers)
             one = one or made.seconds
             shares = (made.working, made.storage, made.handing, made.joining)
@@ -244,7 +248,7 @@ class _Idle:
         return unit
 
 
-def _joining_seconds(segments: int = 6, frames: int = 30) -> float:
+def _joining_seconds(segments: int = 6, frames: int = _FILM_UNIT) -> float:
     """What joining takes for each frame, which is there already."""
     picture = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
     picture = picture.repeat(8, axis=0).repeat(8, axis=1)

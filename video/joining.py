@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import av
 
 from video.codecs import CONTAINERS
-from video.demux import open_input
 from video.errors import InputError, OutputExistsError
 from video.muxing import Muxer
-from video.packets import Segment, check_alike, numbered_packets, read_segment
+from video.options import VideoOptions
+from video.packets import Segment, check_alike, numbered_packets, opened_segment
 from video.rates import parse_rate
 from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.part_file import PartFile, check_output, write_faults
@@ -21,11 +20,12 @@ from video.size_note import read_size_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from os import PathLike
 
     from av.container import InputContainer, OutputContainer
 
-__all__ = ["check_joinable", "join_segments", "stream_like"]
+__all__ = ["SegmentJoin", "check_joinable", "join_segments", "stream_like"]
 
 # Packets can be copied from one of these to another.
 _JOINABLE = (".mp4", ".mov", ".mkv", ".webm")
@@ -72,19 +72,147 @@ def join_segments(
         ...         len(list(reader))
         2
     """
-    target, exact_rate = Path(path), parse_rate(rate)
-    _check_names(segments, target)
-    check_output(target, overwrite=overwrite)
-    known = [read_segment(segment, exact_rate) for segment in segments]
-    for each in known[1:]:
-        check_alike(known[0], each)
-    work = f"joining segments into '{target}'"
-    with PartFile(target) as part, write_faults(target, work, av.FFmpegError):
-        with Muxer(CONTAINERS[target.suffix.lower()], audio, audio_start, metadata) as muxer:
-            _copy(known, muxer, part.path, exact_rate)
-        sync_file(part.path)
-        _publish(part, overwrite=overwrite)
-    return target
+    options = VideoOptions(
+        parse_rate(rate),
+        audio=audio,
+        audio_start=audio_start,
+        overwrite=overwrite,
+        metadata=tuple(metadata),
+    )
+    with SegmentJoin(path, options) as join:
+        for segment in segments:
+            join.add(segment)
+    return join.target
+
+
+class SegmentJoin:
+    """A video that finished ones of its kind are added to, one after the other, as they come.
+
+    A context manager. When its block ends well, the file is completed, and appears; else nothing is
+    left of it. Nothing is encoded: packets are copied, as ``join_segments`` does.
+
+    Args:
+        path: .mp4, .mov, .mkv or .webm.
+        options: frames per second, what goes along with the pictures, and whether an existing file
+            may be replaced; what concerns encoding is that of the segments.
+        part_folder: where the unfinished file lies; None is beside ``path``.
+
+    Attributes:
+        target: the path.
+        frames: how many have been added.
+
+    Raises:
+        InputError: if segments cannot be joined into such a file.
+        OutputExistsError: if it exists and ``overwrite`` is false.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from video.video_writer import VideoWriter
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with SegmentJoin(f"{folder}/a.mkv", VideoOptions(Fraction(24))) as join:
+        ...         for number in range(2):
+        ...             part = Path(folder, f"{number}.mkv")
+        ...             with VideoWriter(part, width=32, height=16, rate=24) as writer:
+        ...                 writer.write(np.zeros((16, 32, 3), np.uint8))
+        ...             join.add(part)
+        ...     join.frames
+        2
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        options: VideoOptions,
+        *,
+        part_folder: Path | None = None,
+    ) -> None:
+        self.target, self.frames = Path(path), 0
+        self._options, self._rate = options, options.rate
+        check_joinable(self.target)
+        check_output(self.target, overwrite=options.overwrite)
+        self._folder = part_folder
+        self._added: list[Path] = []
+        self._first: Segment | None = None
+        self._delay = 0
+        self._part: PartFile | None = None
+        self._muxer: Muxer | None = None
+        self._stream: av.VideoStream | None = None
+
+    def add(self, path: Path) -> None:
+        """Add all frames of a finished video, whose first one is a key frame.
+
+        Raises:
+            InputError: if it cannot be read, or does not fit those before it.
+            OutputError: if writing fails.
+        """
+        if path.suffix.lower() != self.target.suffix.lower():
+            raise InputError(
+                f"expected segments that are {self.target.suffix.lower()} too; found '{path}'"
+            )
+        with self._faults(), opened_segment(path, self._rate) as (segment, source):
+            if self._first is None:
+                self._first = segment
+            check_alike(self._first, segment)
+            if self._muxer is None or segment.delay > self._delay:
+                self._begin(source, segment.delay)
+            self._copy(segment, source)
+        self._added.append(path)
+
+    def _begin(self, like: InputContainer, delay: int) -> None:
+        """Begin the file, or begin it anew: how far decoding is ahead is settled at its start."""
+        if self._part is None:
+            self._part = PartFile(self.target, self._folder)
+        if self._muxer is not None:
+            self._muxer.close()
+        audio, start = self._options.audio, self._options.audio_start
+        container_format = CONTAINERS[self.target.suffix.lower()]
+        self._muxer = Muxer(container_format, audio, start, self._options.metadata)
+        container = self._muxer.open(self._part.path)
+        self._stream = stream_like(like, container, time_base=1 / self._rate, rate=self._rate)
+        self._muxer.attach_audio()
+        self._delay, self.frames = delay, 0
+        for path in self._added:
+            with opened_segment(path, self._rate) as (segment, source):
+                self._copy(segment, source)
+
+    def _copy(self, segment: Segment, source: InputContainer) -> None:
+        if self._muxer is None or self._stream is None:
+            raise TypeError("expected a file that was begun")
+        packets = numbered_packets(source, segment.path, self._rate)
+        for order, (packet, number) in enumerate(packets, start=self.frames):
+            packet.time_base = 1 / self._rate
+            packet.pts, packet.dts = self.frames + number, order - self._delay
+            packet.duration = 1
+            packet.stream = self._stream
+            self._muxer.write([packet], (order + 1) / self._rate)
+        self.frames += segment.frames
+
+    def _finish(self) -> None:
+        if self._muxer is None or self._part is None:
+            raise InputError(f"expected segments to join into '{self.target}'; found none")
+        with self._faults():
+            self._muxer.finish([], self.frames / self._rate)
+            sync_file(self._part.path)
+            _publish(self._part, overwrite=self._options.overwrite)
+
+    def _faults(self) -> AbstractContextManager[None]:
+        return write_faults(self.target, f"joining segments into '{self.target}'", av.FFmpegError)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> None:
+        is_finished = False
+        try:
+            if error is None:
+                self._finish()
+                is_finished = True
+        finally:
+            if self._muxer is not None:
+                self._muxer.close()
+            if self._part is not None and not is_finished:
+                self._part.discard()
 
 
 def check_joinable(target: Path) -> None:
@@ -94,16 +222,6 @@ def check_joinable(target: Path) -> None:
             f"expected {', '.join(_JOINABLE)}, which segments can be joined into; found"
             f" '{target.name}'"
         )
-
-
-def _check_names(segments: Sequence[Path], target: Path) -> None:
-    check_joinable(target)
-    suffix = target.suffix.lower()
-    if not segments:
-        raise InputError(f"expected segments to join into '{target}'; found none")
-    for segment in segments:
-        if segment.suffix.lower() != suffix:
-            raise InputError(f"expected segments that are {suffix} too; found '{segment}'")
 
 
 def _publish(part: PartFile, *, overwrite: bool) -> None:
@@ -116,26 +234,6 @@ def _publish(part: PartFile, *, overwrite: bool) -> None:
             " Python)"
         ) from None
     sync_folder(part.target.parent)
-
-
-def _copy(segments: Sequence[Segment], muxer: Muxer, part: Path, rate: Fraction) -> None:
-    container = muxer.open(part)
-    with contextlib.closing(open_input(segments[0].path)) as first:
-        stream = stream_like(first, container, time_base=1 / rate, rate=rate)
-    muxer.attach_audio()
-    delay = max(segment.delay for segment in segments)
-    before = 0
-    for segment in segments:
-        with contextlib.closing(open_input(segment.path)) as source:
-            packets = numbered_packets(source, segment.path, rate)
-            for order, (packet, number) in enumerate(packets, start=before):
-                packet.time_base = 1 / rate
-                packet.pts, packet.dts = before + number, order - delay
-                packet.duration = 1
-                packet.stream = stream
-                muxer.write([packet], (order + 1) / rate)
-        before += segment.frames
-    muxer.finish([], before / rate)
 
 
 def stream_like(

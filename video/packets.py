@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
 
-__all__ = ["Segment", "check_alike", "numbered_packets", "read_segment"]
+__all__ = ["Segment", "check_alike", "numbered_packets", "opened_segment", "read_segment"]
 
 # Matroska counts nanoseconds for a frame; 24 and 24000/1001 are ten times as far from each other.
 _RATE_TOLERANCE = Fraction(1, 10_000)
@@ -45,6 +45,8 @@ class Segment:
 def read_segment(path: Path, rate: Fraction) -> Segment:
     """Go through the packets of the video ``path``, whose frame ``i`` is shown at ``i / rate``.
 
+    The other of the two is ``opened_segment``, for those who want its packets, too.
+
     Raises:
         InputError: if it is no such video, is damaged or cut short, or cannot be joined to
             others since it does not begin with a key frame.
@@ -62,6 +64,17 @@ def read_segment(path: Path, rate: Fraction) -> Segment:
         >>> segment.frames, segment.traits["codec"], segment.traits["size"]
         (3, 'h264', '32x16')
     """
+    with opened_segment(path, rate) as (segment, _):
+        return segment
+
+
+@contextmanager
+def opened_segment(path: Path, rate: Fraction) -> Iterator[tuple[Segment, InputContainer]]:
+    """The same, and the file that it was read from, at its first packet again.
+
+    Raises:
+        InputError: as ``read_segment``.
+    """
     with closing(open_input(path)) as source:
         traits = _traits(source, path)
         _check_rate(source, path, rate)
@@ -73,8 +86,9 @@ def read_segment(path: Path, rate: Fraction) -> Segment:
                 )
             numbers.append(number)
         _check_count(source, path, numbers, rate)
-    delay = max(order - number for order, number in enumerate(numbers))
-    return Segment(path, traits, len(numbers), delay)
+        delay = max(order - number for order, number in enumerate(numbers))
+        source.seek(0, stream=source.streams.video[0])
+        yield Segment(path, traits, len(numbers), delay), source
 
 
 def numbered_packets(

@@ -12,7 +12,7 @@ import av
 from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.errors import InputError, OutputError
-from video.joining import check_joinable, join_segments
+from video.joining import SegmentJoin, check_joinable
 from video.options import VideoOptions
 from video.packets import Segment, check_alike, read_segment
 from video.safe_files.durability import sync_file, sync_folder
@@ -250,12 +250,6 @@ class SegmentedWriter(FrameSink):
                 f"'{self.path}' cannot be finished: {self._frames_kept} of {self.frames_written}"
                 " frames are in segments, since writing one had failed"
             )
-        join_segments(
-            [self._file(number) for number in range(self._number)],
-            self.path,
-            rate=self._options.rate,
-            audio=self._options.audio,
-            audio_start=self._options.audio_start,
-            overwrite=self._options.overwrite,
-            metadata=self._options.metadata,
-        )
+        with SegmentJoin(self.path, self._options) as join:
+            for number in range(self._number):
+                join.add(self._file(number))

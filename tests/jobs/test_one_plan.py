@@ -82,7 +82,7 @@ def test_one_plan_of_a_run_that_goes_on(
     monkeypatch.setattr("taesd_stream.jobs.resume.resumed_video._FEWEST_SEGMENT_FRAMES", 6)
     monkeypatch.setattr("taesd_stream.jobs.resume.resumed_video._MOST_SEGMENT_FRAMES", 6)
     with monkeypatch.context() as patch:
-        patch.setattr("video.segments.join_segments", _fail)
+        patch.setattr("video.segments.SegmentJoin", _fail)
         with pytest.raises(RuntimeError):
             render(out, told, resume=True)
     (tmp_path / "a.mp4.resume" / "00003.mp4").unlink()

@@ -143,7 +143,7 @@ def test_only_the_joining_was_left(
         def fail(*args: object, **options: object) -> None:
             raise StopError
 
-        patch.setattr("video.segments.join_segments", fail)
+        patch.setattr("video.segments.SegmentJoin", fail)
         with pytest.raises(StopError):
             render(latents, out)
     with monkeypatch.context() as patch:

@@ -95,7 +95,7 @@ def test_a_failure_while_joining_leaves_the_segments(
         def full(*args: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr("video.joining._copy", full)
+        patch.setattr("video.joining.SegmentJoin._copy", full)
         with pytest.raises(OutputError, match=r"^cannot write '.*/a\.mp4': no room"):
             write(tmp_path / "a.mp4", frames())
     assert names(tmp_path) == ["segments"]

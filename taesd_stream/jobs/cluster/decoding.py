@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
-from taesd_stream.jobs.cluster.running import ClusterDecode, check_fresh
+from taesd_stream.jobs.cluster.joined_units import joined_units
+from taesd_stream.jobs.cluster.running import ClusterDecode, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
-from taesd_stream.jobs.decoding_frames import write_rest
 from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
 from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding, PictureDecoding
 from taesd_stream.jobs.delivery.bands import Rows, strips
@@ -24,11 +25,7 @@ from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
-from taesd_stream.jobs.resume.resumed_video import (
-    ResumedVideo,
-    fingerprint_of_video,
-    segment_frames_of,
-)
+from taesd_stream.jobs.resume.resumed_video import fingerprint_of_video, segment_frames_of
 from tiling import Size
 from video.joining import check_joinable
 from video.large.shards import RowShards
@@ -78,25 +75,33 @@ def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -
             return result(run.plan, None, frames=len(run.numbers))
         reporting.on_plan(run.plan)
         with remembered(output, fingerprint) as journal:
+            segment, notes = _settled(output, journal, run.plan.pixels)
             job = VideoUnits(
                 frames=run.numbers,
                 unit_frames=each,
                 options=work.options_on(cluster),
-                output=_settled(output, journal, run.plan.pixels),
+                output=segment,
                 size=run.plan.pixels,
                 ahead=READ_AHEAD,
             )
             finished = FinishedUnits(journal)
             finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
             journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
-            _make_video(work, decoding, cluster, finished, job, reporting=reporting)
-            resumed = ResumedVideo.of(decoding, journal, each)
-            sink = write_rest(decoding, resumed, reporting)
-    return result(run.plan, start, frames=resumed.total, notes=sink.notes)
+            with (
+                telling_what_is_kept(finished, job.count),
+                joined_units(output, finished, job) as hand_over,
+            ):
+                _make_video(
+                    work, run, cluster, finished, job, hand_over=hand_over, reporting=reporting
+                )
+    return result(run.plan, start, frames=len(run.numbers), notes=notes)
 
 
-def _settled(output: Output, journal: Journal, size: Size) -> Output:
-    """The output of a segment, with a codec that opens here: all segments shall be alike."""
+def _settled(output: Output, journal: Journal, size: Size) -> tuple[Output, tuple[str, ...]]:
+    """The output of a segment, with a codec that opens here, and what there is to say about it.
+
+    All segments shall be alike.
+    """
     options = replace(output.video_options, audio=None, overwrite=True)
     probe = VideoWriter.with_options(
         journal.folder / f"probe{output.suffix}",
@@ -104,21 +109,23 @@ def _settled(output: Output, journal: Journal, size: Size) -> Output:
         height=size.height,
         options=options,
     )
-    codec = probe.spec.codec.name
+    codec, notes = probe.spec.codec.name, probe.notes
     probe.discard()
-    return replace(output, codec=codec, audio=None, resume=False, overwrite=True, preview=None)
+    segment = replace(output, codec=codec, audio=None, resume=False, overwrite=True)
+    return segment, notes
 
 
 def _make_video(
     work: ClusterDecode,
-    decoding: FrameDecoding,
+    run: VideoRun,
     cluster: Cluster,
     finished: FinishedUnits,
     job: VideoUnits,
     *,
+    hand_over: Callable[[], None],
     reporting: Reporting,
 ) -> None:
-    run, total = decoding.run, len(job.frames)
+    total = len(job.frames)
 
     def latents_of(unit: int) -> range:
         part = run.part(unit * job.unit_frames, (unit + 1) * job.unit_frames)
@@ -127,6 +134,7 @@ def _make_video(
         return part.latent_numbers
 
     def on_progress(units: float) -> None:
+        hand_over()
         bar.to(min(float(total), units * job.unit_frames))
         reporting.on_progress(bar.done, total)
 
@@ -159,8 +167,9 @@ def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reportin
             finished = FinishedUnits(journal)
             journal.keep_only(finished.name, PictureUnits.FILE)
             _prepare_rows(finished, job, run.made)
-            _make_picture(work, cluster, finished, job, reporting)
-            notes = _write_picture(decoding, journal, job)
+            with telling_what_is_kept(finished, job.count):
+                _make_picture(work, cluster, finished, job, reporting)
+                notes = _write_picture(decoding, journal, job)
     return rendered(decoding.ae, output, run.plan, start, notes=notes)
 
 

@@ -70,6 +70,11 @@ class FinishedUnits:
             part.write_text("".join(f"{unit}\n" for unit in sorted(there)), encoding="ascii")
         self._journal.note(self._leading(0))
 
+    @property
+    def leading(self) -> int:
+        """How many there are before the first that is missing."""
+        return self._leading(self._journal.done)
+
     def _leading(self, first: int) -> int:
         """The first unit from this one on that is missing."""
         return next(unit for unit in count(first) if unit not in self.numbers)
@@ -91,6 +96,5 @@ class FinishedUnits:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
         if is_new:
             sync_folder(self._path.parent)
-        leading = self._leading(self._journal.done)
-        if leading > self._journal.done:
-            self._journal.note(leading)
+        if self.leading > self._journal.done:
+            self._journal.note(self.leading)

@@ -30,7 +30,7 @@ from taesd_stream.latents.excerpt import Excerpt
 from taesd_stream.latents.opening import Latents
 from taesd_stream.latents.read_options import LatentOptions
 
-__all__ = ["ClusterDecode", "check_fresh"]
+__all__ = ["ClusterDecode", "check_fresh", "telling_what_is_kept"]
 
 Decoding: TypeAlias = FrameDecoding | PictureDecoding
 
@@ -89,7 +89,6 @@ class ClusterDecode:
             on_progress: Told how many units are done, parts of them included.
 
         Raises:
-            Interrupted: Ctrl-C; the message says what is left and where.
             TaesdStreamError: What a worker has raised, three times for one unit.
         """
         left = [unit for unit in range(job.count) if unit not in finished.numbers]
@@ -108,9 +107,9 @@ class ClusterDecode:
         def excerpt_for(unit: int) -> Excerpt:
             return excerpt_of(latents_of(unit))
 
-        with _telling_what_is_kept(finished, job.count), _token_in(finished.folder) as shared:
-            if not left:
-                return
+        if not left:
+            return
+        with _token_in(finished.folder) as shared:
             told = (self._model(), job, self._stored(), shared)
             order = Order(told, excerpt_for, take, on_progress, finished.folder)
             with Crew(cluster, order) as crew:
@@ -156,7 +155,13 @@ def _token_in(folder: Path) -> Iterator[SharedFolder]:
 
 
 @contextmanager
-def _telling_what_is_kept(finished: FinishedUnits, count: int) -> Iterator[None]:
+def telling_what_is_kept(finished: FinishedUnits, count: int) -> Iterator[None]:
+    """Whatever ends the block says what is kept of so many units, and where.
+
+    Raises:
+        Interrupted: For Ctrl-C.
+    """
+
     def kept() -> str:
         return (
             f"{len(finished.numbers)} of {count} parts are kept in {finished.folder}; give the same"
