@@ -115,8 +115,11 @@ class ArrayReader(FrameReader):
             )
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.frames_of(range(self._layout.frames))
+
+    def frames_of(self, numbers: range) -> Iterator[Frame]:
         layout = self._layout
-        for index in range(layout.frames):
+        for index in range(layout.frames)[numbers.start : numbers.stop : numbers.step]:
             stored = np.empty(layout.shape, np.uint8)
             place = layout.offset + index * stored.nbytes
             if read_all(self._file, place, stored.data.cast("B")):

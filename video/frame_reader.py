@@ -58,3 +58,10 @@ class FrameReader(Closing):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over the frames, in order."""
+
+    @abstractmethod
+    def frames_of(self, numbers: range) -> Iterator[Frame]:
+        """The frames of these numbers, which rise, as far as there are any; none if that is empty.
+
+        Others are not made, nor read where that is possible. A second call may go back.
+        """

@@ -76,6 +76,10 @@ class ReadingRemarks:
             self.variable_rate |= off > max(_MOST_OFF / rate, _CLOCK_TICKS * tick)
         self._before = seconds
 
+    def look_elsewhere(self) -> None:
+        """The next frame that is looked at does not follow the one before."""
+        self._before = None
+
     def lines(self, rate: Fraction | None = None) -> Iterator[str]:
         """For the user, a line each; pictures have no ``rate``."""
         if self._is_laid_over:

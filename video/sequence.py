@@ -24,7 +24,7 @@ from video.sink import FrameSink
 from video.transparency import OVER_WHITE, Transparency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -171,12 +171,12 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
     Raises:
         InputError: if there are none, one cannot be read, or their sizes differ.
     """
-    return _pictures(source, ReadingRemarks(Path(source).name))
+    return _pictures(sequence_files(source), ReadingRemarks(Path(source).name))
 
 
-def _pictures(source: str | PathLike[str], remarks: ReadingRemarks) -> Iterator[NDArray[np.uint8]]:
+def _pictures(files: Iterable[Path], remarks: ReadingRemarks) -> Iterator[NDArray[np.uint8]]:
     shape: tuple[int, ...] | None = None
-    for file in sequence_files(source):
+    for file in files:
         image = remarks.taken(read_upright(file))
         if shape is not None and image.shape != shape:
             raise InputError(
@@ -221,7 +221,7 @@ class ImageSequenceReader(FrameReader):
         self.path = Path(source)
         self._remarks = ReadingRemarks(self.path.name, transparency)
         self.rate = parse_rate(rate)
-        files = sequence_files(source)
+        files = self._files = sequence_files(source)
         self.frame_count = len(files)
         self.duration_seconds = len(files) / self.rate
         self.height, self.width = read_upright(files[0]).shape[:2]
@@ -238,7 +238,12 @@ class ImageSequenceReader(FrameReader):
         return (*self._remarks.lines(), *self._on_files)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, image in enumerate(_pictures(self.path, self._remarks)):
+        return self.frames_of(range(len(self._files)))
+
+    def frames_of(self, numbers: range) -> Iterator[Frame]:
+        wanted = range(len(self._files))[numbers.start : numbers.stop : numbers.step]
+        files = [self._files[index] for index in wanted]
+        for index, image in zip(wanted, _pictures(files, self._remarks), strict=True):
             yield Frame(image, index / self.rate, index)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 from video.animation import open_animation
 from video.cut_short import is_cut_short, lacks_index
+from video.decoded_frames import DecodedFrames
 from video.demux import limited_size, open_input, packet_durations, require_decoder
 from video.errors import InputError
 from video.frame_colors import FrameColors
@@ -39,7 +40,6 @@ __all__ = ["VideoReader"]
 # while swscale would take it to lie between them. Decoders that know better say so themselves, and
 # so do other containers; what is said here would go before these.
 _SILENT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "mxf")
-_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _ANIMATIONS = ("gif", "apng")
 _LEFT_CODECS = ("prores", "dnxhd", "v210", "cfhd")
 
@@ -75,6 +75,12 @@ class VideoReader(FrameReader):
         self._orientation = UPRIGHT
         self._on_file: tuple[str, ...] = ()
         self._container: InputContainer | None = None
+        self._decoded: DecodedFrames | None = None
+        self._wanted: range | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._wanted, self._is_fresh = None, True
         animation = open_animation(self.path)
         if animation is not None:
             self._frames = self._animation_frames(animation)
@@ -129,7 +135,8 @@ class VideoReader(FrameReader):
         self._codec = stream.codec_context.name
         profile = profile_of_png(self.path) if self._codec == "apng" else None
         self._colors = FrameColors(self._remarks, stream.codec_context, profile)
-        frames = self._converted(self._decode(container, stream))
+        self._decoded = DecodedFrames(self.path, container, stream)
+        frames = self._converted(self._decoded)
         first = next(frames, None)
         if first is None:
             found = "no frame in it"
@@ -151,9 +158,10 @@ class VideoReader(FrameReader):
         rate = stream.average_rate or stream.guessed_rate
         return Fraction(rate) if rate else Fraction(25)
 
-    def _decode(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    def _numbered(self, decoded: DecodedFrames) -> Iterator[tuple[int, av.VideoFrame]]:
         try:
-            yield from _frames_of(container, stream)
+            for frame in decoded:
+                yield decoded.number - 1, frame
         except av.FFmpegError as error:
             if self._remarks.is_cut_short:
                 return
@@ -161,9 +169,16 @@ class VideoReader(FrameReader):
                 f"'{self.path}' cannot be decoded: {error.strerror}; is it damaged?"
             ) from error
 
-    def _converted(self, decoded: Iterator[av.VideoFrame]) -> Iterator[Frame]:
+    def _converted(self, decoded: DecodedFrames) -> Iterator[Frame]:
         seconds = Fraction(0)
-        for index, frame in enumerate(decoded):
+        for index, frame in self._numbered(decoded):
+            seconds = seconds + 1 / self.rate if index else Fraction(0)
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base
+            if frame.time_base is not None:
+                self._remarks.look_at(seconds, self.rate, frame.time_base)
+            if self._wanted is not None and index not in self._wanted:
+                continue
             image = self._remarks.taken(self._image(frame))
             self._remarks.damaged += frame.is_corrupt
             self._remarks.is_interlaced |= bool(frame.interlaced_frame)
@@ -174,11 +189,6 @@ class VideoReader(FrameReader):
                     f"frame {index} of '{self.path}' is {image.shape[1]}x{image.shape[0]};"
                     f" expected {self.width}x{self.height} as before"
                 )
-            seconds = seconds + 1 / self.rate if index else Fraction(0)
-            if frame.pts is not None and frame.time_base is not None:
-                seconds = frame.pts * frame.time_base
-            if frame.time_base is not None:
-                self._remarks.look_at(seconds, self.rate, frame.time_base)
             yield Frame(image, seconds, index)
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -193,12 +203,37 @@ class VideoReader(FrameReader):
             self._orientation = orientation
         return image if orientation is None else self._orientation.applied(image)
 
+    def frames_of(self, numbers: range) -> Iterator[Frame]:
+        """The frames of these numbers, which rise; a second call may go back.
+
+        Those before them are passed over by the key frame nearest to them, where the file tells.
+        """
+        if not numbers:
+            return
+        if not self._is_fresh or numbers.start:
+            self._go_towards(numbers.start)
+        self._is_fresh, self._wanted = False, numbers
+        for frame in self._frames:
+            if frame.index in numbers:
+                yield frame
+            if frame.index >= numbers[-1]:
+                return
+
+    def _go_towards(self, number: int) -> None:
+        self._remarks.look_elsewhere()
+        if self._decoded is not None and self._decoded.go_towards(number):
+            self._frames = self._converted(self._decoded)
+            return
+        self.close()
+        self._open()
+
     @property
     def notes(self) -> tuple[str, ...]:
         """In what frames are not as the file has them, a line each; complete once all are read."""
         return (*self._on_file, *self._remarks.lines(self.rate))
 
     def __iter__(self) -> Iterator[Frame]:
+        self._is_fresh = False
         return self._frames
 
     def close(self) -> None:
@@ -206,15 +241,3 @@ class VideoReader(FrameReader):
         if self._container is not None:
             self._container.close()
             self._container = None
-
-
-def _frames_of(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decoded frames, with the alpha of WebM, which FFmpeg's own decoders leave out."""
-    name = _ALPHA_DECODERS.get(stream.codec_context.name)
-    # A remuxed file may say it in capitals.
-    said = {key.lower(): value for key, value in stream.metadata.items()}
-    if name is None or said.get("alpha_mode") != "1" or name not in av.codecs_available:
-        return container.decode(stream)
-    decoder = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
-    decoder.options = stream.codec_context.options
-    return (frame for packet in container.demux(stream) for frame in decoder.decode(packet))

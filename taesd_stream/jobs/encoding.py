@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -212,7 +211,7 @@ class _FrameEncoding:
 
 def _frames(reader: FrameReader, chosen: range) -> Iterator[Frame]:
     some = False
-    for frame in islice(reader, chosen.start, chosen.stop, chosen.step):
+    for frame in reader.frames_of(chosen):
         some = True
         yield frame.image
     if not some:

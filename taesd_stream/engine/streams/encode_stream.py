@@ -92,6 +92,13 @@ class EncodeStream(VideoStream):
             yield from self.push(frame)
         yield from self.flush()
 
+    def encode_part(self, frames: Iterable[Frame]) -> Iterator[Tensor]:
+        """Push frames that others follow, elsewhere: all latents that they complete."""
+        for frame in frames:
+            yield from self.push(frame)
+        self._closed = True
+        yield from self._release(0)
+
     def push(self, frame: Frame) -> list[Tensor]:
         """Take in the next frame.
 
