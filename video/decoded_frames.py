@@ -102,6 +102,10 @@ class DecodedFrames:
         self.number += 1
         return frame
 
+    def counted(self) -> int | None:
+        """How many there are in all; None where that cannot be told without decoding them."""
+        return None if self._index is None else len(self._index.times)
+
     def go_towards(self, number: int) -> bool:
         """Go to a frame, or to one before it from which there is no shorter way.
 

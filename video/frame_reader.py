@@ -55,6 +55,13 @@ class FrameReader(Closing):
         """For the user, a line each, on what frames are not; complete once all are read."""
         return ()
 
+    def counted(self) -> int | None:
+        """How many frames there are, found out where the file does not say; None if it cannot be.
+
+        Nothing is decoded for it, but a file may be gone through.
+        """
+        return self.frame_count
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over the frames, in order."""

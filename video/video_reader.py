@@ -203,6 +203,15 @@ class VideoReader(FrameReader):
             self._orientation = orientation
         return image if orientation is None else self._orientation.applied(image)
 
+    def counted(self) -> int | None:
+        """How many frames there are, found out where the file does not say; None if it cannot be.
+
+        A file is gone through for it, and nothing of it is decoded.
+        """
+        if self.frame_count is not None or self._decoded is None:
+            return self.frame_count
+        return self._decoded.counted()
+
     def frames_of(self, numbers: range) -> Iterator[Frame]:
         """The frames of these numbers, which rise; a second call may go back.
 

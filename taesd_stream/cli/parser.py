@@ -97,6 +97,12 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     arguments.add_wrap(parser)
     arguments.add_background(parser, "white, or kept by models of RGBA pictures")
     arguments.add_engine(parser)
+    add_cluster(parser)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="with --cluster: go on with what is kept in OUT.resume of a run that was cut short",
+    )
     arguments.add_overwrite(parser)
 
 

@@ -14,7 +14,8 @@ from taesd_stream.engine.options import Crop, ModelOptions, Overlap, Tile, TileO
 from taesd_stream.jobs.cluster.decoding import decode_on_cluster
 from taesd_stream.jobs.cluster.joined_cluster import checked_address
 from taesd_stream.jobs.cluster.ray_library import load_ray
-from taesd_stream.jobs.cluster.running import ClusterDecode
+from taesd_stream.jobs.cluster.sharing import shared_latents
+from taesd_stream.jobs.cluster.work import ClusterWork
 from taesd_stream.jobs.decoding_frames import write_frames
 from taesd_stream.jobs.decoding_picture import write_picture
 from taesd_stream.jobs.decoding_run import PictureDecoding, open_decoding
@@ -165,8 +166,12 @@ def render(
         tell_time(ae, decoding.run, model_options)
         reporting = Reporting(progress, on_plan, on_progress)
         if cluster is not None:
-            work = ClusterDecode(cluster, decoding, model, model_options, latents, reading)
-            return decode_on_cluster(work, reporting)
+            sharing = shared_latents(latents, reading, source)
+            work = ClusterWork(
+                *(cluster, ae, "decode", model, model_options, decoding.options, decoding.run.plan),
+                sharing=sharing,
+            )
+            return decode_on_cluster(work, decoding, reporting)
         if isinstance(decoding, PictureDecoding):
             return write_picture(decoding, reporting)
         return write_frames(decoding, reporting)

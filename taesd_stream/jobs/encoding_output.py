@@ -23,17 +23,32 @@ from video.safe_files.part_file import check_output
 
 __all__ = [
     "KnownLatents",
+    "LatentOutput",
     "check_channels",
     "check_count",
     "check_name",
     "convention_of",
     "is_stack",
-    "write_pictures",
-    "write_stack",
+    "write_latents",
 ]
 
 _PICTURE = ".png"
 _NUMBERS_ONLY = (".npy", _PICTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class LatentOutput:
+    """The place that latents go to.
+
+    Attributes:
+        path: The file, or a pattern of names.
+        overwrite: Whether an existing file may be replaced.
+        resume: Whether a run that was cut short is gone on with.
+    """
+
+    path: Path
+    overwrite: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +142,23 @@ def check_count(out: Path, frames: int | None) -> None:
         )
 
 
-def write_stack(
+def write_latents(
+    output: LatentOutput, latents: Iterator[Tensor], known: KnownLatents
+) -> tuple[int, tuple[str, ...]]:
+    """Write all latents, (C, h, w) each; how many, and what there is to say about them.
+
+    Raises:
+        OutputError: They could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    write = _write_stack if is_stack(output.path) else _write_pictures
+    return write(output.path, latents, known, output.overwrite)
+
+
+def _write_stack(
     out: Path, latents: Iterator[Tensor], known: KnownLatents, overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
-    """Write all latents into one file; how many, and what there is to say about them."""
+    """Write all of them into one file."""
     inode_before = inode_of(out)
     writer = LatentWriter(
         out, metadata=known.metadata, is_video=known.is_video, overwrite=overwrite
@@ -145,10 +173,10 @@ def write_stack(
     return writer.frames_written, ()
 
 
-def write_pictures(
+def _write_pictures(
     out: Path, latents: Iterator[Tensor], known: KnownLatents, overwrite: bool
 ) -> tuple[int, tuple[str, ...]]:
-    """Write each latent as an 8-bit picture; as ``write_stack``."""
+    """Write each latent as an 8-bit picture."""
     written = 0
 
     def counted() -> Iterator[Tensor]:

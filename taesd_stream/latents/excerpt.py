@@ -49,6 +49,10 @@ class Excerpt:
             numbers, wanted.start, source.frames, source.clips, source.dtype, source.metadata
         )
 
+    def opened(self) -> ExcerptSource:
+        """The source that it is of, of which these latents can be read."""
+        return ExcerptSource(self)
+
 
 class ExcerptSource(LatentSource):
     """The source that an excerpt is of; nothing but the excerpt can be read of it.

@@ -107,7 +107,7 @@ def test_the_bar_counts_frames_as_the_encoder_is_done_with_them(
             events.append("latent")
             super().write(latent)
 
-    monkeypatch.setattr("taesd_stream.jobs.encoding.FrameProgress", Bar)
+    monkeypatch.setattr("taesd_stream.jobs.encoding_frames.FrameProgress", Bar)
     monkeypatch.setattr("taesd_stream.jobs.encoding_output.LatentWriter", Writer)
     ts.encode_file(pictures, tmp_path / "z.npy", model=video_model)
     assert events == ["of 5", *["frame"] * 3, "latent", *["frame"] * 2, "latent"]

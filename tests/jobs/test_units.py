@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,15 @@ from taesd_stream.engine.options import ModelOptions, TileOptions
 from taesd_stream.engine.streams.frame_windows import as_slice
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import LatentsError
-from taesd_stream.jobs.cluster.finished_units import FinishedUnits
-from taesd_stream.jobs.cluster.joined_units import joined_units
 from taesd_stream.jobs.cluster.model_copy import ModelCopy
+from taesd_stream.jobs.cluster.sharing import shared_latents
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
-from taesd_stream.jobs.cluster.worker import SharedFolder, StoredLatents, Worker, digest_of
+from taesd_stream.jobs.cluster.worker import SharedFolder, Worker
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.latents.excerpt import Excerpt, ExcerptSource
 from taesd_stream.latents.read_options import LatentOptions
 from tests.engine.conftest import model_named, narrow_model_named, weights_of
-from tiling import Size
-from video import join_segments, open_reader, open_writer
+from video import open_reader
 from video.large.shards import RowShards
 from video.transparency import OVER_WHITE
 
@@ -93,7 +89,7 @@ def copy() -> Any:
     """The copy of a model, as it is sent."""
 
     def made(ae: ts.AutoEncoder) -> ModelCopy:
-        return ModelCopy.of(ae, ae.settings, ae, ModelOptions())
+        return ModelCopy.of(ae, "decode", ae.settings, ae, ModelOptions())
 
     return made
 
@@ -112,7 +108,7 @@ def test_copies_of_what_was_read(tmp_path: Path) -> None:
     """A name, and a file with options."""
     ae = ts.load("nano", device="cpu", dtype="bfloat16", backend="torch")
     z = latents(ae, 1)
-    copied = ModelCopy.of(ae, ae.settings, "nano", ModelOptions(dtype="bfloat16"))
+    copied = ModelCopy.of(ae, "decode", ae.settings, "nano", ModelOptions(dtype="bfloat16"))
     assert torch.equal(copied.load().decode(z), ae.decode(z))
 
 
@@ -153,7 +149,7 @@ def prepared(
     shared = SharedFolder(str(folder), "token" if sees else "another")
     seen = worker.prepare(copy(ae), job, stored.get("latents"), shared)
     assert seen.folder == sees
-    assert seen.latents == ("latents" in stored)
+    assert seen.source == ("latents" in stored)
     return worker
 
 
@@ -168,8 +164,7 @@ def test_segments(tmp_path: Path, copy: Any, sees: bool) -> None:
     whole = VideoRun(coder_of(ae, "decode"), source, options)
     output = Output("a.mkv", lossless=True, codec="h264", overwrite=True)
     job = VideoUnits(whole.numbers, 8, options, output, whole.plan.pixels, 4)
-    digest = digest_of(source)
-    stored = StoredLatents(str(tmp_path / "z.pt"), LatentOptions(), 4, digest)
+    stored = shared_latents(tmp_path / "z.pt", LatentOptions(), source).stored
     worker = prepared(ae, job, copy, tmp_path, sees=sees, **({"latents": stored} if sees else {}))
     assert job.count == 3
     made = []
@@ -210,67 +205,14 @@ def test_rows_of_a_picture(tmp_path: Path, copy: Any, name: str, sees: bool) -> 
 
 
 def test_other_latents_are_not_taken_for_the_same(tmp_path: Path) -> None:
-    torch.save(torch.zeros(3, 4, 2, 2), tmp_path / "z.pt")
-    digest = digest_of(ts.open_latents(torch.ones(3, 4, 2, 2)))
-    see = partial(StoredLatents, options=LatentOptions(), channels=4, digest=digest)
-    assert see(str(tmp_path / "z.pt")).opened() is None
-    assert see(str(tmp_path / "none.pt")).opened() is None
-
-
-def segments_in(folder: Path, lengths: tuple[int, ...]) -> list[Path]:
-    parts = [folder / f"{unit:05d}.mkv" for unit in range(len(lengths))]
-    for part, frames in zip(parts, lengths, strict=True):
-        with open_writer(part, width=16, height=16, codec="h264") as writer:
-            for level in range(frames):
-                writer.write(np.full((16, 16, 3), 20 * level, np.uint8))
-    return parts
-
-
-def joining(tmp_path: Path, frames: int, each: int = 4) -> tuple[Output, VideoUnits]:
-    output = Output(tmp_path / "a.mkv")
-    job = VideoUnits(range(frames), each, TileOptions(), output, Size(16, 16), 1)
-    return output, job
-
-
-def test_segments_are_joined_as_soon_as_none_before_them_is_missing(tmp_path: Path) -> None:
-    output, job = joining(tmp_path, 10)
-    with Journal.open(output.path, {}) as journal:
-        parts = segments_in(journal.folder, (4, 4, 2))
-        finished = FinishedUnits(journal)
-        with joined_units(output, finished, job) as hand_over:
-            for unit, there in ((1, 0), (0, 2), (2, 3)):
-                finished.note(unit)
-                hand_over()
-                assert finished.leading == there
-                assert len(list(journal.folder.glob("a.part*"))) <= 1
-                assert not output.path.exists()
-        assert not list(journal.folder.glob("a.part*"))
-        joined = join_segments(parts, tmp_path / "b.mkv", rate=24)
-    assert output.path.read_bytes() == joined.read_bytes()
-    with open_reader(output.path) as reader:
-        assert [int(frame.image.mean() / 20) for frame in reader] == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-
-
-@pytest.mark.parametrize("fault", ["one is missing", "one is broken", "Ctrl-C"])
-def test_nothing_is_left_of_what_could_not_be_joined(tmp_path: Path, fault: str) -> None:
-    output, job = joining(tmp_path, 10)
-    errors = {"one is missing": ts.OutputError, "one is broken": ts.InputError}
-    with Journal.open(output.path, {}) as journal:
-        parts = segments_in(journal.folder, (4, 4, 2))
-        finished = FinishedUnits(journal)
-        if fault == "one is broken":
-            parts[1].write_bytes(parts[1].read_bytes()[:300])
-
-        def join() -> None:
-            with joined_units(output, finished, job) as hand_over:
-                for unit in range(3 - (fault == "one is missing")):
-                    finished.note(unit)
-                    hand_over()
-                if fault == "Ctrl-C":
-                    raise KeyboardInterrupt
-
-        with pytest.raises(errors.get(fault, KeyboardInterrupt)):
-            join()
-        assert parts[2].exists()
-        assert not list(journal.folder.glob("a.part*"))
-    assert not output.path.exists()
+    path = tmp_path / "z.pt"
+    torch.save(torch.ones(3, 4, 2, 2), path)
+    with ts.open_latents(path) as source:
+        stored = shared_latents(path, LatentOptions(), source).stored
+    assert stored is not None
+    with stored.opened() as seen:
+        assert seen.frames == 3
+    torch.save(torch.zeros(3, 4, 2, 2), path)
+    assert stored.opened() is None
+    path.unlink()
+    assert stored.opened() is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -85,7 +85,7 @@ class PictureRun:
 
     def tiles(
         self, *, first_band: int = 0, on_tile: OnTile | None = None
-    ) -> Iterator[tuple[Region, Tensor]]:
+    ) -> Generator[tuple[Region, Tensor]]:
         """The tiles in reading order, so that each band is complete before the next begins.
 
         Args:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Self
 from taesd_stream.errors import OutputError, TaesdStreamError
 from taesd_stream.jobs.cluster.dispatch import Dispatch
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
+from taesd_stream.jobs.cluster.sharing import Piece
 from taesd_stream.jobs.cluster.units import Content
 from taesd_stream.jobs.cluster.worker import Sees, Worker
-from taesd_stream.latents.excerpt import Excerpt
 
 __all__ = ["Crew", "Order"]
 
@@ -56,14 +56,14 @@ class Order(NamedTuple):
 
     Attributes:
         prepare: The arguments of ``Worker.prepare``.
-        excerpt_for: The latents of a unit, for a worker that does not see them.
+        piece_for: What a unit is made of, for a worker that does not see it.
         take: Told of a unit that is made, first of all, what was brought along, and by whom.
         on_progress: Told how many units are done, parts of them included; called often.
         folder: Where workers leave what is half done, in folders of their names.
     """
 
     prepare: tuple[object, ...]
-    excerpt_for: Callable[[int], Excerpt]
+    piece_for: Callable[[int], Piece]
     take: Callable[[int, Content, str], None]
     on_progress: Callable[[float], None]
     folder: Path
@@ -88,7 +88,7 @@ class Crew:
         self._parts: dict[Any, _Member] = {}
         self._counted = self._heard = time.monotonic()
         self._stillborn = 0
-        self._sent: tuple[Excerpt, Any] | None = None
+        self._sent: tuple[Piece, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -181,14 +181,14 @@ class Crew:
             unit = dispatch.next_for(member.number)
             if unit is None:
                 continue
-            excerpt = None if member.sees.latents else self._put(self._order.excerpt_for(unit))
+            piece = None if member.sees.source else self._put(self._order.piece_for(unit))
             member.unit, member.part = unit, 0.0
-            self._running[member.actor.make.remote(unit, excerpt)] = member
+            self._running[member.actor.make.remote(unit, piece)] = member
 
-    def _put(self, excerpt: Excerpt) -> Any:
-        """Where workers find an excerpt: one that several units in a row need is sent once."""
-        if self._sent is None or self._sent[0] is not excerpt:
-            self._sent = excerpt, self._cluster.ray.put(excerpt)
+    def _put(self, piece: Piece) -> Any:
+        """Where workers find a piece: one that several units in a row need is sent once."""
+        if self._sent is None or self._sent[0] is not piece:
+            self._sent = piece, self._cluster.ray.put(piece)
         return self._sent[1]
 
     def _look_at_parts(self) -> float:

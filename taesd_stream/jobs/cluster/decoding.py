@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
-from taesd_stream.jobs.cluster.running import ClusterDecode, check_fresh, telling_what_is_kept
+from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
+from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
 from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding, PictureDecoding
 from taesd_stream.jobs.delivery.bands import Rows, strips
@@ -26,15 +28,14 @@ from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.jobs.resume.resumed_video import fingerprint_of_video, segment_frames_of
-from tiling import Size
+from tiling import Interval, Size
 from video.joining import check_joinable
 from video.large.shards import RowShards
 from video.video_writer import VideoWriter
 
 __all__ = ["decode_on_cluster"]
 
-_UNITS_OF_A_WORKER = 4
-"""So many units at least for each worker, so that all of them are at work until the end."""
+Decoding: TypeAlias = FrameDecoding | PictureDecoding
 
 _UNIT_BYTES = 64 << 20
 """Of a picture's unit, which a worker holds as a whole."""
@@ -43,22 +44,26 @@ _MOST_MADE_AGAIN = 0.25
 """The share of all work that is done anew for each unit of a picture."""
 
 
-def decode_on_cluster(work: ClusterDecode, reporting: Reporting) -> Rendered:
+def decode_on_cluster(work: ClusterWork, decoding: Decoding, reporting: Reporting) -> Rendered:
     """Decode into a file, on a cluster.
+
+    Args:
+        work: How.
+        decoding: What.
+        reporting: Who is told.
 
     Raises:
         InputError: It cannot be made in units, or there is no such cluster.
         OutputError: It could not be written.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    decoding = work.decoding
     check_fresh(decoding.output)
     if isinstance(decoding, PictureDecoding):
         return _picture(work, decoding, reporting)
     return _video(work, decoding, reporting)
 
 
-def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
+def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
     run, output = decoding.run, decoding.output
     if not output.is_segmentable:
         raise InputError(
@@ -69,7 +74,7 @@ def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -
     start = time.perf_counter()
     result = partial(rendered, decoding.ae, output)
     with work.joined() as cluster:
-        each = segment_frames_of(decoding, _UNITS_OF_A_WORKER * cluster.workers)
+        each = _segment_frames(decoding, cluster.workers)
         fingerprint = fingerprint_of_video(decoding, each)
         if output.resume and is_finished(output, fingerprint):
             return result(run.plan, None, frames=len(run.numbers))
@@ -97,6 +102,14 @@ def _video(work: ClusterDecode, decoding: FrameDecoding, reporting: Reporting) -
     return result(run.plan, start, frames=len(run.numbers), notes=notes)
 
 
+def _segment_frames(decoding: FrameDecoding, workers: int) -> int:
+    spec, total = decoding.ae.spec, len(decoding.run.numbers)
+    again = spec.latents_back * spec.timing.growth
+    return segment_frames_of(
+        decoding, lambda usual: steps_of_unit(total, workers, usual, again=again)
+    )
+
+
 def _settled(output: Output, journal: Journal, size: Size) -> tuple[Output, tuple[str, ...]]:
     """The output of a segment, with a codec that opens here, and what there is to say about it.
 
@@ -116,7 +129,7 @@ def _settled(output: Output, journal: Journal, size: Size) -> tuple[Output, tupl
 
 
 def _make_video(
-    work: ClusterDecode,
+    work: ClusterWork,
     run: VideoRun,
     cluster: Cluster,
     finished: FinishedUnits,
@@ -142,7 +155,7 @@ def _make_video(
         work.make(cluster, finished, job, latents_of, on_progress)
 
 
-def _picture(work: ClusterDecode, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
+def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     run, output = decoding.run, decoding.output
     _check_passes(decoding)
     if output.preview is not None:
@@ -192,8 +205,8 @@ def _unit_bands(decoding: PictureDecoding, cluster: Cluster) -> int:
         return known
     bands = len(run.bands)
     band_bytes = output.channels * run.made.area // bands
-    most = min(bands // (_UNITS_OF_A_WORKER * cluster.workers), _UNIT_BYTES // band_bytes)
-    return max(1, most)
+    usual = Interval(1, max(1, _UNIT_BYTES // band_bytes))
+    return steps_of_unit(bands, cluster.workers, usual)
 
 
 def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> None:
@@ -216,13 +229,13 @@ def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> Non
 
 
 def _make_picture(
-    work: ClusterDecode,
+    work: ClusterWork,
     cluster: Cluster,
     finished: FinishedUnits,
     job: PictureUnits,
     reporting: Reporting,
 ) -> None:
-    area = sum(job.heights) * work.decoding.run.plan.pixels.width
+    area = sum(job.heights) * work.plan.pixels.width
 
     def on_progress(units: float) -> None:
         done = int(area * units / job.count)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.load import load_weights, read_weights
-from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import InputError
@@ -22,9 +22,10 @@ __all__ = ["ModelCopy"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelCopy:
-    """The decoder of a model, to be loaded elsewhere so that it computes the same.
+    """Half of a model, to be loaded elsewhere so that it computes the same.
 
     Attributes:
+        action: Which half: "decode" or "encode".
         weights: By their official names; NumPy's, which processes of one machine share. None where
             the model needs none.
         told: The checkpoint that they are of, without weights.
@@ -33,6 +34,7 @@ class ModelCopy:
         same: What it shall be when it is loaded, in words.
     """
 
+    action: Action
     weights: dict[str, NDArray[Any]] | None
     told: Checkpoint | None
     variant: str | None
@@ -41,12 +43,18 @@ class ModelCopy:
 
     @classmethod
     def of(
-        cls, ae: AutoEncoder, settings: Settings, model: Model | None, options: ModelOptions
+        cls,
+        ae: AutoEncoder,
+        action: Action,
+        settings: Settings,
+        model: Model | None,
+        options: ModelOptions,
     ) -> Self:
         """The copy of a model that is loaded.
 
         Args:
             ae: The model.
+            action: Which half of it is copied.
             settings: Where and how it computes.
             model: What it was loaded from; None is the official one of its name.
             options: How it was loaded.
@@ -66,23 +74,26 @@ class ModelCopy:
             backend=settings.backend_name,
             calibration=None,
         )
-        decoder = coder_of(ae, "decode")
+        coder = coder_of(ae, action)
         if isinstance(model, AutoEncoder):
-            shortcuts = decoder.network.shortcuts
-            options = replace(options, convention=decoder.convention, shortcuts=shortcuts)
-        same = _in_words(ae)
+            shortcuts = coder.network.shortcuts
+            options = replace(options, convention=coder.convention, shortcuts=shortcuts)
+        same = _in_words(ae, action)
         variant = find_variant(ae.spec.name)
         if variant is not None and variant.weights == "none":
-            return cls(None, None, variant.name, options, same)
+            return cls(action, None, None, variant.name, options, same)
         if isinstance(model, AutoEncoder):
-            read, named = read_weights(ae.decoder_module(), None)
+            module = ae.decoder_module() if action == "decode" else ae.encoder_module()
+            read, named = read_weights(module, None)
         else:
             read, named = read_weights(model or ae.spec.name, options.variant)
-        if read is None or read.decoder is None:
-            return cls(None, None, named, options, same)
-        weights = {name: _as_numpy(tensor) for name, tensor in read.decoder.items()}
-        told = replace(read, encoder=None, decoder={})
-        return cls(weights, told, named, options, same)
+        half = None if read is None else read.decoder if action == "decode" else read.encoder
+        if read is None or half is None:
+            return cls(action, None, None, named, options, same)
+        weights = {name: _as_numpy(tensor) for name, tensor in half.items()}
+        # An encoder alone may fit several variants.
+        named = named or (None if variant is None else variant.name)
+        return cls(action, weights, replace(read, encoder=None, decoder=None), named, options, same)
 
     def load(self) -> AutoEncoder:
         """The model, in this process.
@@ -93,22 +104,26 @@ class ModelCopy:
         read: Checkpoint | None = None
         if self.weights is not None and self.told is not None:
             # What processes share cannot be written to.
-            decoder = {name: torch.from_numpy(each.copy()) for name, each in self.weights.items()}
-            read = replace(self.told, decoder=decoder)
+            half = {name: torch.from_numpy(each.copy()) for name, each in self.weights.items()}
+            if self.action == "decode":
+                read = replace(self.told, decoder=half)
+            else:
+                read = replace(self.told, encoder=half)
         ae = load_weights(read, self.variant, self.options)
-        if _in_words(ae) != self.same:
+        found = _in_words(ae, self.action)
+        if found != self.same:
             raise InputError(
-                f"cluster: expected {self.same}, found {_in_words(ae)} where it was loaded again;"
-                " give the model by its name or file, with its options"
+                f"cluster: expected {self.same}, found {found} where it was loaded again; give the"
+                " model by its name or file, with its options"
             )
         return ae
 
 
-def _in_words(ae: AutoEncoder) -> str:
-    decoder = coder_of(ae, "decode")
-    shortcuts = str(decoder.network.shortcuts) or "as it is"
-    scale = f"{ae.spec.space.mean} {ae.spec.space.deviation} {decoder.convention}"
-    return f"{ae.spec.label}, {shortcuts}, scale {scale}, weights {decoder.digest()}"
+def _in_words(ae: AutoEncoder, action: Action) -> str:
+    coder = coder_of(ae, action)
+    shortcuts = str(coder.network.shortcuts) or "as it is"
+    scale = f"{ae.spec.space.mean} {ae.spec.space.deviation} {coder.convention}"
+    return f"{ae.spec.label}, {shortcuts}, scale {scale}, weights {coder.digest()}"
 
 
 def _as_numpy(tensor: torch.Tensor) -> NDArray[Any]:

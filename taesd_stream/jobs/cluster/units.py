@@ -31,7 +31,16 @@ from video.safe_files.durability import sync_file, sync_folder
 from video.safe_files.replacing import replacing
 from video.transparency import Transparency
 
-__all__ = ["Content", "Job", "PictureUnits", "Place", "Report", "VideoUnits"]
+__all__ = [
+    "Content",
+    "Job",
+    "PictureUnits",
+    "Place",
+    "Report",
+    "VideoUnits",
+    "content_of",
+    "take_file",
+]
 
 Report: TypeAlias = Callable[[float], None]
 """Told which part of a unit is done, from 0 to 1."""
@@ -62,13 +71,13 @@ class Job(Protocol):
         """How many units there are."""
 
     def make(
-        self, ae: AutoEncoder, latents: LatentSource, unit: int, place: Place, report: Report
+        self, ae: AutoEncoder, source: Any, unit: int, place: Place, report: Report
     ) -> Content:
         """Make a unit.
 
         Args:
             ae: The model.
-            latents: The source, of which at least those of the unit can be read.
+            source: What it is made of; at least what the unit needs can be read there.
             unit: Its number.
             place: Where it goes.
             report: Told how far it is.
@@ -79,6 +88,28 @@ class Job(Protocol):
 
     def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
         """Put a unit that a worker has made where it belongs in the folder of the job."""
+
+
+def content_of(file: Path, place: Place) -> Content:
+    """What a worker brings along of a file that it has made in a place."""
+    sync_file(file)
+    return None if place.shared is not None else np.fromfile(file, np.uint8)
+
+
+def take_file(path: Path, content: Content, worker: str) -> None:
+    """Put a file that a worker has made, in its own folder, or has brought along, where it belongs.
+
+    Args:
+        path: Where that is.
+        content: What was brought along.
+        worker: The name of the worker.
+    """
+    if content is None:
+        os.replace(path.parent / worker / path.name, path)
+        sync_folder(path.parent)
+        return
+    with replacing(path, durable=True) as part:
+        content.tofile(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +167,10 @@ class VideoUnits:
         with ExitStack() as closing_sink:
             sink = closing_sink.enter_context(open_sink(output, self.size))
             FrameDelivery(ae.settings.device, self.size).carry_out(closing_sink, sink, tensors)
-        sync_file(path)
-        return None if place.shared is not None else np.fromfile(path, np.uint8)
+        return content_of(path, place)
 
     def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
-        path = folder / self.file_of(unit)
-        if content is None:
-            os.replace(folder / worker / path.name, path)
-            sync_folder(folder)
-            return
-        with replacing(path, durable=True) as part:
-            content.tofile(part)
+        take_file(folder / self.file_of(unit), content, worker)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
 from taesd_stream.engine import AutoEncoder
+from taesd_stream.engine.coder import Coder
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import TileOptions
-from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.finished import taken_before
+from taesd_stream.jobs.resume.finished import OutputFile, taken_before
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan
 
-__all__ = ["fingerprint_of", "with_recorded_tile"]
+__all__ = ["fingerprint_of", "fingerprint_of_encode", "with_recorded_tile"]
 
 
-def with_recorded_tile(options: TileOptions, output: Output) -> TileOptions:
+def with_recorded_tile(options: TileOptions, output: OutputFile) -> TileOptions:
     """The options, with the tile that an unfinished run took: in 16 bits, others round otherwise.
 
     A tile that is asked for stays, and so do patches that are blended, which are cut by another
@@ -49,27 +50,69 @@ def fingerprint_of(
     crop = plan.view.crop
     decoder = coder_of(ae, "decode")
     return {
-        "version": version("taesd-stream"),
-        "model": ae.spec.label,
-        "weights": decoder.digest(),
-        "calibration": decoder.rounding,
+        **_of_model(ae, decoder),
         "latents": f"{latents.channels}x{plan.latents}",
         "numbers in the latents": _digest(latents, numbers),
         "convention": decoder.scale(None, latents).convention,
-        "size": str(plan.pixels),
         "crop": "none" if crop is None else ",".join(map(str, crop.xywh)),
+        "chunk": "none" if plan.chunk is None else str(plan.chunk),
+        **_of_plan(plan),
+        **_in_words(others),
+    }
+
+
+def fingerprint_of_encode(
+    images: Iterable[Path], ae: AutoEncoder, plan: TilePlan, **others: object
+) -> dict[str, str]:
+    """Name and value of all that the bytes of encoded latents depend on.
+
+    Args:
+        images: The files that they are made of, which are known by their names, sizes and times.
+        others: Further values.
+    """
+    return {
+        **_of_model(ae, coder_of(ae, "encode")),
+        "images": _stamp_of_files(images),
+        **_of_plan(plan),
+        **_in_words(others),
+    }
+
+
+def _of_model(ae: AutoEncoder, coder: Coder) -> dict[str, str]:
+    return {
+        "version": version("taesd-stream"),
+        "model": ae.spec.label,
+        "weights": coder.digest(),
+        "calibration": coder.rounding,
+    }
+
+
+def _of_plan(plan: TilePlan) -> dict[str, str]:
+    return {
+        "size": str(plan.pixels),
         "wrap": plan.view.axes or "none",
         "where": plan.where,
         "tile": str(plan.tile),
         "overlap": str(plan.overlap),
-        "chunk": "none" if plan.chunk is None else str(plan.chunk),
         "seed": str(plan.seed),
         "shortcuts": plan.shortcuts or "none",
-        **{
-            name.replace("_", " "): "default" if value is None else str(value)
-            for name, value in others.items()
-        },
     }
+
+
+def _in_words(values: Mapping[str, object]) -> dict[str, str]:
+    return {
+        name.replace("_", " "): "default" if value is None else str(value)
+        for name, value in values.items()
+    }
+
+
+def _stamp_of_files(files: Iterable[Path]) -> str:
+    """A digest of what is known of files without reading them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        found = file.stat()
+        digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _digest(latents: LatentSource, numbers: Iterable[int]) -> str:

@@ -12,16 +12,32 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from taesd_stream.errors import OutputExistsError
-from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal, folder_of, recorded
 from taesd_stream.models.weights.official import cache_folder
 
-__all__ = ["is_finished", "number_taken_before", "remembered", "taken_before"]
+__all__ = ["OutputFile", "is_finished", "number_taken_before", "remembered", "taken_before"]
 
 
-def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
+class OutputFile(Protocol):
+    """What there is to know of an output that may be there already, whole or in part."""
+
+    @property
+    def path(self) -> Path:
+        """Where it goes."""
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether an existing file may be replaced."""
+
+    @property
+    def resume(self) -> bool:
+        """Whether a run that was cut short is gone on with."""
+
+
+def is_finished(output: OutputFile, fingerprint: Mapping[str, str]) -> bool:
     """Whether the output is there, complete, and made by the same run.
 
     Raises:
@@ -43,7 +59,7 @@ def is_finished(output: Output, fingerprint: Mapping[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def remembered(output: Output, fingerprint: Mapping[str, str]) -> Iterator[Journal]:
+def remembered(output: OutputFile, fingerprint: Mapping[str, str]) -> Iterator[Journal]:
     """Inside it, an output is made under its journal; at the end only its being finished is kept.
 
     Raises:
@@ -59,18 +75,18 @@ def remembered(output: Output, fingerprint: Mapping[str, str]) -> Iterator[Journ
         journal.finish()
 
 
-def _recorded_when_finished(output: Output, name: str) -> str | None:
+def _recorded_when_finished(output: OutputFile, name: str) -> str | None:
     """A value of the fingerprint of the run that finished what is there, if it is to stay."""
     is_to_stay = not output.overwrite and output.path.exists()
     return recorded(_record(output.path), name) if is_to_stay else None
 
 
-def taken_before(output: Output, name: str) -> str | None:
+def taken_before(output: OutputFile, name: str) -> str | None:
     """A value that the run of an output took that is to be gone on with, or is finished."""
     return Journal.recorded(output.path, name) or _recorded_when_finished(output, name)
 
 
-def number_taken_before(output: Output, name: str) -> int | None:
+def number_taken_before(output: OutputFile, name: str) -> int | None:
     """The same, if it is a number from 1 up; None where nothing is to be gone on with."""
     known = taken_before(output, name) if output.resume else None
     return int(known) if known is not None and known.isdecimal() and int(known) else None

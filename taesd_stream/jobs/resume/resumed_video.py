@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from taesd_stream.engine.streams.video_run import VideoRun
@@ -11,7 +12,7 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of
 from taesd_stream.jobs.resume.finished import number_taken_before
 from taesd_stream.jobs.resume.journal import Journal
-from tiling import Size
+from tiling import Interval, Size
 from video.segments import SegmentedWriter, Segments
 
 __all__ = ["ResumedVideo", "fingerprint_of_video", "segment_frames_of"]
@@ -100,16 +101,16 @@ def fingerprint_of_video(decoding: FrameDecoding, segment_frames: int) -> dict[s
     )
 
 
-def segment_frames_of(decoding: FrameDecoding, segments: int = 1) -> int:
+def segment_frames_of(
+    decoding: FrameDecoding, sized: Callable[[Interval], int] = lambda usual: usual.stop
+) -> int:
     """The frames in a segment: as many as a run that is gone on with has taken.
 
     Args:
-        segments: How many there shall be at least, if they are not to be very short.
+        sized: Chooses them, where that is free, by what is usual.
     """
     known = number_taken_before(decoding.output, "segments")
     if known is not None:
         return known
     most = min(_MOST_SEGMENT_FRAMES, _SEGMENT_PIXELS // decoding.run.plan.pixels.area)
-    if segments > 1:
-        most = min(most, -(-len(decoding.run.numbers) // segments))
-    return max(_FEWEST_SEGMENT_FRAMES, most)
+    return sized(Interval(_FEWEST_SEGMENT_FRAMES, max(_FEWEST_SEGMENT_FRAMES, most)))

@@ -1,18 +1,17 @@
-"""The units of a decode on a cluster: what workers are told, and what becomes of what they make."""
+"""Work on a cluster: what workers are told, and what becomes of the units that they make."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
 
+from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.budget import Budget, read_budget
-from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.engine.loaded_model import Action, coder_of
 from taesd_stream.engine.options import ModelOptions, TileOptions
 from taesd_stream.errors import InputError, Interrupted, OutputError, TaesdStreamError
 from taesd_stream.jobs.cluster.crew import Crew, Order
@@ -20,52 +19,51 @@ from taesd_stream.jobs.cluster.dispatch import Dispatch
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster, joined
 from taesd_stream.jobs.cluster.model_copy import ModelCopy
+from taesd_stream.jobs.cluster.sharing import Piece, Sharing
 from taesd_stream.jobs.cluster.units import Content, Job
-from taesd_stream.jobs.cluster.worker import SharedFolder, StoredLatents, digest_of
-from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
+from taesd_stream.jobs.cluster.worker import SharedFolder
 from taesd_stream.jobs.model_for_latents import Model
-from taesd_stream.jobs.output import Output
+from taesd_stream.jobs.resume.finished import OutputFile
 from taesd_stream.jobs.resume.journal import folder_of
-from taesd_stream.latents.excerpt import Excerpt
-from taesd_stream.latents.opening import Latents
-from taesd_stream.latents.read_options import LatentOptions
+from tiling import TilePlan
 
-__all__ = ["ClusterDecode", "check_fresh", "telling_what_is_kept"]
-
-Decoding: TypeAlias = FrameDecoding | PictureDecoding
+__all__ = ["ClusterWork", "check_fresh", "telling_what_is_kept"]
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterDecode:
-    """A decode that is planned here and made on a cluster.
+class ClusterWork:
+    """Work that is planned here and made on a cluster.
 
     Attributes:
         address: Of the cluster, or "auto".
-        decoding: What is decoded.
-        model: What the model was loaded from; None is the official one for the channels.
+        ae: The model.
+        action: Which half of it is at work.
+        model: What it was loaded from; None is the official one for the channels.
         model_options: How.
-        latents: What the source was opened from.
-        reading: How.
+        options: How the work is cut into tiles.
+        plan: The plan of the whole.
+        sharing: How workers get what it is made of.
     """
 
     address: str
-    decoding: Decoding
+    ae: AutoEncoder
+    action: Action
     model: Model | None
     model_options: ModelOptions
-    latents: Latents
-    reading: LatentOptions
+    options: TileOptions
+    plan: TilePlan
+    sharing: Sharing
 
     def joined(self) -> AbstractContextManager[Cluster]:
         """The cluster, for as long as the block lasts."""
-        device, threads = self.decoding.ae.settings.device.type, self.decoding.options.threads
-        return joined(self.address, device, threads)
+        return joined(self.address, self.ae.settings.device.type, self.options.threads)
 
     def options_on(self, cluster: Cluster) -> TileOptions:
         """The options of tiles for a worker: the tiles of the plan, on its own cores."""
-        options, plan = self.decoding.options, self.decoding.run.plan
+        options, plan = self.options, self.plan
         if plan.overlap == "exact":
             options = replace(options, tile=(plan.tile.height, plan.tile.width))
-        budget = read_budget(options.memory, self.decoding.ae.settings.device)
+        budget = read_budget(options.memory, self.ae.settings.device)
         if not budget.is_firm:
             budget = Budget(budget.bytes // cluster.most_of_a_node, is_firm=False)
         threads = cluster.cores if cluster.device == "cpu" else options.threads
@@ -76,7 +74,7 @@ class ClusterDecode:
         cluster: Cluster,
         finished: FinishedUnits,
         job: Job,
-        latents_of: Callable[[int], range],
+        needed_by: Callable[[int], range],
         on_progress: Callable[[float], None],
     ) -> None:
         """Have every unit made that is not there yet.
@@ -85,7 +83,7 @@ class ClusterDecode:
             cluster: By whom.
             finished: What is there, and is kept.
             job: What.
-            latents_of: The numbers of the latents of a unit.
+            needed_by: The numbers of the latents, or frames, that a unit is made of.
             on_progress: Told how many units are done, parts of them included.
 
         Raises:
@@ -101,35 +99,26 @@ class ClusterDecode:
             finished.note(unit)
 
         @lru_cache(maxsize=1)
-        def excerpt_of(numbers: range) -> Excerpt:
-            return Excerpt.of(self.decoding.latents, numbers)
+        def piece_of(numbers: range) -> Piece:
+            return self.sharing.piece_of(numbers)
 
-        def excerpt_for(unit: int) -> Excerpt:
-            return excerpt_of(latents_of(unit))
+        def piece_for(unit: int) -> Piece:
+            return piece_of(needed_by(unit))
 
         if not left:
             return
         with _token_in(finished.folder) as shared:
-            told = (self._model(), job, self._stored(), shared)
-            order = Order(told, excerpt_for, take, on_progress, finished.folder)
+            told = (self._model(), job, self.sharing.stored, shared)
+            order = Order(told, piece_for, take, on_progress, finished.folder)
             with Crew(cluster, order) as crew:
                 crew.carry_out(Dispatch(left), len(finished.numbers))
 
     def _model(self) -> ModelCopy:
-        ae = self.decoding.ae
-        settings = coder_of(ae, "decode").settings_of(self.decoding.run.plan)
-        return ModelCopy.of(ae, settings, self.model, self.model_options)
-
-    def _stored(self) -> StoredLatents | None:
-        """The latents as workers may see them; None where they are not in a file."""
-        if not isinstance(self.latents, str | os.PathLike) or os.fspath(self.latents) == "-":
-            return None
-        source = self.decoding.latents
-        path = os.path.abspath(self.latents)
-        return StoredLatents(path, self.reading, source.channels, digest_of(source))
+        settings = coder_of(self.ae, self.action).settings_of(self.plan)
+        return ModelCopy.of(self.ae, self.action, settings, self.model, self.model_options)
 
 
-def check_fresh(output: Output) -> None:
+def check_fresh(output: OutputFile) -> None:
     """Refuse to begin anew what an unfinished run has left some of.
 
     Raises:

@@ -1,0 +1,203 @@
+"""Videos and pictures that are encoded on a cluster, and the latents that are put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import TypeVar
+
+from torch import Tensor
+
+from taesd_stream.engine.loaded_model import coder_of
+from taesd_stream.errors import OutputError
+from taesd_stream.jobs.cluster.finished_units import FinishedUnits
+from taesd_stream.jobs.cluster.joined_cluster import Cluster
+from taesd_stream.jobs.cluster.latent_units import LatentUnits, RowUnits, latents_in
+from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
+from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
+from taesd_stream.jobs.encoding_frames import FrameEncoding
+from taesd_stream.jobs.encoding_output import LatentOutput, write_latents
+from taesd_stream.jobs.encoding_picture import PictureEncoding
+from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
+from taesd_stream.jobs.results import Encoded
+from taesd_stream.jobs.resume.fingerprint import fingerprint_of_encode
+from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
+from tiling import Interval
+from video.image_names import sequence_files
+from video.transparency import Transparency
+
+__all__ = ["encode_frames_on_cluster", "encode_picture_on_cluster"]
+
+Made = TypeVar("Made")
+
+_UNIT_FRAMES = Interval(16, 256)
+_UNIT_BYTES = 64 << 20
+
+
+def encode_frames_on_cluster(
+    work: ClusterWork,
+    encoding: FrameEncoding,
+    output: LatentOutput,
+    reporting: Reporting,
+    *,
+    transparency: Transparency,
+) -> Encoded:
+    """Encode frames into a file, on a cluster.
+
+    Args:
+        work: How.
+        encoding: What; it is known how many frames there are.
+        output: Where to.
+        reporting: Who is told.
+        transparency: What becomes of alpha.
+
+    Raises:
+        InputError: There is no such cluster, or it cannot be made there.
+        OutputError: It could not be written.
+        Interrupted: Ctrl-C; the message says what is left and where.
+    """
+    check_fresh(output)
+    frames = encoding.frames
+    total = encoding.ae.spec.encode_timing.latents(len(frames))
+    path = encoding.reader.path
+    files = [path] if path.is_file() else sequence_files(path)
+    start = time.perf_counter()
+    with work.joined() as cluster:
+        each = number_taken_before(output, "latents in a unit")
+        job = LatentUnits(
+            frames=frames,
+            latents=total,
+            unit_latents=each or _latents_of_unit(encoding, total, cluster.workers),
+            plane=encoding.plane,
+            options=work.options_on(cluster),
+            convention=encoding.known.metadata.convention or "model",
+        )
+        fingerprint = fingerprint_of_encode(
+            files,
+            encoding.ae,
+            work.plan,
+            frames=frames,
+            convention=job.convention,
+            background="kept" if transparency.is_kept else transparency.color_name,
+            latents_in_a_unit=job.unit_latents,
+        )
+        if output.resume and is_finished(output, fingerprint):
+            return encoding.result(output, None, frames=len(frames), latents=total)
+        reporting.on_plan(work.plan)
+        encoder = coder_of(encoding.ae, "encode")
+
+        with FrameProgress(len(frames), shown=reporting.progress) as bar:
+            notes = _carry_out(
+                *(work, cluster, output, fingerprint, job),
+                needed_by=lambda unit: job.frames_for(encoder, unit),
+                on_progress=lambda units: bar.to(len(frames) * units / job.count),
+                finish=partial(_write_latents, encoding, output, total),
+            )
+    return encoding.result(output, start, frames=len(frames), latents=total, notes=notes)
+
+
+def _latents_of_unit(encoding: FrameEncoding, total: int, workers: int) -> int:
+    """The latents of a unit: whole groups, where frames are encoded in groups."""
+    timing = encoding.ae.spec.encode_timing
+    encoder = coder_of(encoding.ae, "encode")
+    usual = Interval(-(-_UNIT_FRAMES.start // timing.shrink), _UNIT_FRAMES.stop // timing.shrink)
+    if timing.group is not None:
+        of_group = (timing.group + timing.zeros) // timing.shrink
+        return -(-steps_of_unit(total, workers, usual) // of_group) * of_group
+    back = -encoder.network.reads_steps(Interval(0, 1)).start
+    return steps_of_unit(total, workers, usual, again=-(-back // timing.shrink))
+
+
+def encode_picture_on_cluster(
+    work: ClusterWork,
+    encoding: PictureEncoding,
+    output: LatentOutput,
+    reporting: Reporting,
+    *,
+    transparency: Transparency,
+) -> Encoded:
+    """Encode one picture into a file, on a cluster; as ``encode_frames_on_cluster``."""
+    check_fresh(output)
+    run, reader = encoding.run, encoding.reader
+    files = [reader.path]
+    if reader.path.is_dir():
+        files = sorted(each for each in reader.path.rglob("*") if each.is_file())
+    start = time.perf_counter()
+    with work.joined() as cluster:
+        bands = len(run.bands)
+        bytes_of_band = 3 * reader.height * reader.width // bands
+        usual = Interval(1, max(1, _UNIT_BYTES // bytes_of_band))
+        each = number_taken_before(output, "bands in a unit")
+        job = RowUnits(
+            heights=tuple(band.size for band in run.bands),
+            unit_bands=each or steps_of_unit(bands, cluster.workers, usual),
+            options=work.options_on(cluster),
+            convention=encoding.known.metadata.convention or "model",
+        )
+        fingerprint = fingerprint_of_encode(
+            files,
+            encoding.ae,
+            work.plan,
+            convention=job.convention,
+            background="kept" if transparency.is_kept else transparency.color_name,
+            bands_in_a_unit=job.unit_bands,
+        )
+        if output.resume and is_finished(output, fingerprint):
+            return encoding.result(output, None)
+        reporting.on_plan(work.plan)
+        area = reader.height * reader.width
+        with PictureProgress(area, shown=reporting.progress) as bar:
+            _carry_out(
+                *(work, cluster, output, fingerprint, job),
+                needed_by=lambda unit: range(unit, unit + 1),
+                on_progress=lambda units: bar.part(int(area * units / job.count), area),
+                finish=partial(_write_rows, encoding, output),
+            )
+    return encoding.result(output, start)
+
+
+def _carry_out(
+    work: ClusterWork,
+    cluster: Cluster,
+    output: LatentOutput,
+    fingerprint: dict[str, str],
+    job: LatentUnits | RowUnits,
+    *,
+    needed_by: Callable[[int], range],
+    on_progress: Callable[[float], None],
+    finish: Callable[[Iterator[Iterator[Tensor]]], Made],
+) -> Made:
+    """Have all units made that are not there, and the output of the latents of each."""
+    with remembered(output, fingerprint) as journal:
+        finished = FinishedUnits(journal)
+        finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
+        journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
+        with telling_what_is_kept(finished, job.count):
+            work.make(cluster, finished, job, needed_by, on_progress)
+            files = [finished.folder / job.file_of(unit) for unit in range(job.count)]
+            channels = work.ae.spec.latent_channels
+            return finish(latents_in(file, channels) for file in files)
+
+
+def _write_latents(
+    encoding: FrameEncoding, output: LatentOutput, total: int, units: Iterator[Iterator[Tensor]]
+) -> tuple[str, ...]:
+    """Write the latents of all units; what there is to say about them."""
+    written, notes = write_latents(output, chain.from_iterable(units), encoding.known)
+    if written != total:
+        raise OutputError(
+            f"cluster: expected {total} latents of {len(encoding.frames)} frames, found {written}"
+        )
+    return notes
+
+
+def _write_rows(
+    encoding: PictureEncoding, output: LatentOutput, units: Iterator[Iterator[Tensor]]
+) -> None:
+    top, columns = 0, slice(0, encoding.run.made.width)
+    with encoding.writer(output) as writer:
+        for rows in chain.from_iterable(units):
+            writer.write(slice(top, top + rows.shape[1]), columns, rows)
+            top += rows.shape[1]
