@@ -7,6 +7,7 @@ from tiling.footprint import POINTWISE, Footprint, halo, reads, scale
 from tiling.grid import Block, Cover, Grid
 from tiling.interval import Interval, Region, Size, chunks
 from tiling.plan import PassPlan, TilePlan, choose_tile
+from tiling.unit_plan import UnitPlan
 from tiling.view import WHOLE, View, around
 from tiling.waiting_plans import BandPlan, StatePlan, StorageKind
 from tiling.words import format_bytes, plural
@@ -29,6 +30,7 @@ __all__ = [
     "StatePlan",
     "StorageKind",
     "TilePlan",
+    "UnitPlan",
     "View",
     "around",
     "choose_tile",

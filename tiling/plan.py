@@ -9,6 +9,7 @@ from typing import TypeVar
 from tiling.effort import Effort, Moved
 from tiling.grid import Grid
 from tiling.interval import Interval, Size
+from tiling.unit_plan import UnitPlan
 from tiling.view import WHOLE, View
 from tiling.waiting_plans import BandPlan, StatePlan
 from tiling.words import format_bytes, format_seconds, plural
@@ -79,6 +80,7 @@ class TilePlan:
         shortcuts: What is not computed as the network says, in words; empty if all is.
         attention: The share of all work that attention over whole planes is.
         chunk: Frames that are made together, each of all of them; None where each is made alone.
+        units: How several workers share the work; None where there is one process.
     """
 
     model: str
@@ -109,6 +111,7 @@ class TilePlan:
     shortcuts: str = ""
     attention: float = 0.0
     chunk: int | None = None
+    units: UnitPlan | None = None
 
     @property
     def grid(self) -> Grid:
@@ -161,6 +164,8 @@ class TilePlan:
                 f", attention {self.attention:.0%} of the work, which fast attention restricts"
             )
         time = "" if self.seconds is None else f", {format_seconds(self.seconds)}"
+        if self.units is not None:
+            time = f"; {self.units}"
         return (
             f"{self.action} {count} of {self._what()} with {self.model} on {self.where}:"
             f" {self._how_cut()}{together}; recompute {self.recompute:.1%}, peak"
@@ -220,6 +225,7 @@ class TilePlan:
             "seconds": self.seconds,
             "shortcuts": self.shortcuts or None,
             "attention": self.attention,
+            "units": None if self.units is None else self.units.to_json(),
         }
 
 

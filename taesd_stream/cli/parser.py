@@ -118,6 +118,7 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_decoding(parser)
     arguments.add_view(parser)
+    add_cluster(parser)
 
 
 def _info(parser: argparse.ArgumentParser) -> None:

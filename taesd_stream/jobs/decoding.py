@@ -11,9 +11,8 @@ from fractions import Fraction
 import torch
 
 from taesd_stream.engine.options import Crop, ModelOptions, Overlap, Tile, TileOptions, Wrap
-from taesd_stream.jobs.cluster.decoding import decode_on_cluster
-from taesd_stream.jobs.cluster.joined_cluster import checked_address
-from taesd_stream.jobs.cluster.ray_library import load_ray
+from taesd_stream.jobs.cluster.decoding import decode_on_cluster, plan_on_cluster
+from taesd_stream.jobs.cluster.joined_cluster import check_cluster
 from taesd_stream.jobs.cluster.sharing import shared_latents
 from taesd_stream.jobs.cluster.work import ClusterWork
 from taesd_stream.jobs.decoding_frames import write_frames
@@ -145,9 +144,7 @@ def render(
         metadata=tuple((metadata or {}).items()),
     )
     output.check_place()
-    if cluster is not None:
-        load_ray()
-        checked_address(cluster)
+    check_cluster(cluster)
     if cluster is None and not resume and folder_of(out).is_dir():
         _log.info(
             "an unfinished run of %s is kept in %s: --resume (resume=True in Python) goes on",
@@ -166,10 +163,9 @@ def render(
         tell_time(ae, decoding.run, model_options)
         reporting = Reporting(progress, on_plan, on_progress)
         if cluster is not None:
-            sharing = shared_latents(latents, reading, source)
             work = ClusterWork(
                 *(cluster, ae, "decode", model, model_options, decoding.options, decoding.run.plan),
-                sharing=sharing,
+                sharing=shared_latents(latents, reading, source),
             )
             return decode_on_cluster(work, decoding, reporting)
         if isinstance(decoding, PictureDecoding):
@@ -205,12 +201,14 @@ def plan_for(
     space_upscale: bool = True,
     fast_norms: bool = False,
     fast_attention: int | None = None,
+    cluster: str | None = None,
 ) -> TilePlan:
     """The plan of what ``render`` would do; a model given by name needs no weights for it.
 
     Args:
         out: Where it would put them: a picture of any size is made in bands, which takes another
             plan than a video. None is a video.
+        cluster: The Ray cluster whose workers would do it: units, bytes and time are told, too.
 
     Raises:
         InputError: As ``render``.
@@ -224,9 +222,16 @@ def plan_for(
     )
     tile_options = TileOptions(tile, overlap, memory, crop, wrap, threads, chunk, seed)
     output = Output(_VIDEO if out is None else out)
+    check_cluster(cluster)
     reading = LatentOptions(layout, key, convention, size, skip_latents)
     source, ae = open_with_model(latents, model, model_options, reading=reading, planning=True)
     with nullcontext() if source is latents else source:
         decoding = open_decoding(source, ae, tile_options, output, frames)
         tell_time(ae, decoding.run, model_options, planning=True)
-        return decoding.run.plan
+        if cluster is None:
+            return decoding.run.plan
+        work = ClusterWork(
+            *(cluster, ae, "decode", model, model_options, decoding.options, decoding.run.plan),
+            sharing=shared_latents(latents, reading, source),
+        )
+        return plan_on_cluster(work, decoding)

@@ -13,8 +13,7 @@ from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.engine.options import ModelOptions, Overlap, Tile, TileOptions, Wrap
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.encoding import encode_frames_on_cluster, encode_picture_on_cluster
-from taesd_stream.jobs.cluster.joined_cluster import checked_address
-from taesd_stream.jobs.cluster.ray_library import load_ray
+from taesd_stream.jobs.cluster.joined_cluster import check_cluster
 from taesd_stream.jobs.cluster.sharing import shared_frames, shared_picture
 from taesd_stream.jobs.cluster.work import ClusterWork
 from taesd_stream.jobs.encoding_frames import FrameEncoding, encode_frames
@@ -109,7 +108,12 @@ def encode_file(
     """
     output = LatentOutput(Path(out), overwrite, resume)
     check_name(os.fspath(out), overwrite=overwrite or resume)
-    _check_cluster(cluster, resume=resume)
+    check_cluster(cluster)
+    if resume and cluster is None:
+        raise InputError(
+            "resume: expected --cluster (cluster= in Python) beside it, on which finished parts of"
+            " latents are kept, found none; leave it out"
+        )
     source = Path(images)
     convention = convention_of(output.path, convention)
     wanted = (variant or "taesd") if model is None else model
@@ -149,16 +153,4 @@ def encode_file(
         work = on_cluster(encoding.plan, shared_frames(reader, transparency))
         return encode_frames_on_cluster(
             *(work, encoding, output, reporting), transparency=transparency
-        )
-
-
-def _check_cluster(cluster: str | None, *, resume: bool) -> None:
-    """Refuse a cluster that cannot be, before anything is loaded."""
-    if cluster is not None:
-        load_ray()
-        checked_address(cluster)
-    elif resume:
-        raise InputError(
-            "resume: expected --cluster (cluster= in Python) beside it, on which finished parts of"
-            " latents are kept, found none; leave it out"
         )

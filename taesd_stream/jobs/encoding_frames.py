@@ -120,17 +120,18 @@ class FrameEncoding:
     def result(
         self,
         output: LatentOutput,
+        plan: TilePlan,
         start: float | None,
         *,
         frames: int,
         latents: int,
         notes: tuple[str, ...] = (),
     ) -> Encoded:
-        """What has been made of so many frames, and when that was begun."""
+        """What has been made of so many frames, under a plan, and when that was begun."""
         notes += (*self.reader.notes, *self.known.lost_in(output.path))
         notes += _lost_frames(self.ae, frames, latents)
         return encoded(
-            *(self.ae, output.path, self.plan, start), frames=frames, latents=latents, notes=notes
+            *(self.ae, output.path, plan, start), frames=frames, latents=latents, notes=notes
         )
 
 
@@ -142,10 +143,12 @@ def encode_frames(encoding: FrameEncoding, output: LatentOutput, reporting: Repo
         OutputError: The output could not be written; no file is left.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
-    start = time.perf_counter()
+    start, plan = time.perf_counter(), encoding.plan
     with closing(encoding.latents(reporting)) as latents:
         written, notes = write_latents(output, latents, encoding.known)
-    return encoding.result(output, start, frames=encoding.encoded, latents=written, notes=notes)
+    return encoding.result(
+        *(output, plan, start), frames=encoding.encoded, latents=written, notes=notes
+    )
 
 
 def _lost_frames(ae: AutoEncoder, frames: int, latents: int) -> tuple[str, ...]:

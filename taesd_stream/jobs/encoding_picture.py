@@ -21,7 +21,7 @@ from taesd_stream.jobs.results import Encoded, encoded
 from taesd_stream.jobs.time_in_plan import tell_time
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.writing.region_writer import RegionWriter
-from tiling import Size
+from tiling import Size, TilePlan
 from video.array_reader import holds_several_frames
 from video.large.reading import RegionReader
 from video.large.reading_tiff import is_tiff_in_parts
@@ -89,10 +89,10 @@ class PictureEncoding:
             overwrite=output.overwrite,
         )
 
-    def result(self, output: LatentOutput, start: float | None) -> Encoded:
-        """What has been made."""
+    def result(self, output: LatentOutput, plan: TilePlan, start: float | None) -> Encoded:
+        """What has been made under a plan."""
         notes = (*self.reader.notes, *self.known.lost_in(output.path))
-        return encoded(self.ae, output.path, self.run.plan, start, notes=notes)
+        return encoded(self.ae, output.path, plan, start, notes=notes)
 
 
 def encode_picture(
@@ -126,4 +126,4 @@ def encode_picture(
                 writer.write(slice(y.start, y.stop), slice(x.start, x.stop), tile)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; nothing is left behind") from error
-    return encoding.result(output, start)
+    return encoding.result(output, run.plan, start)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import torch
 
 import taesd_stream as ts
 from taesd_stream.jobs.cluster.ray_library import load_ray
+from taesd_stream.jobs.decoding import plan_for
 from tests.engine.conftest import weights_of
 from video import open_reader
 
@@ -194,6 +196,35 @@ def test_a_picture_that_failed_goes_on(nodes: Any, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "a.npy.resume" / "rows.zarr")
     with pytest.raises(ts.InputError, match=r"expected finished rows in .*rows\.zarr, found none"):
         rendered(z, out, cluster=nodes.address, **options)
+
+
+def test_a_plan(nodes: Any, tmp_path: Path) -> None:
+    """It is the one that is carried out, and moves what it says."""
+    z, told = latents(90), list[ts.TilePlan]()
+    rendered(z, tmp_path / "a.mkv", cluster=nodes.address, on_plan=told.append)
+    options: dict[str, Any] = {"device": "cpu", "backend": "torch", "dtype": "float32"}
+    made = plan_for(z, model="nano", cluster=nodes.address, **options)
+    assert made.units is not None
+    assert made.units.seconds is not None, "the model is tried for it"
+    assert replace(made.units, seconds=None) == told[0].units
+    assert (made.units.workers, made.units.count, made.units.each) == (2, 6, 16)
+    assert made.units.read_bytes == z.nbytes
+    assert "2 workers, 6 units of up to 16 frames" in str(made)
+    z = latents(1, 96, 70)
+    whole = plan_for(z, tmp_path / "a.tif", model="nano", tile=5, **options)
+    made = plan_for(z, tmp_path / "a.tif", model="nano", tile=5, cluster=nodes.address, **options)
+    assert made.units is not None
+    assert made.units.written_bytes == 768 * 560 * 3
+    assert (made.grid, made.peak_bytes) == (whole.grid, whole.peak_bytes)
+
+
+def test_a_plan_says_what_is_made_again(nodes: Any) -> None:
+    z = latents(400)
+    made = plan_for(z, model="taesdv", device="cpu", backend="torch", cluster=nodes.address)
+    assert made.units is not None
+    assert (made.units.count, made.units.each) == (4, 100)
+    assert made.units.again == 3 * 10 / 400
+    assert made.units.read_bytes == z[0].nbytes * 430
 
 
 @pytest.mark.parametrize(

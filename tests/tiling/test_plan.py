@@ -192,6 +192,7 @@ def test_the_plan_is_plain_json() -> None:
         "peak_bytes": 320 << 20,
         "budget_bytes": 2 << 30,
         "seconds": None,
+        "units": None,
     }
 
 

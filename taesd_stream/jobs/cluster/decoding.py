@@ -14,6 +14,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
+from taesd_stream.jobs.cluster.planning import picture_plan, video_plan
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
@@ -28,12 +29,12 @@ from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.jobs.resume.resumed_video import fingerprint_of_video, segment_frames_of
-from tiling import Interval, Size
+from tiling import Interval, Size, TilePlan
 from video.joining import check_joinable
 from video.large.shards import RowShards
 from video.video_writer import VideoWriter
 
-__all__ = ["decode_on_cluster"]
+__all__ = ["decode_on_cluster", "plan_on_cluster"]
 
 Decoding: TypeAlias = FrameDecoding | PictureDecoding
 
@@ -63,22 +64,42 @@ def decode_on_cluster(work: ClusterWork, decoding: Decoding, reporting: Reportin
     return _video(work, decoding, reporting)
 
 
-def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
-    run, output = decoding.run, decoding.output
+def plan_on_cluster(work: ClusterWork, decoding: Decoding) -> TilePlan:
+    """The plan of ``decode_on_cluster``, of which nothing is done.
+
+    Raises:
+        InputError: As there.
+    """
+    if isinstance(decoding, PictureDecoding):
+        _check_picture(decoding)
+        with work.joined() as cluster:
+            return picture_plan(decoding, cluster, _unit_bands(decoding, cluster.workers))
+    _check_video(decoding.output)
+    with work.joined() as cluster:
+        return video_plan(decoding, cluster, _segment_frames(decoding, cluster.workers))
+
+
+def _check_video(output: Output) -> None:
     if not output.is_segmentable:
         raise InputError(
             f"cluster: expected a video as {' '.join(suffixes_that_take('resume'))} or one picture"
             f" that is made in bands, found {output.name}; write such a file"
         )
     check_joinable(output.path)
+
+
+def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
+    run, output = decoding.run, decoding.output
+    _check_video(output)
     start = time.perf_counter()
     result = partial(rendered, decoding.ae, output)
     with work.joined() as cluster:
         each = _segment_frames(decoding, cluster.workers)
         fingerprint = fingerprint_of_video(decoding, each)
+        plan = video_plan(decoding, cluster, each)
         if output.resume and is_finished(output, fingerprint):
-            return result(run.plan, None, frames=len(run.numbers))
-        reporting.on_plan(run.plan)
+            return result(plan, None, frames=len(run.numbers))
+        reporting.on_plan(plan)
         with remembered(output, fingerprint) as journal:
             segment, notes = _settled(output, journal, run.plan.pixels)
             job = VideoUnits(
@@ -99,7 +120,7 @@ def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> 
                 _make_video(
                     work, run, cluster, finished, job, hand_over=hand_over, reporting=reporting
                 )
-    return result(run.plan, start, frames=len(run.numbers), notes=notes)
+    return result(plan, start, frames=len(run.numbers), notes=notes)
 
 
 def _segment_frames(decoding: FrameDecoding, workers: int) -> int:
@@ -157,17 +178,16 @@ def _make_video(
 
 def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
     run, output = decoding.run, decoding.output
-    _check_passes(decoding)
-    if output.preview is not None:
-        raise InputError("preview: expected none on a cluster; leave it out")
+    _check_picture(decoding)
     start = time.perf_counter()
     with work.joined() as cluster:
-        each = _unit_bands(decoding, cluster)
+        each = _unit_bands(decoding, cluster.workers)
+        plan = picture_plan(decoding, cluster, each)
         fingerprint = fingerprint_of_picture(decoding, bands_in_a_unit=each)
         if output.resume and is_finished(output, fingerprint):
-            return rendered(decoding.ae, output, run.plan, None)
+            return rendered(decoding.ae, output, plan, None)
         check_room(decoding, kept_bytes=output.channels * run.made.area)
-        reporting.on_plan(run.plan)
+        reporting.on_plan(plan)
         with remembered(output, fingerprint) as journal:
             job = PictureUnits(
                 index=decoding.index,
@@ -183,10 +203,12 @@ def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting)
             with telling_what_is_kept(finished, job.count):
                 _make_picture(work, cluster, finished, job, reporting)
                 notes = _write_picture(decoding, journal, job)
-    return rendered(decoding.ae, output, run.plan, start, notes=notes)
+    return rendered(decoding.ae, output, plan, start, notes=notes)
 
 
-def _check_passes(decoding: PictureDecoding) -> None:
+def _check_picture(decoding: PictureDecoding) -> None:
+    if decoding.output.preview is not None:
+        raise InputError("preview: expected none on a cluster; leave it out")
     plan = decoding.run.plan
     *before, _ = plan.passes
     if sum(each.work for each in before) > _MOST_MADE_AGAIN * plan.work:
@@ -197,7 +219,7 @@ def _check_passes(decoding: PictureDecoding) -> None:
         )
 
 
-def _unit_bands(decoding: PictureDecoding, cluster: Cluster) -> int:
+def _unit_bands(decoding: PictureDecoding, workers: int) -> int:
     """The rows of tiles in a unit: as many as a run that is gone on with has taken."""
     output, run = decoding.output, decoding.run
     known = number_taken_before(output, "bands in a unit")
@@ -206,7 +228,7 @@ def _unit_bands(decoding: PictureDecoding, cluster: Cluster) -> int:
     bands = len(run.bands)
     band_bytes = output.channels * run.made.area // bands
     usual = Interval(1, max(1, _UNIT_BYTES // band_bytes))
-    return steps_of_unit(bands, cluster.workers, usual)
+    return steps_of_unit(bands, workers, usual)
 
 
 def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> None:

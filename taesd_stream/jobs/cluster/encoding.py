@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
 
+from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.loaded_model import coder_of
 from taesd_stream.errors import OutputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.latent_units import LatentUnits, RowUnits, latents_in
+from taesd_stream.jobs.cluster.planning import weights_bytes, with_units
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.encoding_frames import FrameEncoding
@@ -24,7 +27,7 @@ from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
 from taesd_stream.jobs.results import Encoded
 from taesd_stream.jobs.resume.fingerprint import fingerprint_of_encode
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
-from tiling import Interval
+from tiling import Interval, TilePlan, UnitPlan
 from video.image_names import sequence_files
 from video.transparency import Transparency
 
@@ -61,8 +64,7 @@ def encode_frames_on_cluster(
     check_fresh(output)
     frames = encoding.frames
     total = encoding.ae.spec.encode_timing.latents(len(frames))
-    path = encoding.reader.path
-    files = [path] if path.is_file() else sequence_files(path)
+    files = _files_at(encoding.reader.path)
     start = time.perf_counter()
     with work.joined() as cluster:
         each = number_taken_before(output, "latents in a unit")
@@ -83,9 +85,10 @@ def encode_frames_on_cluster(
             background="kept" if transparency.is_kept else transparency.color_name,
             latents_in_a_unit=job.unit_latents,
         )
+        plan = _frame_plan(encoding, cluster, job)
         if output.resume and is_finished(output, fingerprint):
-            return encoding.result(output, None, frames=len(frames), latents=total)
-        reporting.on_plan(work.plan)
+            return encoding.result(output, plan, None, frames=len(frames), latents=total)
+        reporting.on_plan(plan)
         encoder = coder_of(encoding.ae, "encode")
 
         with FrameProgress(len(frames), shown=reporting.progress) as bar:
@@ -95,7 +98,12 @@ def encode_frames_on_cluster(
                 on_progress=lambda units: bar.to(len(frames) * units / job.count),
                 finish=partial(_write_latents, encoding, output, total),
             )
-    return encoding.result(output, start, frames=len(frames), latents=total, notes=notes)
+    return encoding.result(output, plan, start, frames=len(frames), latents=total, notes=notes)
+
+
+def _files_at(path: Path) -> list[Path]:
+    """The files that frames are read from."""
+    return [path] if path.is_file() else sequence_files(path)
 
 
 def _latents_of_unit(encoding: FrameEncoding, total: int, workers: int) -> int:
@@ -108,6 +116,41 @@ def _latents_of_unit(encoding: FrameEncoding, total: int, workers: int) -> int:
         return -(-steps_of_unit(total, workers, usual) // of_group) * of_group
     back = -encoder.network.reads_steps(Interval(0, 1)).start
     return steps_of_unit(total, workers, usual, again=-(-back // timing.shrink))
+
+
+def _frame_plan(encoding: FrameEncoding, cluster: Cluster, job: LatentUnits) -> TilePlan:
+    encoder, frames = coder_of(encoding.ae, "encode"), len(job.frames)
+    taken = sum(len(job.frames_for(encoder, unit)) for unit in range(job.count))
+    units = UnitPlan(
+        workers=cluster.workers,
+        count=job.count,
+        each=min(job.unit_latents, job.latents),
+        noun="latent",
+        again=taken / frames - 1,
+        read_bytes=3 * job.plane.area * taken,
+        written_bytes=job.latents * _latent_bytes(encoding.ae, encoding.plan),
+        weights_bytes=weights_bytes(encoding.ae, "encode"),
+    )
+    return with_units(encoding.plan, cluster, units)
+
+
+def _picture_plan(encoding: PictureEncoding, cluster: Cluster, job: RowUnits) -> TilePlan:
+    plan = encoding.run.plan
+    units = UnitPlan(
+        workers=cluster.workers,
+        count=job.count,
+        each=min(job.unit_bands, len(job.heights)),
+        noun="row of tiles",
+        again=0.0,
+        read_bytes=3 * encoding.reader.height * encoding.reader.width,
+        written_bytes=_latent_bytes(encoding.ae, plan),
+        weights_bytes=weights_bytes(encoding.ae, "encode"),
+    )
+    return with_units(plan, cluster, units)
+
+
+def _latent_bytes(ae: AutoEncoder, plan: TilePlan) -> int:
+    return plan.latents.area * ae.spec.latent_channels * ae.settings.tensor_dtype.itemsize
 
 
 def encode_picture_on_cluster(
@@ -144,9 +187,10 @@ def encode_picture_on_cluster(
             background="kept" if transparency.is_kept else transparency.color_name,
             bands_in_a_unit=job.unit_bands,
         )
+        plan = _picture_plan(encoding, cluster, job)
         if output.resume and is_finished(output, fingerprint):
-            return encoding.result(output, None)
-        reporting.on_plan(work.plan)
+            return encoding.result(output, plan, None)
+        reporting.on_plan(plan)
         area = reader.height * reader.width
         with PictureProgress(area, shown=reporting.progress) as bar:
             _carry_out(
@@ -155,7 +199,7 @@ def encode_picture_on_cluster(
                 on_progress=lambda units: bar.part(int(area * units / job.count), area),
                 finish=partial(_write_rows, encoding, output),
             )
-    return encoding.result(output, start)
+    return encoding.result(output, plan, start)
 
 
 def _carry_out(

@@ -16,7 +16,7 @@ from taesd_stream.engine.cores import usable_cores
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.ray_library import load_ray
 
-__all__ = ["Cluster", "checked_address", "joined"]
+__all__ = ["Cluster", "check_cluster", "checked_address", "joined"]
 
 AUTO: Final = "auto"
 _LOCAL: Final = "local"
@@ -92,6 +92,18 @@ def checked_address(cluster: str) -> str:
         "cluster: expected auto, or an address such as 10.0.0.7:6379 or ray://head:10001, found"
         f" {cluster!r}; on the command line, put --cluster last (cluster= in Python)"
     )
+
+
+def check_cluster(cluster: str | None) -> None:
+    """Refuse a cluster that cannot be, before anything is loaded; None is none.
+
+    Raises:
+        InputError: It is no address.
+        MissingExtraError: Ray is not installed.
+    """
+    if cluster is not None:
+        load_ray()
+        checked_address(cluster)
 
 
 @contextmanager
