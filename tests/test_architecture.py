@@ -40,6 +40,17 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "video.safe_files",
         }
     ),
+    # The one room that knows of addresses; fsspec it loads by name.
+    "taesd_stream.remote": frozenset(
+        {
+            "filelock",
+            "taesd_stream.errors",
+            "taesd_stream.models",
+            "video.errors",
+            "video.large",
+            "video.safe_files",
+        }
+    ),
     "taesd_stream.latents": frozenset(
         {
             "einops",
@@ -48,6 +59,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "safetensors",
             "taesd_stream.errors",
             "taesd_stream.models",
+            "taesd_stream.remote",
             "tiling",
             "torch",
             "video",
@@ -87,6 +99,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.errors",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.remote",
             "taesd_stream.samples",
             "tiling",
             "torch",
@@ -174,6 +187,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.jobs",
             "taesd_stream.latents",
             "taesd_stream.models",
+            "taesd_stream.remote",
             "taesd_stream.samples",
             "tiling",
             "video",

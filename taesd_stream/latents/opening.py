@@ -57,10 +57,12 @@ def open_latents(
             metadata; it needs ``pip install 'taesd-stream[gigapixel]'``); a folder of these, or a
             pattern such as ``z/%05d.png`` or ``z/**/*.pt``; a pattern such as
             ``tiles/{row}_{column}.npy``, whose files are one large latent; ``-`` for standard
-            input, which is copied to a temporary file; a tensor or an array; a list of these, one
-            after the other in time; a mapping with such under a key, such as a pipeline's output;
-            or an iterable of (C, h, w) tensors. What is in a pickle is read as data: nothing of it
-            is ever run.
+            input, which is copied to a temporary file; an address of these but for a mosaic at
+            ``s3://`` or ``gs://``, or of a file or a Zarr array at ``https://``, of which only what
+            is asked for is fetched (it needs ``pip install 'taesd-stream[remote]'``); a tensor or
+            an array; a list of these, one after the other in time; a mapping with such under a key,
+            such as a pipeline's output; or an iterable of (C, h, w) tensors. What is in a pickle is
+            read as data: nothing of it is ever run.
         layout: the stored axes, such as ``NCTHW``, or ``packed``; None tells them by the channel
             count, and where axes can be read two ways by a few of the numbers: latents that follow
             each other in time look alike, and neighbours in a plane do. What they told is logged.
@@ -81,7 +83,8 @@ def open_latents(
             channel count; the message says what to do.
         LayoutError: the axes can be read two ways and the numbers do not tell which either, or they
             are packed and the size, or for which model, is not known.
-        MissingExtraError: a Zarr folder is to be read and zarr is not installed.
+        MissingExtraError: a Zarr folder is to be read and zarr is not installed, or an address is
+            given and what reads it is not.
 
     Example:
         >>> source = open_latents(torch.zeros(1, 4, 81, 60, 104))

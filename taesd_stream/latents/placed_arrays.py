@@ -37,6 +37,7 @@ class MemoryBytes:
     def __init__(self, data: bytes | bytearray, name: str) -> None:
         self.name = name
         self.size = len(data)
+        self.most_gap_bytes = None
         self._bytes = np.frombuffer(data, np.uint8)
 
     def span(self, start: int, stop: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,15 +21,27 @@ from taesd_stream.latents.source import Store
 from video.safe_files.watched_files import stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
-__all__ = ["FileBytes", "RawStore", "SpanReader", "require_stored_in_full", "row_major"]
+__all__ = [
+    "FileBytes",
+    "RawStore",
+    "SpanReader",
+    "StoredBytes",
+    "require_stored_in_full",
+    "row_major",
+]
 
 _SAME_SIZE_INTEGER: Final = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_MOST_FETCHED: Final = 2**23
+"""Bytes that are fetched by one request, where bytes are not mapped."""
+
+_MOST_REQUESTS: Final = 8
+"""At one time."""
 
 
 class SpanReader(Protocol):
@@ -40,10 +53,33 @@ class SpanReader(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def most_gap_bytes(self) -> int | None:
+        """How many bytes between two parts it is better to read along than to leave out.
+
+        None where bytes are mapped: of a span, only what is looked at is read.
+        """
+
     def span(self, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes from ``start`` to ``stop``, which lie within ``size``; read-only."""
 
     def close(self) -> None: ...
+
+
+class StoredBytes(SpanReader, Protocol):
+    """The bytes of a whole file, wherever it is; a change while they are being read is an error.
+
+    ``suffix`` is that of its name, in small letters.
+    """
+
+    @property
+    def suffix(self) -> str: ...
+
+    def open(self) -> BinaryIO:
+        """The file for reading, unless it has vanished or changed."""
+
+    def head(self, count: int) -> bytes:
+        """The first bytes, ``count`` or as many as there are."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,7 @@ class FileBytes:
     name: str
     size: int
     _stamp: tuple[int, int, int]
+    most_gap_bytes: None = None
 
     @classmethod
     def of(cls, path: Path, name: str) -> FileBytes:
@@ -64,8 +101,11 @@ class FileBytes:
             status = path.stat()
         return cls(path, name, status.st_size, stamp_of(status))
 
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix.lower()
+
     def open(self) -> BinaryIO:
-        """The file for reading, unless it has vanished or changed."""
         with refuse_unreadable(self.name):
             file = self.path.open("rb")
         if stamp_of(os.fstat(file.fileno())) != self._stamp:
@@ -76,7 +116,6 @@ class FileBytes:
         return file
 
     def head(self, count: int) -> bytes:
-        """The first bytes, ``count`` or as many as there are."""
         with self.open() as file:
             return file.read(count)
 
@@ -125,6 +164,26 @@ class RawStore(Store):
     def copy_to(self, out: torch.Tensor, index: tuple[slice, ...]) -> None:
         if out.numel() == 0:
             return
+        # As integers: NumPy knows neither bfloat16 nor float8, and every NaN keeps its bits.
+        numbers = out.view(_SAME_SIZE_INTEGER[self._numbers.itemsize]).numpy()
+        parts = list(self._parts(index))
+        if len(parts) == 1:
+            self._read(numbers, index)
+            return
+
+        def read(part: tuple[slice, ...]) -> None:
+            inside = zip(part, index, strict=True)
+            place = (slice(of.start - whole.start, of.stop - whole.start) for of, whole in inside)
+            self._read(numbers[tuple(place)], part)
+
+        with ThreadPoolExecutor(min(len(parts), _MOST_REQUESTS)) as pool:
+            for _ in pool.map(read, parts):
+                pass  # what one of them raises is raised here
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _read(self, out: NDArray[np.generic], index: tuple[slice, ...]) -> None:
         start, end = self._extent(index)
         block: NDArray[np.generic] = np.ndarray(
             shape=tuple(part.stop - part.start for part in index),
@@ -132,11 +191,31 @@ class RawStore(Store):
             buffer=self._source.span(start, end),
             strides=[stride * self._numbers.itemsize for stride in self._strides],
         )
-        # As integers: NumPy knows neither bfloat16 nor float8, and every NaN keeps its bits.
-        np.copyto(out.view(_SAME_SIZE_INTEGER[self._numbers.itemsize]).numpy(), block)
+        np.copyto(out, block)
 
-    def close(self) -> None:
-        self._source.close()
+    def _parts(self, index: tuple[slice, ...]) -> Iterator[tuple[slice, ...]]:
+        """The blocks to read apart: those between which much is left out, and none too large."""
+        most_gap = self._source.most_gap_bytes
+        start, end = self._extent(index)
+        axes = sorted(range(len(index)), key=lambda axis: self._strides[axis])
+        cut = [axis for axis in axes if index[axis].stop - index[axis].start > 1]
+        is_small = end - start <= _MOST_FETCHED and self._widest_gap(index, cut) <= (most_gap or 0)
+        if most_gap is None or is_small or not cut:
+            yield index
+            return
+        axis = cut[-1]
+        middle = (index[axis].start + index[axis].stop) // 2
+        for half in (slice(index[axis].start, middle), slice(middle, index[axis].stop)):
+            yield from self._parts((*index[:axis], half, *index[axis + 1 :]))
+
+    def _widest_gap(self, index: tuple[slice, ...], axes: Sequence[int]) -> int:
+        """The most bytes between two neighbours in a block; ``axes`` are those that it has."""
+        widest, extent = 0, self._numbers.itemsize
+        for axis in axes:
+            stride = self._strides[axis] * self._numbers.itemsize
+            widest = max(widest, stride - extent)
+            extent += stride * (index[axis].stop - index[axis].start - 1)
+        return widest
 
     def _extent(self, index: tuple[slice, ...]) -> tuple[int, int]:
         """The offsets in bytes of the block's first number and behind its last."""

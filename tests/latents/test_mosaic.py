@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents import open_latents, save_latents
-from taesd_stream.latents import opening_paths as files
-from taesd_stream.latents.formats.numpy_files import open_npy
+from taesd_stream.latents import opening_files as files
+from taesd_stream.latents.formats.numpy_files import open_npy, open_npz
+from taesd_stream.latents.raw_store import FileBytes
 
 _HEIGHTS = [5, 5, 3]
 _WIDTHS = [4, 4, 4, 2]
@@ -100,7 +101,7 @@ def test_a_region_reads_the_files_it_touches_and_few_stay_open(tmp_path, monkeyp
 
     def recording(path, reading):
         opened.append(path.stem)
-        tile = files.open_npz(files.FileBytes.of(path, str(path)), reading)
+        tile = open_npz(FileBytes.of(path, str(path)), reading)
         close = tile.close
         open_now.append(path.stem)
         monkeypatch.setattr(tile, "close", lambda: (close(), open_now.remove(path.stem)))

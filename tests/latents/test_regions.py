@@ -140,6 +140,7 @@ def test_no_more_than_the_region_is_asked_of_the_store(layout, shape, block):
 
 class _RecordingBytes:
     name = "bytes"
+    most_gap_bytes = None
 
     def __init__(self, numbers):
         self.data = numbers.view(np.uint8).reshape(-1)

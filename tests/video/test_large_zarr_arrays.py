@@ -11,7 +11,8 @@ import pytest
 
 from video.errors import InputError
 from video.large.reading import open_regions
-from video.large.zarr_arrays import ZarrNode, is_zarr
+from video.large.zarr_arrays import ZarrNode
+from video.large.zarr_folders import is_zarr
 
 zarr = pytest.importorskip("zarr")
 

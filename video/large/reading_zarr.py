@@ -30,12 +30,17 @@ def open_zarr(path: Path, *, cache_bytes: int) -> tuple[Blocks, tuple[Path, ...]
     """
     node = ZarrNode.of(path)
     if node.is_array:
-        return _blocks(node, _guessed_axes(node.shape or ()), cache_bytes), node.watched.paths
+        return _blocks(node, _guessed_axes(node.shape or ()), cache_bytes), tuple(
+            path / file for file in node.files
+        )
     name, axes = _first_dataset(node.attributes, path)
     array = node.member(name)
     if not array.is_array:
         raise InputError(f"expected an array '{name}' in '{path}'; found a group")
-    return _blocks(array, axes, cache_bytes), (*node.watched.paths, *array.watched.paths)
+    return _blocks(array, axes, cache_bytes), (
+        *(path / file for file in node.files),
+        *(path / name / file for file in array.files),
+    )
 
 
 def _first_dataset(attributes: dict[str, Any], path: Path) -> tuple[str, str]:

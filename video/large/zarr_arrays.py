@@ -19,14 +19,14 @@ import numpy as np
 from video.errors import InputError, first_line
 from video.large.libraries import load_library
 from video.large.pixels import MOST_BLOCK_BYTES
-from video.safe_files.watched_files import WatchedFiles
+from video.large.zarr_folders import VERSIONS, LocalZarrFolder, Watch, ZarrFolder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ZarrArray", "ZarrNode", "is_zarr"]
+__all__ = ["ZarrArray", "ZarrNode"]
 
-_VERSIONS: Final = {"zarr.json": 3, ".zarray": 2, ".zgroup": 2}
+_ATTRIBUTES: Final = ".zattrs"
 _MOST_METADATA_BYTES: Final = 2**26
 _DTYPES: Final = {
     name: np.dtype(name)
@@ -50,15 +50,6 @@ _INDEX_ENTRY_BYTES: Final = 16
 """Bytes of a shard's index for each of its parts; it is read as a whole."""
 
 
-def is_zarr(path: Path) -> bool:
-    """Tell whether a path is a folder that holds the metadata of a Zarr array or group.
-
-    >>> is_zarr(Path("/"))
-    False
-    """
-    return path.is_dir() and any((path / name).is_file() for name in _VERSIONS)
-
-
 @dataclass(frozen=True)
 class ZarrNode:
     """An array or a group as its metadata describe it, before the zarr library opens it.
@@ -69,42 +60,46 @@ class ZarrNode:
         version: of the format, 2 or 3.
         fields: the metadata, of which nothing is known but that they are a JSON object.
         is_array: whether it is an array; else it is a group.
-        watched: the files of the metadata.
+        files: the names of the files of the metadata.
+        watched: these files, which must not change.
     """
 
-    folder: Path
+    folder: ZarrFolder
     name: str
     version: int
     fields: dict[str, Any]
     is_array: bool
-    watched: WatchedFiles
+    files: tuple[str, ...]
+    watched: Watch
 
     @classmethod
-    def of(cls, folder: Path, name: str | None = None) -> Self:
+    def of(cls, place: Path | ZarrFolder, name: str | None = None) -> Self:
         """Read the metadata in a folder.
 
         Raises:
             InputError: there are none, or they are broken.
         """
-        name = name or str(folder)
-        file = next((each for each in _VERSIONS if (folder / each).is_file()), None)
+        folder = LocalZarrFolder(place) if isinstance(place, Path) else place
+        name = name or folder.name
+        file = next((each for each in VERSIONS if folder.holds(each)), None)
         if file is None:
             raise InputError(
-                f"{name}: cannot read it as Zarr: expected one of {', '.join(_VERSIONS)} in it, "
+                f"{name}: cannot read it as Zarr: expected one of {', '.join(VERSIONS)} in it, "
                 "found none: check the path"
             )
-        attributes = [folder / ".zattrs"] * (folder / ".zattrs").is_file()
-        watched = WatchedFiles(name, folder / file, *attributes)
-        fields = _read_json(folder / file, name)
+        has_attributes = file != "zarr.json" and folder.holds(_ATTRIBUTES)
+        files = (file, _ATTRIBUTES) if has_attributes else (file,)
+        watched = folder.watch(name, files)
+        fields = _read_json(folder, file, name)
         kind = fields.get("node_type") if file == "zarr.json" else file.removeprefix(".z")
         if kind not in {"array", "group"}:
-            raise _broken(name, folder / file, ValueError(f"the node type {kind!r:.50}"))
-        return cls(folder, name, _VERSIONS[file], fields, kind == "array", watched)
+            raise _broken(name, file, ValueError(f"the node type {kind!r:.50}"))
+        return cls(folder, name, VERSIONS[file], fields, kind == "array", files, watched)
 
     @property
     def members(self) -> list[str]:
         """The names of the arrays and groups that lie in this group's folder."""
-        return sorted(path.name for path in self.folder.iterdir() if is_zarr(path))
+        return self.folder.members()
 
     def member(self, path: str, name: str | None = None) -> ZarrNode:
         """An array or group below this group.
@@ -112,17 +107,13 @@ class ZarrNode:
         Raises:
             InputError: it lies elsewhere, is not there, or its metadata are broken.
         """
-        folder = self.folder / path
-        try:
-            is_within = folder.resolve().is_relative_to(self.folder.resolve())
-        except (OSError, ValueError):  # a name that no file can have
-            is_within = False
-        if not is_within:
+        folder = self.folder.below(path)
+        if folder is None:
             raise InputError(
                 f"{self.name}: expected its arrays within the folder, found {path!r:.50}: "
                 "open that one itself"
             )
-        return ZarrNode.of(folder, name or str(folder))
+        return ZarrNode.of(folder, name or folder.name)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -132,8 +123,8 @@ class ZarrNode:
             InputError: they are broken.
         """
         if self.version == 2:
-            file = self.folder / ".zattrs"
-            return _read_json(file, self.name) if file in self.watched.paths else {}
+            has_them = _ATTRIBUTES in self.files
+            return _read_json(self.folder, _ATTRIBUTES, self.name) if has_them else {}
         attributes = self.fields.get("attributes", {})
         return attributes if isinstance(attributes, dict) else {}
 
@@ -172,11 +163,11 @@ class ZarrNode:
         self._check()
         zarr = load_library("zarr", ".zarr")
         try:
-            array = zarr.open_array(store=str(self.folder), mode="r", zarr_format=self.version)
+            array = zarr.open_array(store=self.folder.store(), mode="r", zarr_format=self.version)
             if (array.shape, array.chunks) != (self.shape, self.chunks):
                 raise ValueError(f"sizes read as {array.shape} in {array.chunks}")
         except Exception as error:  # whatever hostile metadata make the library stumble over
-            raise _broken(self.name, self.watched.paths[0], error) from error
+            raise _broken(self.name, self.files[0], error) from error
         self.watched.check()  # the library has read what was checked here
         return ZarrArray(array, self.watched)
 
@@ -204,7 +195,7 @@ class ZarrNode:
         shape, chunks, grid = self.shape, self.chunks, self._grid
         if not (shape and chunks and grid and len(shape) == len(chunks) == len(grid)):
             error = ValueError("sizes that make no sense")
-            raise _broken(self.name, self.watched.paths[0], error)
+            raise _broken(self.name, self.files[0], error)
         size, most = math.prod(chunks) * self.dtype.itemsize, MOST_BLOCK_BYTES
         if size > most:
             sizes = f"{'x'.join(map(str, chunks))} of {self.dtype.itemsize} bytes"
@@ -226,7 +217,7 @@ class ZarrArray:
     What changes its metadata while it is being read is an error.
     """
 
-    def __init__(self, array: Any, watched: WatchedFiles) -> None:
+    def __init__(self, array: Any, watched: Watch) -> None:
         self.shape: tuple[int, ...] = array.shape
         self.chunks: tuple[int, ...] = array.chunks
         self._array, self._watched = array, watched
@@ -250,22 +241,21 @@ class ZarrArray:
         return numbers
 
 
-def _read_json(file: Path, name: str) -> dict[str, Any]:
+def _read_json(folder: ZarrFolder, file: str, name: str) -> dict[str, Any]:
     try:
-        size = file.stat().st_size
-        if size > _MOST_METADATA_BYTES:
-            raise ValueError(f"{size} bytes of it")
-        fields = json.loads(file.read_bytes())
+        fields = json.loads(folder.read(file, _MOST_METADATA_BYTES))
         if not isinstance(fields, dict):
             raise ValueError(f"a {type(fields).__name__}")
+    except InputError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise _broken(name, file, error) from error
     return fields
 
 
-def _broken(name: str, file: Path, error: BaseException) -> InputError:
+def _broken(name: str, file: str, error: BaseException) -> InputError:
     return InputError(
-        f"{name}: expected the metadata of a Zarr array in {file.name}, found broken ones "
+        f"{name}: expected the metadata of a Zarr array in {file}, found broken ones "
         f"({first_line(error)}): copy or save it anew"
     )
 

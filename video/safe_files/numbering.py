@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -74,6 +75,11 @@ class NumberedFiles:
         """Numbers and files that are there, in order, however many digits each has."""
         if not self.folder.is_dir():
             return []
+        names = (entry.name for entry in self.folder.iterdir())
+        return [(number, self.folder / name) for number, name in self.numbers_in(names)]
+
+    def numbers_in(self, names: Iterable[str]) -> list[tuple[int, str]]:
+        """The numbers of those names that fit, with these, in order."""
         fitting = re.compile(rf"{re.escape(self.before)}(\d+){re.escape(self.after)}")
-        found = ((fitting.fullmatch(entry.name), entry) for entry in self.folder.iterdir())
-        return sorted((int(match[1]), entry) for match, entry in found if match)
+        found = ((fitting.fullmatch(name), name) for name in names)
+        return sorted((int(match[1]), name) for match, name in found if match)

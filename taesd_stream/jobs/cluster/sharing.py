@@ -19,6 +19,7 @@ from taesd_stream.latents import LatentSource
 from taesd_stream.latents.excerpt import Excerpt
 from taesd_stream.latents.opening import Latents, open_with
 from taesd_stream.latents.read_options import LatentOptions
+from taesd_stream.remote.addresses import is_address
 from video import FrameReader, open_reader
 from video.frame_reader import Frame
 from video.large.reading import RegionReader, open_regions
@@ -117,7 +118,7 @@ def shared_latents(latents: Latents, reading: LatentOptions, source: LatentSourc
     """
     stored = None
     if isinstance(latents, str | os.PathLike) and os.fspath(latents) != "-":
-        path = os.path.abspath(latents)
+        path = latents if is_address(latents) else os.path.abspath(latents)
         opening = partial(open_with, path, reading, frozenset([source.channels]))
         stored = Stored(opening, _digest_of_latents, _digest_of_latents(source))
     return Sharing(stored, partial(Excerpt.of, source))

@@ -16,13 +16,13 @@ from taesd_stream.latents.tensors import torch_dtype_of
 from video.npy_header import NpyHeader, read_npy_header
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.raw_store import StoredBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["open_npy", "open_npz"]
 
 
-def open_npy(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
+def open_npy(file_bytes: StoredBytes, options: ReadOptions) -> StoredSource:
     """A source for an .npy file, in either order of axes and of bytes."""
     name = file_bytes.name
     with file_bytes.open() as file, as_latents_errors():
@@ -33,7 +33,7 @@ def open_npy(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
     return open_store(store, options.without_key(name), name=name, kind="an .npy file")
 
 
-def open_npz(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
+def open_npz(file_bytes: StoredBytes, options: ReadOptions) -> StoredSource:
     """A source for one array of an .npz file; a compressed one is inflated as far as it is read."""
     name = file_bytes.name
     with file_bytes.open() as file, zipfile.ZipFile(file) as archive:

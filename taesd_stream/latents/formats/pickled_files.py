@@ -19,7 +19,7 @@ from taesd_stream.latents.wrappers import Record
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from taesd_stream.latents.raw_store import FileBytes, SpanReader
+    from taesd_stream.latents.raw_store import SpanReader, StoredBytes
     from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import StoredSource
 
@@ -30,7 +30,7 @@ _TORCH_MAGIC: Final = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _COUNT: Final = struct.Struct("<q")
 
 
-def open_pickled(file_bytes: FileBytes, options: ReadOptions, *, offset: int = 0) -> StoredSource:
+def open_pickled(file_bytes: StoredBytes, options: ReadOptions, *, offset: int = 0) -> StoredSource:
     """A source for what a pickle, or an old file of torch, holds from ``offset`` bytes on.
 
     Raises:

@@ -8,6 +8,7 @@ such a picture, one below the other.
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,11 +25,10 @@ from video.claimed_size import MOST_INFLATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.raw_store import StoredBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["LIMIT", "PNG_MAGIC", "open_png", "write_png"]
@@ -47,7 +47,7 @@ _OF_A_TILE: Final = 4
 """Channels."""
 
 
-def open_png(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
+def open_png(file_bytes: StoredBytes, options: ReadOptions) -> StoredSource:
     """A source for one 8-bit RGBA PNG: a float32 latent (4, h, w) within [-3, 3].
 
     Where ``options`` ask for more channels, k times as many, the picture is (k h, w).
@@ -94,7 +94,7 @@ def write_png(path: Path, latent: torch.Tensor, index: int, *, overwrite: bool) 
 class _PngStore(Store):
     """One picture as a (4 k, h, w) array, decoded at each read."""
 
-    def __init__(self, file_bytes: FileBytes, options: ReadOptions) -> None:
+    def __init__(self, file_bytes: StoredBytes, options: ReadOptions) -> None:
         head = file_bytes.head(_IHDR.size)
         if len(head) < _IHDR.size:
             raise LatentsError(f"{file_bytes.name}: expected a PNG, found {len(head)} bytes of one")
@@ -125,11 +125,12 @@ class _PngStore(Store):
     def levels(self) -> NDArray[np.uint8]:
         """The picture, (k h, w, 4); refused where none of its tiles is a latent."""
         from video.errors import InputError
-        from video.images import read_image
+        from video.images import decode_image
 
-        self._file.open().close()  # it is the file that was opened
+        with self._file.open() as file:
+            content = file.read()
         try:
-            picture = read_image(self._file.path, channels=4)
+            picture = decode_image(content, Path(self._file.name))
         except InputError as error:
             raise LatentsError(f"{self._file.name}: broken PNG: {error}") from error
         if self.is_surely_latents:
@@ -160,7 +161,7 @@ def _tiles_of(height: int, options: ReadOptions, name: str) -> int:
     return tiles
 
 
-def _require_chunks_inside(file_bytes: FileBytes) -> None:
+def _require_chunks_inside(file_bytes: StoredBytes) -> None:
     """Refuse a PNG whose chunks claim to be longer than the file: readers would make room first."""
     place = len(PNG_MAGIC)
     with file_bytes.open() as file:

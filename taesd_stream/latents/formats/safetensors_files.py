@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from taesd_stream.latents.array_choice import ArrayInfo, choose_key, short
 from taesd_stream.latents.checks import refuse_broken, require_floating
+from taesd_stream.latents.formats.safetensors_header import SafetensorsHeader
 from taesd_stream.latents.metadata import LatentMetadata
 from taesd_stream.latents.opening_stores import open_store
 from taesd_stream.latents.raw_store import RawStore, row_major
 from taesd_stream.latents.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.raw_store import StoredBytes
     from taesd_stream.latents.source import StoredSource
 
 __all__ = ["COMFYUI_MARKER", "SAFETENSORS_DTYPES", "open_safetensors"]
@@ -36,40 +34,36 @@ SAFETENSORS_DTYPES: Final = {
 COMFYUI_MARKER: Final = "latent_format_version_0"
 """The empty array by which ComfyUI's .latent says that its numbers are in the full VAE's scale."""
 
-_LENGTH: Final = struct.Struct("<Q")
 
-
-def open_safetensors(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
+def open_safetensors(file_bytes: StoredBytes, options: ReadOptions) -> StoredSource:
     """A source for one tensor of a .safetensors file; the numbers are left where they are."""
     name = file_bytes.name
     found = f"{name}: expected a .safetensors file, found a broken one"
     with (
-        refuse_broken(found, "copy or save it anew", SafetensorError, OSError),
-        safe_open(file_bytes.path, framework="numpy"),
+        refuse_broken(found, "copy or save it anew", ValueError, OSError),
+        file_bytes.open() as file,
     ):
-        pass  # it has checked lengths, offsets and shapes against the size of the file
-    with file_bytes.open() as file:
-        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
-        header = json.loads(file.read(length))
-    said = header.pop("__metadata__", None) or {}
+        header = SafetensorsHeader(file, file_bytes.size)
     infos = {
         key: ArrayInfo(entry["dtype"], tuple(entry["shape"]), entry["dtype"] in SAFETENSORS_DTYPES)
-        for key, entry in header.items()
+        for key, entry in header.entries.items()
     }
     key = choose_key(infos, options, name)
-    entry = header[key]
+    entry = header.entries[key]
     named = f"{name}[{short(key)}]"
     if entry["dtype"] not in SAFETENSORS_DTYPES:
         require_floating("uint8" if entry["dtype"] == "U8" else entry["dtype"], named)
     store = RawStore(
         file_bytes,
-        _LENGTH.size + length + entry["data_offsets"][0],
+        header.start + entry["data_offsets"][0],
         entry["shape"],
         row_major(entry["shape"]),
         SAFETENSORS_DTYPES[entry["dtype"]],
     )
-    metadata = LatentMetadata.read(said)
+    metadata = LatentMetadata.read(header.metadata)
     if key == "latent_tensor":
         # ComfyUI's LoadLatent (nodes.py) multiplies by 1 / 0.18215 where its marker is not there.
-        metadata = replace(metadata, convention="vae" if COMFYUI_MARKER in header else "model")
+        metadata = replace(
+            metadata, convention="vae" if COMFYUI_MARKER in header.entries else "model"
+        )
     return open_store(store, options, name=named, kind="a .safetensors file", metadata=metadata)

@@ -19,7 +19,7 @@ from taesd_stream.latents.tensors import open_content
 from taesd_stream.latents.wrappers import Record
 
 if TYPE_CHECKING:
-    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.raw_store import StoredBytes
     from taesd_stream.latents.read_options import ReadOptions
     from taesd_stream.latents.source import StoredSource
 
@@ -28,7 +28,7 @@ __all__ = ["open_torch_zip"]
 _PICKLE: Final = "data.pkl"
 
 
-def open_torch_zip(file_bytes: FileBytes, options: ReadOptions) -> StoredSource:
+def open_torch_zip(file_bytes: StoredBytes, options: ReadOptions) -> StoredSource:
     """A source for a zip file of ``torch.save``; the numbers are left where they are.
 
     Raises:
@@ -49,7 +49,7 @@ class _Archive:
         content: what was saved.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, file: IO[bytes], source: FileBytes) -> None:
+    def __init__(self, archive: zipfile.ZipFile, file: IO[bytes], source: StoredBytes) -> None:
         self._file = file
         self._source = source
         self._storages: dict[object, Storage | Record] = {}

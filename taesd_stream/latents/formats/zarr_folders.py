@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     import torch
 
     from taesd_stream.latents.source import StoredSource
+    from video.large.zarr_folders import ZarrFolder
 
 __all__ = ["open_zarr"]
 
 
-def open_zarr(folder: Path, options: ReadOptions) -> StoredSource:
+def open_zarr(folder: Path | ZarrFolder, options: ReadOptions) -> StoredSource:
     """A source for a Zarr array, or for one of the arrays that a group holds.
 
     Raises:
         LatentsError: the metadata are broken, or the array cannot be latents or be read safely.
         MissingExtraError: zarr is not installed.
     """
-    named = str(folder)
+    named = str(folder) if isinstance(folder, Path) else folder.name
     with as_latents_errors():
         node = ZarrNode.of(folder)
         if node.is_array:

@@ -21,7 +21,7 @@ from video.safe_files.scratch import ScratchFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from taesd_stream.latents.raw_store import FileBytes
+    from taesd_stream.latents.raw_store import StoredBytes
 
 __all__ = ["ARCHIVE_ERRORS", "InflatedBytes", "data_offset"]
 
@@ -47,9 +47,10 @@ class InflatedBytes:
     So its numbers can be read in any order, each is inflated once, and memory stays small.
     """
 
-    def __init__(self, archive: FileBytes, member: str, size: int) -> None:
+    def __init__(self, archive: StoredBytes, member: str, size: int) -> None:
         self.name = f"{archive.name}[{member!r}]"
         self.size = size
+        self.most_gap_bytes = None
         self._archive = archive
         self._member = member
         self._files: tuple[IO[bytes], ScratchFile] | None = None
