@@ -34,7 +34,8 @@ def add_latents(parser: argparse.ArgumentParser) -> None:
         "input",
         metavar="IN",
         help=".pt .pth .pkl .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
-        " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input",
+        " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input;"
+        " any but a mosaic at s3:// or gs://, a file or a Zarr array at https:// (extra remote)",
     )
     parser.add_argument(
         "--layout",

@@ -21,6 +21,7 @@ from taesd_stream.exporting.export import export as export_model
 from taesd_stream.jobs.decoding import plan_for, render
 from taesd_stream.jobs.encoding import encode_file
 from taesd_stream.jobs.results import Encoded, Rendered
+from taesd_stream.remote.addresses import is_address
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 
@@ -56,7 +57,8 @@ def plan(arguments: Namespace) -> None:
 
 def info(arguments: Namespace) -> None:
     """Describe a file."""
-    _say(arguments, *describe_file(Path(arguments.input)))
+    given = arguments.input
+    _say(arguments, *describe_file(given if is_address(given) else Path(given)))
 
 
 def models(arguments: Namespace) -> None:

@@ -21,12 +21,13 @@ from taesd_stream.models import (
     spec_of,
     variants_for,
 )
+from taesd_stream.remote.addresses import is_address
 from video.errors import first_line
 
 __all__ = ["describe_checkpoint", "describe_file", "describe_latents", "model_rows"]
 
 
-def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
+def describe_file(path: str | Path) -> tuple[str, dict[str, Any]]:
     """Describe a file of latents or a checkpoint, in words and as plain values.
 
     Raises:
@@ -35,7 +36,7 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         return describe_latents(path)
     except LatentsError as not_latents:
-        if not path.exists():
+        if is_address(path) or not Path(path).exists():
             raise
         try:
             return describe_checkpoint(path)
@@ -53,7 +54,7 @@ def describe_file(path: Path) -> tuple[str, dict[str, Any]]:
             ) from None
 
 
-def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
+def describe_latents(path: str | Path) -> tuple[str, dict[str, Any]]:
     """Describe the latents in a file: every reading, where neither axes nor numbers tell which.
 
     Raises:
@@ -79,7 +80,7 @@ def describe_latents(path: Path) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, Any]]:
+def _describe_reading(path: str | Path, layout: str | None) -> tuple[str, dict[str, Any]]:
     with open_latents(path, layout=layout) as source:
         suggested, inside = (
             variants_for(source.channels, built_in=built_in) for built_in in (False, True)
@@ -109,7 +110,7 @@ def _describe_reading(path: Path, layout: str | None) -> tuple[str, dict[str, An
         }
 
 
-def describe_checkpoint(path: Path) -> tuple[str, dict[str, Any]]:
+def describe_checkpoint(path: str | Path) -> tuple[str, dict[str, Any]]:
     """Describe the model that a checkpoint holds.
 
     Raises:

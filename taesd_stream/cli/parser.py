@@ -56,7 +56,8 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help=".mp4 .mov .mkv .webm .gif .webp; .png .jpg (one still, or numbered pictures where the"
         " name holds %%d or is a folder); .npy .safetensors; one picture of any size as .tif,"
-        " .ome.zarr, .dzi, .png or .npy; - for Matroska on standard output",
+        " .ome.zarr, .dzi, .png or .npy; - for Matroska on standard output; any of these at s3://"
+        " or gs:// (extra remote)",
     )
     arguments.add_decoding(parser)
     parser.add_argument(
@@ -79,13 +80,14 @@ def _encode(parser: argparse.ArgumentParser) -> None:
         "input",
         metavar="IN",
         help="a video, a picture, a folder of them, or frames_%%05d.png; frames that decode wrote"
-        " as .npy or .safetensors; a .tif, .zarr or .npy of any size",
+        " as .npy or .safetensors; a .tif, .zarr or .npy of any size; one file at s3://, gs:// or"
+        " https:// (extra remote)",
     )
     parser.add_argument(
         "output",
         metavar="OUT",
         help=".safetensors .npy .pt .pth, .latent for ComfyUI; .png for 8-bit latents of"
-        " 4, 8, 12 ... channels",
+        " 4, 8, 12 ... channels; at s3:// or gs://, too (extra remote)",
     )
     arguments.add_model(parser, default="taesd")
     add_shortcuts(parser)
@@ -123,7 +125,12 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 
 def _info(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what a file of latents or a checkpoint is."
-    parser.add_argument("input", metavar="FILE", help="latents, or weights, or a folder of either")
+    parser.add_argument(
+        "input",
+        metavar="FILE",
+        help="latents, or weights, or a folder of either; latents at s3://, gs:// or https://, too"
+        " (extra remote)",
+    )
 
 
 def _models(parser: argparse.ArgumentParser) -> None:

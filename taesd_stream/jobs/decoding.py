@@ -21,6 +21,7 @@ from taesd_stream.jobs.decoding_run import PictureDecoding, open_decoding
 from taesd_stream.jobs.model_for_latents import Model, open_with_model
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.progress import OnProgress, Reporting
+from taesd_stream.jobs.remote_files import copies_inputs, delivers_output
 from taesd_stream.jobs.results import Rendered
 from taesd_stream.jobs.resume.journal import folder_of
 from taesd_stream.jobs.time_in_plan import tell_time
@@ -39,6 +40,8 @@ _VIDEO = "out.mp4"
 _log = logging.getLogger("taesd_stream")
 
 
+@delivers_output
+@copies_inputs("audio")
 def render(
     latents: Latents,
     out: str | os.PathLike[str],
@@ -88,12 +91,13 @@ def render(
     """Decode latents into a video, pictures, or an array, in bounded memory.
 
     Args:
-        latents: A path, "-", a tensor, or an iterator of (C, h, w); see ``open_latents``.
+        latents: A path, an address such as "s3://bucket/z.pt", "-", a tensor, or an iterator of
+            (C, h, w); see ``open_latents``.
         out: .mp4 .mov .mkv .webm .gif .webp; .png .jpg for one still, or numbered pictures where
             the name holds %d or is a folder; .npy for uint8 (T, H, W, 3); .safetensors for uint8
             (T, 3, H, W) under the key "images"; "-" for Matroska on standard output. One picture
             of any size: .tif .tiff (pyramidal BigTIFF), .ome.zarr, .dzi (Deep Zoom), and .png and
-            .npy where it is large.
+            .npy where it is large. An address of s3:// or gs:// is uploaded to when all is made.
         model: What ``load`` takes, or a loaded model; None is the official one for the channels.
         layout, key, convention, size, skip_latents: As of ``open_latents``.
         frames: Which frames, such as ``slice(10, 20)``; None is all.
@@ -129,7 +133,9 @@ def render(
 
     Raises:
         InputError: Something given is wrong; no file is left.
-        OutputError: The output could not be written; no file is left.
+        OutputError: The output could not be written, no file is left; or not uploaded, and the
+            message says where it is kept.
+        MissingExtraError: An address is given, or a cluster, and the extra is not installed.
         Interrupted: Ctrl-C; the message says what is left and where.
 
     >>> import tempfile

@@ -32,6 +32,7 @@ from taesd_stream.jobs.encoding_picture import (
 )
 from taesd_stream.jobs.model_for_latents import Model, load_model
 from taesd_stream.jobs.progress import Reporting
+from taesd_stream.jobs.remote_files import copies_inputs, delivers_output
 from taesd_stream.jobs.results import Encoded
 from taesd_stream.jobs.resume.fingerprint import with_recorded_tile
 from taesd_stream.models.latent_spaces import Convention
@@ -45,6 +46,8 @@ from video.transparency import Background, Transparency
 __all__ = ["encode_file"]
 
 
+@delivers_output
+@copies_inputs("images")
 def encode_file(
     images: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -77,11 +80,13 @@ def encode_file(
     Args:
         images: A video file, a picture, a folder of pictures or a pattern such as "in/%05d.png";
             frames in one array as ``render`` writes them, .npy or .safetensors; or one picture of
-            any size as .tif, .zarr or .npy, of which only parts are read at a time.
+            any size as .tif, .zarr or .npy, of which only parts are read at a time. Of
+            s3://, gs:// or https://, a file, which is copied to a temporary one.
         out: .safetensors (key "latents") or .npy, which hold (T, C, h, w); .pt or .pth, a dict with
             them under "latents"; .latent for ComfyUI; .png for 8-bit latents of 4, 8 ...
             channels, with %d in the name for several. All but .npy and .png keep the video's rate,
             the pictures' size and the convention, which decoding goes by.
+            An address of s3:// or gs:// is uploaded to when all is made.
         model: What ``load`` takes, or a loaded model; None is the official ``variant``, or taesd.
         convention: The scale of the latents: "model", as the diffusion model sees them, or "vae",
             as the full VAE's decode takes them; None is what ``load`` was told, or "model", and
@@ -103,7 +108,9 @@ def encode_file(
 
     Raises:
         InputError: Something given is wrong; no file is left.
-        OutputError: The output could not be written; no file is left.
+        OutputError: The output could not be written, no file is left; or not uploaded, and the
+            message says where it is kept.
+        MissingExtraError: An address is given, and the extra ``remote`` is not installed.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
     output = LatentOutput(Path(out), overwrite, resume)

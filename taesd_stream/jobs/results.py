@@ -26,7 +26,7 @@ _KEEPERS = (
 class _Made:
     """A file, or files, that a job made, and what that took."""
 
-    path: Path
+    path: Path | str
     frames: int
     width: int
     height: int
@@ -53,7 +53,7 @@ class Rendered(_Made):
     """A file, or files, that ``render`` made.
 
     Attributes:
-        path: The file, folder or pattern that was asked for.
+        path: The file, folder or pattern that was asked for; a string if it is an address.
         frames: How many were written.
         width: Of a frame, in pixels.
         height: Of a frame, in pixels.
@@ -80,7 +80,7 @@ class Rendered(_Made):
 
     @property
     def _has_times(self) -> bool:
-        return self.path == Path("-") or self.path.suffix.lower() in CONTAINERS
+        return self.path == Path("-") or Path(self.path).suffix.lower() in CONTAINERS
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values; the rate is a fraction in text."""
@@ -93,7 +93,7 @@ class Encoded(_Made):
     """A file, or files, that ``encode_file`` made.
 
     Attributes:
-        path: The file that was asked for.
+        path: The file that was asked for; a string if it is an address.
         frames: How many pictures were encoded.
         latents: How many latents the file holds.
         channels: Of a latent.
