@@ -10,7 +10,8 @@ from video.errors import MissingExtraError
 
 __all__ = ["load_library", "require_library"]
 
-_DISTRIBUTIONS = {"png": "pypng"}
+_DISTRIBUTIONS = {"png": "pypng", "fsspec.core": "fsspec"}
+_EXTRAS = {"fsspec.core": "remote"}
 
 
 def require_library(module: str, what: str) -> None:
@@ -29,4 +30,5 @@ def load_library(module: str, what: str) -> Any:
 
 def _missing(module: str, what: str) -> MissingExtraError:
     library = _DISTRIBUTIONS.get(module, module)
-    return MissingExtraError(f"{what} needs {library}: pip install 'taesd-stream[gigapixel]'")
+    extra = _EXTRAS.get(module, "gigapixel")
+    return MissingExtraError(f"{what} needs {library}: pip install 'taesd-stream[{extra}]'")
