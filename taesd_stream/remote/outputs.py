@@ -27,11 +27,12 @@ from taesd_stream.remote.place import Place, explained, is_forbidden
 from video.large.folders import tile_folder
 from video.safe_files.numbering import NUMBER, NumberedFiles, is_pattern
 
-__all__ = ["RemoteOutput"]
+__all__ = ["RemoteOutput", "address_of"]
 
 _log = logging.getLogger("taesd_stream")
 
 _LOCK: Final = "lock"
+_ADDRESS: Final = "address.txt"
 _UNFINISHED: Final = ".resume"
 _ZARR_GROUP: Final = "zarr.json"
 _PART_BYTES: Final = 2**24
@@ -104,6 +105,7 @@ class RemoteOutput:
         """
         address = self.place.address
         with self._held():
+            (self.folder / _ADDRESS).write_text(address, encoding="utf-8")
             if not resume:
                 self._clear(_UNFINISHED)
             try:
@@ -169,7 +171,7 @@ class RemoteOutput:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _entries(self) -> list[Path]:
-        return [entry for entry in self.folder.iterdir() if entry.name != _LOCK]
+        return [each for each in self.folder.iterdir() if each.name not in (_LOCK, _ADDRESS)]
 
     def _clear(self, *kept: str) -> None:
         """Remove what is in the folder, but for what ends as ``kept`` do."""
@@ -250,6 +252,14 @@ class RemoteOutput:
         if scheme_of(self.place.address) == "s3":
             options["max_concurrency"] = _AT_ONCE
         return options
+
+
+def address_of(output: Path) -> str | None:
+    """The address that an output of this machine goes to when it is finished; None if to none."""
+    said = output.parent / _ADDRESS
+    if output.parent.parent != cache_folder() / "remote" or not said.is_file():
+        return None
+    return said.read_text(encoding="utf-8")
 
 
 def _literal(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -79,6 +80,23 @@ class RowShards:
         array = zarr.open_array(store=_store_of(path), mode="r+", zarr_format=3)
         return cls(path, array)
 
+    @staticmethod
+    def is_there(path: Path | str) -> bool:
+        """Whether there is one."""
+        if isinstance(path, Path):
+            return path.is_dir()
+        files, at = _in_store(path)
+        return bool(files.exists(posixpath.join(at, "zarr.json")))
+
+    @staticmethod
+    def remove(path: Path | str) -> None:
+        """Remove one, with all its parts."""
+        if isinstance(path, Path):
+            shutil.rmtree(path)
+            return
+        files, at = _in_store(path)
+        files.rm(at, recursive=True)
+
     def write(self, part: int, rows: NDArray[np.uint8]) -> None:
         """Write all rows of a part, (n, width, channels), so that they outlast a power failure."""
         self._array[part, : len(rows)] = rows
@@ -94,8 +112,7 @@ class RowShards:
         """Whether a part was written, and is not all black."""
         if isinstance(self._path, Path):
             return (self._path / _file_of(part)).is_file()
-        fsspec = _load_fsspec()
-        files, path = fsspec.url_to_fs(self._path, use_listings_cache=False)
+        files, path = _in_store(self._path)
         return bool(files.exists(posixpath.join(path, _file_of(part))))
 
     def read(self, part: int, start: int, stop: int) -> NDArray[np.uint8]:
@@ -110,6 +127,12 @@ def _file_of(part: int) -> str:
 
 def _load_fsspec() -> Any:
     return load_library("fsspec.core", "a picture whose rows are in a store")
+
+
+def _in_store(address: str) -> tuple[Any, str]:
+    """The file system of a store, and a path there."""
+    files, path = _load_fsspec().url_to_fs(address, use_listings_cache=False)
+    return files, path
 
 
 def _store_of(path: Path | str) -> Any:

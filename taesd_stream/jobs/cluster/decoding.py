@@ -29,6 +29,7 @@ from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.jobs.resume.resumed_video import fingerprint_of_video, segment_frames_of
+from taesd_stream.remote.outputs import address_of
 from tiling import Interval, Size, TilePlan
 from video.joining import check_joinable
 from video.large.shards import RowShards
@@ -186,7 +187,9 @@ def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting)
         fingerprint = fingerprint_of_picture(decoding, bands_in_a_unit=each)
         if output.resume and is_finished(output, fingerprint):
             return rendered(decoding.ae, output, plan, None)
-        check_room(decoding, kept_bytes=output.channels * run.made.area)
+        address = address_of(output.path)
+        rows = None if address is None else f"{address}.resume/{PictureUnits.FILE}"
+        check_room(decoding, kept_bytes=0 if rows else output.channels * run.made.area)
         reporting.on_plan(plan)
         with remembered(output, fingerprint) as journal:
             job = PictureUnits(
@@ -196,6 +199,7 @@ def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting)
                 options=work.options_on(cluster),
                 transparency=output.transparency,
                 channels=output.channels,
+                rows=rows,
             )
             finished = FinishedUnits(journal)
             journal.keep_only(finished.name, PictureUnits.FILE)
@@ -203,6 +207,8 @@ def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting)
             with telling_what_is_kept(finished, job.count):
                 _make_picture(work, cluster, finished, job, reporting)
                 notes = _write_picture(decoding, journal, job)
+        if rows is not None:
+            RowShards.remove(rows)
     return rendered(decoding.ae, output, plan, start, notes=notes)
 
 
@@ -232,9 +238,9 @@ def _unit_bands(decoding: PictureDecoding, workers: int) -> int:
 
 
 def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> None:
-    path = finished.folder / PictureUnits.FILE
+    path = job.rows_in(finished.folder)
     if finished.numbers:
-        if not path.is_dir():
+        if not RowShards.is_there(path):
             raise InputError(
                 f"resume: expected finished rows in {path}, found none; remove {finished.folder} to"
                 " begin anew"
@@ -273,7 +279,7 @@ def _write_picture(
 ) -> tuple[str, ...]:
     """Make the output of all rows."""
     run = decoding.run
-    rows = RowShards.open(journal.folder / PictureUnits.FILE)
+    rows = RowShards.open(job.rows_in(journal.folder))
     with ExitStack() as closing:
         writer = closing.enter_context(
             row_opener(decoding.output, run.made)(

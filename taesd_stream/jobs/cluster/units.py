@@ -184,6 +184,8 @@ class PictureUnits:
         options: How the latent is cut into tiles.
         transparency: What becomes of alpha.
         channels: 3, or 4 with alpha.
+        rows: The address of a store that workers write finished rows to; None is the folder of the
+            job.
     """
 
     index: int
@@ -192,8 +194,13 @@ class PictureUnits:
     options: TileOptions
     transparency: Transparency
     channels: int
+    rows: str | None = None
 
     FILE: ClassVar = "rows.zarr"
+
+    def rows_in(self, folder: Path) -> Path | str:
+        """Where finished rows are, of a job of that folder."""
+        return folder / self.FILE if self.rows is None else self.rows
 
     @property
     def count(self) -> int:
@@ -226,11 +233,11 @@ class PictureUnits:
             for strip in (each for band in bands for each in band.strips()):
                 rows[row : row + len(strip)] = strip
                 row += len(strip)
-        if place.shared is None:
+        if self.rows is None and place.shared is None:
             return rows
-        RowShards.open(place.shared / self.FILE).write(unit, rows)
+        RowShards.open(self.rows_in(place.shared or place.own)).write(unit, rows)
         return None
 
     def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
         if content is not None:
-            RowShards.open(folder / self.FILE).write(unit, content)
+            RowShards.open(self.rows_in(folder)).write(unit, content)
