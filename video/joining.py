@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import av
 
+from video.audio import AudioTrack
 from video.codecs import CONTAINERS
 from video.errors import InputError, OutputExistsError
 from video.muxing import Muxer
@@ -129,7 +131,7 @@ class SegmentJoin:
     ) -> None:
         self.target, self.frames = Path(path), 0
         self._options, self._rate = options, options.rate
-        check_joinable(self.target)
+        check_joinable(self.target, options.audio)
         check_output(self.target, overwrite=options.overwrite)
         self._folder = part_folder
         self._added: list[Path] = []
@@ -163,8 +165,7 @@ class SegmentJoin:
         """Begin the file, or begin it anew: how far decoding is ahead is settled at its start."""
         if self._part is None:
             self._part = PartFile(self.target, self._folder)
-        if self._muxer is not None:
-            self._muxer.close()
+        self._abandon(self._part.path)
         audio, start = self._options.audio, self._options.audio_start
         container_format = CONTAINERS[self.target.suffix.lower()]
         self._muxer = Muxer(container_format, audio, start, self._options.metadata)
@@ -175,6 +176,13 @@ class SegmentJoin:
         for path in self._added:
             with opened_segment(path, self._rate) as (segment, source):
                 self._copy(segment, source)
+
+    def _abandon(self, part: Path) -> None:
+        """Let go of a file that is not to be finished."""
+        if self._muxer is not None:
+            # Closing writes an index, and moves in front of all that is there, however much.
+            os.truncate(part, 0)
+            self._muxer.close()
 
     def _copy(self, segment: Segment, source: InputContainer) -> None:
         if self._muxer is None or self._stream is None:
@@ -209,19 +217,20 @@ class SegmentJoin:
                 self._finish()
                 is_finished = True
         finally:
-            if self._muxer is not None:
-                self._muxer.close()
             if self._part is not None and not is_finished:
+                self._abandon(self._part.path)
                 self._part.discard()
 
 
-def check_joinable(target: Path) -> None:
-    """Raise InputError unless segments can be joined into a file of that name."""
+def check_joinable(target: Path, audio: str | PathLike[str] | None = None) -> None:
+    """Raise InputError unless segments can be joined into a file of that name, with that sound."""
     if target.suffix.lower() not in _JOINABLE:
         raise InputError(
             f"expected {', '.join(_JOINABLE)}, which segments can be joined into; found"
             f" '{target.name}'"
         )
+    if audio is not None:
+        AudioTrack(Path(audio), CONTAINERS[target.suffix.lower()]).close()
 
 
 def _publish(part: PartFile, *, overwrite: bool) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import av
 
-from video.audio import AudioTrack
-from video.codecs import CONTAINERS
 from video.errors import InputError, OutputError
 from video.joining import SegmentJoin, check_joinable
 from video.options import VideoOptions
@@ -142,10 +140,8 @@ class SegmentedWriter(FrameSink):
         return self._segments.folder / f"{number:05d}{self._suffix}"
 
     def _check_arguments(self) -> None:
-        check_joinable(self.path)
+        check_joinable(self.path, self._options.audio)
         check_output(self.path, overwrite=self._options.overwrite)
-        if self._options.audio is not None:
-            AudioTrack(Path(self._options.audio), CONTAINERS[self._suffix]).close()
 
     def _earlier_run(self) -> tuple[Segment | None, int]:
         """The last segment of an earlier run, and how many frames it has finished."""

@@ -174,16 +174,17 @@ def read_sequence(source: str | PathLike[str]) -> Iterator[NDArray[np.uint8]]:
     return _pictures(sequence_files(source), ReadingRemarks(Path(source).name))
 
 
-def _pictures(files: Iterable[Path], remarks: ReadingRemarks) -> Iterator[NDArray[np.uint8]]:
-    shape: tuple[int, ...] | None = None
+def _pictures(
+    files: Iterable[Path], remarks: ReadingRemarks, size: tuple[int, int] | None = None
+) -> Iterator[NDArray[np.uint8]]:
     for file in files:
         image = remarks.taken(read_upright(file))
-        if shape is not None and image.shape != shape:
+        if size is not None and image.shape[:2] != size:
             raise InputError(
-                f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}"
-                " like those before it: make them one size, or encode each for itself"
+                f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {size[1]}x{size[0]}"
+                " like the first one: make them one size, or encode each for itself"
             )
-        shape = image.shape
+        size = image.shape[0], image.shape[1]
         _look_behind_the_first(file, remarks)
         yield image
 
@@ -243,7 +244,8 @@ class ImageSequenceReader(FrameReader):
     def frames_of(self, numbers: range) -> Iterator[Frame]:
         wanted = range(len(self._files))[numbers.start : numbers.stop : numbers.step]
         files = [self._files[index] for index in wanted]
-        for index, image in zip(wanted, _pictures(files, self._remarks), strict=True):
+        size = self.height, self.width
+        for index, image in zip(wanted, _pictures(files, self._remarks, size), strict=True):
             yield Frame(image, index / self.rate, index)
 
     def close(self) -> None:

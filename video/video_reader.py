@@ -13,11 +13,12 @@ from av.stream import Disposition
 
 from video.animation import open_animation
 from video.cut_short import is_cut_short, lacks_index
-from video.decoded_frames import DecodedFrames
+from video.decoded_frames import DecodedFrames, is_indexed
 from video.demux import limited_size, open_input, packet_durations, require_decoder
 from video.errors import InputError
 from video.frame_colors import FrameColors
 from video.frame_reader import Frame, FrameReader
+from video.key_frames import KeyFrames
 from video.named_colors import hdr_of_still, profile_of_png
 from video.orientation import UPRIGHT, orientation_of
 from video.rates import rate_of_durations
@@ -76,6 +77,7 @@ class VideoReader(FrameReader):
         self._on_file: tuple[str, ...] = ()
         self._container: InputContainer | None = None
         self._decoded: DecodedFrames | None = None
+        self._keys: KeyFrames | None = None
         self._wanted: range | None = None
         self._open()
 
@@ -135,7 +137,9 @@ class VideoReader(FrameReader):
         self._codec = stream.codec_context.name
         profile = profile_of_png(self.path) if self._codec == "apng" else None
         self._colors = FrameColors(self._remarks, stream.codec_context, profile)
-        self._decoded = DecodedFrames(self.path, container, stream)
+        if self._keys is None and is_indexed(stream):
+            self._keys = KeyFrames(self.path, stream.index)
+        self._decoded = DecodedFrames(container, stream, self._keys)
         frames = self._converted(self._decoded)
         first = next(frames, None)
         if first is None:
@@ -206,11 +210,23 @@ class VideoReader(FrameReader):
     def counted(self) -> int | None:
         """How many frames there are, found out where the file does not say; None if it cannot be.
 
-        A file is gone through for it, and nothing of it is decoded.
+        A file is gone through for it, and decoded where its packets do not tell for certain.
         """
-        if self.frame_count is not None or self._decoded is None:
+        if self._decoded is None:
             return self.frame_count
-        return self._decoded.counted()
+        known = None if self._keys is None else self._keys.count()
+        if known is not None:
+            return known
+        with VideoReader(self.path) as reader:
+            return reader._count()
+
+    def _count(self) -> int | None:
+        """How many frames decoding gives."""
+        if self._decoded is None:
+            return self.frame_count
+        for _ in self._numbered(self._decoded):
+            pass
+        return self._decoded.number
 
     def frames_of(self, numbers: range) -> Iterator[Frame]:
         """The frames of these numbers, which rise; a second call may go back.
@@ -233,7 +249,7 @@ class VideoReader(FrameReader):
         if self._decoded is not None and self._decoded.go_towards(number):
             self._frames = self._converted(self._decoded)
             return
-        self.close()
+        self._close_container()
         self._open()
 
     @property
@@ -242,11 +258,16 @@ class VideoReader(FrameReader):
         return (*self._on_file, *self._remarks.lines(self.rate))
 
     def __iter__(self) -> Iterator[Frame]:
-        self._is_fresh = False
+        self._is_fresh, self._wanted = False, None
         return self._frames
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
+        self._close_container()
+        if self._keys is not None:
+            self._keys.close()
+
+    def _close_container(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None

@@ -19,7 +19,7 @@ from taesd_stream.models import ModelSpec
 from taesd_stream.models.latent_spaces import Convention
 from video.rates import DEFAULT_RATE
 from video.safe_files.numbering import NumberedFiles, is_pattern
-from video.safe_files.part_file import check_output
+from video.safe_files.part_file import check_output, exists_already
 
 __all__ = [
     "KnownLatents",
@@ -121,6 +121,8 @@ def check_name(name: str, *, overwrite: bool) -> None:
         )
     if not is_pattern(out):
         check_output(out, overwrite=overwrite)
+    elif not overwrite and (existing := NumberedFiles.of(out).existing()):
+        raise exists_already(existing[0][1])
 
 
 def check_channels(out: Path, ae: AutoEncoder) -> None:

@@ -99,7 +99,7 @@ class Encoded(_Made):
         channels: Of a latent.
         height: Of a latent.
         width: Of a latent.
-        seconds: How long it took.
+        seconds: How long it took; 0 where it was complete already.
         peak_bytes: The most memory this process has held: on the GPU if it computed there.
         plan: How each picture was cut.
         notes: For the reader, such as values that were clipped.
@@ -111,7 +111,10 @@ class Encoded(_Made):
     def __str__(self) -> str:
         what = f"{plural(self.latents, 'latent')} of {self.channels} channels"
         source = "" if self.frames == self.latents else f", of {plural(self.frames, 'frame')}"
-        return f"{self.path}: {what}, {self.width}x{self.height}{source}, {self.seconds:.1f} s"
+        what += f", {self.width}x{self.height}{source}"
+        if not self.seconds:
+            return f"{self.path} is complete already: {what}"
+        return f"{self.path}: {what}, {self.seconds:.1f} s"
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values."""

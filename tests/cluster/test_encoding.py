@@ -108,6 +108,36 @@ def test_what_is_kept_is_gone_on_with(
         encoded(path, out, cluster=nodes.address, resume=True)
 
 
+def test_a_full_vae(nodes: Any, tmp_path: Path) -> None:
+    """Its frames are encoded as their mean, or drawn; its large pictures on one machine."""
+    pytest.importorskip("diffusers", reason="needs diffusers, to make such a VAE")
+    from tests.engine.full_vaes import loaded, random_vae
+
+    vae = loaded(random_vae())
+    source, out = stored(tmp_path, "a.npy", 6), tmp_path / "a.safetensors"
+    options: dict[str, Any] = {"model": vae, "cluster": nodes.address, "resume": True}
+    ts.encode_file(source, out, **options)
+    with pytest.raises(ts.OutputExistsError, match="exists already"):
+        ts.encode_file(source, out, seed=0, **options)
+    ts.encode_file(source, tmp_path / "b.safetensors", seed=0, **options)
+    ts.encode_file(source, tmp_path / "c.safetensors", seed=0, model=vae)
+    mean, drawn, alone = (load_file(tmp_path / f"{n}.safetensors")["latents"] for n in "abc")
+    assert torch.equal(drawn, alone)
+    assert not torch.equal(drawn, mean)
+    np.save(tmp_path / "one.npy", images(1, 200, 64)[0])
+    with pytest.raises(ts.InputError, match=r"goes over the whole picture .* encode it on one"):
+        ts.encode_file(tmp_path / "one.npy", tmp_path / "d.npy", tile=4, **options)
+
+
+def test_pictures_of_latents_that_are_there_already(nodes: Any, tmp_path: Path) -> None:
+    path, out = stored(tmp_path, "a.npy", 20), tmp_path / "z_%03d.png"
+    (tmp_path / "z_007.png").write_bytes(b"another's")
+    for cluster in (nodes.address, None):
+        with pytest.raises(ts.OutputExistsError, match=r"z_007\.png' exists already"):
+            encoded(path, out, cluster=cluster)
+    assert not (tmp_path / "z_%03d.png.resume").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

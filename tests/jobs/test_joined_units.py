@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Size
 from video import join_segments, open_reader, open_writer
+from video.joining import SegmentJoin
+from video.muxing import Muxer
+from video.options import VideoOptions
 
 
 def segments_in(folder: Path, lengths: tuple[int, ...]) -> list[Path]:
@@ -75,3 +79,34 @@ def test_nothing_is_left_of_what_could_not_be_joined(tmp_path: Path, fault: str)
         assert parts[2].exists()
         assert not list(journal.folder.glob("a.part*"))
     assert not output.path.exists()
+
+
+def test_what_is_given_up_is_not_moved_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing an .mp4 writes all of it once more, with its index in front."""
+    parts = []
+    for number in range(2):
+        parts.append(tmp_path / f"{number}.mp4")
+        with open_writer(parts[-1], width=64, height=64, rate=24) as writer:
+            for _ in range(20):
+                writer.write(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    sizes: list[int] = []
+    close = Muxer.close
+
+    def looked_at(muxer: Muxer) -> None:
+        sizes.extend(part.stat().st_size for part in tmp_path.glob("a.part*"))
+        close(muxer)
+
+    monkeypatch.setattr(Muxer, "close", looked_at)
+
+    def interrupted() -> None:
+        with SegmentJoin(tmp_path / "a.mp4", VideoOptions(Fraction(24))) as join:
+            for part in parts:
+                join.add(part)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sizes == [0]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["0.mp4", "1.mp4"]

@@ -56,14 +56,16 @@ class Order(NamedTuple):
 
     Attributes:
         prepare: The arguments of ``Worker.prepare``.
-        piece_for: What a unit is made of, for a worker that does not see it.
+        needed_by: The numbers of what a unit is made of.
+        piece_of: These, for a worker that does not see them.
         take: Told of a unit that is made, first of all, what was brought along, and by whom.
         on_progress: Told how many units are done, parts of them included; called often.
         folder: Where workers leave what is half done, in folders of their names.
     """
 
     prepare: tuple[object, ...]
-    piece_for: Callable[[int], Piece]
+    needed_by: Callable[[int], range]
+    piece_of: Callable[[range], Piece]
     take: Callable[[int, Content, str], None]
     on_progress: Callable[[float], None]
     folder: Path
@@ -88,7 +90,7 @@ class Crew:
         self._parts: dict[Any, _Member] = {}
         self._counted = self._heard = time.monotonic()
         self._stillborn = 0
-        self._sent: tuple[Piece, Any] | None = None
+        self._sent: tuple[range, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -181,14 +183,15 @@ class Crew:
             unit = dispatch.next_for(member.number)
             if unit is None:
                 continue
-            piece = None if member.sees.source else self._put(self._order.piece_for(unit))
+            piece = None if member.sees.source else self._put(self._order.needed_by(unit))
             member.unit, member.part = unit, 0.0
             self._running[member.actor.make.remote(unit, piece)] = member
 
-    def _put(self, piece: Piece) -> Any:
+    def _put(self, numbers: range) -> Any:
         """Where workers find a piece: one that several units in a row need is sent once."""
-        if self._sent is None or self._sent[0] is not piece:
-            self._sent = piece, self._cluster.ray.put(piece)
+        if self._sent is None or self._sent[0] != numbers:
+            self._sent = None  # first, since a piece may be large
+            self._sent = numbers, self._cluster.ray.put(self._order.piece_of(numbers))
         return self._sent[1]
 
     def _look_at_parts(self) -> float:

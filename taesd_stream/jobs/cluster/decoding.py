@@ -14,7 +14,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
-from taesd_stream.jobs.cluster.planning import picture_plan, video_plan
+from taesd_stream.jobs.cluster.planning import check_passes, picture_plan, video_plan
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
@@ -41,9 +41,6 @@ Decoding: TypeAlias = FrameDecoding | PictureDecoding
 
 _UNIT_BYTES = 64 << 20
 """Of a picture's unit, which a worker holds as a whole."""
-
-_MOST_MADE_AGAIN = 0.25
-"""The share of all work that is done anew for each unit of a picture."""
 
 
 def decode_on_cluster(work: ClusterWork, decoding: Decoding, reporting: Reporting) -> Rendered:
@@ -86,7 +83,7 @@ def _check_video(output: Output) -> None:
             f"cluster: expected a video as {' '.join(suffixes_that_take('resume'))} or one picture"
             f" that is made in bands, found {output.name}; write such a file"
         )
-    check_joinable(output.path)
+    check_joinable(output.path, output.audio)
 
 
 def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
@@ -215,14 +212,7 @@ def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting)
 def _check_picture(decoding: PictureDecoding) -> None:
     if decoding.output.preview is not None:
         raise InputError("preview: expected none on a cluster; leave it out")
-    plan = decoding.run.plan
-    *before, _ = plan.passes
-    if sum(each.work for each in before) > _MOST_MADE_AGAIN * plan.work:
-        raise InputError(
-            f"cluster: expected a model whose tiles wait for nothing but their own latents, found"
-            f" {decoding.ae.spec.name}, which goes over the whole picture {len(plan.passes)} times;"
-            " decode it on one machine"
-        )
+    check_passes(decoding.run.plan)
 
 
 def _unit_bands(decoding: PictureDecoding, workers: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,8 @@ from taesd_stream.errors import OutputError
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.latent_units import LatentUnits, RowUnits, latents_in
-from taesd_stream.jobs.cluster.planning import weights_bytes, with_units
+from taesd_stream.jobs.cluster.planning import check_passes, weights_bytes, with_units
+from taesd_stream.jobs.cluster.sharing import MOST_PIECE_BYTES
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.encoding_frames import FrameEncoding
@@ -29,6 +31,7 @@ from taesd_stream.jobs.resume.fingerprint import fingerprint_of_encode
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from tiling import Interval, TilePlan, UnitPlan
 from video.image_names import sequence_files
+from video.safe_files.numbering import is_pattern
 from video.transparency import Transparency
 
 __all__ = ["encode_frames_on_cluster", "encode_picture_on_cluster"]
@@ -76,29 +79,41 @@ def encode_frames_on_cluster(
             options=work.options_on(cluster),
             convention=encoding.known.metadata.convention or "model",
         )
-        fingerprint = fingerprint_of_encode(
-            files,
-            encoding.ae,
-            work.plan,
-            frames=frames,
-            convention=job.convention,
-            background="kept" if transparency.is_kept else transparency.color_name,
-            latents_in_a_unit=job.unit_latents,
+        fingerprint = _fingerprint(
+            *(work, files, job, transparency), frames=frames, latents_in_a_unit=job.unit_latents
         )
         plan = _frame_plan(encoding, cluster, job)
         if output.resume and is_finished(output, fingerprint):
             return encoding.result(output, plan, None, frames=len(frames), latents=total)
         reporting.on_plan(plan)
         encoder = coder_of(encoding.ae, "encode")
-
         with FrameProgress(len(frames), shown=reporting.progress) as bar:
             notes = _carry_out(
                 *(work, cluster, output, fingerprint, job),
                 needed_by=lambda unit: job.frames_for(encoder, unit),
                 on_progress=lambda units: bar.to(len(frames) * units / job.count),
-                finish=partial(_write_latents, encoding, output, total),
+                finish=partial(_write_latents, encoding, total),
             )
     return encoding.result(output, plan, start, frames=len(frames), latents=total, notes=notes)
+
+
+def _fingerprint(
+    work: ClusterWork,
+    files: list[Path],
+    job: LatentUnits | RowUnits,
+    transparency: Transparency,
+    **others: object,
+) -> dict[str, str]:
+    """All that the bytes of the latents depend on."""
+    return fingerprint_of_encode(
+        files,
+        work.ae,
+        work.plan,
+        convention=job.convention,
+        seed=work.options.seed,  # without one, it is the mean that is taken
+        background="kept" if transparency.is_kept else transparency.color_name,
+        **others,
+    )
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -110,7 +125,9 @@ def _latents_of_unit(encoding: FrameEncoding, total: int, workers: int) -> int:
     """The latents of a unit: whole groups, where frames are encoded in groups."""
     timing = encoding.ae.spec.encode_timing
     encoder = coder_of(encoding.ae, "encode")
-    usual = Interval(-(-_UNIT_FRAMES.start // timing.shrink), _UNIT_FRAMES.stop // timing.shrink)
+    most = min(_UNIT_FRAMES.stop, MOST_PIECE_BYTES // (3 * encoding.plane.area))
+    least, most = (-(-frames // timing.shrink) for frames in (_UNIT_FRAMES.start, most))
+    usual = Interval(least, max(least, most))
     if timing.group is not None:
         of_group = (timing.group + timing.zeros) // timing.shrink
         return -(-steps_of_unit(total, workers, usual) // of_group) * of_group
@@ -127,7 +144,7 @@ def _frame_plan(encoding: FrameEncoding, cluster: Cluster, job: LatentUnits) -> 
         each=min(job.unit_latents, job.latents),
         noun="latent",
         again=taken / frames - 1,
-        read_bytes=3 * job.plane.area * taken,
+        read_bytes=encoder.network.channels * job.plane.area * taken,
         written_bytes=job.latents * _latent_bytes(encoding.ae, encoding.plan),
         weights_bytes=weights_bytes(encoding.ae, "encode"),
     )
@@ -136,13 +153,14 @@ def _frame_plan(encoding: FrameEncoding, cluster: Cluster, job: LatentUnits) -> 
 
 def _picture_plan(encoding: PictureEncoding, cluster: Cluster, job: RowUnits) -> TilePlan:
     plan = encoding.run.plan
+    channels = coder_of(encoding.ae, "encode").network.channels
     units = UnitPlan(
         workers=cluster.workers,
         count=job.count,
         each=min(job.unit_bands, len(job.heights)),
         noun="row of tiles",
         again=0.0,
-        read_bytes=3 * encoding.reader.height * encoding.reader.width,
+        read_bytes=channels * encoding.reader.height * encoding.reader.width,
         written_bytes=_latent_bytes(encoding.ae, plan),
         weights_bytes=weights_bytes(encoding.ae, "encode"),
     )
@@ -164,6 +182,7 @@ def encode_picture_on_cluster(
     """Encode one picture into a file, on a cluster; as ``encode_frames_on_cluster``."""
     check_fresh(output)
     run, reader = encoding.run, encoding.reader
+    check_passes(run.plan)
     files = [reader.path]
     if reader.path.is_dir():
         files = sorted(each for each in reader.path.rglob("*") if each.is_file())
@@ -179,13 +198,8 @@ def encode_picture_on_cluster(
             options=work.options_on(cluster),
             convention=encoding.known.metadata.convention or "model",
         )
-        fingerprint = fingerprint_of_encode(
-            files,
-            encoding.ae,
-            work.plan,
-            convention=job.convention,
-            background="kept" if transparency.is_kept else transparency.color_name,
-            bands_in_a_unit=job.unit_bands,
+        fingerprint = _fingerprint(
+            *(work, files, job, transparency), bands_in_a_unit=job.unit_bands
         )
         plan = _picture_plan(encoding, cluster, job)
         if output.resume and is_finished(output, fingerprint):
@@ -197,7 +211,7 @@ def encode_picture_on_cluster(
                 *(work, cluster, output, fingerprint, job),
                 needed_by=lambda unit: range(unit, unit + 1),
                 on_progress=lambda units: bar.part(int(area * units / job.count), area),
-                finish=partial(_write_rows, encoding, output),
+                finish=partial(_write_rows, encoding),
             )
     return encoding.result(output, plan, start)
 
@@ -211,22 +225,24 @@ def _carry_out(
     *,
     needed_by: Callable[[int], range],
     on_progress: Callable[[float], None],
-    finish: Callable[[Iterator[Iterator[Tensor]]], Made],
+    finish: Callable[[LatentOutput, Iterator[Iterator[Tensor]]], Made],
 ) -> Made:
     """Have all units made that are not there, and the output of the latents of each."""
     with remembered(output, fingerprint) as journal:
         finished = FinishedUnits(journal)
+        if finished.numbers and is_pattern(output.path):
+            output = replace(output, overwrite=True)  # what is there is of the run gone on with
         finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
         journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
         with telling_what_is_kept(finished, job.count):
             work.make(cluster, finished, job, needed_by, on_progress)
             files = [finished.folder / job.file_of(unit) for unit in range(job.count)]
             channels = work.ae.spec.latent_channels
-            return finish(latents_in(file, channels) for file in files)
+            return finish(output, (latents_in(file, channels) for file in files))
 
 
 def _write_latents(
-    encoding: FrameEncoding, output: LatentOutput, total: int, units: Iterator[Iterator[Tensor]]
+    encoding: FrameEncoding, total: int, output: LatentOutput, units: Iterator[Iterator[Tensor]]
 ) -> tuple[str, ...]:
     """Write the latents of all units; what there is to say about them."""
     written, notes = write_latents(output, chain.from_iterable(units), encoding.known)

@@ -37,26 +37,27 @@ def joined_units(
     Raises:
         OutputError: The file could not be written.
     """
-    options, frames = output.video_options, len(job.frames)
-    with SegmentJoin(output.path, options, part_folder=finished.folder) as join:
-        handed = 0
+    options, folder, frames = output.video_options, finished.folder, len(job.frames)
+    handed = 0
 
-        def add_all(segments: Iterator[Path]) -> None:
+    def join_all(segments: Iterator[Path]) -> None:
+        # The file is this thread's: nobody else closes it, whoever interrupts whom.
+        with SegmentJoin(output.path, options, part_folder=folder) as join:
             for segment in segments:
                 join.add(segment)
+            if join.frames != frames:
+                raise OutputError(
+                    f"'{join.target}' cannot be finished: expected {frames} frames in {folder},"
+                    f" found {join.frames}; remove that folder to begin anew"
+                )
 
-        def hand_over() -> None:
-            nonlocal handed
-            joining.check()
-            for unit in range(handed, finished.leading):
-                joining.put(finished.folder / job.file_of(unit))
-            handed = finished.leading
+    def hand_over() -> None:
+        nonlocal handed
+        joining.check()
+        for unit in range(handed, finished.leading):
+            joining.put(folder / job.file_of(unit))
+        handed = finished.leading
 
-        with WriteBehind(add_all, most=job.count) as joining:
-            yield hand_over
-            hand_over()
-        if join.frames != frames:
-            raise OutputError(
-                f"'{join.target}' cannot be finished: expected {frames} frames in"
-                f" {finished.folder}, found {join.frames}; remove that folder to begin anew"
-            )
+    with WriteBehind(join_all, most=job.count) as joining:
+        yield hand_over
+        hand_over()

@@ -8,15 +8,19 @@ from dataclasses import replace
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.cores import usable_cores
 from taesd_stream.engine.loaded_model import Action, coder_of
+from taesd_stream.errors import InputError
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan, UnitPlan
 
-__all__ = ["picture_plan", "video_plan", "weights_bytes", "with_units"]
+__all__ = ["check_passes", "picture_plan", "video_plan", "weights_bytes", "with_units"]
 
 _STARTING_SECONDS = 3.0
 """Until workers have loaded a small model, as ``python -m benchmarks cluster`` finds it."""
+
+_MOST_MADE_AGAIN = 0.25
+"""The share of all work that may be done anew for each unit of a picture."""
 
 
 def video_plan(decoding: FrameDecoding, cluster: Cluster, each: int) -> TilePlan:
@@ -57,6 +61,21 @@ def picture_plan(decoding: PictureDecoding, cluster: Cluster, each: int) -> Tile
         weights_bytes=weights_bytes(decoding.ae, "decode"),
     )
     return with_units(run.plan, cluster, units)
+
+
+def check_passes(plan: TilePlan) -> None:
+    """Refuse a picture whose tiles wait for all others: each unit would make most of it anew.
+
+    Raises:
+        InputError: That.
+    """
+    *before, _ = plan.passes
+    if sum(each.work for each in before) > _MOST_MADE_AGAIN * plan.work:
+        raise InputError(
+            f"cluster: expected a model whose tiles wait for nothing but what lies around them,"
+            f" found {plan.model}, which goes over the whole picture {len(plan.passes)} times;"
+            f" {plan.action} it on one machine"
+        )
 
 
 def with_units(plan: TilePlan, cluster: Cluster, units: UnitPlan) -> TilePlan:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from video.large.reading import RegionReader, open_regions
 from video.transparency import Transparency
 
 __all__ = [
+    "MOST_PIECE_BYTES",
     "FramePiece",
     "Piece",
     "Sharing",
@@ -35,7 +36,10 @@ __all__ = [
     "shared_picture",
 ]
 
-_DIGEST_BYTES = 1 << 18
+MOST_PIECE_BYTES: Final = 1 << 30
+"""Of frames that travel to a worker which does not see their file: they do so as a whole."""
+
+_DIGEST_BYTES: Final = 1 << 18
 
 Source = TypeVar("Source", bound=AbstractContextManager[Any])
 
@@ -133,7 +137,13 @@ def shared_frames(reader: FrameReader, transparency: Transparency) -> Sharing:
     """
     opening = partial(open_reader, reader.path.absolute(), transparency=transparency)
     stored = Stored(opening, _digest_of_frames, _digest_of_frames(reader))
-    return Sharing(stored, lambda numbers: FramePiece(numbers, tuple(reader.frames_of(numbers))))
+
+    def piece_of(numbers: range) -> FramePiece:
+        if 3 * reader.height * reader.width * len(numbers) > MOST_PIECE_BYTES:
+            raise _not_seen(reader.path)
+        return FramePiece(numbers, tuple(reader.frames_of(numbers)))
+
+    return Sharing(stored, piece_of)
 
 
 def shared_picture(path: Path, reader: RegionReader, transparency: Transparency) -> Sharing:
@@ -146,13 +156,18 @@ def shared_picture(path: Path, reader: RegionReader, transparency: Transparency)
     """
 
     def refuse(_: range) -> Piece:
-        raise InputError(
-            f"cluster: expected {path} to be seen, under the same path, from every machine of the"
-            " cluster, found one that does not see it; put it into a folder that all share"
-        )
+        raise _not_seen(path)
 
     opening = partial(open_regions, path.absolute(), transparency=transparency)
     return Sharing(Stored(opening, _digest_of_picture, _digest_of_picture(reader)), refuse)
+
+
+def _not_seen(path: Path) -> InputError:
+    return InputError(
+        f"cluster: expected {path}, which is large, to be seen under the same path from every"
+        " machine of the cluster, found one that does not see it; put it into a folder that all"
+        " share"
+    )
 
 
 def _digest_of_latents(source: LatentSource) -> str:

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from taesd_stream.engine import AutoEncoder
@@ -19,7 +18,7 @@ from taesd_stream.jobs.cluster.dispatch import Dispatch
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster, joined
 from taesd_stream.jobs.cluster.model_copy import ModelCopy
-from taesd_stream.jobs.cluster.sharing import Piece, Sharing
+from taesd_stream.jobs.cluster.sharing import Sharing
 from taesd_stream.jobs.cluster.units import Content, Job
 from taesd_stream.jobs.cluster.worker import SharedFolder
 from taesd_stream.jobs.model_for_latents import Model
@@ -98,18 +97,13 @@ class ClusterWork:
                 raise OutputError(f"cannot write {finished.folder}: {error.strerror}") from error
             finished.note(unit)
 
-        @lru_cache(maxsize=1)
-        def piece_of(numbers: range) -> Piece:
-            return self.sharing.piece_of(numbers)
-
-        def piece_for(unit: int) -> Piece:
-            return piece_of(needed_by(unit))
-
         if not left:
             return
         with _token_in(finished.folder) as shared:
             told = (self._model(), job, self.sharing.stored, shared)
-            order = Order(told, piece_for, take, on_progress, finished.folder)
+            order = Order(
+                *(told, needed_by, self.sharing.piece_of, take, on_progress), folder=finished.folder
+            )
             with Crew(cluster, order) as crew:
                 crew.carry_out(Dispatch(left), len(finished.numbers))
 
@@ -159,6 +153,8 @@ def telling_what_is_kept(finished: FinishedUnits, count: int) -> Iterator[None]:
 
     try:
         yield
+    except Interrupted as error:
+        raise Interrupted(f"{error}; {kept()}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted; {kept()}") from error
     except TaesdStreamError as error:
