@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +198,41 @@ def test_a_picture_that_failed_goes_on(nodes: Any, tmp_path: Path) -> None:
         rendered(z, out, cluster=nodes.address, **options)
 
 
+@pytest.mark.parametrize("name", ["{}.gif", "{}.npy", "{}", "{}_%03d.png", "{}.safetensors"])
+def test_frames_apart(nodes: Any, tmp_path: Path, name: str) -> None:
+    """Outputs that are no videos, whatever a run that was killed has left beside them."""
+    z = latents(40)
+    out = tmp_path / name.format("a")
+    if name == "{}":
+        out.mkdir()
+    (tmp_path / f"{out.name}.resume").mkdir()
+    done = rendered(z, out, cluster=nodes.address)
+    assert done.frames == 40
+    other = tmp_path / name.format("b")
+    if name == "{}":
+        other.mkdir()
+    rendered(z, other)
+    made, expected = (
+        {each.relative_to(tmp_path).as_posix()[1:]: each.read_bytes() for each in files_in(path)}
+        for path in (tmp_path.glob("a*"), tmp_path.glob("b*"))
+    )
+    assert made == expected
+    assert len(made) in (1, 40)
+
+
+def files_in(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from path.rglob("*") if path.is_dir() else [path]
+
+
+def test_nothing_is_left_of_frames_apart(nodes: Any, tmp_path: Path) -> None:
+    z = latents(40)
+    z[35] = float("nan")
+    with pytest.raises(ts.NonFiniteError):
+        rendered(z, tmp_path / "a.npy", cluster=nodes.address)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_plan(nodes: Any, tmp_path: Path) -> None:
     """It is the one that is carried out, and moves what it says."""
     z, told = latents(90), list[ts.TilePlan]()
@@ -230,7 +265,7 @@ def test_a_plan_says_what_is_made_again(nodes: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"out": "a.gif"}, r"expected a video as .*\.mp4"),
+        ({"out": "-"}, "expected a file, found - for standard output"),
         ({"cluster": "here"}, "expected auto, or an address such as"),
         (
             {"cluster": "127.0.0.1:9"},
@@ -239,7 +274,7 @@ def test_a_plan_says_what_is_made_again(nodes: Any) -> None:
     ],
 )
 def test_what_cannot_be(tmp_path: Path, change: dict[str, str], words: str) -> None:
-    out = tmp_path / change.pop("out", "a.mkv")
+    out = change.pop("out", None) or tmp_path / "a.mkv"
     options: dict[str, Any] = {"lossless": False, "cluster": "auto"} | change
     with pytest.raises(ts.InputError, match=words):
         rendered(latents(4), out, **options)

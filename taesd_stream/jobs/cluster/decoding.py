@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
+from taesd_stream.jobs.cluster.apart import check_apart, decode_apart, frames_of_part
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
 from taesd_stream.jobs.cluster.planning import check_passes, picture_plan, video_plan
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
+from taesd_stream.jobs.cluster.video_making import make_video
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
 from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding, PictureDecoding
 from taesd_stream.jobs.delivery.bands import Rows, strips
 from taesd_stream.jobs.delivery.frame_sinks import row_opener
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.output_kinds import suffixes_that_take
-from taesd_stream.jobs.progress import FrameProgress, PictureProgress, Reporting
+from taesd_stream.jobs.progress import PictureProgress, Reporting
 from taesd_stream.jobs.results import Rendered, rendered
 from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, remembered
 from taesd_stream.jobs.resume.journal import Journal
@@ -56,6 +56,8 @@ def decode_on_cluster(work: ClusterWork, decoding: Decoding, reporting: Reportin
         OutputError: It could not be written.
         Interrupted: Ctrl-C; the message says what is left and where.
     """
+    if isinstance(decoding, FrameDecoding) and not decoding.output.is_segmentable:
+        return decode_apart(work, decoding, reporting)
     check_fresh(decoding.output)
     if isinstance(decoding, PictureDecoding):
         return _picture(work, decoding, reporting)
@@ -72,23 +74,20 @@ def plan_on_cluster(work: ClusterWork, decoding: Decoding) -> TilePlan:
         _check_picture(decoding)
         with work.joined() as cluster:
             return picture_plan(decoding, cluster, _unit_bands(decoding, cluster.workers))
-    _check_video(decoding.output)
+    output = decoding.output
+    if output.is_segmentable:
+        check_joinable(output.path, output.audio)
+        frames_of_unit = _segment_frames
+    else:
+        check_apart(decoding)
+        frames_of_unit = frames_of_part
     with work.joined() as cluster:
-        return video_plan(decoding, cluster, _segment_frames(decoding, cluster.workers))
-
-
-def _check_video(output: Output) -> None:
-    if not output.is_segmentable:
-        raise InputError(
-            f"cluster: expected a video as {' '.join(suffixes_that_take('resume'))} or one picture"
-            f" that is made in bands, found {output.name}; write such a file"
-        )
-    check_joinable(output.path, output.audio)
+        return video_plan(decoding, cluster, frames_of_unit(decoding, cluster.workers))
 
 
 def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
     run, output = decoding.run, decoding.output
-    _check_video(output)
+    check_joinable(output.path, output.audio)
     start = time.perf_counter()
     result = partial(rendered, decoding.ae, output)
     with work.joined() as cluster:
@@ -115,7 +114,7 @@ def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> 
                 telling_what_is_kept(finished, job.count),
                 joined_units(output, finished, job) as hand_over,
             ):
-                _make_video(
+                make_video(
                     work, run, cluster, finished, job, hand_over=hand_over, reporting=reporting
                 )
     return result(plan, start, frames=len(run.numbers), notes=notes)
@@ -145,33 +144,6 @@ def _settled(output: Output, journal: Journal, size: Size) -> tuple[Output, tupl
     probe.discard()
     segment = replace(output, codec=codec, audio=None, resume=False, overwrite=True)
     return segment, notes
-
-
-def _make_video(
-    work: ClusterWork,
-    run: VideoRun,
-    cluster: Cluster,
-    finished: FinishedUnits,
-    job: VideoUnits,
-    *,
-    hand_over: Callable[[], None],
-    reporting: Reporting,
-) -> None:
-    total = len(job.frames)
-
-    def latents_of(unit: int) -> range:
-        part = run.part(unit * job.unit_frames, (unit + 1) * job.unit_frames)
-        if part is None:
-            raise TypeError("expected a unit of some frames")
-        return part.latent_numbers
-
-    def on_progress(units: float) -> None:
-        hand_over()
-        bar.to(min(float(total), units * job.unit_frames))
-        reporting.on_progress(bar.done, total)
-
-    with FrameProgress(total, shown=reporting.progress) as bar:
-        work.make(cluster, finished, job, latents_of, on_progress)
 
 
 def _picture(work: ClusterWork, decoding: PictureDecoding, reporting: Reporting) -> Rendered:
