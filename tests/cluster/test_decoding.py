@@ -274,7 +274,7 @@ def test_a_plan_says_what_is_made_again(nodes: Any) -> None:
     ],
 )
 def test_what_cannot_be(tmp_path: Path, change: dict[str, str], words: str) -> None:
-    out = change.pop("out", None) or tmp_path / "a.mkv"
+    out = Path(change.pop("out", tmp_path / "a.mkv"))
     options: dict[str, Any] = {"lossless": False, "cluster": "auto"} | change
     with pytest.raises(ts.InputError, match=words):
         rendered(latents(4), out, **options)
