@@ -63,7 +63,7 @@ def test_blocks_say_what_they_are_and_what_they_need() -> None:
     for page in written_pages():
         for block in blocks_of(page):
             where = f"{page.name}:{block.line}"
-            assert block.language in ("python", "sh", "text"), f"{where} names no language"
+            assert block.language in ("python", "sh", "text", "yaml"), f"{where} names no language"
             assert block.needs is None or block.needs in _NEEDS, f"{where}: {block.needs}"
 
 

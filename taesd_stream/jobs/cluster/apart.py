@@ -14,9 +14,9 @@ from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.planning import video_plan
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import VideoUnits
-from taesd_stream.jobs.cluster.video_making import make_video
+from taesd_stream.jobs.cluster.video_making import make_video, units_of
 from taesd_stream.jobs.cluster.work import ClusterWork
-from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding
+from taesd_stream.jobs.decoding_run import FrameDecoding
 from taesd_stream.jobs.delivery.frame_sinks import Frame, open_sink
 from taesd_stream.jobs.delivery.interrupted import inode_of, what_is_left
 from taesd_stream.jobs.output import Output
@@ -77,16 +77,10 @@ def decode_apart(work: ClusterWork, decoding: FrameDecoding, reporting: Reportin
         each = frames_of_part(decoding, cluster.workers)
         plan = video_plan(decoding, cluster, each)
         reporting.on_plan(plan)
-        job = VideoUnits(
-            frames=run.numbers,
-            unit_frames=each,
-            options=work.options_on(cluster),
-            output=Output(
-                "frames.npy", overwrite=True, background=output.background, alpha=output.alpha
-            ),
-            size=run.plan.pixels,
-            ahead=READ_AHEAD,
+        part = Output(
+            "frames.npy", overwrite=True, background=output.background, alpha=output.alpha
         )
+        job = units_of(work, run, cluster, each, part)
         with Journal.open(output.path, {}) as journal:
             try:
                 journal.note(0)

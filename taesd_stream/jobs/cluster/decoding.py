@@ -16,11 +16,11 @@ from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
 from taesd_stream.jobs.cluster.planning import check_passes, picture_plan, video_plan
 from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
-from taesd_stream.jobs.cluster.units import PictureUnits, VideoUnits
-from taesd_stream.jobs.cluster.video_making import make_video
+from taesd_stream.jobs.cluster.units import PictureUnits
+from taesd_stream.jobs.cluster.video_making import make_video, units_of
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
-from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding, PictureDecoding
+from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
 from taesd_stream.jobs.delivery.bands import Rows, strips
 from taesd_stream.jobs.delivery.frame_sinks import row_opener
 from taesd_stream.jobs.output import Output
@@ -99,14 +99,7 @@ def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> 
         reporting.on_plan(plan)
         with remembered(output, fingerprint) as journal:
             segment, notes = _settled(output, journal, run.plan.pixels)
-            job = VideoUnits(
-                frames=run.numbers,
-                unit_frames=each,
-                options=work.options_on(cluster),
-                output=segment,
-                size=run.plan.pixels,
-                ahead=READ_AHEAD,
-            )
+            job = units_of(work, run, cluster, each, segment)
             finished = FinishedUnits(journal)
             finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
             journal.keep_only(finished.name, *map(job.file_of, finished.numbers))

@@ -20,7 +20,7 @@ from taesd_stream.engine.streams.encode_stream import EncodeStream
 from taesd_stream.engine.streams.encode_window import EncodeWindow
 from taesd_stream.engine.streams.picture_run import PictureRun
 from taesd_stream.errors import InputError
-from taesd_stream.jobs.cluster.units import Content, Place, Report, content_of, take_file
+from taesd_stream.jobs.cluster.units import Content, Place, Report, UnitFiles, content_of
 from taesd_stream.jobs.delivery.bands import Rows
 from taesd_stream.jobs.delivery.waiting import frames_that_wait
 from taesd_stream.latents import LatentWriter, open_latents
@@ -40,7 +40,7 @@ class _Frames(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LatentUnits:
+class LatentUnits(UnitFiles):
     """The latents of a video, some in a row in each unit.
 
     Attributes:
@@ -64,9 +64,9 @@ class LatentUnits:
         """How many units there are."""
         return -(-self.latents // self.unit_latents)
 
-    def file_of(self, unit: int) -> str:
-        """The name of a unit's file."""
-        return f"{unit:05d}.safetensors"
+    @property
+    def suffix(self) -> str:
+        return ".safetensors"
 
     def latents_of(self, unit: int) -> range:
         """The numbers of the latents of a unit."""
@@ -109,12 +109,9 @@ class LatentUnits:
         report(1.0)
         return content_of(path, place)
 
-    def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
-        take_file(folder / self.file_of(unit), content, worker)
-
 
 @dataclass(frozen=True, slots=True)
-class RowUnits:
+class RowUnits(UnitFiles):
     """The latent of one picture, some rows of tiles of it in each unit.
 
     Attributes:
@@ -134,9 +131,9 @@ class RowUnits:
         """How many units there are."""
         return -(-len(self.heights) // self.unit_bands)
 
-    def file_of(self, unit: int) -> str:
-        """The name of a unit's file."""
-        return f"{unit:05d}.safetensors"
+    @property
+    def suffix(self) -> str:
+        return ".safetensors"
 
     def make(
         self, ae: AutoEncoder, source: RegionReader, unit: int, place: Place, report: Report
@@ -163,9 +160,6 @@ class RowUnits:
         with LatentWriter(path, overwrite=True) as writer:
             writer.write(latent)
         return content_of(path, place)
-
-    def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
-        take_file(folder / self.file_of(unit), content, worker)
 
 
 def latents_in(file: Path, channels: int) -> Iterator[Tensor]:

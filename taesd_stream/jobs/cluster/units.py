@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -37,9 +38,9 @@ __all__ = [
     "PictureUnits",
     "Place",
     "Report",
+    "UnitFiles",
     "VideoUnits",
     "content_of",
-    "take_file",
 ]
 
 Report: TypeAlias = Callable[[float], None]
@@ -96,24 +97,33 @@ def content_of(file: Path, place: Place) -> Content:
     return None if place.shared is not None else np.fromfile(file, np.uint8)
 
 
-def take_file(path: Path, content: Content, worker: str) -> None:
-    """Put a file that a worker has made, in its own folder, or has brought along, where it belongs.
+class UnitFiles(ABC):
+    """Units each of which is a file in the folder of the job."""
 
-    Args:
-        path: Where that is.
-        content: What was brought along.
-        worker: The name of the worker.
-    """
-    if content is None:
-        os.replace(path.parent / worker / path.name, path)
-        sync_folder(path.parent)
-        return
-    with replacing(path, durable=True) as part:
-        content.tofile(part)
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def suffix(self) -> str:
+        """Of the files."""
+
+    def file_of(self, unit: int) -> str:
+        """The name of a unit's file, as a video in segments calls them."""
+        return f"{unit:05d}{self.suffix}"
+
+    def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
+        """Put the file that a worker has made, or brought along, where it belongs."""
+        path = folder / self.file_of(unit)
+        if content is None:
+            os.replace(folder / worker / path.name, path)
+            sync_folder(folder)
+            return
+        with replacing(path, durable=True) as part:
+            content.tofile(part)
 
 
 @dataclass(frozen=True, slots=True)
-class VideoUnits:
+class VideoUnits(UnitFiles):
     """A video in segments, each of which is encoded where it is decoded.
 
     Attributes:
@@ -141,9 +151,9 @@ class VideoUnits:
         """The numbers of the frames of a unit."""
         return self.frames[unit * self.unit_frames : (unit + 1) * self.unit_frames]
 
-    def file_of(self, unit: int) -> str:
-        """The name of a segment's file, as a video in segments calls it."""
-        return f"{unit:05d}{self.output.suffix}"
+    @property
+    def suffix(self) -> str:
+        return self.output.suffix
 
     def make(
         self, ae: AutoEncoder, latents: LatentSource, unit: int, place: Place, report: Report
@@ -168,9 +178,6 @@ class VideoUnits:
             sink = closing_sink.enter_context(open_sink(output, self.size))
             FrameDelivery(ae.settings.device, self.size).carry_out(closing_sink, sink, tensors)
         return content_of(path, place)
-
-    def take(self, unit: int, content: Content, folder: Path, worker: str) -> None:
-        take_file(folder / self.file_of(unit), content, worker)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,29 @@ from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.units import VideoUnits
 from taesd_stream.jobs.cluster.work import ClusterWork
+from taesd_stream.jobs.decoding_run import READ_AHEAD
+from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.progress import FrameProgress, Reporting
 
-__all__ = ["make_video"]
+__all__ = ["make_video", "units_of"]
+
+
+def units_of(
+    work: ClusterWork, run: VideoRun, cluster: Cluster, each: int, output: Output
+) -> VideoUnits:
+    """A video in units of so many frames, for the workers of a cluster.
+
+    Args:
+        output: What each of them goes into, but for the name.
+    """
+    return VideoUnits(
+        frames=run.numbers,
+        unit_frames=each,
+        options=work.options_on(cluster),
+        output=output,
+        size=run.plan.pixels,
+        ahead=READ_AHEAD,
+    )
 
 
 def make_video(
