@@ -182,7 +182,7 @@ def _pictures(
         if size is not None and image.shape[:2] != size:
             raise InputError(
                 f"'{file}' is {image.shape[1]}x{image.shape[0]}; expected {size[1]}x{size[0]}"
-                " like the first one: make them one size, or encode each for itself"
+                " like those before it: make them one size, or encode each for itself"
             )
         size = image.shape[0], image.shape[1]
         _look_behind_the_first(file, remarks)
