@@ -212,7 +212,10 @@ def test_other_latents_are_not_taken_for_the_same(tmp_path: Path) -> None:
     assert stored is not None
     with stored.opened() as seen:
         assert seen.frames == 3
-    torch.save(torch.zeros(3, 4, 2, 2), path)
-    assert stored.opened() is None
+    for number in range(3):
+        other = torch.ones(3, 4, 2, 2)
+        other[number] = 0
+        torch.save(other, path)
+        assert stored.opened() is None
     path.unlink()
     assert stored.opened() is None
