@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -162,6 +163,10 @@ def test_another_video_is_refused_with_the_difference(
         stop_after(8, patch, StopError())
         with pytest.raises(StopError):
             render(latents, out)
+    sound = tmp_path / "sound.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 48000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(96000))
     other = latents.clone()
     other[-1, 3, 7, 11] += 1
     for changed, difference in (
@@ -169,6 +174,8 @@ def test_another_video_is_refused_with_the_difference(
         ((latents, {"fps": 25}), "rate was 24, now 25"),
         ((latents, {"crf": 3}), "crf was default, now 3"),
         ((latents, {"codec": "h265"}), "codec was default, now h265"),
+        ((latents, {"metadata": {"title": "a"}}), "metadata was default, now title: a"),
+        ((latents, {"audio": sound}), "audio was default, now "),
         ((latents, {"frames": slice(1, None)}), "frames was range(0, 20), now range(1, 20)"),
     ):
         with pytest.raises(ts.InputError, match="found another: ") as caught:

@@ -19,7 +19,7 @@ from taesd_stream.jobs.resume.finished import OutputFile, taken_before
 from taesd_stream.latents import LatentSource
 from tiling import TilePlan
 
-__all__ = ["fingerprint_of", "fingerprint_of_encode", "with_recorded_tile"]
+__all__ = ["fingerprint_of", "fingerprint_of_encode", "stamp_of_files", "with_recorded_tile"]
 
 
 def with_recorded_tile(options: TileOptions, output: OutputFile) -> TileOptions:
@@ -72,7 +72,7 @@ def fingerprint_of_encode(
     """
     return {
         **_of_model(ae, coder_of(ae, "encode")),
-        "images": _stamp_of_files(images),
+        "images": stamp_of_files(images),
         **_of_plan(plan),
         **_in_words(others),
     }
@@ -106,10 +106,10 @@ def _in_words(values: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _stamp_of_files(files: Iterable[Path]) -> str:
-    """A digest of what is known of files without reading them."""
+def stamp_of_files(files: Iterable[Path]) -> str:
+    """A digest of what is known of files without reading them; of those that are there."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
+    for file in filter(Path.exists, files):
         found = file.stat()
         digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()

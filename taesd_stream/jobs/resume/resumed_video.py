@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.decoding_run import FrameDecoding
 from taesd_stream.jobs.output import Output
-from taesd_stream.jobs.resume.fingerprint import fingerprint_of
+from taesd_stream.jobs.resume.fingerprint import fingerprint_of, stamp_of_files
 from taesd_stream.jobs.resume.finished import number_taken_before
 from taesd_stream.jobs.resume.journal import Journal
 from tiling import Interval, Size
@@ -98,6 +99,8 @@ def fingerprint_of_video(decoding: FrameDecoding, segment_frames: int) -> dict[s
         crf=output.crf,
         lossless=output.lossless,
         background=output.background,
+        audio=None if output.audio is None else stamp_of_files([Path(output.audio)]),
+        metadata=", ".join(f"{name}: {text}" for name, text in output.metadata) or None,
     )
 
 
