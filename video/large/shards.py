@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,12 +88,9 @@ class RowShards:
         return bool(files.exists(posixpath.join(at, "zarr.json")))
 
     @staticmethod
-    def remove(path: Path | str) -> None:
-        """Remove one, with all its parts."""
-        if isinstance(path, Path):
-            shutil.rmtree(path)
-            return
-        files, at = _in_store(path)
+    def remove(address: str) -> None:
+        """Remove one of a store, with all its parts."""
+        files, at = _in_store(address)
         files.rm(at, recursive=True)
 
     def write(self, part: int, rows: NDArray[np.uint8]) -> None:

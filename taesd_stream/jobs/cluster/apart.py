@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.planning import video_plan
-from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import VideoUnits
-from taesd_stream.jobs.cluster.video_making import make_video, units_of
+from taesd_stream.jobs.cluster.video_making import frames_of_unit, make_video, units_of
 from taesd_stream.jobs.cluster.work import ClusterWork
 from taesd_stream.jobs.decoding_run import FrameDecoding
 from taesd_stream.jobs.delivery.frame_sinks import Frame, open_sink
@@ -53,11 +52,9 @@ def check_apart(decoding: FrameDecoding) -> None:
 
 def frames_of_part(decoding: FrameDecoding, workers: int) -> int:
     """The frames of a unit."""
-    spec, total = decoding.ae.spec, len(decoding.run.numbers)
     most = _PART_BYTES // (decoding.output.channels * decoding.run.plan.pixels.area)
     usual = Interval(_FEWEST_FRAMES, max(_FEWEST_FRAMES, min(_MOST_FRAMES, most)))
-    again = spec.latents_back * spec.timing.growth
-    return steps_of_unit(total, workers, usual, again=again)
+    return frames_of_unit(decoding, workers, usual)
 
 
 def decode_apart(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:

@@ -15,9 +15,9 @@ from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.joined_units import joined_units
 from taesd_stream.jobs.cluster.planning import check_passes, picture_plan, video_plan
-from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
+from taesd_stream.jobs.cluster.unit_sizes import bands_of_unit
 from taesd_stream.jobs.cluster.units import PictureUnits
-from taesd_stream.jobs.cluster.video_making import make_video, units_of
+from taesd_stream.jobs.cluster.video_making import frames_of_unit, make_video, units_of
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.decoding_picture import check_room, fingerprint_of_picture
 from taesd_stream.jobs.decoding_run import FrameDecoding, PictureDecoding
@@ -30,7 +30,7 @@ from taesd_stream.jobs.resume.finished import is_finished, number_taken_before, 
 from taesd_stream.jobs.resume.journal import Journal
 from taesd_stream.jobs.resume.resumed_video import fingerprint_of_video, segment_frames_of
 from taesd_stream.remote.outputs import address_of
-from tiling import Interval, Size, TilePlan
+from tiling import Size, TilePlan
 from video.joining import check_joinable
 from video.large.shards import RowShards
 from video.video_writer import VideoWriter
@@ -38,9 +38,6 @@ from video.video_writer import VideoWriter
 __all__ = ["decode_on_cluster", "plan_on_cluster"]
 
 Decoding: TypeAlias = FrameDecoding | PictureDecoding
-
-_UNIT_BYTES = 64 << 20
-"""Of a picture's unit, which a worker holds as a whole."""
 
 
 def decode_on_cluster(work: ClusterWork, decoding: Decoding, reporting: Reporting) -> Rendered:
@@ -77,12 +74,12 @@ def plan_on_cluster(work: ClusterWork, decoding: Decoding) -> TilePlan:
     output = decoding.output
     if output.is_segmentable:
         check_joinable(output.path, output.audio)
-        frames_of_unit = _segment_frames
+        sized = _segment_frames
     else:
         check_apart(decoding)
-        frames_of_unit = frames_of_part
+        sized = frames_of_part
     with work.joined() as cluster:
-        return video_plan(decoding, cluster, frames_of_unit(decoding, cluster.workers))
+        return video_plan(decoding, cluster, sized(decoding, cluster.workers))
 
 
 def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> Rendered:
@@ -101,8 +98,7 @@ def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> 
             segment, notes = _settled(output, journal, run.plan.pixels)
             job = units_of(work, run, cluster, each, segment)
             finished = FinishedUnits(journal)
-            finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
-            journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
+            finished.keep_files(job.file_of)
             with (
                 telling_what_is_kept(finished, job.count),
                 joined_units(output, finished, job) as hand_over,
@@ -114,11 +110,7 @@ def _video(work: ClusterWork, decoding: FrameDecoding, reporting: Reporting) -> 
 
 
 def _segment_frames(decoding: FrameDecoding, workers: int) -> int:
-    spec, total = decoding.ae.spec, len(decoding.run.numbers)
-    again = spec.latents_back * spec.timing.growth
-    return segment_frames_of(
-        decoding, lambda usual: steps_of_unit(total, workers, usual, again=again)
-    )
+    return segment_frames_of(decoding, partial(frames_of_unit, decoding, workers))
 
 
 def _settled(output: Output, journal: Journal, size: Size) -> tuple[Output, tuple[str, ...]]:
@@ -188,8 +180,7 @@ def _unit_bands(decoding: PictureDecoding, workers: int) -> int:
         return known
     bands = len(run.bands)
     band_bytes = output.channels * run.made.area // bands
-    usual = Interval(1, max(1, _UNIT_BYTES // band_bytes))
-    return steps_of_unit(bands, workers, usual)
+    return bands_of_unit(bands, workers, band_bytes)
 
 
 def _prepare_rows(finished: FinishedUnits, job: PictureUnits, size: Size) -> None:

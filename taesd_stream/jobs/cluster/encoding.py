@@ -20,7 +20,7 @@ from taesd_stream.jobs.cluster.joined_cluster import Cluster
 from taesd_stream.jobs.cluster.latent_units import LatentUnits, RowUnits, latents_in
 from taesd_stream.jobs.cluster.planning import check_passes, weights_bytes, with_units
 from taesd_stream.jobs.cluster.sharing import MOST_PIECE_BYTES
-from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
+from taesd_stream.jobs.cluster.unit_sizes import bands_of_unit, steps_of_unit
 from taesd_stream.jobs.cluster.work import ClusterWork, check_fresh, telling_what_is_kept
 from taesd_stream.jobs.encoding_frames import FrameEncoding
 from taesd_stream.jobs.encoding_output import LatentOutput, write_latents
@@ -39,7 +39,6 @@ __all__ = ["encode_frames_on_cluster", "encode_picture_on_cluster"]
 Made = TypeVar("Made")
 
 _UNIT_FRAMES = Interval(16, 256)
-_UNIT_BYTES = 64 << 20
 
 
 def encode_frames_on_cluster(
@@ -190,11 +189,10 @@ def encode_picture_on_cluster(
     with work.joined() as cluster:
         bands = len(run.bands)
         bytes_of_band = 3 * reader.height * reader.width // bands
-        usual = Interval(1, max(1, _UNIT_BYTES // bytes_of_band))
         each = number_taken_before(output, "bands in a unit")
         job = RowUnits(
             heights=tuple(band.size for band in run.bands),
-            unit_bands=each or steps_of_unit(bands, cluster.workers, usual),
+            unit_bands=each or bands_of_unit(bands, cluster.workers, bytes_of_band),
             options=work.options_on(cluster),
             convention=encoding.known.metadata.convention or "model",
         )
@@ -232,8 +230,7 @@ def _carry_out(
         finished = FinishedUnits(journal)
         if finished.numbers and is_pattern(output.path):
             output = replace(output, overwrite=True)  # what is there is of the run gone on with
-        finished.keep_those(lambda unit: (finished.folder / job.file_of(unit)).is_file())
-        journal.keep_only(finished.name, *map(job.file_of, finished.numbers))
+        finished.keep_files(job.file_of)
         with telling_what_is_kept(finished, job.count):
             work.make(cluster, finished, job, needed_by, on_progress)
             files = [finished.folder / job.file_of(unit) for unit in range(job.count)]

@@ -70,6 +70,18 @@ class FinishedUnits:
             part.write_text("".join(f"{unit}\n" for unit in sorted(there)), encoding="ascii")
         self._journal.note(self._leading(0))
 
+    def keep_files(self, file_of: Callable[[int], str]) -> None:
+        """Keep units whose files are there, and remove whatever else lies in the folder.
+
+        Args:
+            file_of: The name of a unit's file.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        self.keep_those(lambda unit: (self.folder / file_of(unit)).is_file())
+        self._journal.keep_only(self.name, *map(file_of, self.numbers))
+
     @property
     def leading(self) -> int:
         """How many there are before the first that is missing."""

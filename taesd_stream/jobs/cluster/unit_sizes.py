@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from tiling import Interval
 
-__all__ = ["steps_of_unit"]
+__all__ = ["bands_of_unit", "steps_of_unit"]
 
 _TURNS = 4
 """So many units for each worker, so that all of them are at work until the end."""
 
 _MADE_AGAIN = 0.1
 """The share of a unit that may be made again for the sake of more turns."""
+
+_PICTURE_BYTES = 64 << 20
+"""Of a picture's unit, which a worker holds as a whole."""
+
+
+def bands_of_unit(bands: int, workers: int, band_bytes: int) -> int:
+    """The rows of tiles of a unit of one picture.
+
+    Args:
+        bands: How many there are.
+        workers: How many make them.
+        band_bytes: The pixels of each.
+
+    >>> bands_of_unit(64, 2, 1 << 20), bands_of_unit(64, 2, 32 << 20)
+    (8, 2)
+    """
+    return steps_of_unit(bands, workers, Interval(1, max(1, _PICTURE_BYTES // band_bytes)))
 
 
 def steps_of_unit(total: int, workers: int, usual: Interval, again: int = 0) -> int:

@@ -7,13 +7,22 @@ from collections.abc import Callable
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.jobs.cluster.finished_units import FinishedUnits
 from taesd_stream.jobs.cluster.joined_cluster import Cluster
+from taesd_stream.jobs.cluster.unit_sizes import steps_of_unit
 from taesd_stream.jobs.cluster.units import VideoUnits
 from taesd_stream.jobs.cluster.work import ClusterWork
-from taesd_stream.jobs.decoding_run import READ_AHEAD
+from taesd_stream.jobs.decoding_run import READ_AHEAD, FrameDecoding
 from taesd_stream.jobs.output import Output
 from taesd_stream.jobs.progress import FrameProgress, Reporting
+from tiling import Interval
 
-__all__ = ["make_video", "units_of"]
+__all__ = ["frames_of_unit", "make_video", "units_of"]
+
+
+def frames_of_unit(decoding: FrameDecoding, workers: int, usual: Interval) -> int:
+    """The frames of a unit, of which those that the model remembers are made again."""
+    spec = decoding.ae.spec
+    again = spec.latents_back * spec.timing.growth
+    return steps_of_unit(len(decoding.run.numbers), workers, usual, again=again)
 
 
 def units_of(
