@@ -72,7 +72,7 @@ class FileSink:
         writer = self._writer
         if writer is None:
             writer = self._writer = self._open(Size(frame.shape[0], frame.shape[1]))
-        if at is None:
+        if at is None or not self._pacing.is_live:
             writer.write(frame)
             return True
         if self._start is None:

@@ -34,8 +34,9 @@ class LatentDecoding:
         spec: Of the model.
         stream: A stream of it, from now on the thread's alone.
         queueing: How many latents may wait, and what happens when there is no room.
-        deliver: Told each frame, (H, W, 3) bytes on the model's device, and its time.
-        is_timed: Whether frames have times, which are spread over those of the latents.
+        deliver: Told each frame, (H, W, 3) bytes on the model's device, and its time: that of its
+            latent; None where it comes after all of them.
+        is_timed: Whether frames have times of their own, spread over those of the latents.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class LatentDecoding:
         try:
             if not self._is_timed:
                 for image in decode():
-                    self._deliver(image, None)
+                    self._deliver(image, at)
                 return True
             images = list(decode())
             spread = times.after(len(images)) if at is None else times.spread(len(images), at)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from taesd_stream.sinks.frames import Frame
 from taesd_stream.sinks.sink import Sink
 
-__all__ = ["FrameTarget", "PlainTarget"]
+__all__ = ["FrameTarget", "PlainTarget", "TimedSink", "TimedTarget"]
 
 
 class FrameTarget(Protocol):
@@ -31,6 +31,35 @@ class FrameTarget(Protocol):
 
     def leave(self, error: BaseException | None) -> None:
         """Finish, after an error or None; a second call does nothing."""
+
+
+@runtime_checkable
+class TimedSink(Sink, Protocol):
+    """A sink that is told when frames came; they are not its own to keep nor to change."""
+
+    def write_at(self, frame: Any, at: float) -> None:
+        """Take a frame, as ``write`` does, that came at a time in seconds of ``time.monotonic``."""
+
+
+class TimedTarget:
+    """A sink with times, which wants to know where one has none."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, sink: TimedSink) -> None:
+        self._sink = sink
+
+    def put(self, frame: Frame, at: float | None) -> bool:
+        """Write a frame."""
+        if at is None:
+            self._sink.write(frame)
+        else:
+            self._sink.write_at(frame, at)
+        return True
+
+    def leave(self, error: BaseException | None) -> None:
+        """Close the sink."""
+        self._sink.close()
 
 
 class PlainTarget:

@@ -11,8 +11,8 @@ from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.pacing import Pacing
-from taesd_stream.sinks.sink import CAMERA, Target, as_sink
-from taesd_stream.sinks.target import FrameTarget, PlainTarget
+from taesd_stream.sinks.sink import CAMERA, Sink, Target, as_sink
+from taesd_stream.sinks.target import FrameTarget, PlainTarget, TimedSink, TimedTarget
 
 __all__ = ["FileOptions", "open_targets"]
 
@@ -76,9 +76,13 @@ def open_targets(
     return tuple(
         (_name(each), FileSink(outputs[number], pacing))
         if number in outputs
-        else (_name(each), PlainTarget(as_sink(each, fps=pacing.usual_rate)))
+        else (_name(each), _as_target(as_sink(each, fps=pacing.usual_rate)))
         for number, each in enumerate(targets)
     )
+
+
+def _as_target(sink: Sink) -> FrameTarget:
+    return TimedTarget(sink) if isinstance(sink, TimedSink) else PlainTarget(sink)
 
 
 def _name(target: Target) -> str:

@@ -89,7 +89,7 @@ class VideoSink:
         queueing, pacing = Queueing(when_full, queue), Pacing(fps, constant_rate)
         targets = open_targets(target, pacing, FileOptions(codec, crf, lossless, overwrite))
         self._feeds = tuple(Feed(name, opened, queueing) for name, opened in targets)
-        self._clock = clock if pacing.is_live else None
+        self._clock = clock
         self._taking = FrameTaking()
         self._size: Size | None = None
         self._frames = self._latents = 0
@@ -153,7 +153,7 @@ class VideoSink:
                 "push: expected a sink with a model, found one without; give model=, or write"
                 " finished frames"
             )
-        self._decoding.push(latent, self._now())
+        self._decoding.push(latent, self._clock())
         self._latents += 1
 
     def write(self, frame: Any) -> None:
@@ -172,7 +172,7 @@ class VideoSink:
                 "write: expected a sink without a model, found one that decodes; push latents, or"
                 " open another sink for finished frames"
             )
-        taken = self._taking.take(frame, self._now())
+        taken = self._taking.take(frame, self._clock())
         if self._size not in (None, taken.size):
             raise InputError(
                 f"frame {self._frames}: expected {self._size} pixels, as the first one had, found"
@@ -209,10 +209,6 @@ class VideoSink:
         """Finish what the program did not close, under a name that says so."""
         if os.getpid() == self._process:
             self._leave(InputError("sink: expected it to be closed before the program ends"))
-
-    def _now(self) -> float | None:
-        """The time, where it is of interest."""
-        return None if self._clock is None else self._clock()
 
     def _deliver(self, image: Tensor, at: float | None) -> None:
         self._hand_on(self._taking.take_bytes(image, at))
