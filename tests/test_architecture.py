@@ -150,6 +150,28 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "video",
         }
     ),
+    "taesd_stream.live": frozenset(
+        {
+            "aiortc",
+            "av",
+            "h11",
+            "numpy",
+            "psutil",
+            "safetensors",
+            "starlette",
+            "taesd_stream.engine",
+            "taesd_stream.errors",
+            "taesd_stream.jobs",
+            "taesd_stream.latents",
+            "taesd_stream.models",
+            "taesd_stream.sinks",
+            "tiling",
+            "torch",
+            "uvicorn",
+            "video",
+            "websockets",
+        }
+    ),
     # It imports nothing of its host, of which old versions are in use.
     "taesd_stream.streamdiffusion": frozenset(
         {
@@ -186,6 +208,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.exporting",
             "taesd_stream.jobs",
             "taesd_stream.latents",
+            "taesd_stream.live",
             "taesd_stream.models",
             "taesd_stream.remote",
             "taesd_stream.samples",
@@ -201,6 +224,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "taesd_stream.exporting",
             "taesd_stream.jobs",
             "taesd_stream.latents",
+            "taesd_stream.live",
             "taesd_stream.models",
             "taesd_stream.sinks",
             "taesd_stream.streamdiffusion",

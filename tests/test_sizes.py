@@ -37,6 +37,7 @@ SPELLED_OUT = frozenset(
         "taesd_stream/jobs/decoding.py:plan_for",
         "taesd_stream/jobs/decoding.py:render",
         "taesd_stream/jobs/encoding.py:encode_file",
+        "taesd_stream/live/live_page.py:__init__",
         "taesd_stream/sinks/video_sink.py:__init__",
         "taesd_stream/streamdiffusion/attaching.py:attach",
         "video/large/writing.py:open_rows",

@@ -134,9 +134,16 @@ class StreamEncoder:
         """
         return self.encode_at(frame, round(index / self._spec.rate / self.time_base))
 
-    def encode_at(self, frame: NDArray[np.uint8] | YuvFrame, pts: int) -> list[av.Packet[Any]]:
-        """The same, of a frame that is shown after ``pts`` ticks of ``time_base``."""
+    def encode_at(
+        self, frame: NDArray[np.uint8] | YuvFrame, pts: int, *, is_key: bool = False
+    ) -> list[av.Packet[Any]]:
+        """The same, of a frame that is shown after ``pts`` ticks of ``time_base``.
+
+        ``is_key``: it is to need no frame before it.
+        """
         converted = self._converted(frame)
+        if is_key:
+            converted.pict_type = av.video.frame.PictureType.I
         converted.pts = pts
         converted.time_base = self.time_base
         return self._packets(converted)

@@ -28,11 +28,12 @@ __all__ = [
 ]
 
 
-def add_latents(parser: argparse.ArgumentParser) -> None:
+def add_latents(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
     """Add the latents, and how they are stored."""
     parser.add_argument(
         "input",
         metavar="IN",
+        nargs="?" if is_optional else None,
         help=".pt .pth .pkl .safetensors .npy .npz, 8-bit .png, a folder of these, a Zarr array, a"
         " mosaic such as 'tiles/{row}_{column}.npy', or - for standard input;"
         " any but a mosaic at s3:// or gs://, a file or a Zarr array at https:// (extra remote)",

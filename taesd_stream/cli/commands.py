@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taesd_stream.cli.describe import describe_file, model_rows
+from taesd_stream.cli.serving import serve_page
 from taesd_stream.comfyui.installing import install
 from taesd_stream.errors import OutputError
 from taesd_stream.exporting.export import export as export_model
@@ -25,7 +26,7 @@ from taesd_stream.remote.addresses import is_address
 from taesd_stream.samples import sample_path
 from tiling import TilePlan
 
-__all__ = ["comfyui", "decode", "demo", "encode", "export", "info", "models", "plan"]
+__all__ = ["comfyui", "decode", "demo", "encode", "export", "info", "models", "plan", "serve"]
 
 _NO_KEYWORDS = ("command", "input", "output", "json", "verbose")
 """Arguments that are not passed on as keywords: those of the command line, and positional ones."""
@@ -87,6 +88,11 @@ def export(arguments: Namespace) -> None:
     options = _keywords(arguments)
     done = export_model(options.pop("model"), arguments.output, **options)
     _say(arguments, str(done), done.to_json())
+
+
+def serve(arguments: Namespace) -> None:
+    """Serve a page that shows a decode while it runs."""
+    serve_page(arguments)
 
 
 def _make(job: Callable[..., Rendered | Encoded], source: str | Path, arguments: Namespace) -> None:

@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 from taesd_stream.cli import arguments
 from taesd_stream.cli.cheaper import add_shortcuts
 from taesd_stream.cli.cluster_option import add_cluster
-from taesd_stream.cli.values import width_and_height
+from taesd_stream.cli.place import add_place
+from taesd_stream.cli.values import fps, width_and_height
 
 __all__ = ["make_parser"]
 
@@ -203,6 +204,21 @@ def _comfyui(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Serve a page that shows a decode while it runs, until ctrl-C: latents that are played, or,"
+        " without IN, those that other programs push to it. Needs the extra live."
+    )
+    arguments.add_latents(parser, is_optional=True)
+    parser.add_argument("--loop", action="store_true", help="play IN again and again")
+    parser.add_argument(
+        "--fps", metavar="R", type=fps, help="of IN; default: what the latents say, or 24"
+    )
+    add_place(parser)
+    arguments.add_decoding(parser)
+    arguments.add_view(parser)
+
+
 _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
     "decode": ("latents to a video, pictures, or an array", _decode),
     "encode": ("a video or pictures to latents", _encode),
@@ -211,6 +227,7 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]
     "models": ("the models, and which are cached", _models),
     "demo": ("decode the sample inside the package; needs no network", _demo),
     "export": ("a decoder or an encoder to an ONNX file", _export),
+    "serve": ("a page that shows a decode while it runs", _serve),
     "comfyui": ("put the nodes into a ComfyUI", _comfyui),
 }
 """The help of each command, and what adds its arguments; in the order of the help."""

@@ -1,0 +1,96 @@
+"""The bodies of requests, read within bounds of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.live.pushed_latents import PushedLatents
+
+__all__ = ["read_json", "read_latents"]
+
+_SECONDS: Final = 20.0
+_MOST_JSON: Final = 1 << 16
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        HTTPException: It is none, too large, or too slow.
+    """
+    data = await _read(request, _MOST_JSON, lambda data: None)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "body: expected a JSON object, found none")
+    return value
+
+
+async def read_latents(request: Request, accepts: PushedLatents) -> bytes:
+    """The bytes of latents; what its header says is checked before the rest is read.
+
+    Raises:
+        HTTPException: They are too many, too slow, or of a length that is not said.
+        LatentsError: The header is not one of latents that are accepted.
+    """
+    size = request.headers.get("content-length", "")
+    if not size.isdecimal():
+        raise HTTPException(
+            HTTPStatus.LENGTH_REQUIRED, "latents: expected a Content-Length, found none"
+        )
+    has_head = False
+
+    def check(data: bytearray) -> None:
+        nonlocal has_head
+        if has_head:
+            return
+        head = accepts.head_bytes(bytes(data[:8]))
+        if head is not None and head <= len(data):
+            accepts.check_head(bytes(data[:head]), int(size))
+            has_head = True
+
+    data = await _read(request, accepts.most_bytes, check)
+    if not has_head:
+        raise LatentsError(
+            f"latents: expected the bytes of a .safetensors file, found {len(data)}; make them with"
+            " safetensors.torch.save({'latents': z})"
+        )
+    return data
+
+
+async def _read(request: Request, most: int, check: Callable[[bytearray], None]) -> bytes:
+    """A body of up to ``most`` bytes; ``check`` is called with what is there, part by part."""
+    said = request.headers.get("content-length", "0")
+    if not said.isdecimal() or int(said) > most:
+        raise HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"body: expected up to {most} bytes, found {said:.20}",
+        )
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most:
+                    raise HTTPException(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                        f"body: expected up to {most} bytes, found more",
+                    )
+                check(data)
+    except TimeoutError:
+        raise HTTPException(
+            HTTPStatus.REQUEST_TIMEOUT, f"body: expected all of it within {_SECONDS:g} seconds"
+        ) from None
+    except ClientDisconnect:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "body: the connection was cut") from None
+    return bytes(data)

@@ -1,0 +1,136 @@
+"""Latents that other programs push, decoded and shown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from torch import Tensor
+
+from taesd_stream.errors import LatentsError
+from taesd_stream.live.pushed_latents import PushedLatents
+from taesd_stream.sinks import Sink, VideoSink
+from tiling import Size
+
+__all__ = ["BusyError", "Intake", "Pushed"]
+
+_HOLDS_SECONDS: Final = 2.0
+"""For so long after its last latent a stream keeps out latents of another size."""
+
+_MOST_WAITING: Final = 8
+
+
+class BusyError(LatentsError):
+    """Latents of another size are being shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of all that was pushed.
+
+    Attributes:
+        pushed: Latents that were taken.
+        dropped: Of these, those that were not decoded: they made room for newer ones, or decoding
+            failed.
+    """
+
+    pushed: int
+    dropped: int
+
+    def with_those_of(self, sink: VideoSink) -> Pushed:
+        """These, and what became of what a sink was given."""
+        return Pushed(self.pushed + sink.counts.pushed, self.dropped + sink.dropped)
+
+
+class _Shown:
+    """Frames for the page, which goes on when a stream of latents ends."""
+
+    def __init__(self, show: Callable[[Any, float], None]) -> None:
+        self.write_at = show
+
+    def write(self, frame: Any) -> None:
+        self.write_at(frame, time.monotonic())
+
+    def close(self) -> None:
+        """Leave the page as it is."""
+
+
+class Intake:
+    """Decodes latents that are pushed by any thread, and shows their frames.
+
+    All of one size are one stream, decoded in the order in which they come. After a pause, or when
+    decoding has failed, the next one begins another: a video model then remembers nothing.
+
+    Args:
+        accepts: What may be pushed.
+        open_sink: Opens what decodes a stream of them, and hands its frames to a sink.
+        show: Told each frame and when its latent came.
+    """
+
+    def __init__(
+        self,
+        accepts: PushedLatents,
+        open_sink: Callable[[Sink], VideoSink],
+        show: Callable[[Any, float], None],
+    ) -> None:
+        self.accepts = accepts
+        self._open_sink, self._shown = open_sink, _Shown(show)
+        self._sink: VideoSink | None = None
+        self._plane: Size | None = None
+        self._latest = float("-inf")
+        self._counted = Pushed(0, 0)
+        self._turn = threading.Lock()
+
+    @property
+    def counts(self) -> Pushed:
+        """What became so far of what was pushed."""
+        sink, earlier = self._sink, self._counted
+        return earlier if sink is None else earlier.with_those_of(sink)
+
+    @property
+    def failure(self) -> str | None:
+        """Why decoding failed; None if it did not."""
+        sink = self._sink
+        return None if sink is None else next(iter(sink.failures), None)
+
+    def push(self, latents: Tensor) -> Pushed:
+        """Take latents, (T, C, h, w), which were checked.
+
+        Raises:
+            BusyError: Latents of another size were pushed a moment ago.
+        """
+        plane = Size(*latents.shape[-2:])
+        with self._turn:
+            now = time.monotonic()
+            is_at_rest = now - self._latest > _HOLDS_SECONDS
+            if self._plane not in (None, plane) and not is_at_rest:
+                raise BusyError(
+                    f"latents: expected {self._plane}, as those that are shown now, found {plane};"
+                    f" another size may begin when none has come for {_HOLDS_SECONDS:g} seconds"
+                )
+            sink = self._sink
+            if sink is None or is_at_rest or self._plane != plane or sink.failures:
+                sink = self._begin()
+            self._plane, self._latest = plane, now
+            for latent in latents:
+                sink.push(latent)
+        return self.counts
+
+    def close(self) -> None:
+        """Show what waits, and end; a second call does nothing."""
+        with self._turn:
+            self._end()
+
+    def _begin(self) -> VideoSink:
+        self._end()
+        self._sink = self._open_sink(self._shown)
+        return self._sink
+
+    def _end(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+            self._counted = self._counted.with_those_of(sink)

@@ -1,0 +1,50 @@
+"""Targets beside the page that get every frame that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taesd_stream.live.shown_frame import ShownFrame
+from taesd_stream.sinks.counts import TargetCounts
+from taesd_stream.sinks.feed import Feed
+from taesd_stream.sinks.frames import TakenFrame
+from taesd_stream.sinks.pacing import Pacing
+from taesd_stream.sinks.queueing import Queueing
+from taesd_stream.sinks.sink import Target
+from taesd_stream.sinks.targets import FileOptions, open_targets
+from video.closing import Closing
+
+__all__ = ["Published"]
+
+
+class Published(Closing):
+    """Targets that get every frame at the time at which it is shown.
+
+    Args:
+        targets: As ``VideoSink`` takes them.
+
+    Raises:
+        InputError: One of them is no target, or nothing can be written there.
+        MissingExtraError: A library for one of them is not installed.
+    """
+
+    def __init__(self, targets: Target | Sequence[Target]) -> None:
+        given = tuple(targets) if isinstance(targets, list | tuple) else (targets,)
+        opened = open_targets(given, Pacing("live"), FileOptions()) if given else ()
+        self._feeds = tuple(Feed(name, target, Queueing("drop")) for name, target in opened)
+
+    @property
+    def counts(self) -> tuple[TargetCounts, ...]:
+        """What became of the frames, target by target."""
+        return tuple(feed.counts for feed in self._feeds)
+
+    def put(self, frame: ShownFrame) -> None:
+        """Hand a frame over, without waiting."""
+        for feed in self._feeds:
+            feed.put(TakenFrame(frame.size, frame.shown_at, lambda: frame.pixels))
+
+    def close(self) -> None:
+        """Write what waits, and finish each."""
+        feeds, self._feeds = self._feeds, ()
+        for feed in feeds:
+            feed.finish(None)

@@ -1,0 +1,113 @@
+"""Records what is shown into a video."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from taesd_stream.errors import InputError
+from taesd_stream.jobs.output import Output
+from taesd_stream.live.shown_frame import ShownFrame
+from taesd_stream.sinks.feed import Feed
+from taesd_stream.sinks.file_sink import FileSink
+from taesd_stream.sinks.frames import TakenFrame
+from taesd_stream.sinks.pacing import Pacing
+from taesd_stream.sinks.queueing import Queueing
+from tiling import Size
+
+__all__ = ["Recorder", "Recording"]
+
+
+@dataclass(slots=True)
+class Recording:
+    """A video that is being written.
+
+    Attributes:
+        name: Of its file.
+        size: Of its frames, in pixels.
+        begun_at: Seconds of ``time.monotonic``.
+        feed: The thread that writes it.
+    """
+
+    name: str
+    size: Size
+    begun_at: float
+    feed: Feed
+
+
+class Recorder:
+    """Records what is shown into videos in a folder; each frame at the time when it was shown.
+
+    Args:
+        folder: Where they go; it is made when the first of them is begun.
+
+    Attributes:
+        names: Of those that are finished.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: tuple[str, ...] = ()
+        self._current: Recording | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def current(self) -> Recording | None:
+        """What is recorded now."""
+        return self._current
+
+    async def start(self, frame: ShownFrame | None) -> str:
+        """Begin with a frame; returns the name of the file.
+
+        Raises:
+            InputError: Nothing is shown yet, or it is recorded already.
+            OutputError: The folder cannot be written to.
+        """
+        async with self._turn:
+            if frame is None:
+                raise InputError("recording: expected a frame that is shown, found none yet")
+            if self._current is not None:
+                raise InputError(f"recording: expected none, found {self._current.name} under way")
+            self._current = await asyncio.to_thread(self._begin, frame)
+            self.put(frame)
+            return self._current.name
+
+    async def stop(self) -> str | None:
+        """Finish the file; returns its name, or None if nothing was recorded."""
+        async with self._turn:
+            recording, self._current = self._current, None
+            if recording is None:
+                return None
+            await asyncio.to_thread(recording.feed.finish, None)
+            if recording.feed.counts.failure is None:
+                self.names = (*self.names, recording.name)
+            return recording.name
+
+    def put(self, frame: ShownFrame) -> None:
+        """Record a frame, if that is going on and it is of the same size."""
+        recording = self._current
+        if recording is not None and frame.size == recording.size:
+            recording.feed.put(TakenFrame(frame.size, frame.shown_at, lambda: frame.pixels))
+
+    def path_of(self, name: str) -> Path | None:
+        """The file of a recording that is finished; None if there is none of that name."""
+        return self.folder / name if name in self.names else None
+
+    def _begin(self, frame: ShownFrame) -> Recording:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = _free_name(self.folder)
+        sink = FileSink(Output(self.folder / name), Pacing("live"))
+        feed = Feed(name, sink, Queueing("drop"))
+        return Recording(name, frame.size, time.monotonic(), feed)
+
+
+def _free_name(folder: Path) -> str:
+    """A name by the time of day that no file has yet."""
+    stem = time.strftime("live-%Y%m%d-%H%M%S")
+    number, name = 1, f"{stem}.mp4"
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}.mp4"
+    return name

@@ -1,0 +1,103 @@
+"""An HTTP server in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from taesd_stream.live.connections import BoundedProtocol
+from taesd_stream.live.place import Place
+from video.background import Worker
+
+if TYPE_CHECKING:
+    import socket
+
+    from starlette.types import ASGIApp
+
+__all__ = ["MOST_UPLOAD_BYTES", "Server"]
+
+MOST_UPLOAD_BYTES: Final = 16 << 20
+"""Of latents in one request or message: 21 of Wan's at 832x480 in float32 are half of it."""
+
+_MOST_HEAD_BYTES: Final = 1 << 15
+_SECONDS_TO_LEAVE: Final = 2
+
+
+class Server:
+    """A server in a thread, with an event loop that is its own.
+
+    Args:
+        place: Where it listens.
+        open_app: Called in the loop: makes the application, and what is to be awaited when it ends.
+
+    Attributes:
+        port: On which it listens.
+        loop: Of its thread.
+
+    Raises:
+        InputError: It cannot listen there.
+    """
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(
+        self,
+        place: Place,
+        open_app: Callable[[int], Awaitable[tuple[ASGIApp, Callable[[], Awaitable[None]]]]],
+    ) -> None:
+        place.check_certificate()
+        listening = place.listen()
+        self.port = int(listening.getsockname()[1])
+        self._place, self._open_app = place, open_app
+        self._server: uvicorn.Server | None = None
+        self._ending = asyncio.Event()
+        ready: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._worker = Worker(
+            lambda: asyncio.run(self._serve(listening, lambda: ready.put(None))),
+            then=lambda: ready.put(None),
+        )
+        ready.get()
+        if self._worker.error is not None:
+            raise self._worker.error
+
+    def close(self) -> None:
+        """End it, and wait for that; a second call does nothing."""
+        if self._worker.is_running:
+            self.loop.call_soon_threadsafe(self._ending.set)
+            self._worker.wait()
+
+    async def _serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        with listening:
+            app, end = await self._open_app(self.port)
+            server = uvicorn.Server(self._config(app))
+            ready()
+            serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+            await self._ending.wait()
+            await end()
+            server.should_exit = True
+            await serving
+
+    def _config(self, app: ASGIApp) -> uvicorn.Config:
+        place = self._place
+        return uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="websockets-sansio",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws_max_size=MOST_UPLOAD_BYTES,
+            ws_per_message_deflate=False,
+            h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+            timeout_graceful_shutdown=_SECONDS_TO_LEAVE,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.private_key,
+        )
