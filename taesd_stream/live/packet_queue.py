@@ -23,11 +23,11 @@ class PacketQueue:
         needs_key: Whether only a key picture is of use now.
 
     >>> queue = PacketQueue()
-    >>> for number in range(10):
-    ...     queue.put(EncodedPicture(b"", number, is_key=number in (1, 9)))
+    >>> for number in range(9):
+    ...     queue.put(EncodedPicture(b"", number, is_key=number == 1))
     >>> queue.dropped, queue.needs_key, len(queue)
     (1, False, 8)
-    >>> queue.put(EncodedPicture(b"", 10, is_key=False))
+    >>> queue.put(EncodedPicture(b"", 9, is_key=False))
     >>> queue.dropped, queue.needs_key, len(queue)
     (10, True, 0)
     """
