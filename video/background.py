@@ -179,12 +179,18 @@ class WriteBehind(Generic[T, R]):
         """Say that this was all, and wait for nothing: the thread takes it, and ends."""
         self._channel.end(None)
 
-    def finish(self) -> None:
-        """Say that this was all, and wait until it is taken and the function has returned."""
+    def finish(self, on_interrupt: Callable[[], None] | None = None) -> None:
+        """Say that this was all, and wait until it is taken and the function has returned.
+
+        Args:
+            on_interrupt: Called where Ctrl-C comes meanwhile, which is held back until the end.
+        """
         try:
             self.end()
             self._worker.wait()
         except KeyboardInterrupt:
+            if on_interrupt is not None:
+                on_interrupt()
             self.end()  # it may have come before the first; a second does no harm
             self._worker.wait()
             raise

@@ -55,6 +55,7 @@ class Encoder:
     ``device``: the kind of hardware device that frames are uploaded to, where the encoder does not
     do that by itself.
     ``low_delay``: the options by which it hands every frame out before the next one comes in.
+    ``baseline``: of H.264, what it calls the profile that all receivers of WebRTC take.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Encoder:
     device: str | None = None
     ticks_per_second: int | None = None
     low_delay: tuple[tuple[str, str], ...] = ()
+    baseline: str = "baseline"
 
     @property
     def is_rgb(self) -> bool:
@@ -120,7 +122,8 @@ _ALIASES = {"hevc": "h265", "avc": "h264", "hevc_hw": "h265_hw"}
 
 _TUNED = (("tune", "zerolatency"),)
 _MEDIUM = ("preset", "medium")
-_H264 = Encoder("libx264", "yuv420p", (_MEDIUM,), even_size=True, low_delay=_TUNED)
+_X264_TUNED = (*_TUNED, ("forced-idr", "1"))
+_H264 = Encoder("libx264", "yuv420p", (_MEDIUM,), even_size=True, low_delay=_X264_TUNED)
 _H264_RGB = Encoder("libx264rgb", "rgb24", (_MEDIUM, ("qp", "0")), low_delay=_TUNED)
 _X265 = (("x265-params", "log-level=error"),)
 _X265_LOSSLESS = (("x265-params", "log-level=error:lossless=1"),)
@@ -199,6 +202,8 @@ _QP_TO_LAMBDA = 118
 
 _VIDEOTOOLBOX = Quality(("global_quality",), 35, 99, base=100 * _QP_TO_LAMBDA, scale=-_QP_TO_LAMBDA)
 
+_FORCED_IDR = {"nvenc": "forced-idr", "qsv": "forced_idr", "amf": "forced_idr"}
+"""What lets viewers begin at a key frame that was asked for; others need no option."""
 
 _SOFTWARE_OF = {"h264": "h264", "hevc": "h265", "av1": "av1"}
 
@@ -219,8 +224,11 @@ def _hardware(family: str, kind: str) -> Codec:
         "qsv": (("async_depth", "1"),),
         "vaapi": (("async_depth", "1"),),
     }.get(kind, ())
+    if family == "h264" and kind in _FORCED_IDR:
+        low_delay += ((_FORCED_IDR[kind], "1"),)
+    baseline = "constrained_baseline" if kind in ("amf", "vaapi") else "baseline"
     name = f"{family}_{kind}"
-    encoder = Encoder(name, pixel_format, options, True, device, low_delay=low_delay)
+    encoder = Encoder(name, pixel_format, options, True, device, None, low_delay, baseline)
     tag = "hvc1" if family == "hevc" else None
     return Codec(encoder.name, suffixes, (encoder,), quality, software=software, tag=tag)
 
@@ -237,7 +245,6 @@ _PRORES_VIDEOTOOLBOX = Codec(
     (Encoder("prores_videotoolbox", "yuv422p10le", (("profile", "hq"),), even_size=True),),
     software="prores",
 )
-
 
 _ROWS = (*_SOFTWARE, *_BY_ENCODER, _PRORES_VIDEOTOOLBOX)
 

@@ -56,6 +56,7 @@ class VideoSpec:
     ``low_delay``: every frame leaves the encoder before the next one comes, for a larger file.
     ``ticks_per_second``: of the clock of frames that have times of their own; None where each comes
     at its turn, and the rate tells when.
+    ``is_baseline``: of H.264, the profile that all receivers of WebRTC take.
 
     Raises:
         InputError: where the values make no sense, or not together.
@@ -76,6 +77,7 @@ class VideoSpec:
     alpha: bool = False
     low_delay: bool = False
     ticks_per_second: int | None = None
+    is_baseline: bool = False
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -147,6 +149,8 @@ class VideoSpec:
             options["x265-params"] += ":asm=0"
         if self.low_delay:
             options |= {"bf": "0", **dict(encoder.low_delay)}
+        if self.is_baseline:
+            options["profile"] = encoder.baseline
         if not encoder.is_rgb:
             options["chroma_sample_location"] = "left"
         return options

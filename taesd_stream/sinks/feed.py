@@ -56,10 +56,12 @@ class Feed:
             error: What ended the block that the sink was used in; None if it ended well.
         """
         self._ended_by = error
+        if error is not None:
+            self._target.hurry()
         if self._writing is None:
             self._end(error)
         else:
-            self._writing.finish()
+            self._writing.finish(on_interrupt=self._target.hurry)
 
     def _write_all(self, frames: Iterator[TakenFrame]) -> None:
         for frame in frames:

@@ -83,6 +83,9 @@ class FileSink:
             return True
         return self._write_paced(writer, self._rate, frame, since)
 
+    def hurry(self) -> None:
+        """Do nothing: no frame waits."""
+
     def close(self) -> None:
         """Finish the file; where no frame came there is none. A second call does nothing."""
         self.leave(None)

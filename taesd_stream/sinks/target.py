@@ -29,6 +29,9 @@ class FrameTarget(Protocol):
             Whether it is shown: one that came too soon after another may be left out.
         """
 
+    def hurry(self) -> None:
+        """Let no frame wait for its time any more; called by any thread, where an error ends it."""
+
     def leave(self, error: BaseException | None) -> None:
         """Finish, after an error or None; a second call does nothing."""
 
@@ -57,6 +60,9 @@ class TimedTarget:
             self._sink.write_at(frame, at)
         return True
 
+    def hurry(self) -> None:
+        """Do nothing: no frame waits."""
+
     def leave(self, error: BaseException | None) -> None:
         """Close the sink."""
         self._sink.close()
@@ -83,6 +89,9 @@ class PlainTarget:
         """Write a copy of a frame."""
         self._sink.write(np.array(frame))
         return True
+
+    def hurry(self) -> None:
+        """Do nothing: no frame waits."""
 
     def leave(self, error: BaseException | None) -> None:
         """Close the sink."""

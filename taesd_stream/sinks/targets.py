@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.pacing import Pacing
-from taesd_stream.sinks.sink import CAMERA, Sink, Target, as_sink
+from taesd_stream.sinks.publish_sink import PublishSink
+from taesd_stream.sinks.sink import CAMERA, Target, as_sink
 from taesd_stream.sinks.target import FrameTarget, PlainTarget, TimedSink, TimedTarget
+from video.options import VideoOptions
+from video.publishing.addresses import Address, is_address, shown
+from video.publishing.publisher import is_publishable
 
 __all__ = ["FileOptions", "open_targets"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """Options of files; each goes to those of several targets that have a use for it.
+    """Options of files and of what is published; each goes to the targets that have a use for it.
 
     Attributes:
         codec, crf, lossless, overwrite: As of ``render``.
@@ -41,16 +46,33 @@ class FileOptions:
         taken = {name: value for name, value in self._particular.items() if name in takes}
         return Output(path, pacing.usual_rate, overwrite=self.overwrite, **taken)
 
-    def check_used(self, outputs: Sequence[Output]) -> None:
+    @property
+    def _of_published(self) -> tuple[str, ...]:
+        is_taken = self.codec is None or is_publishable(self.codec)
+        return ("codec", "crf") if is_taken else ()
+
+    def published(self, rate: Fraction) -> VideoOptions:
+        """Those of what is published, where codec and quality are of H.264."""
+        if not self._of_published:
+            return VideoOptions(rate, overwrite=self.overwrite)
+        return VideoOptions(rate, self.codec, self.crf, overwrite=self.overwrite)
+
+    def check_used(self, outputs: Sequence[Output], *, is_publishing: bool) -> None:
         """Refuse an option that none of the targets has a use for.
 
         Raises:
             InputError: That.
         """
+        published = self._of_published if is_publishing else ()
         for name, value in self._particular.items():
-            if not any(name in output.kind.takes for output in outputs):
+            if name not in published and not any(name in each.kind.takes for each in outputs):
                 if outputs:
                     Output(outputs[0].name, **{name: value})  # which says what takes it
+                if is_publishing:
+                    raise InputError(
+                        f"{name}: expected none for what is published, which is H.264 for every"
+                        f" player, found {value!r}; leave it out"
+                    )
                 raise InputError(f"{name}: expected none without a file, found {value!r}")
 
 
@@ -70,22 +92,28 @@ def open_targets(
     outputs = {
         number: options.output(each, pacing)
         for number, each in enumerate(targets)
-        if isinstance(each, str | os.PathLike) and each != CAMERA
+        if isinstance(each, str | os.PathLike) and not is_address(each) and each != CAMERA
     }
-    options.check_used(tuple(outputs.values()))
+    options.check_used(
+        tuple(outputs.values()), is_publishing=any(is_address(each) for each in targets)
+    )
     return tuple(
         (_name(each), FileSink(outputs[number], pacing))
         if number in outputs
-        else (_name(each), _as_target(as_sink(each, fps=pacing.usual_rate)))
+        else (_name(each), _open(each, pacing, options))
         for number, each in enumerate(targets)
     )
 
 
-def _as_target(sink: Sink) -> FrameTarget:
+def _open(target: Target, pacing: Pacing, options: FileOptions) -> FrameTarget:
+    """Open a target that is no file."""
+    if is_address(target):
+        return PublishSink(Address.of(target), pacing, options.published(pacing.usual_rate))
+    sink = as_sink(target, fps=pacing.usual_rate)
     return TimedTarget(sink) if isinstance(sink, TimedSink) else PlainTarget(sink)
 
 
 def _name(target: Target) -> str:
     if isinstance(target, str | os.PathLike):
-        return os.fspath(target)
+        return shown(target)
     return getattr(target, "__qualname__", type(target).__name__)

@@ -1,4 +1,4 @@
-"""``VideoSink``: what a running program makes, into files, folders, callables and cameras."""
+"""``VideoSink``: what a running program makes, into files, callables, cameras and servers."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class VideoSink:
     Args:
         target: A path as ``render`` takes it (a video, or a folder for numbered pictures), a
             function that is called with each frame, "camera" (needs the extra ``camera``),
+            a streaming server's address such as ``rtmp://server/app/key``, an HLS playlist (.m3u8),
             something with ``write`` and ``close``, or a list of these. A video plays up to the
             newest frame while it is written, under the name of a part, whatever ends the process.
         model: What ``load`` takes, or a loaded model: then latents are pushed. None is for frames.

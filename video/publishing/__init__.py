@@ -1,0 +1,1 @@
+"""Frames to servers and to HLS folders, each at its time."""
