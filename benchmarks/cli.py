@@ -20,6 +20,7 @@ from benchmarks.machine import this_machine
 from benchmarks.markdown import report_markdown
 from benchmarks.nano import CASES as NANO_CASES
 from benchmarks.nano import run_nano
+from benchmarks.page import run_page
 from benchmarks.plot import draw
 from benchmarks.preview import run_preview
 from benchmarks.results import Report, Section
@@ -39,7 +40,7 @@ _LIVE_PIXELS = 512
 _FINE_PIXELS = 1024
 _SINK_PIXELS = 256
 # These print what they find and write nothing.
-_PRINTED = ("cluster", "fine", "live", "preview", "sink", "start")
+_PRINTED = ("cluster", "fine", "live", "page", "preview", "sink", "start")
 _OUT = Path(__file__).with_name("results")
 _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
 
@@ -48,6 +49,7 @@ _DESCRIPTION = """Measure taesd-stream beside its peers, in one run, in ratios.
   nano     the small decoder inside the package beside TAESD
   video    decoding alone, encoding alone, and both as render does them
   live     milliseconds a frame from a latent that is pushed, and whether memory stays flat
+  page     the live page: milliseconds from push to pixel in a browser, and a soak with viewers
   cluster  1, 2 and 4 workers of a Ray cluster here, and what a simulation makes of more
   fine     a full VAE undivided, in others' tiles and in ours, and what tiles lose
   sink     a sink under a generator that goes on: memory, frames, times, waiting, kill -9
@@ -115,7 +117,7 @@ def _print(options: argparse.Namespace) -> int:
         print(run_cluster(_say))
         return 0
     usual = {"sink": _SINK_PIXELS, "fine": _FINE_PIXELS}.get(options.command, _LIVE_PIXELS)
-    (pixels,) = options.sizes or (usual,)
+    (pixels,) = getattr(options, "sizes", None) or (usual,)
     try:
         if options.command == "sink":
             print(run_sink(options.frames, pixels, _say))
@@ -123,6 +125,8 @@ def _print(options: argparse.Namespace) -> int:
             print(run_fine(pixels, _say, options.picture))
         elif options.command == "live":
             print(run_live(options.model, options.dtype, pixels, options.frames, _say))
+        elif options.command == "page":
+            print(run_page(options.frames, options.viewers, options.seconds, _say))
         elif options.command == "preview":
             print(run_preview(options.model, pixels, options.rounds, _say))
         else:
@@ -233,6 +237,12 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--frames", type=_enough, default=2000, metavar="N", help="2000 if not said")
     live.add_argument("--model", default="nano", choices=("nano", "taesd"), help="nano if not said")
     live.add_argument("--dtype", default="float32", help="float32 if not said")
+    page = commands.add_parser("page", help="the live page, through a browser")
+    page.add_argument("--frames", type=_enough, default=300, metavar="N", help="300 if not said")
+    page.add_argument("--viewers", type=_positive, default=8, metavar="N", help="8 if not said")
+    page.add_argument(
+        "--seconds", type=int, default=0, metavar="S", help="of a soak after it; none if not said"
+    )
     commands.add_parser("cluster", help="workers of a Ray cluster, and a simulation of more")
     fine = commands.add_parser("fine", help="a full VAE, and what tiles lose of it")
     _add_sizes(fine, f"{_FINE_PIXELS}; one only")

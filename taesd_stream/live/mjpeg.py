@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from taesd_stream.live.broadcast import Broadcast
+from taesd_stream.live.racing import until_first
 from taesd_stream.live.viewers import Viewer
 
 if TYPE_CHECKING:
@@ -45,17 +46,11 @@ class MjpegStream:
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body"})
                 return
-            tasks = {
-                asyncio.ensure_future(each)
-                for each in (self._send_all(send, viewer), _gone(receive), self._closing.wait())
-            }
-            done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
             with suppress(TimeoutError):
-                for task in done:
-                    task.result()
+                await until_first(
+                    self._send_all(send, viewer), _gone(receive), self._closing.wait()
+                )
+                await send({"type": "http.response.body"})
         finally:
             leave()
 

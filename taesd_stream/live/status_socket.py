@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from taesd_stream.live.racing import until_first
 from taesd_stream.live.session import Session
 
 __all__ = ["StatusSocket"]
@@ -43,17 +44,8 @@ class StatusSocket:
         self._open += 1
         try:
             await socket.accept()
-            tasks = {
-                asyncio.ensure_future(each)
-                for each in (self._tell(socket), self._listen(socket), self._closing.wait())
-            }
-            done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
             with suppress(WebSocketDisconnect, RuntimeError, KeyError, ValueError):
-                for task in done:
-                    task.result()
+                await until_first(self._tell(socket), self._listen(socket), self._closing.wait())
             with suppress(RuntimeError):
                 await socket.close(1001)
         finally:
