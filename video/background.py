@@ -148,6 +148,11 @@ class WriteBehind(Generic[T, R]):
         return self._worker.is_running
 
     @property
+    def waiting(self) -> int:
+        """How many items wait to be taken, about: the thread may be taking one."""
+        return self._channel.waiting
+
+    @property
     def result(self) -> R:
         """The function's result; to be asked for after the block."""
         return self._worker.result

@@ -70,6 +70,11 @@ class Channel(Generic[T]):
         self._items.put(item)
         return dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait, about."""
+        return self._items.qsize()
+
     def end(self, error: BaseException | None) -> None:
         """Say that no more come. This waits for nothing."""
         self._items.put(_End(error))

@@ -20,7 +20,10 @@ __all__ = ["BusyError", "Intake", "Pushed"]
 _HOLDS_SECONDS: Final = 2.0
 """For so long after its last latent a stream keeps out latents of another size."""
 
-_MOST_WAITING: Final = 8
+_MOST_WAITING: Final = 2
+"""Latents; one that comes alone when so many wait is dropped, so that what is shown is not old."""
+
+_LOOK_AGAIN: Final = 0.002
 
 
 class BusyError(LatentsError):
@@ -116,7 +119,14 @@ class Intake:
                 sink = self._begin()
             self._plane, self._latest = plane, now
             for latent in latents:
+                if len(latents) == 1 and sink.waiting >= _MOST_WAITING:
+                    self._counted = Pushed(self._counted.pushed + 1, self._counted.dropped + 1)
+                    continue
+                # Those of a clip are all shown, however long that takes.
+                while sink.waiting >= _MOST_WAITING and not sink.failures:
+                    time.sleep(_LOOK_AGAIN)
                 sink.push(latent)
+            self._latest = time.monotonic()
         return self.counts
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ __all__ = ["DEFAULT_PORT", "LivePage"]
 
 DEFAULT_PORT = 8765
 
-_MOST_WAITING = 8
+_FRAMES_THAT_WAIT = 8
 
 
 class LivePage:
@@ -114,7 +114,7 @@ class LivePage:
                 shown,
                 model=supply.ae,
                 when_full="drop",
-                queue=_MOST_WAITING,
+                queue=_FRAMES_THAT_WAIT,
                 convention=convention,
                 tile=tile,
                 overlap=overlap,

@@ -61,6 +61,11 @@ class LatentDecoding:
         """Latents that were not decoded."""
         return self._made_room + self._lost
 
+    @property
+    def waiting(self) -> int:
+        """Latents that wait to be decoded, about."""
+        return self._working.waiting
+
     def push(self, latent: Tensor, at: float | None) -> None:
         """Hand over a latent, (C, h, w), which its owner may change afterwards.
 

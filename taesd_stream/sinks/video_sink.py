@@ -131,6 +131,11 @@ class VideoSink:
         return counts.dropped + sum(each.dropped for each in counts.targets)
 
     @property
+    def waiting(self) -> int:
+        """Latents that wait to be decoded, about; beside them, one may be in work."""
+        return 0 if self._decoding is None else self._decoding.waiting
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """What went wrong, a line each."""
         counts = self.counts
