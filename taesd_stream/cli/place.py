@@ -48,5 +48,6 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         metavar="TARGET",
         action="append",
         default=[],
-        help="every frame goes there, too: a video, a folder, or camera; may be given often",
+        help="every frame goes there, too: rtmp:// rtsp:// srt:// udp:// whip+https://, .m3u8,"
+        " a video, a folder for pictures, camera, ndi; may be given several times",
     )

@@ -26,6 +26,7 @@ from taesd_stream.errors import InputError, OutputError
 from taesd_stream.live.access import Access
 from taesd_stream.live.bodies import read_json
 from taesd_stream.live.guard import Guard
+from taesd_stream.live.hls import PLAYLIST
 from taesd_stream.live.metrics import CONTENT_TYPE, metrics_text
 from taesd_stream.live.mjpeg import MjpegStream
 from taesd_stream.live.peers import Peers
@@ -42,6 +43,7 @@ __all__ = ["make_app"]
 
 PAGE: Final = Path(__file__).parent / "page"
 
+_HLS_TYPES: Final = {".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -65,6 +67,7 @@ def make_app(
         Route("/frame.png", handlers.still),
         Route("/frame.jpg", handlers.still),
         Route("/stream.mjpg", MjpegStream(session.broadcast, closing)),
+        Route("/hls/{name}", handlers.hls),
         Route("/offer", handlers.offer, methods=["POST"]),
         Route("/control", handlers.control, methods=["POST"]),
         Route("/recording", handlers.record, methods=["POST"]),
@@ -138,6 +141,18 @@ class _Handlers:
         name += ".png" if is_png else ".jpg"
         headers = {**_NO_STORE, "Content-Disposition": f'inline; filename="{name}"'}
         return Response(data, headers=headers, media_type=f"image/{'png' if is_png else 'jpeg'}")
+
+    async def hls(self, request: Request) -> Response:
+        """The playlist of HLS, or a segment of it."""
+        name = request.path_params["name"]
+        path = await self._session.broadcast.hls.path_of(name, self._shown())
+        if path is None:
+            raise HTTPException(
+                HTTPStatus.NOT_FOUND,
+                f"hls: expected {PLAYLIST}, or what it names, found {name!r:.80}",
+            )
+        kind = _HLS_TYPES.get(path.suffix, "application/octet-stream")
+        return FileResponse(path, headers=_NO_STORE, media_type=kind)
 
     async def offer(self, request: Request) -> Response:
         """Answer a browser that offers to watch by WebRTC."""

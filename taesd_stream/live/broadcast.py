@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from taesd_stream.live.figures import Figures
+from taesd_stream.live.hls import HlsFeed
 from taesd_stream.live.newest import Newest
 from taesd_stream.live.recorder import Recorder
 from taesd_stream.live.shown_frame import ShownFrame
@@ -46,6 +47,7 @@ class Broadcast:
         viewers: Those who watch.
         jpeg, png: The frames as pictures.
         recorder: Records them.
+        hls: The frames as HLS.
         figures: Of the frames shown lately.
     """
 
@@ -56,6 +58,7 @@ class Broadcast:
         self.viewers = Viewers(MOST_VIEWERS)
         self.jpeg, self.png = Stills(".jpg"), Stills(".png")
         self.recorder = Recorder(recordings)
+        self.hls = HlsFeed()
         self.figures = Figures()
         self._publish, self._spreading = publish, Spreading()
         self._turn = threading.Lock()
@@ -95,13 +98,14 @@ class Broadcast:
     async def close(self) -> None:
         """Finish recordings and end the video; in the loop."""
         self.stop()
-        await self.recorder.stop()
+        await asyncio.gather(self.recorder.stop(), self.hls.close())
         await asyncio.to_thread(self.feed.close)
 
     def _hand_on(self, frame: ShownFrame) -> None:
         self.figures.saw(frame)
         self.feed.put(frame)
         self.recorder.put(frame)
+        self.hls.put(frame)
         self._publish(frame)
 
     def _sent(self, frame: ShownFrame, pts: int) -> None:
