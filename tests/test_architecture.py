@@ -135,8 +135,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "taesd_stream.sinks": frozenset(
         {
+            "SpoutGL",
+            "cyndilib",
             "numpy",
             "pyvirtualcam",
+            "syphon",
             "taesd_stream.engine",
             "taesd_stream.errors",
             "taesd_stream.jobs",

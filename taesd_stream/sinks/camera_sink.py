@@ -1,38 +1,63 @@
-"""A virtual camera as a sink: what other programs, such as a call or a studio, take pictures of."""
+"""A camera as a sink: what other programs, such as a call or a studio, take pictures of."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Final, TypeGuard
 
-from taesd_stream.errors import InputError, MissingExtraError, OutputError
+from taesd_stream.errors import InputError, MissingExtraError
+from taesd_stream.sinks.camera_kinds import CAMERA_KINDS, OpenCamera
 from taesd_stream.sinks.frames import frame_array
-from video.errors import first_line
+from tiling import Size
 
-__all__ = ["CameraSink"]
+__all__ = ["CameraSink", "is_camera"]
 
-_LIBRARY = "pyvirtualcam"
+_OUR_NAME: Final = "taesd-stream"
+_WITHOUT_NAME: Final = "camera"
+
+
+def is_camera(target: object) -> TypeGuard[str]:
+    """Whether a target is a camera: "camera", or "ndi", "spout" or "syphon", with a name or not.
+
+    >>> [is_camera(name) for name in ("camera", "ndi", "ndi:Stage", "camera.mp4", "camera:1")]
+    [True, True, True, False, False]
+    """
+    if not isinstance(target, str):
+        return False
+    kind, colon, name = target.partition(":")
+    return kind in CAMERA_KINDS and (not colon or (bool(name) and kind != _WITHOUT_NAME))
 
 
 class CameraSink:
-    """Shows frames in a virtual camera, the newest until the next one comes.
+    """Shows frames in a camera, the newest until the next one comes.
 
     Args:
+        target: "camera", a virtual camera; or "ndi:NAME", "spout:NAME" or "syphon:NAME", under
+            which other programs find it. Without a name it is called taesd-stream.
         fps: Frames per second that the camera says it has.
 
     Raises:
-        MissingExtraError: pyvirtualcam is not installed.
+        InputError: This platform has no such camera.
+        MissingExtraError: Its library is not installed.
     """
 
-    def __init__(self, fps: Fraction) -> None:
-        if find_spec(_LIBRARY) is None:
-            raise MissingExtraError(
-                f"camera: {_LIBRARY} is not installed; pip install 'taesd-stream[camera]'"
+    def __init__(self, target: str, fps: Fraction) -> None:
+        self._scheme, _, name = target.partition(":")
+        self._name = name or _OUR_NAME
+        self._kind = kind = CAMERA_KINDS[self._scheme]
+        if kind.is_elsewhere and kind.platform is not None:
+            raise InputError(
+                f"{self._scheme}: expected {kind.platform[1]}, which alone has it, found another"
+                " system; ndi:NAME is for all"
             )
-        self._fps = float(fps)
-        self._camera: Any = None
+        if find_spec(kind.library) is None:
+            raise MissingExtraError(
+                f"{self._scheme}: {kind.distribution} is not installed; pip install"
+                f" 'taesd-stream[{kind.extra}]'"
+            )
+        self._fps = fps
+        self._camera: OpenCamera | None = None
         self._shape: tuple[int, ...] = ()
 
     def write(self, frame: object) -> None:
@@ -40,15 +65,17 @@ class CameraSink:
 
         Raises:
             InputError: It is no frame, or of another size than the first.
-            OutputError: There is no virtual camera on this machine.
+            OutputError: There is no such camera on this machine, or it does not take it.
         """
         pixels = frame_array(frame)
         if self._camera is None:
-            self._camera = self._open(pixels.shape[1], pixels.shape[0])
+            size = Size(pixels.shape[0], pixels.shape[1])
+            self._camera = self._kind.open(self._name, size, self._fps)
             self._shape = pixels.shape
         if pixels.shape != self._shape:
             raise InputError(
-                f"camera: expected frames {self._shape}, as the first one was, found {pixels.shape}"
+                f"{self._scheme}: expected frames {self._shape}, as the first one was, found"
+                f" {pixels.shape}"
             )
         self._camera.send(pixels)
 
@@ -57,13 +84,3 @@ class CameraSink:
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()
-
-    def _open(self, width: int, height: int) -> Any:
-        library = import_module(_LIBRARY)
-        try:
-            return library.Camera(width=width, height=height, fps=self._fps)
-        except RuntimeError as error:
-            raise OutputError(
-                f"camera: expected a virtual camera, found none ({first_line(error)}); set up"
-                " v4l2loopback on Linux, OBS on macOS and Windows"
-            ) from error

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.sinks.callable_sink import CallableSink
-from taesd_stream.sinks.camera_sink import CameraSink
+from taesd_stream.sinks.camera_sink import CameraSink, is_camera
 from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.pacing import Pacing, Rate
 from taesd_stream.sinks.publish_sink import PublishSink
@@ -18,10 +18,7 @@ from video.options import VideoOptions
 from video.publishing.addresses import Address, is_address
 from video.rates import parse_rate
 
-__all__ = ["CAMERA", "Sink", "Target", "as_sink", "is_sink"]
-
-CAMERA = "camera"
-"""The target that is a virtual camera."""
+__all__ = ["Sink", "Target", "as_sink", "is_sink"]
 
 
 @runtime_checkable
@@ -38,7 +35,7 @@ class Sink(Protocol):
 
 
 Target: TypeAlias = str | os.PathLike[str] | Callable[[Any], object] | Sink
-"""A file or a folder, a server's address, "camera", a function of a frame, or a sink."""
+"""A file or a folder, a server's address, a camera, a function of a frame, or a sink."""
 
 
 def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
@@ -47,9 +44,9 @@ def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
     Args:
         target: The path of a video; a folder, or a name with ``%d``, for numbered pictures; a
             function that is called with each frame as an array (H, W, 3) of bytes; "camera" for a
-            virtual camera; the address of a streaming server, or an HLS playlist (.m3u8), which
-            frames leave for at their times; or something that has ``write`` and ``close``, which is
-            returned as it is.
+            virtual camera, or "ndi:NAME", "spout:NAME" or "syphon:NAME"; the address of a streaming
+            server, or an HLS playlist (.m3u8), which frames leave for at their times; or something
+            that has ``write`` and ``close``, which is returned as it is.
         fps: Frames per second of a video or a camera.
 
     Raises:
@@ -62,8 +59,8 @@ def as_sink(target: Target, *, fps: Rate = 24) -> Sink:
     >>> sink.write(np.zeros((2, 4, 3), np.uint8)), shapes
     (None, [(2, 4, 3)])
     """
-    if target == CAMERA:
-        return CameraSink(parse_rate(fps))
+    if is_camera(target):
+        return CameraSink(target, parse_rate(fps))
     if is_address(target):
         return PublishSink(Address.of(target), Pacing(fps), VideoOptions(parse_rate(fps)))
     if isinstance(target, str | os.PathLike):

@@ -10,10 +10,11 @@ from typing import Any
 
 from taesd_stream.errors import InputError
 from taesd_stream.jobs.output import Output
+from taesd_stream.sinks.camera_sink import is_camera
 from taesd_stream.sinks.file_sink import FileSink
 from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.publish_sink import PublishSink
-from taesd_stream.sinks.sink import CAMERA, Target, as_sink
+from taesd_stream.sinks.sink import Target, as_sink
 from taesd_stream.sinks.target import FrameTarget, PlainTarget, TimedSink, TimedTarget
 from video.options import VideoOptions
 from video.publishing.addresses import Address, is_address, shown
@@ -92,7 +93,7 @@ def open_targets(
     outputs = {
         number: options.output(each, pacing)
         for number, each in enumerate(targets)
-        if isinstance(each, str | os.PathLike) and not is_address(each) and each != CAMERA
+        if isinstance(each, str | os.PathLike) and not (is_address(each) or is_camera(each))
     }
     options.check_used(
         tuple(outputs.values()), is_publishing=any(is_address(each) for each in targets)

@@ -41,9 +41,10 @@ class VideoSink:
     Args:
         target: A path as ``render`` takes it (a video, or a folder for numbered pictures), a
             function that is called with each frame, "camera" (needs the extra ``camera``),
-            a streaming server's address such as ``rtmp://server/app/key``, an HLS playlist (.m3u8),
-            something with ``write`` and ``close``, or a list of these. A video plays up to the
-            newest frame while it is written, under the name of a part, whatever ends the process.
+            "ndi:NAME", "spout:NAME" or "syphon:NAME" (need the extras of these names), a streaming
+            server's address such as ``rtmp://server/app/key``, an HLS playlist (.m3u8), something
+            with ``write`` and ``close``, or a list of these. A video plays up to the newest frame
+            while it is written, under the name of a part, whatever ends the process.
         model: What ``load`` takes, or a loaded model: then latents are pushed. None is for frames.
         fps: Frames per second of videos; "live" shows each frame at the time at which it came.
         constant_rate: Of "live": frames per second of the output all the same. Those that came
