@@ -13,7 +13,7 @@ from torch import Tensor
 from taesd_stream.errors import LatentsError
 from taesd_stream.live.pushed_latents import PushedLatents
 from taesd_stream.sinks import Sink, VideoSink
-from tiling import Size
+from tiling import Size, TilePlan
 
 __all__ = ["BusyError", "Intake", "Pushed"]
 
@@ -98,6 +98,12 @@ class Intake:
         """Why decoding failed; None if it did not."""
         sink = self._sink
         return None if sink is None else next(iter(sink.failures), None)
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How they are decoded; None before the first."""
+        sink = self._sink
+        return None if sink is None else sink.plan
 
     def push(self, latents: Tensor) -> Pushed:
         """Take latents, (T, C, h, w), which were checked.

@@ -190,8 +190,13 @@ class LivePage:
         self._server.session.broadcast.show(frame, at)
 
     def wait(self) -> None:
-        """Wait until Ctrl-C."""
+        """Wait until Ctrl-C, or until another thread closes the page.
+
+        Raises:
+            TaesdStreamError: The server has ended.
+        """
         while not self._is_closed:
+            self._server.check()
             time.sleep(0.2)
 
     def close(self) -> None:

@@ -60,9 +60,9 @@ class PageServer(Closing):
     ) -> None:
         self._place, self._access = place, access
         with ExitStack() as opened:
-            server = Server(place, lambda port: self._open(port, supply, told, open_sink))
-            opened.callback(server.close)
-            self.port = server.port
+            self._server = Server(place, lambda port: self._open(port, supply, told, open_sink))
+            opened.callback(self._server.close)
+            self.port = self._server.port
             if supply.played is not None:
                 player = Player(supply.played, self.session.broadcast.show)
                 opened.callback(player.close)
@@ -72,6 +72,10 @@ class PageServer(Closing):
             # First of all, so that nothing waits for the turn of a frame any more.
             opened.callback(self.session.broadcast.stop)
             self._opened = opened.pop_all()
+
+    def check(self) -> None:
+        """Raise what ended the server, if something has."""
+        self._server.check()
 
     def close(self) -> None:
         """Finish recordings and end; a second call does nothing."""
@@ -94,7 +98,6 @@ class PageServer(Closing):
         self.session = Session(
             told.title,
             None if ae is None else ae.spec.name,
-            None if played is None else str(played.run.plan),
             *(broadcast, memory),
             intake=intake,
         )

@@ -15,6 +15,7 @@ from taesd_stream.live.playing import Playing
 from taesd_stream.live.supply import Played
 from taesd_stream.sinks.failing import failure_of
 from taesd_stream.sinks.frames import Frame
+from tiling import TilePlan
 from video.background import ReadAhead, Worker
 
 __all__ = ["AHEAD", "Player"]
@@ -36,15 +37,16 @@ class Player:
             number.
 
     Attributes:
-        failure: Why it ended; None if it did not fail.
+        failure: Why it stands still, until it is told something; None if nothing failed.
     """
 
     def __init__(self, played: Played, show: Callable[[Frame, float, int], None]) -> None:
         run = played.run
         self.rate = played.rate
         self.failure: str | None = None
-        self._run, self._show, self._is_looped = run, show, played.is_looped
+        self._run, self._show = run, show
         self._can_go_back = run.frame_count is not None
+        self._is_looped = played.is_looped and self._can_go_back
         self._playing = Playing(0, run.frame_count)
         self._changed = threading.Condition()
         self._is_closed = False
@@ -54,6 +56,11 @@ class Player:
     def state(self) -> Playing:
         """Where it is."""
         return self._playing
+
+    @property
+    def plan(self) -> TilePlan:
+        """How they are decoded."""
+        return self._run.plan
 
     @property
     def can_seek(self) -> bool:
@@ -73,7 +80,7 @@ class Player:
                     f"{action}: expected a source that can be read again, found a stream; save it"
                     " to a file first"
                 )
-            self._playing = told
+            self._playing, self.failure = told, None
             self._changed.notify_all()
         return told
 
@@ -85,16 +92,18 @@ class Player:
         self._worker.wait()
 
     def _work(self) -> None:
-        try:
-            while self._wait_to_go_on():
+        while self._wait_to_go_on():
+            try:
                 self._play_from(self._playing)
-        except Exception as error:
-            self.failure = failure_of(error)
+            except Exception as error:
+                with self._changed:
+                    self.failure = failure_of(error)
+                    self._playing = self._playing.told("pause")
 
     def _wait_to_go_on(self) -> bool:
         """Wait until a frame is to be shown; returns False when closed."""
         with self._changed:
-            if self._playing.is_over and self._is_looped and not self._playing.is_paused:
+            if self._is_looped and self._playing.is_over and not self._playing.is_paused:
                 self._playing = self._playing.told("play")
             self._changed.wait_for(lambda: self._is_closed or not self._playing.waits)
             return not self._is_closed

@@ -61,6 +61,10 @@ class Server:
             then=lambda: ready.put(None),
         )
         ready.get()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what ended it, if something has."""
         if self._worker.error is not None:
             raise self._worker.error
 

@@ -10,6 +10,7 @@ from taesd_stream.live.intake import Intake
 from taesd_stream.live.memory_log import MemoryLog
 from taesd_stream.live.player import Player
 from taesd_stream.live.status import PlayerStatus, RecordingStatus, State, Status, ViewerStatus
+from tiling import TilePlan
 
 __all__ = ["Session"]
 
@@ -21,7 +22,6 @@ class Session:
     Attributes:
         title: In words.
         model: The name of the model; None where frames come from elsewhere.
-        plan: How it is decoded, in words; None where nobody knows.
         broadcast: The frames, for all who watch.
         memory: In use over time.
         player: Plays a file; None where there is none.
@@ -30,7 +30,6 @@ class Session:
 
     title: str
     model: str | None
-    plan: str | None
     broadcast: Broadcast
     memory: MemoryLog
     player: Player | None = None
@@ -46,7 +45,7 @@ class Session:
         return Status(
             title=self.title,
             model=self.model,
-            plan=self.plan,
+            plan=None if self._plan is None else str(self._plan),
             state=self._state(fps),
             failure=self._failure,
             width=None if newest is None else newest.size.width,
@@ -66,6 +65,12 @@ class Session:
                 for each in broadcast.viewers.present
             ),
         )
+
+    @property
+    def _plan(self) -> TilePlan | None:
+        if self.player is not None:
+            return self.player.plan
+        return None if self.intake is None else self.intake.plan
 
     @property
     def _failure(self) -> str | None:

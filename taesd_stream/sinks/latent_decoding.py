@@ -17,7 +17,7 @@ from taesd_stream.sinks.failing import failure_of
 from taesd_stream.sinks.frames import copy_on_host
 from taesd_stream.sinks.pacing import FrameTimes
 from taesd_stream.sinks.queueing import Queueing
-from tiling import Size
+from tiling import Size, TilePlan
 from video.background import WriteBehind
 
 __all__ = ["LatentDecoding"]
@@ -60,6 +60,11 @@ class LatentDecoding:
     def dropped(self) -> int:
         """Latents that were not decoded."""
         return self._made_room + self._lost
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How they are decoded; None before the first."""
+        return self._stream.plan
 
     @property
     def waiting(self) -> int:

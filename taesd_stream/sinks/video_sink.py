@@ -25,7 +25,7 @@ from taesd_stream.sinks.pacing import Pacing, Rate
 from taesd_stream.sinks.queueing import Queueing, WhenFull
 from taesd_stream.sinks.sink import Target
 from taesd_stream.sinks.targets import FileOptions, open_targets
-from tiling import Size
+from tiling import Size, TilePlan
 
 __all__ = ["VideoSink"]
 
@@ -130,6 +130,11 @@ class VideoSink:
         """Latents that were not decoded, and frames that were not written, of all targets."""
         counts = self.counts
         return counts.dropped + sum(each.dropped for each in counts.targets)
+
+    @property
+    def plan(self) -> TilePlan | None:
+        """How latents are decoded; None before the first, and without a model."""
+        return None if self._decoding is None else self._decoding.plan
 
     @property
     def waiting(self) -> int:
