@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -20,7 +19,6 @@ from starlette.responses import (
     Response,
 )
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 
 from taesd_stream.errors import InputError, OutputError
 from taesd_stream.live.access import Access
@@ -29,6 +27,7 @@ from taesd_stream.live.guard import Guard
 from taesd_stream.live.hls import PLAYLIST
 from taesd_stream.live.metrics import CONTENT_TYPE, metrics_text
 from taesd_stream.live.mjpeg import MjpegStream
+from taesd_stream.live.page_files import PAGE, PageFiles
 from taesd_stream.live.peers import Peers
 from taesd_stream.live.session import Session
 from taesd_stream.live.shown_frame import ShownFrame
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 __all__ = ["make_app"]
-
-PAGE: Final = Path(__file__).parent / "page"
 
 _HLS_TYPES: Final = {".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -72,8 +69,8 @@ def make_app(
         Route("/control", handlers.control, methods=["POST"]),
         Route("/recording", handlers.record, methods=["POST"]),
         Route("/recordings/{name}", handlers.recording),
-        WebSocketRoute("/status", StatusSocket(session, closing)),
-        Mount("/page", StaticFiles(directory=PAGE)),
+        WebSocketRoute("/status", StatusSocket(session, closing).serve),
+        Mount("/page", PageFiles()),
     ]
     if session.intake is not None:
         uploads = Uploads(session.intake)

@@ -45,11 +45,13 @@ class Recorder:
 
     Attributes:
         names: Of those that are finished.
+        failure: Why the latest of them failed; None if it did not.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: tuple[str, ...] = ()
+        self.failure: str | None = None
         self._current: Recording | None = None
         self._turn = asyncio.Lock()
 
@@ -71,6 +73,7 @@ class Recorder:
             if self._current is not None:
                 raise InputError(f"recording: expected none, found {self._current.name} under way")
             self._current = await asyncio.to_thread(self._begin, frame)
+            self.failure = None
             self.put(frame)
             return self._current.name
 
@@ -81,7 +84,8 @@ class Recorder:
             if recording is None:
                 return None
             await asyncio.to_thread(recording.feed.finish, None)
-            if recording.feed.counts.failure is None:
+            self.failure = recording.feed.counts.failure
+            if self.failure is None:
                 self.names = (*self.names, recording.name)
             return recording.name
 

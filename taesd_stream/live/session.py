@@ -107,7 +107,7 @@ class Session:
         recorder = self.broadcast.recorder
         current = recorder.current
         if current is None:
-            return RecordingStatus(None, 0.0, 0, recorder.names, None)
+            return RecordingStatus(None, 0.0, 0, recorder.names, recorder.failure)
         counts = current.feed.counts
         seconds = monotonic() - current.begun_at
         return RecordingStatus(

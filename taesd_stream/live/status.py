@@ -43,7 +43,7 @@ class RecordingStatus:
         seconds: Since it was begun.
         frames: That it holds.
         finished: Names of files that can be downloaded.
-        failure: Why the recording that is written failed; None if it did not.
+        failure: Why the latest recording failed; None if it did not.
     """
 
     name: str | None

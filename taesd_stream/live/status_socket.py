@@ -36,7 +36,7 @@ class StatusSocket:
         self._session, self._closing = session, closing
         self._open = 0
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket) -> None:
         """Serve one browser until it leaves."""
         if self._open >= _MOST_SOCKETS:
             await socket.close(1013)

@@ -10,25 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chromium import started_chromium
+
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
     from tests.web.open_page import OpenPage
-
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,1000",
-    # Whatever the page asks of another machine fails.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 
 
 @pytest.fixture(scope="session")
@@ -50,27 +37,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Chromium, which saves what is downloaded in its ``downloads`` attribute's folder."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="no selenium: it drives Chromium")
-    from selenium.webdriver.chrome.service import Service
-
-    driver, binary = (
-        shutil.which("chromedriver"),
-        next(filter(None, map(shutil.which, _CHROMIUM)), ""),
-    )
-    if not (driver and binary):
-        pytest.skip("no Chromium with its driver: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = binary
-    for flag in _FLAGS:
-        options.add_argument(flag)
-    downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    browser = selenium.Chrome(options=options, service=Service(driver))
-    browser.downloads = downloads
-    try:
+    with started_chromium(tmp_path_factory.mktemp("downloads")) as browser:
         yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture(scope="session")
