@@ -82,7 +82,7 @@ class Access:
         if is_loopback(self.host):
             return False
         own = socket.gethostname().lower()
-        return _is_address(host) or host in (own, f"{own}.local", socket.getfqdn().lower())
+        return _is_address(host) or host in (own, f"{own}.local")
 
     def refusal(self, request: HTTPConnection, cookie: str) -> Refusal | None:
         """Why a request is refused; None if it is not.

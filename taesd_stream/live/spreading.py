@@ -25,7 +25,7 @@ class Spreading:
 
     def __init__(self) -> None:
         self._at = self._group_at = self._came = self._shown = float("-inf")
-        self._count = 0
+        self._count = self._usual_count = 0
         self._step = 0.0
 
     def shown_at(self, at: float, now: float) -> float:
@@ -35,19 +35,21 @@ class Spreading:
             at: Its time: that of its latent, or its own.
             now: When it is there.
         """
-        gap = at - self._at
+        gap, turn = at - self._at, now
         if gap == 0:
             self._count += 1
-            turn = self._shown + self._step
+            if self._count <= self._usual_count:
+                turn = self._shown + self._step
         elif now - self._came < gap / 4:  # with the one before, and each has a time of its own
-            self._count, self._step = 1, gap
             turn = self._shown + gap
         else:
-            since = at - self._group_at
-            is_usual = self._count and 0 < since < 1
-            self._step = since / self._count if is_usual else 0.0
-            self._group_at, self._count = at, 1
-            turn = now
+            self._begin_group(at)
         self._at, self._came = at, now
         self._shown = min(max(now, turn), now + LONGEST_WAIT)
         return self._shown
+
+    def _begin_group(self, at: float) -> None:
+        """The first frame of a latent: those after it are as far apart as those before were."""
+        since, self._usual_count = at - self._group_at, self._count
+        self._step = since / self._count if self._count and since < 1 else 0.0
+        self._group_at, self._count = at, 1
