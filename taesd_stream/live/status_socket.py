@@ -46,7 +46,7 @@ class StatusSocket:
             await socket.accept()
             with suppress(WebSocketDisconnect, RuntimeError, KeyError, ValueError):
                 await until_first(self._tell(socket), self._listen(socket), self._closing.wait())
-            with suppress(RuntimeError):
+            with suppress(WebSocketDisconnect, RuntimeError):
                 await socket.close(1001)
         finally:
             self._open -= 1

@@ -5,6 +5,7 @@ import { counted, grouped } from "./words.js";
 /**
  * @typedef {object} Measured  By this browser, of what it presented; null where it cannot tell.
  * @property {number | null} fps
+ * @property {boolean} isMeasured  Whether the latency can be known.
  * @property {number | null} latency  Milliseconds.
  * @property {number | null} dropped
  * @property {number | null} number
@@ -18,9 +19,9 @@ const WAYS = { webrtc: "WebRTC", jpeg: "JPEG" };
  * @param {Measured} measured
  */
 export function showFigures(status, measured) {
-  const { fps, latency, dropped, number, way } = measured;
+  const { fps, dropped, number, way } = measured;
   write(element("dd", "fps"), (fps ?? status.fps).toFixed(1));
-  showLatency(status, latency);
+  showLatency(status, measured);
   write(element("dd", "dropped"), grouped((dropped ?? 0) + status.dropped));
   element("dd", "dropped").title =
     `${dropped === null ? "not counted" : grouped(dropped)} on the way to this page,` +
@@ -44,16 +45,16 @@ export function showFigures(status, measured) {
 
 /**
  * @param {any} status
- * @param {number | null} latency
+ * @param {Measured} measured
  */
-function showLatency(status, latency) {
+function showLatency(status, { isMeasured, latency }) {
   // A frame of a file waits for its turn: only what comes after that is delay.
-  const fromServer = status.player ? null : status.latency_ms;
+  const fromServer = isMeasured || status.player ? null : status.latency_ms;
   const value = latency ?? fromServer;
   write(element("dd", "latency"), value === null ? "–" : value.toFixed(0));
   const [of, about] = status.player
     ? ["ms to screen", "from a frame's turn until it is on the screen"]
-    : latency === null && fromServer !== null
+    : fromServer !== null
       ? ["ms in the server", "from a push until its frame is handed out; what comes after is not known"]
       : ["ms, push to pixel", "from a push until its frame is on the screen"];
   write(element("dt", "latency-of"), of);

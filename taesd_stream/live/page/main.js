@@ -25,6 +25,8 @@ let presented = null;
 /** @type {string | null} */
 let problem = null;
 let isLost = false;
+/** Whether the browser tells which frame it presents. */
+let isTold = true;
 
 const picture = new Picture(
   {
@@ -35,6 +37,7 @@ const picture = new Picture(
   {
     onPresented({ at, frames, rtp }) {
       rate.saw(at, frames);
+      isTold = rtp !== undefined;
       sent.present(rtp, at);
       recognise();
     },
@@ -113,6 +116,7 @@ function show() {
   showFigures(status, {
     way: picture.way,
     fps: isVideo && picture.isSeen ? rate.perSecond(performance.now()) : null,
+    isMeasured: isVideo && isTold,
     latency: isVideo ? latency.value : null,
     dropped: isVideo ? sent.dropped : null,
     number: presented?.number ?? null,

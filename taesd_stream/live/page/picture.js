@@ -65,6 +65,8 @@ export class Picture {
     });
     image.addEventListener("load", () => this.#see());
     image.addEventListener("error", () => this.#imageFailed());
+    // Else the server takes half a minute to see that nobody looks any more.
+    addEventListener("pagehide", () => this.lose());
     setInterval(() => this.#look(), LOOKS);
   }
 
