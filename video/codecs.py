@@ -122,8 +122,7 @@ _ALIASES = {"hevc": "h265", "avc": "h264", "hevc_hw": "h265_hw"}
 
 _TUNED = (("tune", "zerolatency"),)
 _MEDIUM = ("preset", "medium")
-_X264_TUNED = (*_TUNED, ("forced-idr", "1"))
-_H264 = Encoder("libx264", "yuv420p", (_MEDIUM,), even_size=True, low_delay=_X264_TUNED)
+_H264 = Encoder("libx264", "yuv420p", (_MEDIUM,), even_size=True, low_delay=_TUNED)
 _H264_RGB = Encoder("libx264rgb", "rgb24", (_MEDIUM, ("qp", "0")), low_delay=_TUNED)
 _X265 = (("x265-params", "log-level=error"),)
 _X265_LOSSLESS = (("x265-params", "log-level=error:lossless=1"),)

@@ -16,6 +16,7 @@ from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.publish_sink import PublishSink
 from tests.sinks.taking import LONG_SECONDS, frames, read, times_of
 from tests.video.servers import Server, free_port, number_of, picture, played
+from tests.video.stages import ctrl_c_once
 from video import VideoOptions
 from video.publishing.addresses import Address
 
@@ -124,6 +125,30 @@ def test_an_error_in_the_block_hurries_what_is_published(
     assert [number_of(image) for _, image in played(tmp_path / "a.m3u8")] == [
         number % 30 for number in range(36)
     ]
+
+
+def test_ctrl_c_ends_the_wait_for_what_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, waited, closing = standing_still(tmp_path), threading.Event(), threading.Event()
+    monkeypatch.setattr("taesd_stream.sinks.targets.PublishSink", lambda *_: sink)
+
+    def end_it() -> None:
+        waited.set()
+        sink.hurry()
+
+    giving_up = threading.Timer(LONG_SECONDS, end_it)
+    giving_up.start()
+    published = ts.VideoSink(tmp_path / "a.m3u8")
+    for number in range(3):
+        published.write(picture(number))
+    closing.set()
+    with ctrl_c_once(closing), pytest.raises(KeyboardInterrupt):
+        published.close()
+    giving_up.cancel()
+    giving_up.join()
+    assert not waited.is_set()
+    assert [number_of(image) for _, image in played(tmp_path / "a.m3u8")] == [0, 1, 2]
 
 
 def test_frames_that_come_too_soon_for_a_constant_rate_are_left_out(tmp_path: Path) -> None:

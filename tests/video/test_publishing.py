@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,17 +51,20 @@ def segments_of(playlist: str) -> list[str]:
 
 
 def test_a_playlist_is_valid_all_the_time_and_forgets(tmp_path: Path) -> None:
-    path, seen = tmp_path / "my live.m3u8", []
+    path, seen, files = tmp_path / "my live.m3u8", [], {}
     with publisher(path) as publishing:
         for number in range(9 * RATE):
             publishing.write(picture(number // RATE), Fraction(number, RATE))
             if path.exists():
                 listed = segments_of(path.read_text())
+                files[listed[-1]] = path.stat().st_ino
                 assert all((tmp_path / name).stat().st_size for name in listed)
                 seen.append((number, len(listed), listed[-1]))
     assert seen[0][0] == RATE  # a second after the first segment began
     assert {count for _, count, _ in seen} == {1, 2, 3, 4, 5, 6}
+    assert all(one != next_one for one, next_one in pairwise(files.values()))  # replaced at once
     playlist = path.read_text()
+    assert re.findall(r"#EXTINF:(.*),", playlist) == ["1.000000"] * 6
     assert "#EXT-X-INDEPENDENT-SEGMENTS" in playlist
     assert playlist.endswith("#EXT-X-ENDLIST\n")
     assert segments_of(playlist) == [f"my live_{number:06d}.ts" for number in range(3, 9)]
