@@ -17,6 +17,9 @@ import { clock, grouped } from "./words.js";
  * @property {(problem: string) => void} onProblem
  */
 
+/** A frame that was asked for is waited for so many milliseconds, before another may be shown. */
+const MOST_TO_ARRIVE = 1000;
+
 export class PlayerControls {
   #listener;
   #group = element("div", "player");
@@ -33,6 +36,8 @@ export class PlayerControls {
   /** The frame that is wanted while the server is told of an earlier one. @type {number | null} */
   #wanted = null;
   #isSeeking = false;
+  /** The frame that was asked for last, until it is there. */
+  #coming = { place: -1, until: 0 };
 
   /** @param {Listener} listener */
   constructor(listener) {
@@ -85,6 +90,8 @@ export class PlayerControls {
    */
   at(place) {
     if (this.#isDragged || this.#isSeeking || place === null) return;
+    if (place !== this.#coming.place && performance.now() < this.#coming.until) return;
+    this.#coming.until = 0;
     this.#seek.value = String(place);
     this.#showPlace(place);
   }
@@ -130,6 +137,7 @@ export class PlayerControls {
       this.#seek.value = String(next);
       this.#showPlace(next);
       await this.#tell("seek", next);
+      this.#coming = { place: next, until: performance.now() + MOST_TO_ARRIVE };
       if (this.#wanted === next) this.#wanted = null;
     }
     this.#isSeeking = false;

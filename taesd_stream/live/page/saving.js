@@ -1,5 +1,5 @@
 /** What is taken from the page: the frame as PNG, and recordings. */
-import { element, say, write } from "./elements.js";
+import { element, write } from "./elements.js";
 import { ask, post } from "./server.js";
 import { clock } from "./words.js";
 
@@ -44,7 +44,7 @@ export class Saving {
     this.#record.title = `${this.#isRecording ? "Stop recording" : "Record"} (r)`;
     if (recording.failure !== this.#failure) {
       this.#failure = recording.failure;
-      if (this.#failure) this.tell(`The recording failed: ${this.#failure}`);
+      this.#quieten();
     }
     this.#list(recording.finished);
   }
@@ -72,7 +72,8 @@ export class Saving {
     try {
       const wasRecording = this.#isRecording;
       const { name } = await post("/recording", { action: wasRecording ? "stop" : "start" });
-      if (name) this.tell(wasRecording ? `${name} is finished` : `Recording into ${name}`);
+      this.#isRecording = !wasRecording; // before the server's word, so that one more press undoes it
+      if (name && !this.#failure) this.tell(wasRecording ? `${name} is finished` : `Recording into ${name}`);
     } catch (error) {
       this.tell(`No recording: ${reason(error)}`);
     } finally {
@@ -88,7 +89,13 @@ export class Saving {
   tell(text) {
     write(this.#line, text);
     clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => write(this.#line, ""), SAID_FOR);
+    this.#quiet = setTimeout(() => this.#quieten(), SAID_FOR);
+  }
+
+  /** Say no more than what has failed. */
+  #quieten() {
+    clearTimeout(this.#quiet);
+    write(this.#line, this.#failure ? `The recording failed: ${this.#failure}` : "");
   }
 
   /** @param {string[]} names  The oldest first. */
