@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from taesd_stream.jobs.encoding import encode_file
     from taesd_stream.jobs.results import Encoded, Rendered
     from taesd_stream.latents import LatentSource, open_latents
-    from taesd_stream.live import LivePage
+    from taesd_stream.live import LiveClient, LivePage
     from taesd_stream.models import ModelSpec
     from taesd_stream.models.stream_state import StreamState
     from taesd_stream.sinks import VideoSink
@@ -78,6 +78,7 @@ __all__ = [
     "LatentSource",
     "LatentsError",
     "LayoutError",
+    "LiveClient",
     "LivePage",
     "MissingExtraError",
     "ModelNotFoundError",
@@ -105,6 +106,7 @@ _HOMES = {
     "DecodeStream": "taesd_stream.engine.streams.decode_stream",
     "EncodeStream": "taesd_stream.engine.streams.encode_stream",
     "LatentSource": "taesd_stream.latents",
+    "LiveClient": "taesd_stream.live",
     "LivePage": "taesd_stream.live",
     "ModelSpec": "taesd_stream.models",
     "Encoded": "taesd_stream.jobs.results",

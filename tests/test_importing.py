@@ -25,6 +25,7 @@ def test_the_public_names_are_these_and_all_resolve() -> None:
         "LatentSource",
         "LatentsError",
         "LayoutError",
+        "LiveClient",
         "LivePage",
         "MissingExtraError",
         "ModelNotFoundError",

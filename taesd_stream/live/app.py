@@ -20,7 +20,7 @@ from starlette.responses import (
 )
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from taesd_stream.errors import InputError, OutputError
+from taesd_stream.errors import InputError, TaesdStreamError
 from taesd_stream.live.access import Access
 from taesd_stream.live.bodies import read_json
 from taesd_stream.live.guard import Guard
@@ -83,7 +83,7 @@ def make_app(
         exception_handlers={
             HTTPException: _as_words,
             InputError: _as_bad_request,
-            OutputError: _as_failure,
+            TaesdStreamError: _as_failure,
             FullError: _as_full,
         },
     )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
 from taesd_stream.live.access import Access
+from taesd_stream.sinks.failing import failure_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Guard"]
+
+_log = logging.getLogger("taesd_stream")
 
 _HEADERS: Final = (
     (
@@ -52,9 +57,21 @@ class Guard:
 
         refusal = self._access.refusal(HTTPConnection(scope), self._cookie)
         if refusal is None:
-            await self._app(scope, receive, send_guarded)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        else:
-            answer = PlainTextResponse(f"{refusal.reason}\n", refusal.status)
-            await answer(scope, receive, send_guarded)
+            await self._answer(scope, receive, send_guarded)
+            return
+        answer = PlainTextResponse(f"{refusal.reason}\n", refusal.status)
+        await answer(scope, receive, send_guarded)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer it; what is amiss here is told in a line of the log."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            _log.error(
+                "live: unexpected %s at %s; the page goes on",
+                *(failure_of(error), str(scope.get("path"))[:80]),
+                exc_info=_log.isEnabledFor(logging.DEBUG),
+            )
+            if scope["type"] == "websocket":
+                with suppress(Exception):
+                    await send({"type": "websocket.close", "code": 1011})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ class _Shown:
 
 
 class Intake:
-    """Decodes latents that are pushed by any thread, and shows their frames.
+    """Decodes latents that are pushed, and shows their frames.
 
     All of one size are one stream, decoded in the order in which they come. After a pause, or when
     decoding has failed, the next one begins another: a video model then remembers nothing.
@@ -85,7 +86,8 @@ class Intake:
         self._plane: Size | None = None
         self._latest = float("-inf")
         self._counted = Pushed(0, 0)
-        self._turn = threading.Lock()
+        # One for all who push, so that those who wait for it keep no other thread waiting.
+        self._thread = ThreadPoolExecutor(1, "taesd-stream")
 
     @property
     def counts(self) -> Pushed:
@@ -105,40 +107,62 @@ class Intake:
         sink = self._sink
         return None if sink is None else sink.plan
 
-    def push(self, latents: Tensor) -> Pushed:
-        """Take latents, (T, C, h, w), which were checked.
+    async def push(self, latents: Tensor, *, waits: bool) -> int:
+        """Take latents, (T, C, h, w), which were checked; in the page's loop.
+
+        Those of a clip are all shown, however long that takes. One that comes alone is not, if
+        others wait: what is shown is never old.
+
+        Args:
+            waits: Whether one that comes alone waits for the others, too.
+
+        Returns:
+            How many were taken.
 
         Raises:
             BusyError: Latents of another size were pushed a moment ago.
+            LatentsError: They cannot be taken, or the page is about to close.
         """
-        plane = Size(*latents.shape[-2:])
-        with self._turn:
-            now = time.monotonic()
-            is_at_rest = now - self._latest > _HOLDS_SECONDS
-            if self._plane not in (None, plane) and not is_at_rest:
-                raise BusyError(
-                    f"latents: expected {self._plane}, as those that are shown now, found {plane};"
-                    f" another size may begin when none has come for {_HOLDS_SECONDS:g} seconds"
+        taken = 0
+        for latent in latents:
+            if self._is_full and len(latents) == 1 and not waits:
+                self._counted = Pushed(self._counted.pushed + 1, self._counted.dropped + 1)
+                continue
+            while self._is_full:
+                await asyncio.sleep(_LOOK_AGAIN)
+            try:
+                working = asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._push, latent
                 )
-            sink = self._sink
-            if sink is None or is_at_rest or self._plane != plane or sink.failures:
-                sink = self._begin()
-            self._plane, self._latest = plane, now
-            for latent in latents:
-                if len(latents) == 1 and sink.waiting >= _MOST_WAITING:
-                    self._counted = Pushed(self._counted.pushed + 1, self._counted.dropped + 1)
-                    continue
-                # Those of a clip are all shown, however long that takes.
-                while sink.waiting >= _MOST_WAITING and not sink.failures:
-                    time.sleep(_LOOK_AGAIN)
-                sink.push(latent)
-            self._latest = time.monotonic()
-        return self.counts
+            except RuntimeError as error:  # the thread has ended
+                raise LatentsError("latents: expected a page that is open, found none") from error
+            await working
+            taken += 1
+        return taken
 
     def close(self) -> None:
         """Show what waits, and end; a second call does nothing."""
-        with self._turn:
-            self._end()
+        self._thread.shutdown()
+        self._end()
+
+    @property
+    def _is_full(self) -> bool:
+        sink = self._sink
+        return sink is not None and sink.waiting >= _MOST_WAITING and not sink.failures
+
+    def _push(self, latent: Tensor) -> None:
+        plane, now = Size(*latent.shape[-2:]), time.monotonic()
+        is_at_rest = now - self._latest > _HOLDS_SECONDS
+        if self._plane not in (None, plane) and not is_at_rest:
+            raise BusyError(
+                f"latents: expected {self._plane}, as those that are shown now, found {plane};"
+                f" another size may begin when none has come for {_HOLDS_SECONDS:g} seconds"
+            )
+        sink = self._sink
+        if sink is None or is_at_rest or self._plane != plane or sink.failures:
+            sink = self._begin()
+        sink.push(latent)
+        self._plane, self._latest = plane, now
 
     def _begin(self) -> VideoSink:
         self._end()

@@ -15,8 +15,8 @@ from taesd_stream.live.memory_log import MemoryLog
 from taesd_stream.live.peers import Peers
 from taesd_stream.live.place import Place
 from taesd_stream.live.player import Player
-from taesd_stream.live.pushed_latents import PushedLatents
-from taesd_stream.live.serving import MOST_UPLOAD_BYTES, Server
+from taesd_stream.live.pushed_latents import MOST_UPLOAD_BYTES, PushedLatents
+from taesd_stream.live.serving import Server
 from taesd_stream.live.session import Session
 from taesd_stream.live.supply import Supply
 from taesd_stream.live.told import Told
@@ -92,7 +92,10 @@ class PageServer(Closing):
         broadcast, closing = Broadcast(told.recordings, told.publish), asyncio.Event()
         ae, played, intake = supply.ae, supply.played, None
         if ae is not None and played is None:
-            accepts = PushedLatents(ae.spec.name, ae.spec.latent_channels, MOST_UPLOAD_BYTES)
+            spec = ae.spec
+            accepts = PushedLatents(
+                spec.name, spec.latent_channels, spec.spatial_scale, MOST_UPLOAD_BYTES
+            )
             intake = Intake(accepts, open_sink, broadcast.show)
         memory = MemoryLog(None if ae is None else ae.settings.device)
         self.session = Session(

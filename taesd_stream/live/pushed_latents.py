@@ -10,19 +10,43 @@ from dataclasses import dataclass
 from typing import Final
 
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 
 from taesd_stream.errors import LatentsError
 from taesd_stream.latents import check_finite
 from taesd_stream.latents.formats.safetensors_header import SafetensorsHeader
 
-__all__ = ["PushedLatents"]
+__all__ = [
+    "MOST_LATENTS",
+    "MOST_PIXELS",
+    "MOST_SIDE",
+    "MOST_UPLOAD_BYTES",
+    "PushedLatents",
+    "latent_bytes",
+]
+
+MOST_UPLOAD_BYTES: Final = 16 << 20
+"""Of latents in one request or message: 21 of Wan's at 832x480 in float32 are half of it."""
 
 _LENGTH: Final = struct.Struct("<Q")
 _MOST_HEADER: Final = 1 << 14
 _FLOATS: Final = ("F16", "BF16", "F32", "F64")
 _KEY: Final = "latents"
+
+MOST_PIXELS: Final = 16 << 20
+"""Of a frame: 4096x4096."""
+
+MOST_SIDE: Final = 1 << 14
+"""Pixels of a frame."""
+
+MOST_LATENTS: Final = 256
+"""In one request or message."""
+
+
+def latent_bytes(latents: Tensor) -> bytes:
+    """Latents on the host as they are pushed: the bytes of a .safetensors file."""
+    return save({_KEY: latents.contiguous()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +56,13 @@ class PushedLatents:
     Attributes:
         model: Its name.
         channels: Of its latents.
+        scale: Pixels of a frame per latent, along each axis.
         most_bytes: Of one upload.
     """
 
     model: str
     channels: int
+    scale: int
     most_bytes: int
 
     def head_bytes(self, start: bytes) -> int | None:
@@ -88,6 +114,18 @@ class PushedLatents:
             raise LatentsError(
                 f"latents: expected (C, h, w) or (T, C, h, w) of {self.channels} channels, which"
                 f" {self.model} takes, found {shape!s:.60}"
+            )
+        height, width = (self.scale * side for side in shape[-2:])
+        if height * width > MOST_PIXELS or max(height, width) > MOST_SIDE:
+            raise LatentsError(
+                f"latents: expected those of frames of up to {MOST_PIXELS >> 20} megapixels and"
+                f" {MOST_SIDE} pixels a side, found {width}x{height}; decode larger ones into a"
+                " file"
+            )
+        if len(shape) == 4 and shape[0] > MOST_LATENTS:
+            raise LatentsError(
+                f"latents: expected up to {MOST_LATENTS} at once, found {shape[0]!s:.20}; push them"
+                " one by one"
             )
 
     def read(self, data: bytes) -> Tensor:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from taesd_stream.live.connections import BoundedProtocol
+from taesd_stream.live.connections import BoundedProtocol, BoundedSocket
 from taesd_stream.live.place import Place
+from taesd_stream.live.pushed_latents import MOST_UPLOAD_BYTES
 from video.background import Worker
 
 if TYPE_CHECKING:
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-__all__ = ["MOST_UPLOAD_BYTES", "Server"]
-
-MOST_UPLOAD_BYTES: Final = 16 << 20
-"""Of latents in one request or message: 21 of Wan's at 832x480 in float32 are half of it."""
+__all__ = ["Server"]
 
 _MOST_HEAD_BYTES: Final = 1 << 15
 _SECONDS_TO_LEAVE: Final = 2
@@ -91,7 +89,7 @@ class Server:
         return uvicorn.Config(
             app,
             http=BoundedProtocol,
-            ws="websockets-sansio",
+            ws=BoundedSocket,
             loop="asyncio",
             lifespan="off",
             log_config=None,

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from taesd_stream.errors import InputError
+from taesd_stream.errors import InputError, TaesdStreamError
 from taesd_stream.live.bodies import read_latents
 from taesd_stream.live.intake import BusyError, Intake
 from taesd_stream.live.rate_limit import RateLimit
@@ -22,9 +22,17 @@ _PER_SECOND: Final = 240.0
 _MOST_AT_ONCE: Final = 4
 _MOST_SOCKETS: Final = 16
 
+_IDLE_SECONDS: Final = 60.0
+"""A socket by which nothing came for so long makes room for others."""
+
+_SECONDS_AFTER_ERROR: Final = 0.05
+"""Who sends what is wrong waits for so long, and takes so much less from others."""
+
 
 class Uploads:
     """Takes latents that are pushed, within bounds of size, number and rate.
+
+    The answers say how many of them were taken: see ``Intake.push``.
 
     Args:
         intake: Decodes them.
@@ -51,7 +59,9 @@ class Uploads:
             )
         self._under_way += 1
         try:
-            answer = await self._push(await read_latents(request, self._intake.accepts))
+            answer = await self._push(
+                await read_latents(request, self._intake.accepts), waits=_waits(request)
+            )
         except BusyError as error:
             raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
         except InputError as error:
@@ -63,28 +73,54 @@ class Uploads:
     async def socket(self, socket: WebSocket) -> None:
         """Take the messages of a socket, each the bytes of a file; each is answered."""
         if self._sockets >= _MOST_SOCKETS:
-            await socket.close(1013)
+            await socket.send_denial_response(
+                PlainTextResponse(
+                    f"latents: expected up to {_MOST_SOCKETS} that push at once, found more\n",
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                )
+            )
             return
         self._sockets += 1
         try:
             await socket.accept()
-            while True:
-                data = await socket.receive_bytes()
-                await socket.send_json(await self._answer(data))
-        except (WebSocketDisconnect, KeyError):  # KeyError: a message of text
+            code, reason = await self._listen(socket)
+            await socket.close(code, reason)
+        except (WebSocketDisconnect, RuntimeError):  # RuntimeError: it was closed meanwhile
             pass
         finally:
             self._sockets -= 1
 
-    async def _answer(self, data: bytes) -> dict[str, Any]:
-        if not self._rate.allows():
+    async def _listen(self, socket: WebSocket) -> tuple[int, str]:
+        """Take messages; returns why there are to be no more."""
+        rate = RateLimit(_PER_SECOND)
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    data = await socket.receive_bytes()
+            except TimeoutError:
+                return 1001, f"nothing came for {_IDLE_SECONDS:g} seconds"
+            except KeyError:
+                return 1003, "expected bytes, found text"
+            answer = await self._answer(data, rate, waits=_waits(socket))
+            del data
+            await socket.send_json(answer)
+            if "error" in answer:
+                await asyncio.sleep(_SECONDS_AFTER_ERROR)
+
+    async def _answer(self, data: bytes, rate: RateLimit, *, waits: bool) -> dict[str, Any]:
+        if not rate.allows():
             return {"error": f"latents: expected up to {_PER_SECOND:g} a second, found more"}
         try:
-            return await self._push(data)
-        except InputError as error:
+            return await self._push(data, waits=waits)
+        except TaesdStreamError as error:
             return {"error": str(error)}
 
-    async def _push(self, data: bytes) -> dict[str, Any]:
+    async def _push(self, data: bytes, *, waits: bool) -> dict[str, Any]:
         latents = await asyncio.to_thread(self._intake.accepts.read, data)
-        pushed = await asyncio.to_thread(self._intake.push, latents)
-        return {"pushed": pushed.pushed, "dropped": pushed.dropped}
+        taken = await self._intake.push(latents, waits=waits)
+        return {"taken": taken, "dropped": len(latents) - taken}
+
+
+def _waits(asked: HTTPConnection) -> bool:
+    """Whether latents that come alone are to wait, as clips do."""
+    return asked.query_params.get("when_full") == "wait"

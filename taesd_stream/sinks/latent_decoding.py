@@ -8,13 +8,12 @@ from functools import partial
 
 from torch import Tensor
 
-from taesd_stream.engine.device_copies import Transfer
 from taesd_stream.engine.shapes import as_one_picture
 from taesd_stream.engine.streams.decode_stream import DecodeStream
 from taesd_stream.errors import InputError, NonFiniteError
 from taesd_stream.models import ModelSpec
 from taesd_stream.sinks.failing import failure_of
-from taesd_stream.sinks.frames import copy_on_host
+from taesd_stream.sinks.latent_taking import take_latents
 from taesd_stream.sinks.pacing import FrameTimes
 from taesd_stream.sinks.queueing import Queueing
 from tiling import Size, TilePlan
@@ -88,7 +87,7 @@ class LatentDecoding:
                 f" {plane}; open another sink for another size"
             )
         self._plane = plane
-        self._made_room += self._queueing.put(self._working, (_taken(one[0]), at))
+        self._made_room += self._queueing.put(self._working, (take_latents(one[0]), at))
         self._pushed += 1
 
     def finish(self) -> None:
@@ -130,13 +129,3 @@ class LatentDecoding:
             _log.error("sink: decoding failed, nothing more is decoded: %s", self.failure)
             return False
         return True
-
-
-def _taken(latent: Tensor) -> Callable[[], Tensor]:
-    """Start to bring a latent to the host; what is returned waits for it."""
-    if latent.device.type == "cuda":
-        # Not on a stream of its own: what the owner does next must come after it.
-        transfer = Transfer([latent.detach()])
-        return lambda: transfer.tensors()[0]
-    copied = copy_on_host(latent) if latent.device.type == "cpu" else latent.detach().clone()
-    return lambda: copied
