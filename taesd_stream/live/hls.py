@@ -11,7 +11,6 @@ from typing import Final
 
 from taesd_stream.live.shown_frame import ShownFrame
 from taesd_stream.sinks.feed import Feed
-from taesd_stream.sinks.frames import TakenFrame
 from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.queueing import Queueing
 from taesd_stream.sinks.targets import FileOptions, open_targets
@@ -64,7 +63,7 @@ class HlsFeed:
         if written is None:
             return
         if frame.size == written.size and time.monotonic() - self._asked_at < _SECONDS_UNASKED:
-            written.feed.put(TakenFrame(frame.size, frame.shown_at, lambda: frame.pixels))
+            written.feed.put(frame.taken())
             return
         self._written = None
         ending = asyncio.ensure_future(asyncio.to_thread(written.end))

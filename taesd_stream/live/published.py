@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from taesd_stream.live.shown_frame import ShownFrame
 from taesd_stream.sinks.counts import TargetCounts
 from taesd_stream.sinks.feed import Feed
-from taesd_stream.sinks.frames import TakenFrame
 from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.queueing import Queueing
 from taesd_stream.sinks.sink import Target
@@ -41,7 +40,7 @@ class Published(Closing):
     def put(self, frame: ShownFrame) -> None:
         """Hand a frame over, without waiting."""
         for feed in self._feeds:
-            feed.put(TakenFrame(frame.size, frame.shown_at, lambda: frame.pixels))
+            feed.put(frame.taken())
 
     def close(self) -> None:
         """Write what waits, and finish each."""

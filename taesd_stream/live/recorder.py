@@ -12,7 +12,6 @@ from taesd_stream.jobs.output import Output
 from taesd_stream.live.shown_frame import ShownFrame
 from taesd_stream.sinks.feed import Feed
 from taesd_stream.sinks.file_sink import FileSink
-from taesd_stream.sinks.frames import TakenFrame
 from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.queueing import Queueing
 from tiling import Size
@@ -93,7 +92,7 @@ class Recorder:
         """Record a frame, if that is going on and it is of the same size."""
         recording = self._current
         if recording is not None and frame.size == recording.size:
-            recording.feed.put(TakenFrame(frame.size, frame.shown_at, lambda: frame.pixels))
+            recording.feed.put(frame.taken())
 
     def path_of(self, name: str) -> Path | None:
         """The file of a recording that is finished; None if there is none of that name."""

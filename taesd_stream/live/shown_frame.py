@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taesd_stream.sinks.frames import Frame
+from taesd_stream.sinks.frames import Frame, TakenFrame
 from tiling import Size
 
 __all__ = ["ShownFrame"]
@@ -32,3 +32,7 @@ class ShownFrame:
     def size(self) -> Size:
         """Height and width in pixels."""
         return Size(*self.pixels.shape[:2])
+
+    def taken(self) -> TakenFrame:
+        """It, as sinks take frames, at the time when it was shown."""
+        return TakenFrame(self.size, self.shown_at, lambda: self.pixels)
