@@ -21,9 +21,7 @@ from typing import Any
 
 import psutil
 import torch
-from safetensors.torch import save
 from torch import Tensor
-from websockets.sync.client import connect
 
 import taesd_stream as ts
 from benchmarks.absent import Unavailable
@@ -204,18 +202,17 @@ def _until_video(browser: Any) -> None:
 def _pushing(url: str, ends: tuple[Tensor, Tensor]) -> Iterator[Callable[[int], dict[int, float]]]:
     """What pushes so many frames at the rate, and returns when each was, in Unix milliseconds."""
     number = 0
-    with connect(url.replace("http", "ws", 1) + "latents", proxy=None) as socket:
+    with ts.LiveClient(url) as client:
 
         def push(count: int) -> dict[int, float]:
             nonlocal number
             pushed, due = {}, time.monotonic()
             for _ in range(count):
-                data = save({"latents": numbered_latent(ends, number)})
+                latent = numbered_latent(ends, number)
                 time.sleep(max(0.0, due - time.monotonic()))
                 due += 1 / _RATE
                 pushed[number] = 1000 * time.time()
-                socket.send(data)
-                socket.recv()
+                client.push(latent)
                 number += 1
             return pushed
 
