@@ -235,7 +235,7 @@ def test_it_fits_into_windows_of_any_width(view: LiveView, page: ts.LivePage, wi
     view.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         view.open(page.url)
-        view.until(lambda: view.picture() is not None)
+        view.until(lambda: view.element("picture").is_displayed())
         wide, room = view.run(
             "const {scrollWidth, clientWidth} = document.documentElement;"
             "return [scrollWidth, clientWidth]"

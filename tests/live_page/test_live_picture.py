@@ -137,6 +137,18 @@ def test_two_viewers_see_it_at_once(view: LiveView, chromium: Chrome) -> None:
         view.until(lambda: view.text("viewers") == "1")
 
 
+def test_one_viewer_too_many_waits_for_room(view: LiveView) -> None:
+    with ts.LivePage(port=0) as page, showing(page):
+        viewers = page._server.session.broadcast.viewers
+        viewers._most, most = 0, viewers._most
+        view.open(page.url)
+        view.until(lambda: view.text("notice").startswith("viewers: expected fewer"))
+        viewers._most = most
+        number_after(view)
+        assert not view.element("notice").is_displayed()
+        assert all("503" in line for line in view.log())
+
+
 def test_a_video_that_stands_still_is_begun_anew(view: LiveView) -> None:
     with ts.LivePage(port=0) as page, showing(page):
         view.open(page.url)

@@ -8,7 +8,6 @@ import { Picture } from "./picture.js";
 import { PlayerControls } from "./player_controls.js";
 import { Saving } from "./saving.js";
 import { SentFrames } from "./sent_frames.js";
-import { ask } from "./server.js";
 import { ServerClock } from "./server_clock.js";
 import { Stage } from "./stage.js";
 import { StatusLink } from "./status_link.js";
@@ -63,13 +62,13 @@ const link = new StatusLink({
     recognise();
   },
   onClock: (asked, now, received) => clock.heard(asked, now, received),
-  async onOpen() {
+  onOpen() {
     isLost = false;
+    problem = null;
     sent.forget();
     clock.forget();
-    say(element("p", "notice"), null);
     picture.open();
-    plot.begin((await (await ask("/status.json")).json()).memory_samples);
+    void plot.begin();
   },
   onLost(refusal) {
     if (!isLost) picture.lose();
@@ -131,6 +130,7 @@ function notice() {
   state.dataset.state = isLost ? "lost" : shown;
   write(state, shown);
   say(element("p", "notice"), problem);
+  for (const id of ["seeking", "controls"]) element("div", id).inert = isLost;
 }
 
 const keys = element("dialog", "keys");

@@ -1,5 +1,6 @@
 /** The memory in use over the last five minutes, as a small plot. */
 import { element, write } from "./elements.js";
+import { ask } from "./server.js";
 import { size } from "./words.js";
 
 const SECONDS = 300;
@@ -16,13 +17,13 @@ export class MemoryPlot {
   /** @type {Sample[]} */
   #samples = [];
 
-  /**
-   * Begin with what the server remembers.
-   *
-   * @param {Sample[]} samples  The oldest first.
-   */
-  begin(samples) {
-    this.#samples = samples;
+  /** Begin with what the server remembers. */
+  async begin() {
+    try {
+      this.#samples = (await (await ask("/status.json")).json()).memory_samples;
+    } catch {
+      // It is gone again, or else says more from now on.
+    }
   }
 
   /** @param {Sample} sample */

@@ -7,6 +7,7 @@ const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 /** @param {any} status  The server's. */
 export function showWaiting({ shown, takes_latents: takesLatents, model }) {
   element("div", "waiting").hidden = shown > 0;
+  document.body.classList.toggle("waits", shown === 0);
   element("div", "pushing").hidden = !takesLatents;
   if (shown > 0 || !takesLatents) return;
   const address = location.origin;
