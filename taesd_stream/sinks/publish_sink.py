@@ -160,16 +160,24 @@ class PublishSink:
         publisher = Publisher(
             self._address, width=size.width, height=size.height, options=self._options
         )
-        return _Sending(publisher, size, self._pacing, self._clock)
+        return _Sending(
+            publisher, size, self._pacing, self._clock, is_remote=self._address.path is None
+        )
 
 
 class _Sending:
     """The thread that sends frames when they are due."""
 
     def __init__(
-        self, publisher: Publisher, size: Size, pacing: Pacing, clock: Callable[[], float]
+        self,
+        publisher: Publisher,
+        size: Size,
+        pacing: Pacing,
+        clock: Callable[[], float],
+        *,
+        is_remote: bool,
     ) -> None:
-        self._publisher = publisher
+        self._publisher, self._is_remote = publisher, is_remote
         self._departures = Departures(is_live=pacing.is_live)
         is_resampled = pacing.is_live and pacing.rate is not None
         self._paced = PacedFrames(
@@ -202,8 +210,10 @@ class _Sending:
         self._messages.put(_Timed(frame, at, self._clock()))
 
     def hurry(self) -> None:
-        """Let no frame wait any more."""
+        """Let no frame wait any more, nor for a server that is still being connected to."""
         self._messages.put(_Hurry())
+        if self._is_remote and not self._publisher.frames_written:
+            self._publisher.abandon()
 
     def finish(self) -> None:
         """Wait until all is sent."""

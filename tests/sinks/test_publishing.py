@@ -15,7 +15,7 @@ from taesd_stream.sinks import as_sink
 from taesd_stream.sinks.pacing import Pacing
 from taesd_stream.sinks.publish_sink import PublishSink
 from tests.sinks.taking import LONG_SECONDS, frames, read, times_of
-from tests.video.servers import Server, free_port, number_of, picture, played
+from tests.video.servers import Server, free_port, number_of, picture, played, silent_server
 from tests.video.stages import ctrl_c_once
 from video import VideoOptions
 from video.publishing.addresses import Address
@@ -125,6 +125,15 @@ def test_an_error_in_the_block_hurries_what_is_published(
     assert [number_of(image) for _, image in played(tmp_path / "a.m3u8")] == [
         number % 30 for number in range(36)
     ]
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_after_an_error() -> None:
+    with silent_server() as port:
+        options = VideoOptions(Fraction(24))
+        sink = PublishSink(Address.of(f"rtmp://127.0.0.1:{port}/a/b"), Pacing(24), options)
+        sink.put(picture(0), None)
+        with pytest.raises(ts.OutputError, match=r"\.\.\. was given up"):
+            sink.leave(ValueError())
 
 
 def test_ctrl_c_ends_the_wait_for_what_is_published(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from fractions import Fraction
@@ -20,7 +18,8 @@ from video.encoding import StreamEncoder, pick_encoder
 from video.errors import InputError, OutputError
 from video.limits import limits_of
 from video.publishing.certificate import check_certificates, write_certificate
-from video.publishing.relay import DONE, HEADER, RelayJob
+from video.publishing.relay import DONE, RelayJob
+from video.publishing.relay_process import RelayProcess
 from video.spec import VideoSpec
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Publisher(Closing):
         self._spec, encoder = pick_encoder(specs)
         self.notes = tuple(limits_of(self._spec, encoder, protocol.muxer))
         self.frames_written = 0
-        self._has_failed = False
+        self._has_failed = self._is_abandoned = False
         self._last = -1
         self._next_key = 0.0
         self._holder = av.open(os.devnull, "w", format="null")
@@ -148,7 +147,7 @@ class Publisher(Closing):
         coded_width, coded_height = self._spec.coded_size(encoder)
         self._folder = tempfile.TemporaryDirectory(prefix="taesd-stream-")
         made = write_certificate(Path(self._folder.name)) if protocol.is_webrtc else {}
-        self._relay = _Relay(
+        self._relay = RelayProcess(
             RelayJob(
                 target=address.target,
                 host=address.host,
@@ -202,8 +201,11 @@ class Publisher(Closing):
         if self._relay.is_closed:
             return
         try:
-            answer = self._relay.finish()
+            if self.frames_written and not self._has_failed:
+                for packet in self._encoding.flush():
+                    self._send(packet, 0)
         finally:
+            answer = self._relay.finish()
             self._holder.close()
             self._folder.cleanup()
         if answer != DONE and not self._has_failed:
@@ -211,9 +213,12 @@ class Publisher(Closing):
 
     def abandon(self) -> None:
         """End it at once, without a goodbye; any thread may call it."""
+        self._is_abandoned = True
         self._relay.kill()
 
     def _failure(self, answer: str) -> OutputError:
+        if self._is_abandoned:
+            return OutputError(f"publishing to {self._address.shown} was given up")
         if self._address.path is not None:
             return OutputError(
                 f"writing '{self._address.path}' failed after {self.frames_written} frames"
@@ -228,67 +233,3 @@ class Publisher(Closing):
             f"publishing to {self._address.shown} ended after {self.frames_written} frames"
             f" ({answer}); look at the server's log"
         )
-
-
-class _Relay:
-    """The process that carries packets, as seen from here."""
-
-    def __init__(self, job: RelayJob) -> None:
-        self._patience = job.patience
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        flags = 0
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "video.publishing.relay"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            creationflags=flags,
-            start_new_session=True,  # Ctrl-C is for the program, which then ends this
-        )
-        self.is_closed = False
-        self._ended = ""
-        with suppress(OSError):
-            self._put(job.line())
-
-    def carry(self, packet: av.Packet[Any], duration: int) -> str:
-        """Have a packet carried; returns why it was not, or nothing."""
-        data = bytes(packet)
-        header = HEADER.pack(packet.pts or 0, duration, packet.is_keyframe, len(data))
-        with suppress(OSError):  # the process has said why it ended, or had no time to
-            self._put(header + data)
-        return self._answer()
-
-    def finish(self) -> str:
-        """Say that this was all, and wait for the end; returns ``DONE``, or why it is not."""
-        self.is_closed = True
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(OSError):
-            process.stdin.close()
-        answer = self._answer()
-        process.stdout.close()
-        process.wait()
-        return answer
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._ended = "it was given up"
-        self._process.kill()
-
-    def _put(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
-
-    def _answer(self) -> str:
-        """The next answer; nothing where all is well."""
-        assert self._process.stdout is not None
-        line = "" if self._ended else self._process.stdout.readline().decode(errors="replace")
-        if line == "\n":
-            return ""
-        self._ended = self._ended or line.strip() or f"no answer within {self._patience:g} s"
-        return self._ended
