@@ -63,7 +63,7 @@ def make_app(
         Route("/metrics", handlers.metrics),
         Route("/frame.png", handlers.still),
         Route("/frame.jpg", handlers.still),
-        Route("/stream.mjpg", MjpegStream(session.broadcast, closing)),
+        Route("/stream.mjpg", MjpegStream(session.broadcast, closing), methods=["GET"]),
         Route("/hls/{name}", handlers.hls),
         Route("/offer", handlers.offer, methods=["POST"]),
         Route("/control", handlers.control, methods=["POST"]),

@@ -12,14 +12,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from taesd_stream.errors import InputError, TaesdStreamError
-from taesd_stream.live.bodies import read_latents
+from taesd_stream.live.bodies import HeldBytes, read_latents
 from taesd_stream.live.intake import BusyError, Intake
+from taesd_stream.live.pushers import Pusher, Pushers
 from taesd_stream.live.rate_limit import RateLimit
 
 __all__ = ["Uploads"]
 
 _PER_SECOND: Final = 240.0
-_MOST_AT_ONCE: Final = 4
+_MOST_HELD_BYTES: Final = 64 << 20
 _MOST_SOCKETS: Final = 16
 
 _IDLE_SECONDS: Final = 60.0
@@ -41,7 +42,8 @@ class Uploads:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._rate = RateLimit(_PER_SECOND)
-        self._under_way = self._sockets = 0
+        self._held = HeldBytes(_MOST_HELD_BYTES)
+        self._pushers = Pushers(_MOST_SOCKETS)
 
     async def post(self, request: Request) -> Response:
         """Take the body of a request."""
@@ -51,28 +53,20 @@ class Uploads:
                 f"latents: expected up to {_PER_SECOND:g} a second, found more",
                 {"Retry-After": "1"},
             )
-        if self._under_way >= _MOST_AT_ONCE:
-            raise HTTPException(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"latents: expected up to {_MOST_AT_ONCE} uploads at once, found more",
-                {"Retry-After": "1"},
-            )
-        self._under_way += 1
         try:
-            answer = await self._push(
-                await read_latents(request, self._intake.accepts), waits=_waits(request)
-            )
+            with self._held.more() as held:
+                data = await read_latents(request, self._intake.accepts, held)
+                answer = await self._push(data, waits=_waits(request))
         except BusyError as error:
             raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
         except InputError as error:
             raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
-        finally:
-            self._under_way -= 1
         return JSONResponse(answer, HTTPStatus.ACCEPTED)
 
     async def socket(self, socket: WebSocket) -> None:
         """Take the messages of a socket, each the bytes of a file; each is answered."""
-        if self._sockets >= _MOST_SOCKETS:
+        pusher = self._pushers.enter()
+        if pusher is None:
             await socket.send_denial_response(
                 PlainTextResponse(
                     f"latents: expected up to {_MOST_SOCKETS} that push at once, found more\n",
@@ -80,25 +74,25 @@ class Uploads:
                 )
             )
             return
-        self._sockets += 1
         try:
             await socket.accept()
-            code, reason = await self._listen(socket)
+            code, reason = await self._listen(socket, pusher)
             await socket.close(code, reason)
         except (WebSocketDisconnect, RuntimeError):  # RuntimeError: it was closed meanwhile
             pass
         finally:
-            self._sockets -= 1
+            self._pushers.leave(pusher)
 
-    async def _listen(self, socket: WebSocket) -> tuple[int, str]:
+    async def _listen(self, socket: WebSocket, pusher: Pusher) -> tuple[int, str]:
         """Take messages; returns why there are to be no more."""
         rate = RateLimit(_PER_SECOND)
-        while True:
+        while not pusher.is_unwanted:
             try:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    data = await socket.receive_bytes()
+                async with asyncio.timeout(_IDLE_SECONDS) as patience:
+                    with pusher.waiting(patience):
+                        data = await socket.receive_bytes()
             except TimeoutError:
-                return 1001, f"nothing came for {_IDLE_SECONDS:g} seconds"
+                break
             except KeyError:
                 return 1003, "expected bytes, found text"
             answer = await self._answer(data, rate, waits=_waits(socket))
@@ -106,6 +100,9 @@ class Uploads:
             await socket.send_json(answer)
             if "error" in answer:
                 await asyncio.sleep(_SECONDS_AFTER_ERROR)
+            else:
+                self._pushers.took(pusher)
+        return 1001, "nothing came, and it made room for others"
 
     async def _answer(self, data: bytes, rate: RateLimit, *, waits: bool) -> dict[str, Any]:
         if not rate.allows():
