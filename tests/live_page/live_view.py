@@ -107,7 +107,11 @@ class LiveView:
         """What the browser complained of since it was asked last."""
         return [entry["message"] for entry in self.browser.get_log("browser")]
 
+    def requests(self) -> list[str]:
+        """The addresses that the page has asked for."""
+        names = self.run("return performance.getEntries().map(({name}) => name)")
+        return [name for name in names if "://" in name]
+
     def hosts(self) -> set[str | None]:
         """Whom the page has asked for something."""
-        names = self.run("return performance.getEntries().map(({name}) => name)")
-        return {urlsplit(name).hostname for name in names if "://" in name}
+        return {urlsplit(name).hostname for name in self.requests()}

@@ -115,6 +115,9 @@ def test_frames_that_no_encoder_takes_are_shown_as_jpeg(
         view.open(page.url)
         view.until(lambda: view.way() == "auto: JPEG")
         number_after(view, number_after(view))
+        view.open(page.url)
+        number_after(view)
+        assert not any(name.endswith("/offer") for name in view.requests())
 
 
 def test_two_viewers_see_it_at_once(view: LiveView, chromium: Chrome) -> None:

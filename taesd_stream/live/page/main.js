@@ -24,6 +24,8 @@ let presented = null;
 /** @type {string | null} */
 let problem = null;
 let isLost = false;
+/** Whether the picture was begun since the server was found. */
+let isOpened = false;
 /** Whether the browser tells which frame it presents. */
 let isTold = true;
 
@@ -64,10 +66,10 @@ const link = new StatusLink({
   onClock: (asked, now, received) => clock.heard(asked, now, received),
   onOpen() {
     isLost = false;
+    isOpened = false;
     problem = null;
     sent.forget();
     clock.forget();
-    picture.open();
     void plot.begin();
   },
   onLost(refusal) {
@@ -104,6 +106,8 @@ function hear(said) {
   saving.hear(status.recording, status.shown > 0);
   plot.hear(status.memory);
   picture.hear(status);
+  if (!isOpened && !isLost) picture.open();
+  isOpened = true;
   recognise();
   showWaiting(status);
   show();

@@ -77,7 +77,7 @@ export class Picture {
     if (this.#isOpen) this.#begin();
   }
 
-  /** The server is there, perhaps another one than before. */
+  /** Begin: the server is there, perhaps another one than before, and was heard. */
   open() {
     this.#isOpen = true;
     this.#isHopeless = false;
@@ -101,7 +101,7 @@ export class Picture {
 
   #begin() {
     this.#end();
-    const canVideo = hasWebRTC() && this.#hasVideo && !this.#isHopeless;
+    const canVideo = this.#hasVideo && !this.#isHopeless;
     this.way = this.#choice === "auto" ? (canVideo ? "webrtc" : "jpeg") : this.#choice;
     this.#begunAt = performance.now();
     this.#owedSince = null;
