@@ -28,7 +28,10 @@ _PAGES = [
     if any(block.language in ("python", "sh") for block in blocks_of(page))
 ]
 _COMMAND = re.compile(r"^(?:(\w+)=(\S+) )?taesd-video (.+)$")
-_NEEDS = {"network", "a diffusion model", "ffplay", "openvino", "several machines", "transformers"}
+_NEEDS = {
+    *("network", "a diffusion model", "ffplay", "openvino", "several machines", "transformers"),
+    "an interrupt",
+}
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
