@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from taesd_stream.errors import InputError
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 __all__ = ["Access", "Refusal", "is_loopback", "new_token"]
 
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -31,6 +36,13 @@ def is_loopback(host: str) -> bool:
     (True, True, False)
     """
     return host.lower() in _LOOPBACK_NAMES or (_is_address(host) and _address(host).is_loopback)
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    """This machine's; asked for once, since that may take seconds."""
+    own = socket.gethostname().lower()
+    return frozenset({own, f"{own}.local", socket.getfqdn().lower()})
 
 
 def _is_address(host: str) -> bool:
@@ -64,10 +76,26 @@ class Access:
     Attributes:
         host: The address or name that is listened on.
         token: What requests have to show; None where the machine's own users need none.
+
+    Raises:
+        InputError: The token can be no part of an address, or there is none where others reach it.
     """
 
     host: str
     token: str | None
+
+    def __post_init__(self) -> None:
+        if self.token is None:
+            if not is_loopback(self.host):
+                raise InputError(
+                    f"token: expected one, since others reach {self.host}, found None; leave it to"
+                    " 'auto', or choose one"
+                )
+        elif not _TOKEN.fullmatch(self.token):
+            raise InputError(
+                "token: expected letters, digits, '-', '_', '.' and '~', up to 128, found"
+                f" {self.token!r:.40}"
+            )
 
     def names(self, host: str) -> bool:
         """Whether the page goes by a host's name or address.

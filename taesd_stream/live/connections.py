@@ -19,6 +19,9 @@ that takes nothing of its answer."""
 SECONDS_TO_SAY: Final = 20.0
 """For a message of a socket to come as a whole, once it has begun."""
 
+SECONDS_TO_LEAVE: Final = 2.0
+"""For the other side of a socket to answer that it is closed."""
+
 MOST_CONNECTIONS: Final = 256
 
 _MOST_PARTS: Final = 4096
@@ -107,6 +110,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _AsDetails(_log)  # type: ignore[assignment]
+        self.close_timeout = SECONDS_TO_LEAVE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""

@@ -19,7 +19,7 @@ import torch
 
 from tests.live.asking import ask
 
-__all__ = ["ATTACKS", "BODIES", "Attack", "head", "raw"]
+__all__ = ["ATTACKS", "BODIES", "UPGRADE", "Attack", "frame", "head", "raw"]
 
 Attack = Callable[[int, random.Random], None]
 
@@ -139,7 +139,7 @@ def _damaged_body(port: int, chance: random.Random) -> None:
 
 def _socket_message(body: bytes) -> Attack:
     def attack(port: int, chance: random.Random) -> None:
-        answer = _exchange(port, _frame(0x82, body))
+        answer = _exchange(port, frame(0x82, body))
         assert b'{"error":"' in answer, answer[:200]
 
     return attack
@@ -196,13 +196,13 @@ def _reset(port: int, chance: random.Random) -> None:
         connection.sendall(_HEAD + b"Content-Length: 1000\r\n\r\nabc")
 
 
-_UPGRADE = (
+UPGRADE = (
     b"GET /latents HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
 
-def _frame(first: int, data: bytes, *, length: int | None = None) -> bytes:
+def frame(first: int, data: bytes, *, length: int | None = None) -> bytes:
     """A frame of a client, masked with zeros."""
     size = len(data) if length is None else length
     if size < 126:
@@ -217,7 +217,7 @@ def _frame(first: int, data: bytes, *, length: int | None = None) -> bytes:
 def _exchange(port: int, data: bytes) -> bytes:
     """Open a socket for latents, send bytes, and read until it answers or ends."""
     with _connected(port) as connection:
-        connection.sendall(_UPGRADE)
+        connection.sendall(UPGRADE)
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += connection.recv(4096)
@@ -235,17 +235,17 @@ def _exchange(port: int, data: bytes) -> bytes:
 
 
 _FRAMES: dict[str, bytes] = {
-    "text": _frame(0x81, b"hello"),
-    "text that is none": _frame(0x81, b"\xff\xfe\xfd"),
-    "a frame too large": _frame(0x82, b"abc", length=17 << 20),
-    "a frame without end": _frame(0x82, b"abc", length=(1 << 63) - 1),
-    "compressed, unasked": _frame(0xC2, b"\xcb\x48\xcd\xc9\xc9\x07\x00"),
-    "a going on of nothing": _frame(0x80, b"abc"),
-    "an unknown kind of frame": _frame(0x83, b"abc"),
-    "a ping too long": _frame(0x89, bytes(200)),
-    "a ping in parts": _frame(0x09, b"abc"),
-    "an end of one byte": _frame(0x88, b"a"),
-    "an end for no reason": _frame(0x88, struct.pack("!H", 99)),
+    "text": frame(0x81, b"hello"),
+    "text that is none": frame(0x81, b"\xff\xfe\xfd"),
+    "a frame too large": frame(0x82, b"abc", length=17 << 20),
+    "a frame without end": frame(0x82, b"abc", length=(1 << 63) - 1),
+    "compressed, unasked": frame(0xC2, b"\xcb\x48\xcd\xc9\xc9\x07\x00"),
+    "a going on of nothing": frame(0x80, b"abc"),
+    "an unknown kind of frame": frame(0x83, b"abc"),
+    "a ping too long": frame(0x89, bytes(200)),
+    "a ping in parts": frame(0x09, b"abc"),
+    "an end of one byte": frame(0x88, b"a"),
+    "an end for no reason": frame(0x88, struct.pack("!H", 99)),
     "unmasked": b"\x82\x05hello",
     "noise": bytes(range(255, 0, -1)),
 }
@@ -261,18 +261,18 @@ def _frames(data: bytes) -> Attack:
 
 def _half_message(port: int, chance: random.Random) -> None:
     with _connected(port) as connection:
-        connection.sendall(_UPGRADE + _frame(0x02, bytes(1000)) + _frame(0x82, b"", length=5000))
+        connection.sendall(UPGRADE + frame(0x02, bytes(1000)) + frame(0x82, b"", length=5000))
 
 
 def _tiny_parts(port: int, chance: random.Random) -> None:
-    answer = raw(port, _UPGRADE + _frame(0x02, b"") + _frame(0x00, b"") * 6000)
+    answer = raw(port, UPGRADE + frame(0x02, b"") + frame(0x00, b"") * 6000)
     assert len(answer) < 4096
 
 
 def _pings_unheard(port: int, chance: random.Random) -> None:
     with _connected(port) as connection, suppress(OSError):
         connection.settimeout(0.1)
-        connection.sendall(_UPGRADE + _frame(0x89, bytes(100)) * 2000)
+        connection.sendall(UPGRADE + frame(0x89, bytes(100)) * 2000)
 
 
 _FORBIDDEN: dict[str, dict[str, str]] = {
@@ -295,7 +295,7 @@ def _forbidden(headers: dict[str, str]) -> Attack:
             assert answer.words.count("\n") == 1
         lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
         kept = b"" if "Host" in headers else b"Host: 127.0.0.1\r\n"
-        answered = raw(port, _UPGRADE.replace(b"Host: 127.0.0.1\r\n", kept + lines))
+        answered = raw(port, UPGRADE.replace(b"Host: 127.0.0.1\r\n", kept + lines))
         assert answered.startswith(b"HTTP/1.1 403"), answered[:80]
 
     return attack
