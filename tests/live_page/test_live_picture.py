@@ -56,6 +56,41 @@ def test_frames_are_seen_in_their_colours_one_after_the_other(
         view.until(lambda: [each.kind for each in page.status.viewers] == [kind])
 
 
+def test_hls_is_shown_where_the_browser_plays_it(view: LiveView) -> None:
+    with ts.LivePage(port=0) as page, showing(page):
+        view.open(page.url)
+        option = view.element("way").find_elements("tag name", "option")[3]
+        if not option.is_enabled():
+            pytest.skip("this Chromium plays no HLS")
+        number_after(view)
+        seen: set[int] = set()
+        view.set("way", "hls")
+
+        def are_seen() -> bool:
+            if (picture := view.picture()) is not None:
+                seen.add(number_in(picture))
+            return len(seen) > 3
+
+        view.until(are_seen)
+        view.until(lambda: page.status.viewers == ())
+        view.set("way", "auto")
+        number_after(view, max(seen))
+        assert view.way() == "auto: WebRTC"
+
+
+def test_a_column_that_the_video_has_more_is_out_of_view(view: LiveView) -> None:
+    with ts.LivePage(port=0) as page:
+        page.write(numbered(1)[:-1, :-5])
+        view.open(page.url)
+        view.until(lambda: view.picture() is not None)
+        video, box = view.run(
+            "return ['video', 'picture'].map((id) => document.getElementById(id))"
+            ".map(({clientWidth, clientHeight}) => [clientWidth, clientHeight])"
+        )
+        assert abs(video[0] / 252 - box[0] / 251) < 0.02
+        assert abs(video[1] / 256 - box[1] / 255) < 0.02
+
+
 def test_it_knows_the_number_of_the_frame_that_is_seen(view: LiveView) -> None:
     with ts.LivePage(port=0) as page:
         with showing(page, first=1):

@@ -9,10 +9,10 @@ import { counted, grouped } from "./words.js";
  * @property {number | null} latency  Milliseconds.
  * @property {number | null} dropped
  * @property {number | null} number
- * @property {"webrtc" | "jpeg"} way
+ * @property {"webrtc" | "jpeg" | "hls"} way
  */
 
-const WAYS = { webrtc: "WebRTC", jpeg: "JPEG" };
+const WAYS = { webrtc: "WebRTC", jpeg: "JPEG", hls: "HLS" };
 
 /**
  * @param {any} status  The server's.

@@ -115,13 +115,13 @@ function hear(said) {
 
 function show() {
   if (!status) return;
-  const isVideo = picture.way === "webrtc";
+  const isVideo = picture.way !== "jpeg";
   showFigures(status, {
     way: picture.way,
     fps: isVideo && picture.isSeen ? rate.perSecond(performance.now()) : null,
-    isMeasured: isVideo && isTold,
+    isMeasured: picture.way === "webrtc" && isTold,
     latency: isVideo ? latency.value : null,
-    dropped: isVideo ? sent.dropped : null,
+    dropped: picture.way === "webrtc" ? sent.dropped : null,
     number: presented?.number ?? null,
   });
   notice();
@@ -142,6 +142,8 @@ const toggleKeys = () => (keys.open ? keys.close() : keys.showModal());
 element("button", "help").addEventListener("click", toggleKeys);
 element("button", "close-keys").addEventListener("click", toggleKeys);
 const way = element("select", "way");
+const hls = way.options[3];
+hls.hidden = hls.disabled = !element("video", "video").canPlayType("application/vnd.apple.mpegurl");
 way.addEventListener("change", () => picture.choose(/** @type {any} */ (way.value)));
 document.addEventListener("visibilitychange", () => sent.forgive());
 

@@ -1,4 +1,8 @@
-/** The picture: by WebRTC where that works, or else as JPEG pictures; kept while there is none. */
+/**
+ * The picture: by WebRTC where that works, or else as JPEG pictures, or as HLS, some seconds late, if
+ * that is wanted; kept while there is none.
+ */
+import { unpadded } from "./padding.js";
 import { watchFrames } from "./presented.js";
 import { connect, hasWebRTC } from "./webrtc.js";
 
@@ -12,7 +16,7 @@ const STALLED = { key: 1000, reconnect: 3000 };
 const PAUSE = 3000;
 
 /**
- * @typedef {"webrtc" | "jpeg"} Way
+ * @typedef {"webrtc" | "jpeg" | "hls"} Way
  * @typedef {"auto" | Way} Choice
  *
  * @typedef {object} Listener
@@ -38,6 +42,8 @@ export class Picture {
   /** @type {RTCPeerConnection | null} */
   #connection = null;
   #isOpen = false;
+  /** Of the frames, in pixels. */
+  #size = { width: 0, height: 0 };
   #hasFrames = false;
   #hasVideo = true;
   /** Whether WebRTC has failed since the server was found. */
@@ -59,12 +65,14 @@ export class Picture {
     this.#kept = kept;
     this.#listener = listener;
     watchFrames(video, (presented) => {
-      if (this.#connection === null) return;
+      if (this.#connection === null && this.way !== "hls") return;
       this.#see();
       listener.onPresented(presented);
     });
     image.addEventListener("load", () => this.#see());
-    image.addEventListener("error", () => this.#imageFailed());
+    for (const shown of [video, image]) {
+      shown.addEventListener("error", () => this.#stopped(shown.hasAttribute("src")));
+    }
     // Else the server takes half a minute to see that nobody looks any more.
     addEventListener("pagehide", () => this.lose());
     setInterval(() => this.#look(), LOOKS);
@@ -90,8 +98,9 @@ export class Picture {
     this.#end();
   }
 
-  /** @param {{shown: number, has_video: boolean}} status */
-  hear({ shown, has_video: hasVideo }) {
+  /** @param {{shown: number, width: number, height: number, has_video: boolean}} status */
+  hear({ shown, width, height, has_video: hasVideo }) {
+    this.#size = { width, height };
     if (shown > 0 && !this.#hasFrames) this.#begunAt = performance.now();
     this.#hasFrames = shown > 0;
     if (hasVideo === this.#hasVideo) return;
@@ -106,10 +115,11 @@ export class Picture {
     this.#begunAt = performance.now();
     this.#owedSince = null;
     // A video that is not displayed presents nothing, so it is there before it has frames.
-    this.#video.hidden = this.way !== "webrtc";
+    this.#video.hidden = this.way === "jpeg";
     this.#image.hidden = this.way !== "jpeg";
     this.#listener.onWay(this.way);
     if (this.way === "webrtc") void this.#beginVideo(this.#turn);
+    else if (this.way === "hls") this.#video.src = `/hls/live.m3u8?${this.#turn}`;
     else this.#image.src = `/stream.mjpg?${this.#turn}`;
   }
 
@@ -143,11 +153,10 @@ export class Picture {
     else this.#tryLater(`no picture by WebRTC: ${reason}`);
   }
 
-  #imageFailed() {
-    // An image without an address fails, too, when its stream is cut.
-    if (this.#isOpen && this.way === "jpeg" && this.#image.hasAttribute("src")) {
-      this.#tryLater("the pictures have stopped coming");
-    }
+  /** @param {boolean} isWanted  An element without an address fails, too, when its stream is cut. */
+  #stopped(isWanted) {
+    if (!this.#isOpen || this.way === "webrtc" || !isWanted) return;
+    this.#tryLater(this.isSeen ? "the picture has stopped" : "there is no picture yet");
   }
 
   /** @param {string} problem */
@@ -162,11 +171,15 @@ export class Picture {
 
   #end() {
     this.#turn += 1;
-    if (this.isSeen) this.#keep(this.#connection ? this.#video : this.#image);
+    if (this.isSeen) this.#keep(this.way === "jpeg" ? this.#image : this.#video);
     this.isSeen = false;
     this.#connection?.close();
     this.#connection = null;
     this.#video.srcObject = null;
+    if (this.#video.hasAttribute("src")) {
+      this.#video.removeAttribute("src");
+      this.#video.load(); // or else it goes on asking
+    }
     this.#image.removeAttribute("src");
   }
 
@@ -177,8 +190,8 @@ export class Picture {
         ? [shown.videoWidth, shown.videoHeight]
         : [shown.naturalWidth, shown.naturalHeight];
     if (!width || !height) return;
-    this.#kept.width = width;
-    this.#kept.height = height;
+    this.#kept.width = unpadded(width, this.#size.width);
+    this.#kept.height = unpadded(height, this.#size.height);
     this.#kept.getContext("2d")?.drawImage(shown, 0, 0);
     this.#kept.hidden = false;
   }

@@ -1,5 +1,6 @@
 /** The stage: the picture as large as the window lets it be, and the whole screen for it. */
 import { element } from "./elements.js";
+import { hidePadding } from "./padding.js";
 
 /** From so many screen pixels for one of the picture on, these are shown as what they are: squares. */
 const SHOWS_PIXELS = 3;
@@ -7,10 +8,13 @@ const SHOWS_PIXELS = 3;
 export class Stage {
   #stage = element("div", "stage");
   #picture = element("div", "picture");
+  #video = element("video", "video");
   #width = 0;
+  #height = 0;
 
   constructor() {
     new ResizeObserver(() => this.#scale()).observe(this.#picture);
+    this.#video.addEventListener("resize", () => this.#scale());
     this.#stage.addEventListener("dblclick", () => this.toggleFull());
     element("button", "full").addEventListener("click", () => this.toggleFull());
   }
@@ -24,7 +28,7 @@ export class Stage {
   fit(width, height) {
     this.#picture.hidden = !width || !height;
     if (!width || !height) return;
-    this.#width = width;
+    [this.#width, this.#height] = [width, height];
     document.documentElement.style.setProperty("--ratio", String(width / height));
     this.#scale();
   }
@@ -35,6 +39,7 @@ export class Stage {
   }
 
   #scale() {
+    hidePadding(this.#video, this.#width, this.#height);
     const shown = this.#picture.clientWidth * devicePixelRatio;
     this.#picture.classList.toggle("pixels", this.#width > 0 && shown >= SHOWS_PIXELS * this.#width);
   }
