@@ -121,7 +121,7 @@ def test_keys_do_what_the_buttons_do(
     paused.press(" ")
     paused.until(lambda: paused.text("state") == "playing")
     paused.press("r")
-    paused.until(lambda: page.status.recording.name)
+    paused.until(lambda: paused.text("said").startswith("Recording into "))
     paused.press("r")
     paused.until(lambda: page.status.recording.finished)
     paused.press("?")
