@@ -93,6 +93,29 @@ def test_seek_goes_where_it_should(paused: LiveView, frames: npt.NDArray[np.uint
         assert paused.element("seek").get_attribute("value") == str(place)
 
 
+def test_the_slider_does_not_go_back_before_the_frame_is_there(
+    paused: LiveView, frames: npt.NDArray[np.uint8]
+) -> None:
+    time.sleep(0.5)  # in which a frame whose turn it was is shown
+    paused.run(
+        """
+        const place = document.getElementById("place");
+        globalThis.places = [];
+        const note = () => places.push(Number.parseInt(place.textContent));
+        const all = {childList: true, characterData: true, subtree: true};
+        new MutationObserver(note).observe(place, all);
+        """
+    )
+    wanted = [0, 20, 3, 11, 28, 6, 15, 1, 9, 26]
+    for place in wanted:
+        paused.set("seek", place)
+        paused.until(lambda place=place: shown(paused, frames) == place)
+        time.sleep(0.3)
+    places = paused.run("return places")
+    assert [each - 1 for each in places if each - 1 in wanted] == wanted
+    assert len(places) == len(wanted)
+
+
 def test_speed_is_chosen_and_told(page: ts.LivePage, view: LiveView) -> None:
     view.open(page.url)
     view.until(lambda: view.element("speed").is_displayed())

@@ -80,15 +80,16 @@ def test_hls_is_shown_where_the_browser_plays_it(view: LiveView) -> None:
 
 def test_a_column_that_the_video_has_more_is_out_of_view(view: LiveView) -> None:
     with ts.LivePage(port=0) as page:
-        page.write(numbered(1)[:-1, :-5])
+        page.write(numbered(1)[:17, :33])
         view.open(page.url)
-        view.until(lambda: view.picture() is not None)
+        view.until(lambda: (picture := view.picture()) is not None and picture.shape == (18, 34, 3))
+        view.until(lambda: view.element("picture").is_displayed())
         video, box = view.run(
             "return ['video', 'picture'].map((id) => document.getElementById(id))"
             ".map(({clientWidth, clientHeight}) => [clientWidth, clientHeight])"
         )
-        assert abs(video[0] / 252 - box[0] / 251) < 0.02
-        assert abs(video[1] / 256 - box[1] / 255) < 0.02
+        assert video[0] / box[0] == pytest.approx(34 / 33, rel=0.005)
+        assert video[1] / box[1] == pytest.approx(18 / 17, rel=0.005)
 
 
 def test_it_knows_the_number_of_the_frame_that_is_seen(view: LiveView) -> None:
@@ -206,6 +207,7 @@ def test_it_goes_on_when_the_server_is_started_again(view: LiveView) -> None:
     view.until(lambda: view.text("state") == "not connected")
     assert view.text("notice").startswith("The server is gone")
     assert view.element("kept").is_displayed()
+    assert view.run("return document.getElementById('controls').inert")
     kept = view.run(
         "const drawn = document.getElementById('kept').getContext('2d');"
         "return [...drawn.getImageData(20, 20, 1, 1).data]"
@@ -217,6 +219,7 @@ def test_it_goes_on_when_the_server_is_started_again(view: LiveView) -> None:
         view.until(lambda: view.text("state") == "playing")
         number_after(view, number_after(view, 5000))
         assert not view.element("kept").is_displayed()
+        assert not view.run("return document.getElementById('controls').inert")
         assert not view.element("notice").is_displayed()
         assert view.way() == "auto: WebRTC"
     assert all("127.0.0.1" in line for line in view.log())  # that it was not there

@@ -18,7 +18,7 @@ import { clock, grouped } from "./words.js";
  */
 
 /** A frame that was asked for is waited for so many milliseconds, before another may be shown. */
-const MOST_TO_ARRIVE = 1000;
+const MOST_TO_ARRIVE = 3000;
 
 export class PlayerControls {
   #listener;
