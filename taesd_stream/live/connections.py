@@ -113,9 +113,14 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.close_timeout = SECONDS_TO_LEAVE
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """It is gone, and what it held."""
         self._is_whole()
         super().connection_lost(exc)
+        # The parser and its protocol refer to each other, and hold the last message until both are
+        # collected as garbage.
+        self.conn.parser.close()
+        self.conn.reader.buffer.clear()
+        self.frames = []
 
     def data_received(self, data: bytes) -> None:
         """Take what came; what cannot be read, in whatever way, ends the connection."""

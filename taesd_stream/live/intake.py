@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from torch import Tensor
 
@@ -17,6 +17,9 @@ from taesd_stream.sinks import Sink, VideoSink
 from tiling import Size, TilePlan
 
 __all__ = ["BusyError", "Intake", "Pushed"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _HOLDS_SECONDS: Final = 2.0
 """For so long after its last latent a stream keeps out latents of another size."""
@@ -86,7 +89,7 @@ class Intake:
         self._plane: Size | None = None
         self._latest = float("-inf")
         self._counted = Pushed(0, 0)
-        # One for all who push, so that those who wait for it keep no other thread waiting.
+        # One for all who push: those who wait for it keep no other waiting, nor memory.
         self._thread = ThreadPoolExecutor(1, "taesd-stream")
 
     @property
@@ -106,6 +109,14 @@ class Intake:
         """How they are decoded; None before the first."""
         sink = self._sink
         return None if sink is None else sink.plan
+
+    async def read(self, data: bytes) -> Tensor:
+        """Latents, (T, C, h, w), of the bytes of a file.
+
+        Raises:
+            LatentsError: They cannot be read, or may not be pushed; or the page is about to close.
+        """
+        return await self._in_thread(self.accepts.read, data)
 
     async def push(self, latents: Tensor, *, waits: bool) -> int:
         """Take latents, (T, C, h, w), which were checked; in the page's loop.
@@ -130,13 +141,7 @@ class Intake:
                 continue
             while self._is_full:
                 await asyncio.sleep(_LOOK_AGAIN)
-            try:
-                working = asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._push, latent
-                )
-            except RuntimeError as error:  # the thread has ended
-                raise LatentsError("latents: expected a page that is open, found none") from error
-            await working
+            await self._in_thread(self._push, latent)
             taken += 1
         return taken
 
@@ -144,6 +149,16 @@ class Intake:
         """Show what waits, and end; a second call does nothing."""
         self._thread.shutdown()
         self._end()
+
+    async def _in_thread(self, work: Callable[[T], R], given: T) -> R:
+        try:
+            working = asyncio.get_running_loop().run_in_executor(self._thread, work, given)
+        except RuntimeError as error:  # the thread has ended
+            raise LatentsError("latents: expected a page that is open, found none") from error
+        try:
+            return await working
+        finally:
+            del working  # else an error and this frame would hold each other, and the latents
 
     @property
     def _is_full(self) -> bool:

@@ -6,11 +6,13 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 
+import torch
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from taesd_stream.engine.budget import release
 from taesd_stream.errors import InputError, TaesdStreamError
 from taesd_stream.live.bodies import HeldBytes, read_latents
 from taesd_stream.live.intake import BusyError, Intake
@@ -26,7 +28,11 @@ _MOST_SOCKETS: Final = 16
 _IDLE_SECONDS: Final = 60.0
 """A socket by which nothing came for so long makes room for others."""
 
-_SECONDS_AFTER_ERROR: Final = 0.05
+_LARGE_BYTES: Final = 1 << 20
+_SECONDS_TO_HAND_BACK: Final = 0.5
+"""After a large upload, what was allocated for it goes back to the system."""
+
+_SECONDS_AFTER_ERROR: Final = 0.1
 """Who sends what is wrong waits for so long, and takes so much less from others."""
 
 
@@ -42,6 +48,7 @@ class Uploads:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._rate = RateLimit(_PER_SECOND)
+        self._handing_back: asyncio.TimerHandle | None = None
         self._held = HeldBytes(_MOST_HELD_BYTES)
         self._pushers = Pushers(_MOST_SOCKETS)
 
@@ -113,9 +120,18 @@ class Uploads:
             return {"error": str(error)}
 
     async def _push(self, data: bytes, *, waits: bool) -> dict[str, Any]:
-        latents = await asyncio.to_thread(self._intake.accepts.read, data)
+        if len(data) >= _LARGE_BYTES and self._handing_back is None:
+            self._handing_back = asyncio.get_running_loop().call_later(
+                _SECONDS_TO_HAND_BACK, self._hand_back
+            )
+        latents = await self._intake.read(data)
         taken = await self._intake.push(latents, waits=waits)
         return {"taken": taken, "dropped": len(latents) - taken}
+
+    def _hand_back(self) -> None:
+        """Have the allocator keep no more of the host's memory than is in use."""
+        self._handing_back = None
+        asyncio.get_running_loop().run_in_executor(None, release, torch.device("cpu"))
 
 
 def _waits(asked: HTTPConnection) -> bool:

@@ -19,7 +19,7 @@ import torch
 
 from tests.live.asking import ask
 
-__all__ = ["ATTACKS", "BODIES", "UPGRADE", "Attack", "frame", "head", "raw"]
+__all__ = ["ATTACKS", "BODIES", "UPGRADE", "Attack", "exchange", "frame", "head", "raw"]
 
 Attack = Callable[[int, random.Random], None]
 
@@ -139,7 +139,7 @@ def _damaged_body(port: int, chance: random.Random) -> None:
 
 def _socket_message(body: bytes) -> Attack:
     def attack(port: int, chance: random.Random) -> None:
-        answer = _exchange(port, frame(0x82, body))
+        answer = exchange(port, frame(0x82, body))
         assert b'{"error":"' in answer, answer[:200]
 
     return attack
@@ -214,7 +214,7 @@ def frame(first: int, data: bytes, *, length: int | None = None) -> bytes:
     return said + bytes(4) + data
 
 
-def _exchange(port: int, data: bytes) -> bytes:
+def exchange(port: int, data: bytes) -> bytes:
     """Open a socket for latents, send bytes, and read until it answers or ends."""
     with _connected(port) as connection:
         connection.sendall(UPGRADE)
@@ -253,7 +253,7 @@ _FRAMES: dict[str, bytes] = {
 
 def _frames(data: bytes) -> Attack:
     def attack(port: int, chance: random.Random) -> None:
-        answer = _exchange(port, data)
+        answer = exchange(port, data)
         assert answer == b"" or answer[:1] == b"\x88", answer[:100]  # it is closed
 
     return attack
