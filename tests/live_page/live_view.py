@@ -26,7 +26,9 @@ const width = shown.videoWidth ?? shown.naturalWidth;
 if (!width) return null;
 const canvas = document.createElement("canvas");
 [canvas.width, canvas.height] = [width, shown.videoHeight ?? shown.naturalHeight];
-canvas.getContext("2d").drawImage(shown, 0, 0);
+const drawn = canvas.getContext("2d");
+drawn.drawImage(shown, 0, 0);
+if (!drawn.getImageData(0, 0, 1, 1).data[3]) return null; // its size is known before its frames
 return canvas.toDataURL("image/png");
 """
 
