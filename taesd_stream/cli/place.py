@@ -51,3 +51,6 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         help="every frame goes there, too: rtmp:// rtsp:// srt:// udp:// whip+https://, .m3u8,"
         " a video, a folder for pictures, camera, ndi; may be given several times",
     )
+    group.add_argument(
+        "--overwrite", "-y", action="store_true", help="replace files that --publish names"
+    )

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.options import ModelOptions
-from taesd_stream.errors import Interrupted
+from taesd_stream.errors import InputError, Interrupted
 from taesd_stream.jobs.model_for_latents import load_model, open_with_model
 from taesd_stream.latents import LatentSource
 from taesd_stream.latents.read_options import LatentOptions
@@ -46,6 +46,7 @@ def serve_page(given: Namespace) -> None:
                 private_key=given.private_key,
                 recordings=given.recordings,
                 publish=given.publish,
+                overwrite=given.overwrite,
                 tile=given.tile,
                 overlap=given.overlap,
                 memory=given.memory,
@@ -75,6 +76,9 @@ def _opened(given: Namespace, opened: ExitStack) -> tuple[LatentSource | None, A
         shortcuts=Shortcuts(given.fast_norms, given.fast_attention),
     )
     if given.input is None:
+        for name in ("layout", "key", "size", "skip_latents"):
+            if getattr(given, name):
+                raise InputError(f"{name}: expected none without IN, found {getattr(given, name)}")
         return None, load_model(given.model or given.variant or _MODEL_TO_PUSH_TO, options)
     reading = LatentOptions(
         given.layout, given.key, given.convention, given.size, given.skip_latents

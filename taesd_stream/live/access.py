@@ -109,8 +109,7 @@ class Access:
             return True
         if is_loopback(self.host):
             return False
-        own = socket.gethostname().lower()
-        return _is_address(host) or host in (own, f"{own}.local")
+        return _is_address(host) or host in _own_names()
 
     def refusal(self, request: HTTPConnection, cookie: str) -> Refusal | None:
         """Why a request is refused; None if it is not.

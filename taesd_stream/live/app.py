@@ -112,7 +112,7 @@ class _Handlers:
         answer.set_cookie(
             *(self._cookie, self._access.token),
             httponly=True,
-            samesite="strict",
+            samesite="lax",
             secure=request.url.scheme == "https",
         )
         return answer

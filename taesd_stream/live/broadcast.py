@@ -98,8 +98,9 @@ class Broadcast:
     async def close(self) -> None:
         """Finish recordings and end the video; in the loop."""
         self.stop()
-        await asyncio.gather(self.recorder.stop(), self.hls.close())
-        await asyncio.to_thread(self.feed.close)
+        self.recorder.close()
+        self.feed.close()
+        await self.hls.close()
 
     def _hand_on(self, frame: ShownFrame) -> None:
         self.figures.saw(frame)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from torch import Tensor
@@ -23,6 +25,9 @@ R = TypeVar("R")
 
 _HOLDS_SECONDS: Final = 2.0
 """For so long after its last latent a stream keeps out latents of another size."""
+
+_RESTS_SECONDS: Final = 60.0
+"""After so long without a latent the next one begins another stream."""
 
 _MOST_WAITING: Final = 2
 """Latents; one that comes alone when so many wait is dropped, so that what is shown is not old."""
@@ -49,7 +54,8 @@ class Pushed:
 
     def with_those_of(self, sink: VideoSink) -> Pushed:
         """These, and what became of what a sink was given."""
-        return Pushed(self.pushed + sink.counts.pushed, self.dropped + sink.dropped)
+        counts = sink.counts
+        return Pushed(self.pushed + counts.pushed, self.dropped + counts.dropped)
 
 
 class _Shown:
@@ -68,8 +74,9 @@ class _Shown:
 class Intake:
     """Decodes latents that are pushed, and shows their frames.
 
-    All of one size are one stream, decoded in the order in which they come. After a pause, or when
-    decoding has failed, the next one begins another: a video model then remembers nothing.
+    All of one size are one stream, decoded in the order in which they come. Another begins with a
+    program that connects, after a minute without a latent, and when decoding has failed: a video
+    model then remembers nothing.
 
     Args:
         accepts: What may be pushed.
@@ -88,15 +95,19 @@ class Intake:
         self._sink: VideoSink | None = None
         self._plane: Size | None = None
         self._latest = float("-inf")
-        self._counted = Pushed(0, 0)
+        self._counted = Pushed(0, 0)  # of streams that have ended
+        self._skipped = 0
+        self._turn = threading.Lock()  # of who tells the present stream from those
         # One for all who push: those who wait for it keep no other waiting, nor memory.
         self._thread = ThreadPoolExecutor(1, "taesd-stream")
 
     @property
     def counts(self) -> Pushed:
         """What became so far of what was pushed."""
-        sink, earlier = self._sink, self._counted
-        return earlier if sink is None else earlier.with_those_of(sink)
+        with self._turn:
+            sink, earlier = self._sink, self._counted
+        total = earlier if sink is None else earlier.with_those_of(sink)
+        return Pushed(total.pushed + self._skipped, total.dropped + self._skipped)
 
     @property
     def failure(self) -> str | None:
@@ -118,7 +129,7 @@ class Intake:
         """
         return await self._in_thread(self.accepts.read, data)
 
-    async def push(self, latents: Tensor, *, waits: bool) -> int:
+    async def push(self, latents: Tensor, *, waits: bool, begins: bool = False) -> int:
         """Take latents, (T, C, h, w), which were checked; in the page's loop.
 
         Those of a clip are all shown, however long that takes. One that comes alone is not, if
@@ -126,6 +137,7 @@ class Intake:
 
         Args:
             waits: Whether one that comes alone waits for the others, too.
+            begins: Whether they begin another stream.
 
         Returns:
             How many were taken.
@@ -137,16 +149,20 @@ class Intake:
         taken = 0
         for latent in latents:
             if self._is_full and len(latents) == 1 and not waits:
-                self._counted = Pushed(self._counted.pushed + 1, self._counted.dropped + 1)
+                self._skipped += 1
                 continue
             while self._is_full:
                 await asyncio.sleep(_LOOK_AGAIN)
-            await self._in_thread(self._push, latent)
+            work = partial(self._push, begins=begins and not taken)
+            await self._in_thread(work, latent)
             taken += 1
         return taken
 
     def close(self) -> None:
-        """Show what waits, and end; a second call does nothing."""
+        """End, and decode nothing that waits; a second call does nothing."""
+        sink = self._sink
+        if sink is not None:
+            sink.drop_waiting()
         self._thread.shutdown()
         self._end()
 
@@ -165,16 +181,17 @@ class Intake:
         sink = self._sink
         return sink is not None and sink.waiting >= _MOST_WAITING and not sink.failures
 
-    def _push(self, latent: Tensor) -> None:
+    def _push(self, latent: Tensor, *, begins: bool) -> None:
         plane, now = Size(*latent.shape[-2:]), time.monotonic()
-        is_at_rest = now - self._latest > _HOLDS_SECONDS
-        if self._plane not in (None, plane) and not is_at_rest:
+        rested = now - self._latest
+        if self._plane not in (None, plane) and rested < _HOLDS_SECONDS:
             raise BusyError(
                 f"latents: expected {self._plane}, as those that are shown now, found {plane};"
                 f" another size may begin when none has come for {_HOLDS_SECONDS:g} seconds"
             )
         sink = self._sink
-        if sink is None or is_at_rest or self._plane != plane or sink.failures:
+        is_other = begins or rested > _RESTS_SECONDS or self._plane != plane
+        if sink is None or is_other or sink.failures:
             sink = self._begin()
         sink.push(latent)
         self._plane, self._latest = plane, now
@@ -185,7 +202,8 @@ class Intake:
         return self._sink
 
     def _end(self) -> None:
-        sink, self._sink = self._sink, None
+        sink = self._sink
         if sink is not None:
             sink.close()
-            self._counted = self._counted.with_those_of(sink)
+            with self._turn:
+                self._sink, self._counted = None, self._counted.with_those_of(sink)

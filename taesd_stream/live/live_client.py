@@ -124,15 +124,21 @@ class LiveClient(Closing):
         self._count(pushed=count, dropped=dropped)
 
     def close(self) -> None:
-        """Send what waits, for up to five seconds; a second call does nothing."""
+        """Send what waits, for up to five seconds; a second call does nothing.
+
+        A connection that is being opened is waited for, for up to five seconds more.
+        """
         if self._is_closed or os.getpid() != self._process:
             return
         self._is_closed = True
         atexit.unregister(self.close)
         patience = threading.Timer(_SECONDS_TO_LEAVE, self._uplink.give_up)
         patience.daemon = True
-        patience.start()
         try:
+            try:
+                patience.start()
+            except RuntimeError:  # a program that ends may begin no thread
+                self._uplink.give_up()
             self._working.finish()
         finally:
             patience.cancel()

@@ -61,6 +61,7 @@ class LivePage:
         private_key: A PEM file with its key, where ``certificate`` does not hold it.
         recordings: The folder for recordings.
         publish: Targets that get every frame, too, as ``VideoSink`` takes them.
+        overwrite: Whether files among these may be replaced.
         convention, tile, overlap, memory, crop, wrap, threads, chunk, seed: As of ``decode``.
 
     Raises:
@@ -90,6 +91,7 @@ class LivePage:
         private_key: str | os.PathLike[str] | None = None,
         recordings: str | os.PathLike[str] = ".",
         publish: Target | Sequence[Target] = (),
+        overwrite: bool = False,
         convention: Convention | None = None,
         tile: Tile = "auto",
         overlap: Overlap = "exact",
@@ -113,7 +115,7 @@ class LivePage:
             return VideoSink(
                 shown,
                 model=supply.ae,
-                when_full="drop",
+                when_full="wait",
                 queue=_FRAMES_THAT_WAIT,
                 convention=convention,
                 tile=tile,
@@ -132,7 +134,7 @@ class LivePage:
                     is_looped=loop,
                 )
             )
-            published = opened.enter_context(Published(publish))
+            published = opened.enter_context(Published(publish, overwrite=overwrite))
             told = Told(title or supply.title, Path(recordings), published.put)
             self._server = opened.enter_context(
                 PageServer(place, self._access, supply, told, open_sink)

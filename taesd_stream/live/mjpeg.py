@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from taesd_stream.errors import InputError
 from taesd_stream.live.broadcast import Broadcast
 from taesd_stream.live.racing import until_first
 from taesd_stream.live.viewers import Viewer
@@ -46,7 +47,7 @@ class MjpegStream:
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body"})
                 return
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, InputError):  # of a client too slow, or a frame too large
                 await until_first(
                     self._send_all(send, viewer), _gone(receive), self._closing.wait()
                 )

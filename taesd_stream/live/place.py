@@ -81,6 +81,11 @@ class Place:
             InputError: That.
         """
         if self.certificate is None:
+            if self.private_key is not None:
+                raise InputError(
+                    "private_key: expected a certificate with it, found none; give it with"
+                    " --certificate (certificate= in Python)"
+                )
             return
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -24,6 +24,7 @@ AHEAD: Final = 2
 """Frames that are decoded before their time."""
 
 _LATE_SECONDS: Final = 0.1
+_SECONDS_TO_END: Final = 5.0
 
 
 class Player:
@@ -33,8 +34,7 @@ class Player:
 
     Args:
         played: The latents, and how they are played.
-        show: Told each frame, when decoding it was begun (seconds of ``time.monotonic``), and its
-            number.
+        show: Told each frame, when it was due (seconds of ``time.monotonic``), and its number.
 
     Attributes:
         failure: Why it stands still, until it is told something; None if nothing failed.
@@ -85,11 +85,11 @@ class Player:
         return told
 
     def close(self) -> None:
-        """Stop; a second call does nothing."""
+        """Stop; a second call does nothing. A source that brings nothing is not waited for."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._worker.wait()
+        self._worker.wait(_SECONDS_TO_END)
 
     def _work(self) -> None:
         while self._wait_to_go_on():
@@ -112,11 +112,11 @@ class Player:
         """Show frames from a place on, until the end or until told to go elsewhere."""
         due: float | None = None
         with closing(ReadAhead(self._decoded(begun.place), most=AHEAD)) as frames:
-            for pixels, at in frames:
+            for pixels in frames:
                 due = self._wait_for_turn(begun.turns, due)
                 if due is None:
                     return
-                self._show(pixels, at, self._playing.place)
+                self._show(pixels, time.monotonic(), self._playing.place)
                 with self._changed:
                     if self._playing.turns == begun.turns:
                         self._playing = self._playing.after_frame()
@@ -125,14 +125,12 @@ class Player:
                 # Now it is known how many there were.
                 self._playing = replace(self._playing, frames=self._playing.place)
 
-    def _decoded(self, place: int) -> Iterator[tuple[Frame, float]]:
+    def _decoded(self, place: int) -> Iterator[Frame]:
         run = self._run.part(place) if self._can_go_back else self._run
         if run is None:
             return
-        begun_at = time.monotonic()
         for image in run.tensors():
-            yield to_array(image), begun_at
-            begun_at = time.monotonic()
+            yield to_array(image)
 
     def _wait_for_turn(self, turns: int, due: float | None) -> float | None:
         """Wait until the next frame is to be shown, which was due at a time.

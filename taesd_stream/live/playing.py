@@ -57,9 +57,10 @@ class Playing:
             return replace(self, speed=_number(value, *SPEEDS))
         if action == "step":
             by = 1 if value is None else int(_number(value, -10_000, 10_000))
-            # Back from the frame that is shown, which is the one before the next.
-            there = self if by > 0 else self._at(self.place - 1 + by)
-            return replace(there, is_paused=True, steps=max(1, by))
+            if by > 0:
+                return replace(self, is_paused=True, steps=self.steps + by)
+            # Back from the frame that is shown last, of those that were asked for.
+            return replace(self._at(self.place + self.steps - 1 + by), is_paused=True, steps=1)
         if action == "seek":
             return replace(self._at(int(_number(value, 0, 2**53))), steps=1)
         raise InputError(

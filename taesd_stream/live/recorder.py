@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from taesd_stream.errors import InputError
+from taesd_stream.errors import InputError, OutputError
 from taesd_stream.jobs.output import Output
 from taesd_stream.live.shown_frame import ShownFrame
 from taesd_stream.sinks.feed import Feed
@@ -52,7 +52,8 @@ class Recorder:
         self.names: tuple[str, ...] = ()
         self.failure: str | None = None
         self._current: Recording | None = None
-        self._turn = asyncio.Lock()
+        self._turn, self._is_closed = asyncio.Lock(), False
+        self._stopping: asyncio.Future[str | None] | None = None
 
     @property
     def current(self) -> Recording | None:
@@ -69,6 +70,8 @@ class Recorder:
         async with self._turn:
             if frame is None:
                 raise InputError("recording: expected a frame that is shown, found none yet")
+            if self._is_closed:
+                raise InputError("recording: expected a page that is open, found none")
             if self._current is not None:
                 raise InputError(f"recording: expected none, found {self._current.name} under way")
             self._current = await asyncio.to_thread(self._begin, frame)
@@ -83,23 +86,43 @@ class Recorder:
             if recording is None:
                 return None
             await asyncio.to_thread(recording.feed.finish, None)
-            self.failure = recording.feed.counts.failure
-            if self.failure is None:
-                self.names = (*self.names, recording.name)
+            self._ended(recording)
             return recording.name
 
+    def close(self) -> None:
+        """Finish what is recorded, in this thread: at a program's end there may be no other."""
+        recording, self._current, self._is_closed = self._current, None, True
+        if recording is not None:
+            recording.feed.finish(None)
+            self._ended(recording)
+
     def put(self, frame: ShownFrame) -> None:
-        """Record a frame, if that is going on and it is of the same size."""
+        """Record a frame, if that is going on; one of another size ends it."""
         recording = self._current
-        if recording is not None and frame.size == recording.size:
+        if recording is None:
+            return
+        if frame.size == recording.size:
             recording.feed.put(frame.taken())
+        elif self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.ensure_future(self.stop())
 
     def path_of(self, name: str) -> Path | None:
         """The file of a recording that is finished; None if there is none of that name."""
         return self.folder / name if name in self.names else None
 
+    def _ended(self, recording: Recording) -> None:
+        self.failure = recording.feed.counts.failure
+        if self.failure is None:
+            self.names = (*self.names, recording.name)
+
     def _begin(self, frame: ShownFrame) -> Recording:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"recordings: expected a folder to write to, found {str(self.folder)!r}"
+                f" ({error.strerror})"
+            ) from error
         name = _free_name(self.folder)
         sink = FileSink(Output(self.folder / name), Pacing("live"))
         feed = Feed(name, sink, Queueing("drop"))

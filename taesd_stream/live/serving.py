@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from taesd_stream.errors import OutputError
 from taesd_stream.live.connections import BoundedProtocol, BoundedSocket
 from taesd_stream.live.place import Place
 from taesd_stream.live.pushed_latents import MOST_UPLOAD_BYTES
+from taesd_stream.sinks.failing import failure_of
 from video.background import Worker
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 __all__ = ["Server"]
+
+_log = logging.getLogger("taesd_stream")
 
 _MOST_HEAD_BYTES: Final = 1 << 15
 _SECONDS_TO_LEAVE: Final = 2
@@ -68,9 +73,12 @@ class Server:
 
     def close(self) -> None:
         """End it, and wait for that; a second call does nothing."""
-        if self._worker.is_running:
-            self.loop.call_soon_threadsafe(self._ending.set)
-            self._worker.wait()
+        if not self._worker.is_running:
+            return
+        self.loop.call_soon_threadsafe(self._ending.set)
+        self._worker.wait()
+        if self._worker.error is not None:
+            _log.warning("live: the page ended badly: %s", failure_of(self._worker.error))
 
     async def _serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         self.loop = asyncio.get_running_loop()
@@ -79,10 +87,13 @@ class Server:
             server = uvicorn.Server(self._config(app))
             ready()
             serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-            await self._ending.wait()
+            asked = asyncio.ensure_future(self._ending.wait())
+            await asyncio.wait({asked, serving}, return_when=asyncio.FIRST_COMPLETED)
             await end()
             server.should_exit = True
             await serving
+            if not asked.done():
+                raise OutputError("page: expected a server that goes on, found that it has ended")
 
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         place = self._place

@@ -69,6 +69,8 @@ class StatusSocket:
             kind = said.get("type") if isinstance(said, dict) else None
             if kind == "ping":
                 now = 1000 * time.monotonic()
-                await socket.send_json({"type": "pong", "sent": said.get("sent"), "now": now})
+                sent = said.get("sent")
+                sent = sent if isinstance(sent, int | float) else None
+                await socket.send_json({"type": "pong", "sent": sent, "now": now})
             elif kind == "key":
                 self._session.broadcast.feed.refresh()

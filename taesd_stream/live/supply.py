@@ -80,11 +80,7 @@ def open_supply(
         InputError: Either cannot be, they do not fit each other, or there is nothing to play.
     """
     if latents is None:
-        for name, value in (("frames", frames), ("fps", fps)):
-            if value is not None:
-                raise InputError(f"{name}: expected none without latents to play, found {value!r}")
-        if is_looped:
-            raise InputError("loop: expected it only with latents to play, found none")
+        _refuse_for_pushes(options, frames=frames, fps=fps, loop=is_looped or None)
         if model is None:
             return Supply("frames of a program")
         return Supply("latents as they are pushed", load_model(model, ModelOptions()))
@@ -100,3 +96,11 @@ def open_supply(
         name = os.fspath(latents) if isinstance(latents, str | os.PathLike) else source.name
         played = Played(decoding.run, decoding.output.rate, is_looped)
         return Supply(os.path.basename(name) or name, ae, played, opened.pop_all())
+
+
+def _refuse_for_pushes(options: TileOptions, **given: object) -> None:
+    """Refuse options that only latents to play have a use for."""
+    given |= {name: getattr(options, name) for name in ("crop", "wrap", "chunk", "seed")}
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name}: expected none without latents to play, found {value!r}")

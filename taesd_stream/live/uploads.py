@@ -92,7 +92,7 @@ class Uploads:
 
     async def _listen(self, socket: WebSocket, pusher: Pusher) -> tuple[int, str]:
         """Take messages; returns why there are to be no more."""
-        rate = RateLimit(_PER_SECOND)
+        rate, begins = RateLimit(_PER_SECOND), True
         while not pusher.is_unwanted:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS) as patience:
@@ -102,7 +102,8 @@ class Uploads:
                 break
             except KeyError:
                 return 1003, "expected bytes, found text"
-            answer = await self._answer(data, rate, waits=_waits(socket))
+            answer = await self._answer(data, rate, waits=_waits(socket), begins=begins)
+            begins = begins and "error" in answer
             del data
             await socket.send_json(answer)
             if "error" in answer:
@@ -111,21 +112,23 @@ class Uploads:
                 self._pushers.took(pusher)
         return 1001, "nothing came, and it made room for others"
 
-    async def _answer(self, data: bytes, rate: RateLimit, *, waits: bool) -> dict[str, Any]:
+    async def _answer(
+        self, data: bytes, rate: RateLimit, *, waits: bool, begins: bool
+    ) -> dict[str, Any]:
         if not rate.allows():
             return {"error": f"latents: expected up to {_PER_SECOND:g} a second, found more"}
         try:
-            return await self._push(data, waits=waits)
+            return await self._push(data, waits=waits, begins=begins)
         except TaesdStreamError as error:
             return {"error": str(error)}
 
-    async def _push(self, data: bytes, *, waits: bool) -> dict[str, Any]:
+    async def _push(self, data: bytes, *, waits: bool, begins: bool = False) -> dict[str, Any]:
         if len(data) >= _LARGE_BYTES and self._handing_back is None:
             self._handing_back = asyncio.get_running_loop().call_later(
                 _SECONDS_TO_HAND_BACK, self._hand_back
             )
         latents = await self._intake.read(data)
-        taken = await self._intake.push(latents, waits=waits)
+        taken = await self._intake.push(latents, waits=waits, begins=begins)
         return {"taken": taken, "dropped": len(latents) - taken}
 
     def _hand_back(self) -> None:

@@ -34,7 +34,7 @@ class VideoFeed:
         on_sent: Told in the loop of each frame that is handed out, and its time in ticks.
 
     Attributes:
-        failure: Why frames of some size are not encoded; None if all are.
+        failure: Why frames of the present size are not encoded; None if they are.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class VideoFeed:
                         opened.close()
                         encoder, key_at = None, float("-inf")
                         encoder = opened.enter_context(LiveEncoder(*size))
+                        self.failure = None
                     is_key = self._wants_key or at - key_at >= _KEY_SECONDS
                     if is_key:
                         self._wants_key, key_at = False, at

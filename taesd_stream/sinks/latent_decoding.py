@@ -52,6 +52,7 @@ class LatentDecoding:
         most = queueing.most or _LATENTS_THAT_WAIT
         self._working = WriteBehind(self._decode_all, most=most)
         self._plane: Size | None = None
+        self._is_dropping = False
         self._pushed = self._made_room = self._lost = 0
         self.failure: str | None = None
 
@@ -90,6 +91,10 @@ class LatentDecoding:
         self._made_room += self._queueing.put(self._working, (take_latents(one[0]), at))
         self._pushed += 1
 
+    def drop_waiting(self) -> None:
+        """Decode no more: those that wait, and those that come, are dropped."""
+        self._is_dropping = True
+
     def finish(self) -> None:
         """Wait until all is decoded and handed on."""
         self._working.finish()
@@ -100,9 +105,10 @@ class LatentDecoding:
             for bring, at in latents:
                 decoded = partial(self._decoded, bring)
                 del bring
-                if self.failure is not None or not self._hand_on(decoded, at, times):
+                is_over = self._is_dropping or self.failure is not None
+                if is_over or not self._hand_on(decoded, at, times):
                     self._lost += 1
-            if self.failure is None:
+            if self.failure is None and not self._is_dropping:
                 self._hand_on(self._stream.finish, None, times)
 
     def _decoded(self, bring: Callable[[], Tensor]) -> Iterator[Tensor]:

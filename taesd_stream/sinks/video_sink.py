@@ -194,6 +194,11 @@ class VideoSink:
         self._hand_on(taken)
         self._frames += 1
 
+    def drop_waiting(self) -> None:
+        """Decode none of the latents that wait now, nor those that come; any thread may call it."""
+        if self._decoding is not None:
+            self._decoding.drop_waiting()
+
     def close(self) -> None:
         """Decode and write all that waits, and finish every target; a second call does nothing."""
         self._check_process()

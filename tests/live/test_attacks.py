@@ -68,8 +68,9 @@ def test_what_is_large_and_wrong_leaves_no_memory_behind(served: Served) -> None
     push(2)
     time.sleep(1)  # by then it has gone back to the system
     memory = served.resident
-    push(4)
-    until(lambda: served.resident - memory < _MOST_GROWTH)
+    push(5)
+    # Of ten bodies a few stay, until the interpreter looks for what nobody holds.
+    until(lambda: served.resident - memory < 3 * len(body))
     assert served.complaints == ""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -14,8 +16,8 @@ import torch
 
 import taesd_stream as ts
 from taesd_stream.sinks.latent_decoding import LatentDecoding
-from tests.engine.conftest import model_named
-from tests.live.asking import Answer, ask, frame_of, until
+from tests.engine.conftest import model_named, narrow_model_named
+from tests.live.asking import LONG_SECONDS, Answer, ask, frame_of, until
 
 
 def _body(latents: torch.Tensor) -> bytes:
@@ -58,7 +60,9 @@ def test_another_size_is_refused_until_a_pause(
     until(lambda: (page.status.width, page.status.height) == (24, 40))
 
 
-def test_a_video_goes_on_and_begins_anew_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_goes_on_and_begins_anew_after_a_rest_or_with_who_connects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ae = model_named("taesdv")
     latents = _latents(3, 4, 2, 2)
     expected = list(ae.stream(latents))
@@ -67,11 +71,53 @@ def test_a_video_goes_on_and_begins_anew_after_a_pause(monkeypatch: pytest.Monke
             assert _post(page, latent, "?when_full=wait").status == 202
             _until_shown(page, number + 1)
             np.testing.assert_array_equal(frame_of(page.port), expected[number])
-        monkeypatch.setattr("taesd_stream.live.intake._HOLDS_SECONDS", 0.0)
+        with ts.LiveClient(page.url) as client:
+            client.push(latents[0])
+            _until_shown(page, 4)
+            np.testing.assert_array_equal(frame_of(page.port), expected[0])
+            client.push(latents[1])
+            _until_shown(page, 5)
+            np.testing.assert_array_equal(frame_of(page.port), expected[1])
+        monkeypatch.setattr("taesd_stream.live.intake._RESTS_SECONDS", 0.0)
         time.sleep(0.01)
         assert _post(page, latents[0]).status == 202
-        until(lambda: page.status.shown == 4)
+        _until_shown(page, 6)
         np.testing.assert_array_equal(frame_of(page.port), expected[0])
+
+
+def test_a_clip_is_shown_whole_behind_frames_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latents that each become four frames, as quickly as they come."""
+    ae = narrow_model_named("taehv")
+    latents = _latents(6, 16, 2, 2)
+    monkeypatch.setattr("taesd_stream.live.live_page._FRAMES_THAT_WAIT", 1)
+    with ts.LivePage(model=ae, port=0) as page:
+        assert _post(page, latents).status == 202
+        _until_shown(page, len(list(ae.stream(latents))))
+        assert page.status.dropped == 0
+
+
+def test_what_waits_is_not_decoded_when_the_page_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    decoded = []
+    plain = LatentDecoding._decoded
+
+    def held(self: LatentDecoding, bring: Callable[[], torch.Tensor]) -> Iterator[torch.Tensor]:
+        decoded.append(bring)
+        begun.release()
+        assert go_on.wait(LONG_SECONDS)
+        return plain(self, bring)
+
+    monkeypatch.setattr(LatentDecoding, "_decoded", held)
+    page = ts.LivePage(model="nano", port=0)
+    assert _post(page, _latents(3, 4, 2, 2)).status == 202
+    assert begun.acquire(timeout=LONG_SECONDS)
+    closing = threading.Thread(target=page.close)
+    closing.start()
+    until(page._server.session.broadcast._is_closed.is_set)
+    time.sleep(0.05)
+    go_on.set()
+    closing.join(LONG_SECONDS)
+    assert len(decoded) == 1
 
 
 def test_after_a_failure_the_next_one_begins_anew(
@@ -137,3 +183,26 @@ def test_a_page_that_plays_takes_none(nano: ts.AutoEncoder) -> None:
     with ts.LivePage(_latents(3, 4, 2, 2), model=nano, port=0) as page:
         assert _post(page, _latents(4, 2, 2)).status == 404
         assert not page.status.takes_latents
+
+
+def test_a_recording_ends_with_its_size_and_its_folder_is_checked(
+    tmp_path: Path,
+) -> None:
+    def record(page: ts.LivePage, action: str) -> Answer:
+        return ask(page.port, "/recording", json.dumps({"action": action}).encode())
+
+    with ts.LivePage(port=0, recordings=tmp_path / "made" / "here") as page:
+        page.write(np.zeros((16, 16, 3), np.uint8))
+        until(lambda: page.status.shown == 1)
+        assert record(page, "start").status == 200
+        page.write(np.zeros((16, 16, 3), np.uint8))
+        page.write(np.zeros((32, 16, 3), np.uint8))
+        until(lambda: page.status.recording.finished)
+        assert page.status.recording.name is None
+    (tmp_path / "file").write_text("no folder")
+    with ts.LivePage(port=0, recordings=tmp_path / "file") as page:
+        page.write(np.zeros((16, 16, 3), np.uint8))
+        until(lambda: page.status.shown == 1)
+        refused = record(page, "start")
+        assert refused.status == 500
+        assert refused.words.startswith("recordings: expected a folder to write to, found")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -100,9 +101,11 @@ class _Watched:
 
     def __init__(self, run: Any, *, rate: int = 1000, is_looped: bool = False) -> None:
         self.shown: list[tuple[int, int]] = []
+        self.came: list[float] = []
         self.player = Player(Played(run, Fraction(rate), is_looped), self._show)
 
     def _show(self, frame: Any, at: float, place: int) -> None:
+        self.came.append(at)
         self.shown.append((int(frame[0, 0, 0]), place))
 
     @property
@@ -134,6 +137,17 @@ def test_it_plays_to_the_end_and_again_when_told(watch: Any) -> None:
     assert watched.numbers == [0, 1, 2, 3, 4] * 2
 
 
+def test_a_frame_comes_when_it_is_shown_however_long_it_was_ready(watch: Any) -> None:
+    watched = watch(_Run(6), rate=1)
+    until(lambda: watched.shown)
+    watched.player.tell("pause")
+    time.sleep(0.1)  # in which the next ones are decoded
+    told_at = time.monotonic()
+    watched.player.tell("step")
+    until(lambda: len(watched.shown) == 2)
+    assert watched.came[1] >= told_at
+
+
 def test_it_goes_on_by_itself_in_a_loop(watch: Any) -> None:
     watched = watch(_Run(3), is_looped=True)
     until(lambda: len(watched.shown) >= 8)
@@ -157,6 +171,16 @@ def test_it_steps_back_and_forth_while_it_stands(watch: Any) -> None:
         until(lambda: player.state.waits)
         assert watched.numbers == expected
     assert player.can_seek
+
+
+def test_steps_that_come_before_their_frames_add_up() -> None:
+    playing = Playing(place=10, frames=20, is_paused=True)  # frame 9 is shown
+    back = playing.told("step", -1).told("step", -1)
+    assert (back.place, back.steps) == (7, 1)
+    ahead = playing.told("step").told("step")
+    assert (ahead.place, ahead.steps) == (10, 2)
+    sought = playing.told("seek", 5).told("step").told("step", -1)
+    assert (sought.place, sought.steps) == (5, 1)
 
 
 def test_speed_is_taken_up_at_once(watch: Any) -> None:

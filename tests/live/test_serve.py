@@ -78,7 +78,10 @@ def test_it_plays_a_file_and_says_its_plan_and_the_token_of_others(tmp_path: Pat
         (["--host", "192.0.2.1"], "host: expected one to listen on"),
         (["--certificate", "nowhere.pem"], "certificate: expected a PEM file"),
         (["--host", "0.0.0.0", "--token", "a b"], "token: expected letters"),
-        (["--loop"], "loop: expected it only with latents to play"),
+        (["--private-key", "key.pem"], "private_key: expected a certificate with it"),
+        (["--crop", "0,0,8,8"], "crop: expected none without latents to play"),
+        (["--layout", "NCHW"], "layout: expected none without IN"),
+        (["--loop"], "loop: expected none without latents to play"),
     ],
 )
 def test_what_is_wrong_is_one_line(
