@@ -135,7 +135,7 @@ class LivePage:
                 )
             )
             published = opened.enter_context(Published(publish, overwrite=overwrite))
-            told = Told(title or supply.title, Path(recordings), published.put)
+            told = Told(title or supply.title, Path(recordings), published)
             self._server = opened.enter_context(
                 PageServer(place, self._access, supply, told, open_sink)
             )

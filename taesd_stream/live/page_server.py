@@ -89,7 +89,7 @@ class PageServer(Closing):
         open_sink: Callable[[Sink], VideoSink],
     ) -> tuple[ASGIApp, Callable[[], Awaitable[None]]]:
         """Make what is served, in the server's loop, and what ends it."""
-        broadcast, closing = Broadcast(told.recordings, told.publish), asyncio.Event()
+        broadcast, closing = Broadcast(told.recordings, told.published.put), asyncio.Event()
         ae, played, intake = supply.ae, supply.played, None
         if ae is not None and played is None:
             spec = ae.spec
@@ -101,7 +101,7 @@ class PageServer(Closing):
         self.session = Session(
             told.title,
             None if ae is None else ae.spec.name,
-            *(broadcast, memory),
+            *(broadcast, memory, told.published),
             intake=intake,
         )
         peers = Peers(broadcast.feed, broadcast.viewers, self._place.host)

@@ -112,11 +112,11 @@ class Player:
         """Show frames from a place on, until the end or until told to go elsewhere."""
         due: float | None = None
         with closing(ReadAhead(self._decoded(begun.place), most=AHEAD)) as frames:
-            for pixels in frames:
+            for place, pixels in enumerate(frames, begun.place):
                 due = self._wait_for_turn(begun.turns, due)
                 if due is None:
                     return
-                self._show(pixels, time.monotonic(), self._playing.place)
+                self._show(pixels, time.monotonic(), place)
                 with self._changed:
                     if self._playing.turns == begun.turns:
                         self._playing = self._playing.after_frame()

@@ -9,6 +9,7 @@ from taesd_stream.live.broadcast import Broadcast
 from taesd_stream.live.intake import Intake
 from taesd_stream.live.memory_log import MemoryLog
 from taesd_stream.live.player import Player
+from taesd_stream.live.published import Published
 from taesd_stream.live.status import PlayerStatus, RecordingStatus, State, Status, ViewerStatus
 from tiling import TilePlan
 
@@ -24,6 +25,7 @@ class Session:
         model: The name of the model; None where frames come from elsewhere.
         broadcast: The frames, for all who watch.
         memory: In use over time.
+        published: Targets beside the page.
         player: Plays a file; None where there is none.
         intake: Takes latents; None where none are taken.
     """
@@ -32,6 +34,7 @@ class Session:
     model: str | None
     broadcast: Broadcast
     memory: MemoryLog
+    published: Published
     player: Player | None = None
     intake: Intake | None = None
 
@@ -59,6 +62,7 @@ class Session:
             has_video=broadcast.feed.failure is None,
             player=self._player,
             recording=self._recording,
+            published=self.published.counts,
             memory=self.memory.latest,
             viewers=tuple(
                 ViewerStatus(each.kind, each.sent, each.dropped)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from taesd_stream.live.memory_log import MemorySample
+from taesd_stream.sinks.counts import TargetCounts
 
 __all__ = ["PlayerStatus", "RecordingStatus", "State", "Status", "ViewerStatus"]
 
@@ -83,6 +84,7 @@ class Status:
         has_video: Whether there is H.264 for browsers.
         player: Of a file; None where there is none.
         recording: What is recorded.
+        published: What became of the frames for each target beside the page.
         memory: In use now.
         viewers: Those who watch.
     """
@@ -103,6 +105,7 @@ class Status:
     has_video: bool
     player: PlayerStatus | None
     recording: RecordingStatus
+    published: tuple[TargetCounts, ...]
     memory: MemorySample
     viewers: tuple[ViewerStatus, ...]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from taesd_stream.live.shown_frame import ShownFrame
+from taesd_stream.live.published import Published
 
 __all__ = ["Told"]
 
@@ -18,9 +17,9 @@ class Told:
     Attributes:
         title: In words.
         recordings: The folder for recordings.
-        publish: Told each frame, and not to wait.
+        published: Targets beside it that get every frame.
     """
 
     title: str
     recordings: Path
-    publish: Callable[[ShownFrame], None]
+    published: Published

@@ -53,6 +53,7 @@ def test_targets_get_every_frame_of_the_first_size(tmp_path: Path) -> None:
     with ts.LivePage(port=0, publish=[target, frames.append]) as page:
         for colour, side in ((_RED, 64), (_GREEN, 32), (_GREEN, 64)):
             page.write(_flat(colour, side))
+        until(lambda: [each.written for each in page.status.published] == [2, 2])
     with open_reader(target) as reader:
         assert [frame.image.shape for frame in reader] == [(64, 64, 3)] * 2
     np.testing.assert_array_equal(frames, [_flat(_RED), _flat(_GREEN)])
@@ -60,3 +61,15 @@ def test_targets_get_every_frame_of_the_first_size(tmp_path: Path) -> None:
         ts.LivePage(port=0, publish=target)
     with ts.LivePage(port=0, publish=target, overwrite=True) as page:
         page.write(_flat(_RED))
+
+
+def test_a_target_that_fails_is_told_of_and_the_page_goes_on() -> None:
+    def fail(frame: np.ndarray) -> None:
+        raise RuntimeError("no cable")
+
+    with ts.LivePage(port=0, publish=fail) as page:
+        page.write(_flat(_RED))
+        until(lambda: page.status.published[0].failure == "RuntimeError: no cable")
+        page.write(_flat(_GREEN))
+        until(lambda: page.status.shown == 2)
+        assert page.status.failure is None

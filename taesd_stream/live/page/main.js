@@ -7,6 +7,7 @@ import { MemoryPlot } from "./memory_plot.js";
 import { Picture } from "./picture.js";
 import { PlayerControls } from "./player_controls.js";
 import { Saving } from "./saving.js";
+import { showPublished } from "./published.js";
 import { SentFrames } from "./sent_frames.js";
 import { ServerClock } from "./server_clock.js";
 import { Stage } from "./stage.js";
@@ -110,6 +111,7 @@ function hear(said) {
   isOpened = true;
   recognise();
   showWaiting(status);
+  showPublished(status.published);
   show();
 }
 
