@@ -29,7 +29,7 @@ _HOLDS_SECONDS: Final = 2.0
 _RESTS_SECONDS: Final = 60.0
 """After so long without a latent the next one begins another stream."""
 
-_MOST_WAITING: Final = 2
+_MOST_WAITING: Final = 1
 """Latents; one that comes alone when so many wait is dropped, so that what is shown is not old."""
 
 _LOOK_AGAIN: Final = 0.002
