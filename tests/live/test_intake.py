@@ -99,7 +99,8 @@ def test_a_clip_is_shown_whole_behind_frames_that_wait(monkeypatch: pytest.Monke
 def test_what_waits_is_not_decoded_when_the_page_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Semaphore(0), threading.Event()
     decoded = []
-    plain = LatentDecoding._decoded
+    plain, drop = LatentDecoding._decoded, LatentDecoding.drop_waiting
+    dropping = threading.Event()
 
     def held(self: LatentDecoding, bring: Callable[[], torch.Tensor]) -> Iterator[torch.Tensor]:
         decoded.append(bring)
@@ -107,14 +108,18 @@ def test_what_waits_is_not_decoded_when_the_page_closes(monkeypatch: pytest.Monk
         assert go_on.wait(LONG_SECONDS)
         return plain(self, bring)
 
+    def told(self: LatentDecoding) -> None:
+        drop(self)
+        dropping.set()
+
     monkeypatch.setattr(LatentDecoding, "_decoded", held)
+    monkeypatch.setattr(LatentDecoding, "drop_waiting", told)
     page = ts.LivePage(model="nano", port=0)
     assert _post(page, _latents(3, 4, 2, 2)).status == 202
     assert begun.acquire(timeout=LONG_SECONDS)
     closing = threading.Thread(target=page.close)
     closing.start()
-    until(page._server.session.broadcast._is_closed.is_set)
-    time.sleep(0.05)
+    assert dropping.wait(LONG_SECONDS)
     go_on.set()
     closing.join(LONG_SECONDS)
     assert len(decoded) == 1
