@@ -115,7 +115,7 @@ def test_what_waits_is_not_decoded_when_the_page_closes(monkeypatch: pytest.Monk
     monkeypatch.setattr(LatentDecoding, "_decoded", held)
     monkeypatch.setattr(LatentDecoding, "drop_waiting", told)
     page = ts.LivePage(model="nano", port=0)
-    assert _post(page, _latents(3, 4, 2, 2)).status == 202
+    assert _post(page, _latents(2, 4, 2, 2)).status == 202
     assert begun.acquire(timeout=LONG_SECONDS)
     closing = threading.Thread(target=page.close)
     closing.start()
