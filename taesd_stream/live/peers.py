@@ -21,7 +21,7 @@ from taesd_stream.errors import InputError
 from taesd_stream.live.access import is_loopback
 from taesd_stream.live.packet_queue import PacketQueue
 from taesd_stream.live.video_feed import VideoFeed
-from taesd_stream.live.viewers import Viewer, Viewers
+from taesd_stream.live.viewers import FullError, Viewer, Viewers
 from video.live_encoding import TICKS_PER_SECOND
 
 __all__ = ["Peers"]
@@ -65,6 +65,10 @@ class Peers:
         self._is_loopback = is_loopback(address)
         self._open: dict[RTCPeerConnection, Callable[[], None]] = {}
         self._waits: set[asyncio.Task[None]] = set()
+        # Work that has to come to its end before the loop does: else sockets would be left open.
+        self._answering: set[asyncio.Future[None]] = set()
+        self._ending: set[asyncio.Future[None]] = set()
+        self._is_closed = False
 
     async def answer(self, offer: str, client: str) -> str:
         """Connect a browser that offers to watch.
@@ -78,7 +82,27 @@ class Peers:
 
         Raises:
             InputError: It is none, or does not take H.264.
+            FullError: No more may watch.
         """
+        if self._is_closed:
+            raise FullError("viewers: expected a page that is open, found that it is closed")
+        answered = asyncio.get_running_loop().create_future()
+        self._answering.add(answered)
+        try:
+            return await self._answer(offer, client)
+        finally:
+            self._answering.discard(answered)
+            answered.set_result(None)
+
+    async def close(self) -> None:
+        """End all of them."""
+        self._is_closed = True
+        for task in self._waits:
+            task.cancel()
+        await asyncio.gather(*self._answering)
+        await asyncio.gather(*(self._end(each) for each in tuple(self._open)), *self._ending)
+
+    async def _answer(self, offer: str, client: str) -> str:
         viewer, leave = self._viewers.enter("webrtc")
         queue = self._feed.follow()
 
@@ -96,12 +120,6 @@ class Peers:
             await self._end(connection)
             raise
         return str(connection.localDescription.sdp)
-
-    async def close(self) -> None:
-        """End all of them."""
-        for task in self._waits:
-            task.cancel()
-        await asyncio.gather(*(self._end(each) for each in tuple(self._open)))
 
     async def _connect(self, connection: RTCPeerConnection, offer: str) -> None:
         (transceiver,) = connection.getTransceivers()
@@ -139,9 +157,13 @@ class Peers:
 
     async def _end(self, connection: RTCPeerConnection) -> None:
         left = self._open.pop(connection, None)
-        if left is not None:
-            left()
-            await connection.close()
+        if left is None:
+            return
+        left()
+        closing = asyncio.ensure_future(connection.close())
+        self._ending.add(closing)
+        closing.add_done_callback(self._ending.discard)
+        await asyncio.shield(closing)
 
 
 def _keep_on_loopback(transceiver: Any) -> None:
