@@ -56,7 +56,7 @@ def make_app(
         cookie: The name of the cookie that holds the token.
         closing: Ends streams.
     """
-    handlers = _Handlers(session, peers, access, cookie, closing)
+    handlers = _Handlers(session, peers, access, cookie)
     routes = [
         Route("/", handlers.index),
         Route("/status.json", handlers.status),
@@ -93,15 +93,8 @@ def make_app(
 class _Handlers:
     """What is answered to each request."""
 
-    def __init__(
-        self,
-        session: Session,
-        peers: Peers,
-        access: Access,
-        cookie: str,
-        closing: asyncio.Event,
-    ) -> None:
-        self._session, self._peers, self._closing = session, peers, closing
+    def __init__(self, session: Session, peers: Peers, access: Access, cookie: str) -> None:
+        self._session, self._peers = session, peers
         self._access, self._cookie = access, cookie
 
     async def index(self, request: Request) -> Response:

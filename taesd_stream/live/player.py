@@ -37,6 +37,7 @@ class Player:
         show: Told each frame, when it was due (seconds of ``time.monotonic``), and its number.
 
     Attributes:
+        can_seek: Whether frames can be shown again.
         failure: Why it stands still, until it is told something; None if nothing failed.
     """
 
@@ -45,8 +46,8 @@ class Player:
         self.rate = played.rate
         self.failure: str | None = None
         self._run, self._show = run, show
-        self._can_go_back = run.frame_count is not None
-        self._is_looped = played.is_looped and self._can_go_back
+        self.can_seek = run.frame_count is not None
+        self._is_looped = played.is_looped and self.can_seek
         self._playing = Playing(0, run.frame_count)
         self._changed = threading.Condition()
         self._is_closed = False
@@ -62,11 +63,6 @@ class Player:
         """How they are decoded."""
         return self._run.plan
 
-    @property
-    def can_seek(self) -> bool:
-        """Whether frames can be shown again."""
-        return self._can_go_back
-
     def tell(self, action: str, value: object = None) -> Playing:
         """Tell it what to do: see ``Playing.told``; any thread may.
 
@@ -75,7 +71,7 @@ class Player:
         """
         with self._changed:
             told = self._playing.told(action, value)
-            if told.turns != self._playing.turns and not self._can_go_back:
+            if told.turns != self._playing.turns and not self.can_seek:
                 raise InputError(
                     f"{action}: expected a source that can be read again, found a stream; save it"
                     " to a file first"
@@ -126,7 +122,7 @@ class Player:
                 self._playing = replace(self._playing, frames=self._playing.place)
 
     def _decoded(self, place: int) -> Iterator[Frame]:
-        run = self._run.part(place) if self._can_go_back else self._run
+        run = self._run.part(place) if self.can_seek else self._run
         if run is None:
             return
         for image in run.tensors():

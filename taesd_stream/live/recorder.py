@@ -60,16 +60,14 @@ class Recorder:
         """What is recorded now."""
         return self._current
 
-    async def start(self, frame: ShownFrame | None) -> str:
+    async def start(self, frame: ShownFrame) -> str:
         """Begin with a frame; returns the name of the file.
 
         Raises:
-            InputError: Nothing is shown yet, or it is recorded already.
+            InputError: It is recorded already, or the page is closed.
             OutputError: The folder cannot be written to.
         """
         async with self._turn:
-            if frame is None:
-                raise InputError("recording: expected a frame that is shown, found none yet")
             if self._is_closed:
                 raise InputError("recording: expected a page that is open, found none")
             if self._current is not None:

@@ -56,7 +56,6 @@ class Server:
         listening = place.listen()
         self.port = int(listening.getsockname()[1])
         self._place, self._open_app = place, open_app
-        self._server: uvicorn.Server | None = None
         self._ending = asyncio.Event()
         ready: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._worker = Worker(

@@ -44,11 +44,11 @@ class Session:
         broadcast, intake = self.broadcast, self.intake
         newest, pushed = broadcast.newest.item, None if intake is None else intake.counts
         latency = broadcast.figures.latency_seconds
-        fps = broadcast.figures.frames_per_second
+        fps, plan = broadcast.figures.frames_per_second, self._plan
         return Status(
             title=self.title,
             model=self.model,
-            plan=None if self._plan is None else str(self._plan),
+            plan=None if plan is None else str(plan),
             state=self._state(fps),
             failure=self._failure,
             width=None if newest is None else newest.size.width,
