@@ -29,6 +29,8 @@ def plan_for(
     view: View = WHOLE,
     scratch: bool = False,
     recorded_bytes: int = 0,
+    threads: int = 1,
+    cores: int | None = None,
 ) -> TilePlan:
     """A plan for planes of any size in tiles of at most ``tile`` latents; its figures are none."""
     grid = Grid.of(tile, tile, continued=continued)
@@ -50,4 +52,6 @@ def plan_for(
         view=view,
         scratch=scratch,
         recorded_bytes=recorded_bytes,
+        threads=threads,
+        cores=cores,
     )

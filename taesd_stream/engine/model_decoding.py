@@ -125,7 +125,7 @@ class DecodingModel(LoadedModel):
             frames: Which frames, such as ``slice(100, 110)``; None is all. Decoding begins only as
                 far back as the model remembers.
             ahead: The most latents read before the frames of the first of them go out. More than 1
-                is for files: it lets a GPU compute several at a time.
+                is for files: it lets a GPU compute several at a time, and cores one each.
             convention: As of ``decode``; a file may say it, too.
             on_tile: Told after each tile how many pixels of the frames that are made together are
                 done, and of how many.

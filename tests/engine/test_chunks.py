@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.running.tile_making import TileMaking
 from taesd_stream.engine.streams.frame_windows import Window, windows_of
 
 pytest.importorskip("diffusers")
@@ -117,14 +117,14 @@ def test_memory_that_runs_out_keeps_chunks_together(
 ) -> None:
     latents = noise(4, 4, 8, 8)
     whole = fine.decode(latents, tile=8)
-    run = Executor._tile_of
+    run = TileMaking._made
 
-    def failing(executor: Executor, stage: Any, block: Any, **named: Any) -> Any:
+    def failing(make: Any, block: Any, *state: Any, **named: Any) -> Any:
         if block.region.area > 70:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(executor, stage, block, **named)
+        return run(make, block, *state, **named)
 
-    monkeypatch.setattr(Executor, "_tile_of", failing)
+    monkeypatch.setattr(TileMaking, "_made", failing)
     assert difference(fine.decode(latents, tile=8), whole) < EXACT
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine.running import planes
-from taesd_stream.engine.running.executor import Executor
+from taesd_stream.engine.running.tile_making import TileMaking
 from taesd_stream.models.layers import attention
 
 pytest.importorskip("diffusers")
@@ -168,17 +168,17 @@ def test_memory_that_runs_out_makes_smaller_tiles(
 ) -> None:
     latents = noise(1, 4, 12, 12)
     whole = fine.decode(latents, tile=12)
-    run = Executor._tile_of
+    run = TileMaking._made
     failed = 0
 
-    def failing(executor: Executor, stage: Any, block: Any, **named: Any) -> Any:
+    def failing(make: Any, block: Any, *state: Any, **named: Any) -> Any:
         nonlocal failed
         if block.region.area > 150:
             failed += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(executor, stage, block, **named)
+        return run(make, block, *state, **named)
 
-    monkeypatch.setattr(Executor, "_tile_of", failing)
+    monkeypatch.setattr(TileMaking, "_made", failing)
     assert float((fine.decode(latents, tile=12) - whole).abs().max()) < EXACT
     assert failed > 10
 

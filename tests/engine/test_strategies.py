@@ -14,11 +14,11 @@ from torch import Tensor
 
 import taesd_stream as ts
 from taesd_stream.engine.planning.strategies import Strategy, Workload, strategies
-from taesd_stream.engine.running.executor import Executor
 from taesd_stream.engine.running.state_storage import ScratchStorage
+from taesd_stream.engine.running.tile_making import TileMaking
 from taesd_stream.engine.streams.decode_stream import Frame
 from tests.engine.conftest import model_named
-from tiling import Region, TilePlan
+from tiling import Block, Region, TilePlan
 
 Models = Callable[..., ts.AutoEncoder]
 
@@ -81,18 +81,18 @@ class Spy:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[tuple[Region, int, int]] = []
         self.scratched = 0
-        run, put = Executor._tile_of, ScratchStorage.put
+        run, put = TileMaking._made, ScratchStorage.put
 
-        def running(executor: Executor, stage, block, **named) -> Tensor:
-            frames = named["sources"].plane.frames
-            self.done.append((block.region, stage.states.at + block.frames.start, frames))
-            return run(executor, stage, block, **named)
+        def running(make: TileMaking[Tensor], block: Block, *state, **named) -> Tensor:
+            frames = make.sources.plane.frames
+            self.done.append((block.region, make.stage.states.at + block.frames.start, frames))
+            return run(make, block, *state, **named)
 
         def putting(storage: ScratchStorage, kept):
             self.scratched += 1
             return put(storage, kept)
 
-        monkeypatch.setattr(Executor, "_tile_of", running)
+        monkeypatch.setattr(TileMaking, "_made", running)
         monkeypatch.setattr(ScratchStorage, "put", putting)
 
     def check(self, plan: TilePlan, steps: int) -> None:

@@ -146,6 +146,9 @@ class Way:
     storage: StorageKind
     moves: bool
     """Whether what is remembered is first taken out and put into another video's place."""
+    threads: int = 1
+    """Tiles that are made side by side, or steps of the only one."""
+    cores: int | None = None
 
 
 sizes = st.builds(Size, st.integers(1, 5), st.integers(1, 5))
@@ -157,6 +160,8 @@ ways = st.builds(
     segment=st.one_of(st.none(), st.integers(1, 4)),
     storage=st.sampled_from(["device", "scratch"]),
     moves=st.booleans(),
+    threads=st.integers(1, 3),
+    cores=st.sampled_from([3, 4]),
 )
 
 
@@ -173,7 +178,15 @@ def computed(network: Network, video: Tensor, course: Sequence[Way]) -> Tensor:
         steps = video[at : at + way.steps]
         if not len(steps):
             break
-        plan = plan_for(network, way.tile, way.batch, segment=way.segment, storage=way.storage)
+        plan = plan_for(
+            network,
+            way.tile,
+            way.batch,
+            segment=way.segment,
+            storage=way.storage,
+            threads=way.threads,
+            cores=way.cores,
+        )
         executor = Executor(network, ON_CPU, plan)
         states = _states_for(executor, plane, way, states)
         first = at * up // down

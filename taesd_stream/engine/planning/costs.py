@@ -12,6 +12,7 @@ from taesd_stream.engine.cores import WAITING_PER_THREAD, Cores
 from taesd_stream.engine.planning.going_back import RecordedChain, planes_kept, sharing
 from taesd_stream.engine.planning.moving import moved_by
 from taesd_stream.engine.planning.resident import resident_bytes
+from taesd_stream.engine.planning.shared_parts import shared_parts
 from taesd_stream.engine.settings import Settings
 from taesd_stream.models.layers.canvas import Canvas
 from taesd_stream.models.layers.passes import Counted, Pass, PassFigures
@@ -162,7 +163,7 @@ class CostModel:
         Args:
             view: Which part of the output is made, and where planes go around.
             cores: How the cores share the work.
-            at_once: How many pictures are at hand for them, each by itself.
+            at_once: How many pictures, or steps of a video, are at hand for them.
             together: How many frames lie in every tile.
             through_scratch: Whether what passes leave for each other lies in a temporary file.
         """
@@ -214,10 +215,9 @@ class CostModel:
                 peak * self._item_bytes, self._network, self._settings
             )
             if cores.threads > 1:
-                peak_bytes += self._waiting(grid, made, cores)
+                peak_bytes += self._waiting(grid, -(-made * up // down), cores)
             passes.append(PassPlan(grid, figures.work, peak, peak_bytes))
-            stretches = (len(grid) if self._network.stateful else len(grid.rows)) * at_once
-            pieces = len(grid) * at_once if self._settings.dtype == torch.float32 else stretches
+            stretches, pieces = shared_parts(self._network, self._settings, grid, at_once, cores)
             alone = self._relative_seconds(figures, len(each.body.layers), together)
             share = cores.share(stretches, pieces) * (sharing(cores) if self._goes_back else 1.0)
             seconds += alone * share

@@ -14,6 +14,7 @@ from taesd_stream.engine.cores import Cores, shares_of_cores
 from taesd_stream.engine.options import TileOptions
 from taesd_stream.engine.planning.costs import MOST_ELEMENTS, CostModel, TiledCost
 from taesd_stream.engine.planning.request import Request
+from taesd_stream.engine.planning.shared_parts import MOST_ABREAST
 from taesd_stream.engine.planning.strategies import (
     THROUGH_SCRATCH,
     Candidate,
@@ -68,9 +69,11 @@ class Planner:
     Attributes:
         settings: The same.
         candidate: How the memory of a strategy is counted.
+        most_abreast: The most time steps of a video's only tile that are under way at once.
     """
 
     candidate = Candidate
+    most_abreast = MOST_ABREAST
 
     def __init__(
         self,
@@ -117,8 +120,9 @@ class Planner:
         columns: tuple[Interval, ...] = (Interval(0, latents.width),)
         gained = steps_together(max(plane.area, made.area)) if self._is_for_gpu else 1
         together = asked.chunk or gained
+        abreast = min(shares[0].threads, self.most_abreast) if overlap == "exact" else 1
         first = self.candidate(
-            self._network, plane, _AT_HAND, workload, budget, view, patches=1, together=together
+            self._network, plane, _AT_HAND, workload, budget, view, 1, together, abreast
         )
         if overlap == "exact":
             cost, candidate = self._choose(first, asked.tile, shares)
@@ -181,7 +185,7 @@ class Planner:
     def _strategies(self, asked: Candidate) -> tuple[Strategy, ...]:
         """The ways to go about what is asked, best first."""
         if self._network.stateful:
-            return strategies(asked.workload, self.settings.device)
+            return strategies(asked.workload, self.settings.device, abreast=asked.abreast)
         return (_AT_HAND, THROUGH_SCRATCH) if len(self._network.passes) > 1 else (_AT_HAND,)
 
     def _action(self) -> str:

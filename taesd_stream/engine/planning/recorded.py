@@ -81,6 +81,7 @@ class BackwardPlanner(Planner):
     """
 
     candidate = _Recorded
+    most_abreast = 1
 
     def __init__(self, model: str, network: Network, settings: Settings) -> None:
         super().__init__(

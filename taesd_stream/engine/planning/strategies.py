@@ -23,6 +23,10 @@ _FULL_PIXELS = 16 * 512**2
 _MOST_RECORDED_BYTES = 1 << 30
 _MOST_RECORDED_SHARE = 8
 
+# So many time steps come together for each that may be under way at once: at the end of a turn
+# threads have to help each other.
+_TURNS_ABREAST = 4
+
 # With so many pictures at hand, or more, all cores have work whatever the tiles.
 _MOST_AT_ONCE = 64
 
@@ -67,11 +71,13 @@ class Strategy:
         storage: Where a tile's state lies while others have their turn.
         whole: Whether each tile goes through all steps in one turn.
         costs: How many times as long it takes as with states at hand.
+        abreast: Whether a turn has steps for threads to have several under way at once.
     """
 
     storage: StorageKind
     whole: bool = False
     costs: float = 1.0
+    abreast: bool = False
 
 
 THROUGH_SCRATCH = Strategy("scratch", costs=_MOVED)
@@ -90,13 +96,23 @@ def steps_together(pixels: int) -> int:
     return max(1, _FULL_PIXELS // max(1, pixels))
 
 
-def strategies(workload: Workload, device: torch.device) -> tuple[Strategy, ...]:
-    """The strategies that a workload allows, best first."""
+def strategies(
+    workload: Workload, device: torch.device, *, abreast: int = 1
+) -> tuple[Strategy, ...]:
+    """The strategies that a workload allows, best first.
+
+    Args:
+        abreast: The most steps that threads may have under way at once.
+    """
     if workload.has_place:
         return (Strategy("device", whole=True),)
     found = [Strategy("device")]
-    if workload.steps is not None and 1 < workload.steps <= (workload.ahead or 1):
-        found.append(Strategy("device", whole=True))
+    ahead = workload.ahead or 1
+    if workload.steps is not None and min(workload.steps, ahead) > 1:
+        if abreast > 1:
+            found.append(Strategy("device", abreast=True))
+        if workload.steps <= ahead:
+            found.append(Strategy("device", whole=True))
     if device.type != "cpu":
         found.append(Strategy("host", costs=_MOVED))
     return (*found, Strategy("scratch", costs=_MOVED))
@@ -111,6 +127,7 @@ class Candidate:
         patches: How many parts of the picture are computed each as a picture of its own.
         together: The most steps that the device gains by when they are computed together; or those
             of a chunk.
+        abreast: The most steps that threads may have under way at once, where a video is one tile.
     """
 
     network: Network
@@ -121,6 +138,7 @@ class Candidate:
     view: View
     patches: int
     together: int
+    abreast: int = 1
 
     @property
     def is_last_resort(self) -> bool:
@@ -161,8 +179,12 @@ class Candidate:
     def at_once(self) -> int:
         """Pictures that are computed in one run, each by itself, as many as matter.
 
-        Those of a stream are computed one by one, whatever has been read ahead.
+        Those of a stream are computed one by one, whatever has been read ahead. Of a video it is
+        the time steps.
         """
+        if self.network.stateful:
+            steps = self.workload.steps if self.segment is None else self.segment
+            return 1 if self.abreast == 1 else min(steps or 1, _MOST_AT_ONCE)
         if not self.network.takes_pictures_apart or not self.workload.has_place:
             return 1
         return min(self.workload.steps or 1, _MOST_AT_ONCE)
@@ -174,7 +196,8 @@ class Candidate:
             return None
         ahead = self.workload.ahead or 1
         if self.strategy.storage == "device":
-            ahead = min(ahead, self.together)
+            abreast = _TURNS_ABREAST * self.abreast if self.strategy.abreast else 1
+            ahead = min(ahead, max(self.together, abreast))
         room = self.budget.bytes // (4 * max(1, self._step_bytes))
         return max(1, min(ahead, room))
 

@@ -7,13 +7,14 @@ ever sees zeros where the picture goes on. A picture is a video without state.
 In a sweep, a tile goes on where the one to its left ended: what layers have read at its right
 border is carried on, so tiles can be as small as the caches and compute nothing twice there.
 
-On a CPU, bands of tiles, or the tiles of a video, are computed side by side, each on one core.
+On a CPU, bands of tiles, or the tiles of a video, or the time steps of its only tile, are computed
+side by side, each on one core.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from itertools import chain, islice
 from typing import TypeAlias, TypeVar
@@ -23,25 +24,27 @@ from torch import Tensor
 
 from taesd_stream.engine.backends import Backend, EagerBackend
 from taesd_stream.engine.budget import is_out_of_memory, release
-from taesd_stream.engine.cores import keeping_to
-from taesd_stream.engine.plain_modes import Computing
 from taesd_stream.engine.running.filling import Filled, Filling, Finish
 from taesd_stream.engine.running.pass_planes import Sources
 from taesd_stream.engine.running.planes import During, Plane, as_plane
 from taesd_stream.engine.running.reading import TileReader
-from taesd_stream.engine.running.row_crew import RowCrew, crew_of
+from taesd_stream.engine.running.row_crew import crew_of
 from taesd_stream.engine.running.side_by_side import Stretch, shared_out
 from taesd_stream.engine.running.stages import Stage, Stages
 from taesd_stream.engine.running.state_storage import storage_on
+from taesd_stream.engine.running.steps_abreast import abreast
 from taesd_stream.engine.running.sweep import Sweep
+from taesd_stream.engine.running.tile_making import TileMaking
 from taesd_stream.engine.running.tile_states import TileStates
 from taesd_stream.engine.settings import Settings
 from taesd_stream.errors import OutOfMemoryError
-from taesd_stream.models.layers.tile_state import Known, TileState
+from taesd_stream.models.layers.tile_state import Known
 from taesd_stream.models.network import Network
-from tiling import Block, Interval, Region, Size, TilePlan, chunks
+from tiling import Block, Interval, Size, TilePlan, chunks
 
 __all__ = ["Estimate", "Executor"]
+
+_log = logging.getLogger("taesd_stream")
 
 T = TypeVar("T")
 Estimate: TypeAlias = Callable[[Plane], Known]
@@ -84,6 +87,7 @@ class Executor:
         self._reader = TileReader(settings, plan.view)
         self._filling = Filling(plan, settings, self._reader, self._tiles)
         self._tiles_made = 0
+        self._may_be_abreast = True
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -199,99 +203,74 @@ class Executor:
         self, stage: Stage, sources: Sources, finish: Finish[T], first_band: int = 0
     ) -> Iterator[tuple[Block, T]]:
         """The tiles of one pass, each finished by the thread that has made it."""
-        stretches = list(self._stretches(stage, sources, finish, first_band))
+        make = TileMaking(stage, sources, finish, self._settings, self._reader)
+        turns = self._turns(stage, sources, first_band)
+        if stage.states is not None and len(turns) == 1 and self._plan.threads > 1:
+            return self._steps(make, turns[0])
+        stretches = list(self._stretches(make, turns))
         return shared_out(stretches, self._plan, ordered=stage.states is None)
 
-    def _stretches(
-        self, stage: Stage, sources: Sources, finish: Finish[T], first_band: int
-    ) -> Iterator[Stretch[tuple[Block, T]]]:
-        """What one thread does: bands of tiles, or a tile of a video for all of its steps."""
+    def _turns(self, stage: Stage, sources: Sources, first_band: int) -> list[list[Block]]:
+        """What is made in one turn: bands of tiles, or a tile of a video in all of its steps."""
         grid = stage.canvas.grid
         batches = list(chunks(sources.plane.frames, self._plan.batch))
         made = stage.each.out_plane(stage.canvas.plane)
         tiles = [tile.clip(made) for tile in islice(grid, first_band * len(grid.columns), None)]
-        work = partial(self._blocks, stage, sources, finish)
         if stage.states is not None:
-            turns = [[Block(steps, region) for steps in batches] for region in tiles]
-        else:
-            bands = list(chunks(len(tiles), len(grid.columns)))
-            turns = [
-                [Block(steps, region) for region in tiles[band.start : band.stop]]
-                for steps in batches
-                for band in bands
-            ]
+            return [[Block(steps, region) for steps in batches] for region in tiles]
+        bands = list(chunks(len(tiles), len(grid.columns)))
+        return [
+            [Block(steps, region) for region in tiles[band.start : band.stop]]
+            for steps in batches
+            for band in bands
+        ]
+
+    def _stretches(
+        self, make: TileMaking[T], turns: list[list[Block]]
+    ) -> Iterator[Stretch[tuple[Block, T]]]:
+        """What one thread does."""
+        work = partial(self._blocks, make)
         # Who takes over what is a matter of luck, and in 16 bits a tile that begins a sweep is
         # rounded otherwise than one that goes on from another.
-        may_split = stage.states is None and self._settings.dtype == torch.float32
+        may_split = make.stage.states is None and self._settings.dtype == torch.float32
         for blocks in turns:
             if may_split:
                 yield Stretch(blocks, work)
             else:
                 yield Stretch([blocks], lambda turn: work(chain.from_iterable(turn)))
 
-    def _blocks(
-        self, stage: Stage, sources: Sources, finish: Finish[T], blocks: Iterable[Block]
-    ) -> Iterator[tuple[Block, T]]:
+    def _blocks(self, make: TileMaking[T], blocks: Iterable[Block]) -> Iterator[tuple[Block, T]]:
         """Blocks one after the other, in a sweep where tiles go on from each other."""
         if self._tiles_made >= _MANY_TILES:
             self._tiles_made = 0
             release(self._settings.device)
-        grid = stage.canvas.grid
+        grid, states = make.stage.canvas.grid, make.stage.states
         sweep = Sweep() if grid.continued and len(grid.columns) > 1 else None
         with crew_of(self._plan, self._settings) as crew:
-            for made in stage.backoff.run(
-                blocks,
-                partial(
-                    self._tile_of, stage, sources=sources, finish=finish, sweep=sweep, crew=crew
-                ),
-            ):
+            for made in make.stage.backoff.run(blocks, partial(make, sweep=sweep, crew=crew)):
                 self._tiles_made += grid.continued
                 yield made
-        if stage.states is not None and len(grid) > 1:
-            stage.states.let_go()
+        if states is not None and len(grid) > 1:
+            states.let_go()
 
-    def _tile_of(
-        self,
-        stage: Stage,
-        block: Block,
-        sources: Sources,
-        finish: Finish[T],
-        *,
-        sweep: Sweep | None,
-        crew: RowCrew | None,
-    ) -> T:
-        """Compute the output of a pass for one tile, and finish it."""
-        continued = sweep is not None and sweep.goes_on_with(block)
-        rows, columns = stage.each.spans(block.region, stage.canvas.plane, continued=continued)
-        states = stage.states
-        at = states.at if states is not None else 0
-        with (
-            Computing(self._settings),
-            nullcontext() if crew is None else keeping_to(1),
-            sweep.making(block) if sweep is not None else nullcontext() as carry,
-        ):
-            before = states.recall(block.region, at + block.frames.start) if states else None
-            state = TileState(
-                before,
-                together=block.frames.size,
-                carry=carry,
-                makers=crew,
-                known=sources.known,
-                block=block,
-            )
-            given = Region(rows.given, columns.given)
-            tile = self._reader.read(stage, sources.plane, Block(block.frames, given))
-            if sources.opening is not None and columns.given.size:
-                read = stage.canvas.read_place(Block(block.frames, given))
-                tile = sources.opening(tile, read)
-            made = stage.kernel(tile, rows, columns, state)
-            del tile
-            if sources.adds is not None:
-                place = stage.canvas.true_place(block.region)
-                made = sources.adds.add_to(made, Block(block.frames, place))
-            if states is not None:
-                states.keep(block.region, at + block.frames.stop, state.kept)
-            return finish(block, made)
+    def _steps(self, make: TileMaking[T], blocks: list[Block]) -> Iterator[tuple[Block, T]]:
+        """Time steps of the only tile, several of them at once as long as memory holds them."""
+        done = 0
+        if self._may_be_abreast:
+            layers = tuple(self._network.stateful.values())
+            try:
+                for made in abreast(make, blocks, layers, self._plan):
+                    done += 1
+                    yield made
+                    del made
+                return
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._may_be_abreast = False
+            release(self._settings.device)
+            _log.warning("memory ran out; going on with one time step after the other")
+        yield from self._blocks(make, blocks[done:])
 
 
 def _as_it_is(block: Block, tile: Tensor) -> Tensor:

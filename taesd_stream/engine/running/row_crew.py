@@ -6,8 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from queue import SimpleQueue
 from time import perf_counter, thread_time
+from typing import TypeAlias
 
 from taesd_stream.engine.cores import keeping_to
 from taesd_stream.engine.plain_modes import Computing
@@ -15,7 +17,10 @@ from taesd_stream.engine.settings import Settings
 from tiling import Interval, TilePlan
 from video.background import Worker
 
-__all__ = ["RowCrew", "crew_of"]
+__all__ = ["Calls", "RowCrew", "crew_of"]
+
+Calls: TypeAlias = "SimpleQueue[_Pieces | None]"
+"""Brings a thread the pieces to make, and None when it shall make no more."""
 
 # A thread that takes longer than its core computes for it has waited for the core; where it does
 # for so short a time, that tells nothing: the system lets programs take turns of some milliseconds.
@@ -26,16 +31,13 @@ _LATELY_SECONDS = 0.5
 
 
 class RowCrew:
-    """Threads that make pieces, each on one core, from one queue: the caller's, and some of ours.
+    """Threads that make pieces, each on one core: the caller's, some of ours, and who helps.
 
     A context manager: with the end of the block ours end; they begin with the first piece.
 
     Args:
         count: How many threads, the caller's included, which shall keep to one core as well.
         settings: Where and how they compute.
-
-    Attributes:
-        count: The same.
 
     >>> import torch
     >>> made = []
@@ -47,11 +49,17 @@ class RowCrew:
     """
 
     def __init__(self, count: int, settings: Settings) -> None:
-        self.count = count
+        self._own = [SimpleQueue[_Pieces | None]() for _ in range(count - 1)]
+        self._called = tuple(self._own)  # who makes pieces besides callers: each by a queue
+        self._changing = threading.Lock()
         self._settings = settings
-        self._asked: SimpleQueue[_Pieces | None] = SimpleQueue()
         self._workers: list[Worker[None]] = []
         self._waited = -_LATELY_SECONDS  # when a thread was last seen to have waited
+
+    @property
+    def count(self) -> int:
+        """How many threads make the pieces of a caller, which is one of them."""
+        return 1 + len(self._called)
 
     def in_a_crowd(self) -> bool:
         """Whether a thread lately had to wait for its core, which another program held."""
@@ -59,11 +67,10 @@ class RowCrew:
 
     def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
         """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
-        if not self._workers:
-            self._workers = [Worker(self._work, then=_nothing) for _ in range(self.count - 1)]
+        self._begin()
         asked = _Pieces(pieces, work)
-        for _ in self._workers:
-            self._asked.put(asked)
+        for calls in self._called:
+            calls.put(asked)
         try:
             self._take_part(asked)
             error = asked.end()
@@ -76,28 +83,49 @@ class RowCrew:
         finally:
             del error  # else its traceback and this frame would hold each other
 
+    def help(self, calls: Calls) -> None:
+        """Make pieces in this thread, which keeps to one core, until ``calls`` brings None."""
+        with self._changing:
+            self._called = (*self._called, calls)
+        try:
+            self._answer(calls)
+        finally:
+            with self._changing:
+                self._called = tuple(each for each in self._called if each is not calls)
+
     def __enter__(self) -> RowCrew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _worker in self._workers:
-            self._asked.put(None)
+        for calls in self._own[: len(self._workers)]:
+            calls.put(None)
         for worker in self._workers:
             worker.wait()
         self._workers = []
 
-    def _work(self) -> None:
+    def _begin(self) -> None:
+        with self._changing:
+            if len(self._workers) == len(self._own):
+                return
+            self._workers = [
+                Worker(partial(self._work, calls), then=_nothing) for calls in self._own
+            ]
+
+    def _work(self, calls: Calls) -> None:
         with keeping_to(1):
-            while (asked := self._asked.get()) is not None:
-                if asked.join():
-                    try:
-                        with Computing(self._settings):
-                            self._take_part(asked)
-                    except BaseException as error:
-                        asked.fail(error)
-                    finally:
-                        asked.leave()
-                del asked  # with what it holds
+            self._answer(calls)
+
+    def _answer(self, calls: Calls) -> None:
+        while (asked := calls.get()) is not None:
+            if asked.join():
+                try:
+                    with Computing(self._settings):
+                        self._take_part(asked)
+                except BaseException as error:
+                    asked.fail(error)
+                finally:
+                    asked.leave()
+            del asked  # with what it holds
 
     def _take_part(self, asked: _Pieces) -> None:
         began, computed = perf_counter(), thread_time()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from queue import SimpleQueue
@@ -69,7 +69,17 @@ class Stretch(Generic[T]):
             yield item
 
 
-def in_order(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) -> Iterator[T]:
+def _nothing() -> None:
+    pass
+
+
+def in_order(
+    stretches: Iterable[Stretch[T]],
+    threads: int,
+    cores: int = 1,
+    *,
+    then: Callable[[], None] = _nothing,
+) -> Generator[T]:
     """All pieces of the first stretch, then those of the second, and so on.
 
     What a stretch raises is raised here after all that comes before it.
@@ -78,12 +88,14 @@ def in_order(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) -> I
         stretches: In order; at least one.
         threads: How many of them, or of their halves, are done side by side.
         cores: How many cores each of them is computed on.
+        then: Called by each thread when it finds none left to do.
 
     >>> list(in_order([Stretch("ab", iter), Stretch("cd", iter)], threads=2))
     ['a', 'b', 'c', 'd']
     """
     begun_room = Room(WAITING_PER_THREAD * threads)
-    with _Crew(stretches, threads, cores, begun_room=begun_room, piece_room=Room(None)) as crew:
+    rooms = begun_room, Room(None)
+    with _Crew(stretches, threads, cores, rooms, then=then) as crew:
         turn = crew.before_all
         for task, made in crew.made():
             task.waiting.append(made)
@@ -112,7 +124,7 @@ def as_they_come(stretches: Iterable[Stretch[T]], threads: int, cores: int = 1) 
     ['a', 'b', 'c', 'd']
     """
     piece_room = Room(WAITING_PER_THREAD * threads)
-    with _Crew(stretches, threads, cores, begun_room=Room(None), piece_room=piece_room) as crew:
+    with _Crew(stretches, threads, cores, (Room(None), piece_room)) as crew:
         for _, made in crew.made():
             if isinstance(made, _End):
                 made.check()
@@ -181,8 +193,9 @@ class _Crew(Generic[T]):
         stretches: In the order in which they are begun.
         threads: How many threads.
         cores: How many cores each of them computes on.
-        begun_room: Taken by every stretch before it is begun.
-        piece_room: Taken by every piece before it is handed over.
+        rooms: The first is taken by every stretch before it is begun, the second by every piece
+            before it is handed over.
+        then: Called by each thread when it finds none left to do.
 
     Attributes:
         before_all: Stands before the first task.
@@ -193,23 +206,24 @@ class _Crew(Generic[T]):
         stretches: Iterable[Stretch[T]],
         threads: int,
         cores: int,
+        rooms: tuple[Room, Room],
         *,
-        begun_room: Room,
-        piece_room: Room,
+        then: Callable[[], None] = _nothing,
     ) -> None:
         self.before_all: _Task[T] = _Task(Stretch((), iter), is_over=True)
         self._last = self.before_all
         self._stretches = iter(stretches)
         self._begun: list[_Task[T]] = []
         self._taking = threading.Lock()
-        self._begun_room, self._piece_room, self._cores = begun_room, piece_room, cores
+        self._begun_room, self._piece_room = rooms
+        self._cores, self._then = cores, then
         self._made: SimpleQueue[tuple[_Task[T], T | _End] | None] = SimpleQueue()
         self._workers = [
             Worker(self._work, then=lambda: self._made.put(None)) for _ in range(threads)
         ]
         # Where pieces are left that nobody takes, threads must not be at work when Python ends: it
         # stops them in the middle of a kernel, and C++ aborts the process.
-        self._at_exit = weakref.finalize(self, self._end, (begun_room, piece_room), self._workers)
+        self._at_exit = weakref.finalize(self, self._end, rooms, self._workers)
 
     def made(self) -> Iterator[tuple[_Task[T], T | _End]]:
         """Pieces and ends, each with the task that it is of."""
@@ -238,9 +252,13 @@ class _Crew(Generic[T]):
 
     def _work(self) -> None:
         with keeping_to(self._cores):
-            while (task := self._next()) is not None and self._do(task):
-                with self._taking:
-                    self._begun.remove(task)
+            try:
+                while (task := self._next()) is not None and self._do(task):
+                    with self._taking:
+                        self._begun.remove(task)
+            finally:
+                task = None
+                self._then()
 
     def _next(self) -> _Task[T] | None:
         """The next stretch, or half of the longest of those that others are doing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from math import prod
 
@@ -209,29 +210,37 @@ class DecodeStream(VideoStream):
             yield from self._decode(self._run, self._waiting.take(count), raw)
 
     def _decode(self, run: Run, latents: Tensor, first_raw: int) -> Iterator[Tensor]:
-        """The wanted frames of a few latents, put together where they are computed."""
+        """The wanted frames of a few latents, put together where they are computed.
+
+        Of exact tiles each comes as soon as it and all before it are whole.
+        """
         made = run.made
-        wanted = [
+        wanted = deque(
             index
             for index in range(latents.shape[0] * self._spec.timing.growth)
             if self._is_wanted(first_raw + index)
-        ]
+        )
         exact = run.plan.overlap == "exact"
         channels, kept = self._coder.network.out_channels, self._transparency.is_kept
         shape = (*made, channels if kept else 3) if exact else (channels, *made)
         dtype = torch.uint8 if exact else torch.float32
         device = self._room(run.plan, len(wanted) * prod(shape) * dtype.itemsize)
-        frames = {index: torch.zeros(shape, dtype=dtype, device=device) for index in wanted}
+        frames: dict[int, Tensor] = {}
+        missing = dict.fromkeys(wanted, made.area)
         for index, (y, x), pixels in run.parts(latents, self._on_tile):
-            if index not in frames:
+            if index not in missing:
                 continue
+            if index not in frames:
+                frames[index] = torch.zeros(shape, dtype=dtype, device=device)
             if exact:
                 frames[index][y, x] = to_bytes(pixels, self._transparency)
+                missing[index] -= pixels.shape[1] * pixels.shape[2]
             else:
                 frames[index][:, y, x] += pixels.to(frames[index])
+            while exact and wanted and not missing[wanted[0]]:
+                yield frames.pop(wanted.popleft())
         for index in wanted:
-            frame = frames.pop(index)
-            yield frame if exact else to_bytes(frame, self._transparency)
+            yield to_bytes(frames.pop(index), self._transparency)
 
     def _room(self, plan: TilePlan, frames_bytes: int) -> torch.device:
         """The device to put frames together on: the model's, if that keeps within the budget."""

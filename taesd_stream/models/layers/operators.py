@@ -253,8 +253,13 @@ class Rest:
             return tensor
         if not self.in_turn or tensor.shape[0] <= state.together:
             return self.run(tensor, state)
-        parts = torch.split(tensor, state.together)
-        return torch.cat([self.run(part, state) for part in parts])
+        are_last, made = state.is_last, list[Tensor]()
+        for first in range(0, tensor.shape[0], state.together):
+            part = tensor[first : first + state.together]
+            state.is_last = are_last and first + state.together >= tensor.shape[0]
+            made.append(self.run(part, state))
+        state.is_last = are_last
+        return torch.cat(made)
 
 
 def cut(rows: Span, columns: Span, factor: int = 1) -> Iterator[Operator]:

@@ -133,8 +133,9 @@ def _pieces(makers: PieceMakers | None, rows: int, most: int, least: int = 0) ->
         least: How many there have to be, if there are as many rows.
     """
     threads, smallest = 1, rows
-    if makers is not None and min(rows, most) >= makers.count:
-        threads = makers.count
+    count = 1 if makers is None else makers.count
+    if makers is not None and min(rows, most) >= count > 1:
+        threads = count
         of_each = _SMALLEST_IN_A_CROWD if makers.in_a_crowd() else _SMALLEST
         smallest = -(-rows // (threads * min(most // threads, of_each)))
     largest = -(-rows // max(1, least))

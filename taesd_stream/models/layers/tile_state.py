@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from taesd_stream.models.layers.carry import Carry
 from tiling import Block, Interval, Region, Size
 
-__all__ = ["Known", "LayerStates", "PieceMakers", "TileState"]
+__all__ = ["Known", "LayerStates", "PieceMakers", "Relay", "TileState"]
 
 LayerStates: TypeAlias = Mapping[nn.Module, Tensor]
 """The state of each layer that has any: (steps, C, h, w), a part of its input plane."""
@@ -24,19 +24,27 @@ Known: TypeAlias = Mapping[nn.Module, Callable[[Tensor, Block], Tensor]]
 
 
 class PieceMakers(Protocol):
-    """Threads that make pieces.
+    """Threads that make pieces."""
 
-    Attributes:
-        count: How many threads.
-    """
-
-    count: int
+    @property
+    def count(self) -> int:
+        """How many threads."""
 
     def in_a_crowd(self) -> bool:
         """Whether a thread of them lately had to wait for its core, which another program held."""
 
     def make(self, pieces: Sequence[Interval], work: Callable[[Interval], None], /) -> None:
         """Do ``work`` for every piece; what it raises is raised here when all threads are still."""
+
+
+class Relay(Protocol):
+    """What layers keep, between time steps of a tile that are under way at once."""
+
+    def take(self, layer: nn.Module, /) -> Tensor | None:
+        """What a layer kept of the steps before, once these are past it; None for nothing."""
+
+    def leave(self, layer: nn.Module, steps: Tensor | None, /) -> None:
+        """Leave what a layer keeps for the steps after."""
 
 
 _NOWHERE = Block(Interval(0, 1), Region.whole(Size(0, 0)))
@@ -55,9 +63,12 @@ class TileState:
         makers: Who makes pieces of what an operator makes; None where it is made as a whole.
         known: Norms whose figures are known from elsewhere, completed.
         block: The frames that a tile is of, for these.
+        relay: Where a layer's state comes from when it is first asked for, and goes to as soon as
+            its last step has come; None where ``kept`` is all of it.
 
     Attributes:
         kept: The state of every layer now.
+        is_last: Whether what is being run are the last of these steps.
         aside: What goes around layers that are being run, to be added to what they make.
     """
 
@@ -70,8 +81,12 @@ class TileState:
         makers: PieceMakers | None = None,
         known: Known | None = None,
         block: Block = _NOWHERE,
+        relay: Relay | None = None,
     ) -> None:
         self.kept = dict(kept or {})
+        self.is_last = True
+        self._relay = relay
+        self._begun: set[nn.Module] = set()
         self.together = together
         self.carry = carry
         self.makers = makers
@@ -90,12 +105,23 @@ class TileState:
 
     def recall(self, layer: nn.Module) -> Tensor | None:
         """The steps that a layer kept; None at the beginning of a video."""
+        if self._relay is not None and layer not in self._begun:
+            self._begun.add(layer)
+            before = self._relay.take(layer)
+            if before is not None:
+                self.kept[layer] = before
         return self.kept.get(layer)
 
     def keep(self, layer: nn.Module, steps: Tensor) -> None:
         """Keep (steps, C, h, w) for a layer, in place of what it kept before."""
         self.kept[layer] = steps
+        self._leave(layer, steps)
 
     def forget(self, layer: nn.Module) -> None:
         """Keep nothing for a layer."""
         self.kept.pop(layer, None)
+        self._leave(layer, None)
+
+    def _leave(self, layer: nn.Module, steps: Tensor | None) -> None:
+        if self._relay is not None and self.is_last:
+            self._relay.leave(layer, steps)
