@@ -108,10 +108,10 @@ class Run:
             total = total * area // self.plan.latents.area
             tiles = blended_tiles(self._executor, self.plan, plane, self.made, self._states)
         for block, tile in tiles:
-            yield block, tile
             done += of_last * block.volume
-            if on_tile is not None:
+            if on_tile is not None:  # before it is taken: it may be the last of a finished frame
                 on_tile(round(done), total)
+            yield block, tile
         self._is_whole = True
 
     def parts(
