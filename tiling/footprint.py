@@ -59,7 +59,8 @@ class Footprint:
             return Interval(start, start)
         first = out.start * self.stride - self.padding
         last = (out.stop - 1) * self.stride - self.padding + self.kernel
-        return Interval(first, last).divide(self.upscale)
+        read = Interval(first, last)
+        return read if self.upscale == 1 else read.divide(self.upscale)
 
 
 POINTWISE = Footprint()

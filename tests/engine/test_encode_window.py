@@ -24,11 +24,11 @@ OPTIONS = TileOptions(tile=2, threads=1)
 def test_a_window_gives_the_latents_of_the_whole(name: str, data: st.DataObject) -> None:
     encoder = coder_of(narrow_model_named(name), "encode")
     timing = encoder.spec.encode_timing
-    total = data.draw(st.integers(1, 20 * timing.shrink))
+    total = data.draw(st.integers(1, 12 * timing.shrink))
     count = timing.latents(total)
     first = data.draw(st.integers(0, count - 1))
     stop = data.draw(st.integers(first + 1, count))
-    images = np.random.default_rng(total).integers(0, 256, (total, 20, 33, 3), np.uint8)
+    images = np.random.default_rng(total).integers(0, 256, (total, 20, 18, 3), np.uint8)
     whole = list(EncodeStream(encoder, OPTIONS).encode(images))
     window = EncodeWindow.of(encoder, range(first, stop), total)
     assert 0 <= window.frames.start < window.frames.stop <= total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import json
 import signal
 import subprocess
 import sys
@@ -200,20 +200,28 @@ ts.render(sys.argv[1], sys.argv[2], model="latent2rgb", device="cpu", backend="t
 """
 
 
-def test_a_video_that_was_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
+def test_a_video_that_was_killed_and_resumed_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL in the segment after the first one, and after some more."""
     latents = torch.randn(80, 4, 12, 12, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "z.npy", latents.numpy())
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "z.npy")]
-    began = time.monotonic()
-    subprocess.run([*command, str(tmp_path / "once.mp4")], check=True)
-    longest = time.monotonic() - began
-    chance = random.Random(1)
+    monkeypatch.setattr(resuming, "_MOST_SEGMENT_FRAMES", 8)
+    monkeypatch.setattr(resuming, "_FEWEST_SEGMENT_FRAMES", 8)
+    render(latents, tmp_path / "once.mp4")
     out = tmp_path / "a.mp4"
-    for _ in range(2):
-        process = subprocess.Popen([*command, str(out)])
-        time.sleep(longest * (0.6 + 0.4 * chance.random()))
+    journal = tmp_path / "a.mp4.resume" / "journal.json"
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "z.npy"), str(out)]
+    for segments in (1, 4):
+        process = subprocess.Popen(command)
+        while process.poll() is None and _segments_kept(journal) < segments:
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait()
     if not out.exists():
-        subprocess.run([*command, str(out)], check=True)
+        render(tmp_path / "z.npy", out)
     assert out.read_bytes() == (tmp_path / "once.mp4").read_bytes()
+
+
+def _segments_kept(journal: Path) -> int:
+    return int(json.loads(journal.read_text())["done"]) if journal.exists() else 0

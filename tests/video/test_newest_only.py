@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_late_ones_are_left_out_and_who_closes_does_the_last_itself(slow: Slow) 
     slow.began.acquire()
     slow.go_on.release()
     while not slow.taken:
-        pass
+        time.sleep(0.001)
     newest.put(1)
     slow.began.acquire()
     for item in (2, 3, 4):

@@ -42,6 +42,7 @@ class Chain(Layer):
             self.add_module(str(index), layer)
         self._spans = lru_cache(maxsize=1024)(self._find_spans)
         self._out_sizes = lru_cache(maxsize=256)(self._find_out_size)
+        self._channels = lru_cache(maxsize=16)(self._find_channels)
 
     def _find_spans(self, want: Interval, size: int, continued: bool) -> tuple[Span, ...]:
         """One span per layer, found from the last to the first: here the halo shrinks."""
@@ -75,9 +76,15 @@ class Chain(Layer):
         self, rows: Span, columns: Span, channels: int
     ) -> Iterator[tuple[Layer, Span, Span, int]]:
         """The task of each layer for one tile, and the channels that it reads."""
-        for layer, y, x in self.tasks(rows, columns):
-            yield layer, y, x, channels
-            channels = layer.out_channels(channels)
+        reads = self._channels(channels)[:-1]
+        return zip(self.layers, self._each(rows), self._each(columns), reads, strict=True)
+
+    def _find_channels(self, channels: int) -> tuple[int, ...]:
+        """The channels that each layer reads, and those that the last one makes."""
+        found = [channels]
+        for layer in self.layers:
+            found.append(layer.out_channels(found[-1]))
+        return tuple(found)
 
     def _each(self, span: Span) -> tuple[Span, ...]:
         return self._spans(span.want, span.size, span.carried > 0)
@@ -109,9 +116,7 @@ class Chain(Layer):
             yield layer.time
 
     def out_channels(self, channels: int) -> int:
-        for layer in self.layers:
-            channels = layer.out_channels(channels)
-        return channels
+        return self._channels(channels)[-1]
 
     def work(self, channels: int) -> Iterator[Work]:
         rate = Fraction(1)  # time steps that reach the layer per step that reaches the first

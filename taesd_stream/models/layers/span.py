@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tiling import Interval
@@ -28,6 +28,16 @@ class Span:
     want: Interval
     size: int
     carried: int = 0
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        have, want = self.have, self.want
+        key = have.start, have.stop, want.start, want.stop, self.size, self.carried
+        object.__setattr__(self, "_hash", hash(key))
+
+    def __hash__(self) -> int:
+        # Plans look tasks up far more often than they make them.
+        return self._hash
 
     def kind(self, scale: tuple[int, int]) -> Kind:
         """The same for tasks that differ in nothing but where they lie.
