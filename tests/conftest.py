@@ -5,6 +5,7 @@ The process that only hands tests out imports this, too: what is heavy is import
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,17 @@ import pytest
 # PyTorch reads it as it is imported. The tensors of these tests are small: threads would only wait
 # for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_sessionstart() -> None:
+    """Lets no collection look at what is only being loaded."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Lets no collection look at modules and tests any more, of which nothing is garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ from tiling import Size, StorageKind
 
 Direction = Literal["decoder", "encoder"]
 
-properties = settings(max_examples=40, deadline=None, derandomize=True)
+properties = settings(max_examples=25, deadline=None, derandomize=True)
 ON_CPU = Settings(torch.device("cpu"), torch.float32, "torch")
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 

@@ -84,7 +84,7 @@ def mosaic(tmp_path_factory):
     return open_latents(_save_tiles(tmp_path_factory.mktemp("tiles"), "{row}_{column}.npz"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_regions_across_several_files(mosaic, data):
     bounds = [data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2)) for n in (12, 13)]

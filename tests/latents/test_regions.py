@@ -69,7 +69,7 @@ def _part(draw, size):
     return slice(start, draw(st.integers(start + 1, size)), draw(st.sampled_from([None, 1])))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(_cases(), st.data())
 def test_a_region_is_that_part_of_the_latent(case, data):
     layout, array, put = case

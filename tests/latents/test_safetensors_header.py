@@ -40,7 +40,7 @@ def _is_taken_by_the_library(content: bytes, path: Path) -> bool | None:
 def test_damaged_headers(tmp_path: Path) -> None:
     chance = random.Random(0)
     taken = 0
-    for _ in range(2000):
+    for _ in range(700):
         content = bytearray(_WHOLE)
         for _ in range(chance.choice([1, 1, 1, 2])):
             letter = chance.choice([chance.randrange(256), *b'0123456789,:[]{}"-'])
@@ -52,7 +52,7 @@ def test_damaged_headers(tmp_path: Path) -> None:
         taken += is_taken
         expected = _is_taken_by_the_library(damaged, tmp_path / "z.safetensors")
         assert expected is None or is_taken == expected, damaged
-    assert 20 < taken < 1000
+    assert 7 < taken < 350
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def _cases(draw):
     return layout, array, save, slice(draw(bounds), draw(bounds), draw(step))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(_cases())
 def test_whatever_the_layout_and_the_format_the_latents_are_the_same(case):
     layout, array, save, part = case

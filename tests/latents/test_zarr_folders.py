@@ -43,7 +43,7 @@ def test_numbers_of_either_version_and_order(tmp_path, version, dtype, order):
         assert source[0:0].shape == (0, 4, 10, 11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_regions_whatever_the_layout_and_the_chunks(tmp_path_factory, data):
     layout = data.draw(st.sampled_from(sorted(FRAMES)))

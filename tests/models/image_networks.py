@@ -24,7 +24,7 @@ from taesd_stream.models.network import Network
 from tests.plans import plan_for
 from tiling import WHOLE, Size, View
 
-properties = settings(max_examples=40, deadline=None, derandomize=True)
+properties = settings(max_examples=25, deadline=None, derandomize=True)
 ON_CPU = Settings(torch.device("cpu"), torch.float32, "torch")
 
 

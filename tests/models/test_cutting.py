@@ -125,7 +125,7 @@ def random_latents(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     sides=st.tuples(st.integers(1, 11), st.integers(1, 11)),
     tile=st.tuples(st.integers(1, 6), st.integers(1, 6)),

@@ -26,7 +26,7 @@ from taesd_stream.models.layers.upsampling import Upsample
 from tests.convolution import counted_work
 from tiling import Interval
 
-properties = settings(max_examples=30, deadline=None, derandomize=True)
+properties = settings(max_examples=20, deadline=None, derandomize=True)
 
 CHANNELS = 3
 SIZE = 7
