@@ -40,13 +40,13 @@ def shapes_of(variant: Variant) -> Mapping[str, tuple[int, ...]]:
     }
 
 
-def _narrow(make: Callable[[], Network]) -> Network:
+def _narrow(make: Callable[..., Network], **options: Any) -> Network:
     with pytest.MonkeyPatch.context() as patch:
         for module in (architectures, video_architectures):
             for name in _WITH_WIDTHS:
                 if hasattr(module, name):
                     patch.setattr(module, name, partial(_with_quarters, getattr(module, name)))
-        return make()
+        return make(**options)
 
 
 def _with_quarters(layer: Callable[..., Any], *sizes: int, **options: Any) -> Any:

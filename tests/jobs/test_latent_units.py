@@ -20,11 +20,25 @@ from taesd_stream.jobs.cluster.model_copy import ModelCopy
 from taesd_stream.jobs.cluster.sharing import shared_frames, shared_picture
 from taesd_stream.jobs.cluster.worker import SharedFolder, Worker
 from taesd_stream.jobs.encoding_picture import PictureEncoding
-from tests.engine.conftest import model_named
+from taesd_stream.models import Variant, variant_named
+from taesd_stream.models.weights import variant_detection
+from tests.engine.conftest import narrow_model_named
+from tests.narrow_models import narrowed
 from tiling import Size
 from video import open_reader
 from video.large.reading import open_regions
 from video.transparency import OVER_WHITE
+
+
+@pytest.fixture(autouse=True)
+def _narrow_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers load copies of narrow models."""
+
+    def narrow(name: str) -> Variant:
+        variant = variant_named(name)
+        return variant if variant.built_in else narrowed(name)
+
+    monkeypatch.setattr(variant_detection, "variant_named", narrow)
 
 
 @contextmanager
@@ -46,7 +60,7 @@ def prepared(
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("sees", [True, False])
 def test_latents_of_a_video(tmp_path: Path, name: str, step: int, sees: bool) -> None:
-    ae = model_named(name)
+    ae = narrow_model_named(name)
     timing = ae.spec.encode_timing
     images = np.random.default_rng(0).integers(0, 256, (45, 18, 25, 3), np.uint8)
     np.save(tmp_path / "a.npy", images)
@@ -72,7 +86,7 @@ def test_latents_of_a_video(tmp_path: Path, name: str, step: int, sees: bool) ->
 
 
 def test_rows_of_a_latent(tmp_path: Path) -> None:
-    ae = model_named("taesd")
+    ae = narrow_model_named("taesd")
     image = np.random.default_rng(0).integers(0, 256, (83, 42, 3), np.uint8)
     path = tmp_path / "a.npy"
     np.save(path, image)
@@ -97,7 +111,7 @@ def test_rows_of_a_latent(tmp_path: Path) -> None:
 
 
 def test_frames_that_are_missing_end_a_unit(tmp_path: Path) -> None:
-    ae = model_named("nano")
+    ae = narrow_model_named("nano")
     np.save(tmp_path / "a.npy", np.zeros((5, 16, 16, 3), np.uint8))
     job = LatentUnits(range(9), 9, 9, Size(16, 16), TileOptions(), "model")
     with open_reader(tmp_path / "a.npy") as reader:
