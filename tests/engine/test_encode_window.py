@@ -24,7 +24,7 @@ OPTIONS = TileOptions(tile=2, threads=1)
 def test_a_window_gives_the_latents_of_the_whole(name: str, data: st.DataObject) -> None:
     encoder = coder_of(narrow_model_named(name), "encode")
     timing = encoder.spec.encode_timing
-    total = data.draw(st.integers(1, 12 * timing.shrink))
+    total = data.draw(st.integers(1, 20 * timing.shrink))
     count = timing.latents(total)
     first = data.draw(st.integers(0, count - 1))
     stop = data.draw(st.integers(first + 1, count))
