@@ -36,6 +36,29 @@ def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _auto_takes_pytorch() -> Iterator[None]:
+    """The backend "auto" compiles nothing: OpenVINO does for every model and size, tests have many.
+
+    Not so in processes that tests start, and where they use ``auto_takes_openvino``.
+    """
+    from taesd_stream.engine import settings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "_has_quicker_kernels", lambda: False)
+        yield
+
+
+@pytest.fixture
+def auto_takes_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend "auto" is what it is for users: OpenVINO, where that is installed."""
+    from taesd_stream.engine import settings
+
+    monkeypatch.setattr(
+        settings, "_has_quicker_kernels", lambda: settings.find_spec("openvino") is not None
+    )
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -100,7 +100,7 @@ def resolve_settings(
     fits = compilable and where.type == "cpu" and precision in _BY_BACKEND["openvino"]
     if backend == "auto":
         # 8 bits are to be had from openvino alone.
-        wants_it = precision == torch.int8 or (fits and _is_installed("openvino"))
+        wants_it = precision == torch.int8 or (fits and _has_quicker_kernels())
         backend = "openvino" if wants_it else "torch"
     if precision == torch.float64 and where.type == "mps":
         raise InputError(
@@ -164,6 +164,11 @@ def _check_provider(provider: str) -> None:
 def is_int8(dtype: str | torch.dtype) -> bool:
     """Whether 8 bits are asked for, which have to be calibrated."""
     return dtype == torch.int8 or (isinstance(dtype, str) and dtype.lower() == "int8")
+
+
+def _has_quicker_kernels() -> bool:
+    """Whether there are those that "auto" takes in the place of PyTorch's."""
+    return _is_installed("openvino")
 
 
 def _is_installed(backend: str) -> bool:

@@ -77,6 +77,7 @@ def test_numbered_pictures(command, random_taesd: Path, source: str) -> None:
     assert np.array_equal(np.load("z.npy"), _expected(frames, random_taesd).numpy())
 
 
+@pytest.mark.usefixtures("auto_takes_openvino")
 def test_what_encode_made_decode_reads(command, random_taesd: Path, video: np.ndarray) -> None:
     del video
     for out in ("z.safetensors", "z.npy", "z_%d.png"):

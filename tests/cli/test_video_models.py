@@ -125,6 +125,7 @@ def test_cheap_previews(
     assert command("plan", "z.pt", *given).out.split(":")[0] == outcome.err.split(":")[0]
 
 
+@pytest.mark.usefixtures("auto_takes_openvino")
 def test_several_clips_follow_each_other(command, video_weights: Weights) -> None:
     clips = saved("taehv").view(2, 2, 16, 2, 3)
     torch.save(clips, "clips.pt")

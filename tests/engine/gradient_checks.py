@@ -16,7 +16,7 @@ __all__ = ["Half", "Models", "check", "plain", "properties", "pulled", "random_i
 Models = Callable[..., ts.AutoEncoder]
 Half = Literal["decode", "encode"]
 
-properties = settings(max_examples=6, deadline=None, derandomize=True)
+properties = settings(max_examples=4, deadline=None, derandomize=True)
 
 EXACT = 1e-11  # of the range, in float64: far from any kink that a rounding could step over
 

@@ -195,6 +195,7 @@ def test_where_memory_runs_out_smaller_tiles_are_compiled(monkeypatch: pytest.Mo
     torch.testing.assert_close(decode(executor), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.usefixtures("auto_takes_openvino")
 def test_where_memory_is_too_small_for_compiled_kernels_pytorch_computes(model: Models) -> None:
     by_name = model("taesd", backend="openvino")
     chosen = model("taesd", backend="auto")
@@ -231,6 +232,7 @@ def test_compiled_artefacts_are_cached_and_the_oldest_go(
     assert left == ["new.blob", "old.blob"]
 
 
+@pytest.mark.usefixtures("auto_takes_openvino")
 def test_the_backend_is_chosen_by_what_is_there_and_what_it_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,6 +260,7 @@ def test_the_backend_is_chosen_by_what_is_there_and_what_it_can(
             resolve_settings("cpu", dtype, backend)
 
 
+@pytest.mark.usefixtures("auto_takes_openvino")
 def test_what_it_has_no_kernels_for_is_left_to_pytorch(model: Models) -> None:
     assert model("latent2rgb", backend="auto").settings.backend == "torch"
     with pytest.raises(ts.InputError, match="expected torch for this model, found openvino"):
