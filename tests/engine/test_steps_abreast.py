@@ -191,6 +191,15 @@ def test_what_steps_did_not_reach_is_what_was_before() -> None:
         third.take(deeper)
 
 
+def test_steps_that_make_nothing_keep_nobody_waiting() -> None:
+    """Every other step ends before the layers after the first, of which one keeps nothing."""
+    network = network_of([Part("pool", 2, 2, 2), Part("pool", 2, 2), Part("memory", 2, 2)])
+    video = a_video(network, 12, PLANE)
+    expected = one_by_one(network, video)
+    for _ in range(40):
+        assert all(map(torch.equal, abreast(network, video, threads=3), expected))
+
+
 @pytest.mark.parametrize("name", ["taehv", "taem1"])
 def test_steps_of_the_only_tile_are_planned_side_by_side(name: str, narrow: Models) -> None:
     model = narrow(name)

@@ -92,6 +92,7 @@ class Baton:
                 self.leave(layer, self.take(layer))
         with self._changing:
             self._before, self._has_ended = {}, True
+            self._wake()  # who waits for a layer that keeps nothing
 
     def fail(self) -> None:
         """Say that these steps will not be done."""
