@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from tests.convolution import before_convolutions
 from tests.engine.video_networks import ON_CPU, Part, a_video, network_of
 from tests.plans import plan_for
 from tiling import Interval, Size
-from video.background import AbandonedError
+from video.background import AbandonedError, Room
 
 Models = Callable[..., ts.AutoEncoder]
 PLANE = Size(3, 4)
@@ -91,26 +92,33 @@ def test_a_failure_comes_after_all_steps_before_it_and_ends_all(
     assert threads_of_ours() == before
 
 
-def test_who_leaves_in_the_middle_waits_for_a_layer_and_not_for_all_steps(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("by", ["leaving", "ctrl-c"])
+def test_who_ends_it_waits_for_a_layer_and_not_for_all_steps(
+    by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = 0
+    blocks, begun, ended_at = 60, 0, 0
 
     def count(tensor: Tensor) -> None:
-        nonlocal begun
+        nonlocal begun, ended_at
         begun += 1
+        if by == "ctrl-c" and begun == blocks:
+            ended_at = begun
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
         time.sleep(0.002)
 
-    blocks = 60
     network = network_of([Part("memory", 2, 2)] * blocks)
     coming = abreast(network, a_video(network, 20, PLANE))
     before = threads_of_ours()
     before_convolutions(monkeypatch, count)
-    next(coming)
-    left = begun
-    coming.close()  # type: ignore[attr-defined]
+    if by == "ctrl-c":
+        with pytest.raises(KeyboardInterrupt):
+            next(coming)
+    else:
+        next(coming)
+        ended_at = begun
+        coming.close()  # type: ignore[attr-defined]
     assert threads_of_ours() == before
-    assert begun - left < blocks  # of the two convolutions that each of them has
+    assert begun - ended_at < blocks  # of the two convolutions that each of them has
 
 
 def test_without_memory_for_two_steps_it_goes_on_with_one_and_says_so(
@@ -144,8 +152,8 @@ def test_without_memory_for_two_steps_it_goes_on_with_one_and_says_so(
 def test_who_waits_makes_pieces_until_the_layer_is_left() -> None:
     layer, helper = nn.ReLU(), list[str]()
     crew = RowCrew(1, ON_CPU)
-    first = Baton({}, crew, threading.Event())
-    second = Baton(first, crew, threading.Event())
+    first = Baton({}, crew, Room(None))
+    second = Baton(first, crew, Room(None))
     taken = list[Tensor | None]()
 
     def wait() -> None:
@@ -173,20 +181,20 @@ def test_who_waits_makes_pieces_until_the_layer_is_left() -> None:
 
 def test_what_steps_did_not_reach_is_what_was_before() -> None:
     reached, deeper = nn.ReLU(), nn.ReLU()
-    crew, given_up = RowCrew(1, ON_CPU), threading.Event()
-    first = Baton({deeper: torch.zeros(1)}, crew, given_up)
-    second = Baton(first, crew, given_up)
+    crew, wanted = RowCrew(1, ON_CPU), Room(None)
+    first = Baton({deeper: torch.zeros(1)}, crew, wanted)
+    second = Baton(first, crew, wanted)
     first.leave(reached, torch.ones(1))
     second.leave(reached, None)  # the layer keeps nothing now
     first.end([reached, deeper])
     second.end([reached, deeper])
     assert second.kept == {deeper: torch.zeros(1)}
-    third = Baton(second, crew, given_up)
+    third = Baton(second, crew, wanted)
     assert third.take(reached) is None
     third.fail()
     with pytest.raises(AbandonedError):
-        Baton(third, crew, given_up).take(reached)
-    given_up.set()
+        Baton(third, crew, wanted).take(reached)
+    wanted.close()
     with pytest.raises(AbandonedError):
         third.take(deeper)
 

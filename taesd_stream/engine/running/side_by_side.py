@@ -79,6 +79,7 @@ def in_order(
     cores: int = 1,
     *,
     then: Callable[[], None] = _nothing,
+    until: Room | None = None,
 ) -> Generator[T]:
     """All pieces of the first stretch, then those of the second, and so on.
 
@@ -89,12 +90,13 @@ def in_order(
         threads: How many of them, or of their halves, are done side by side.
         cores: How many cores each of them is computed on.
         then: Called by each thread when it finds none left to do.
+        until: Closed when nobody wants any more, before threads are waited for.
 
     >>> list(in_order([Stretch("ab", iter), Stretch("cd", iter)], threads=2))
     ['a', 'b', 'c', 'd']
     """
     begun_room = Room(WAITING_PER_THREAD * threads)
-    rooms = begun_room, Room(None)
+    rooms = begun_room, Room(None), *([] if until is None else [until])
     with _Crew(stretches, threads, cores, rooms, then=then) as crew:
         turn = crew.before_all
         for task, made in crew.made():
@@ -194,7 +196,7 @@ class _Crew(Generic[T]):
         threads: How many threads.
         cores: How many cores each of them computes on.
         rooms: The first is taken by every stretch before it is begun, the second by every piece
-            before it is handed over.
+            before it is handed over; all are closed at the end.
         then: Called by each thread when it finds none left to do.
 
     Attributes:
@@ -206,7 +208,7 @@ class _Crew(Generic[T]):
         stretches: Iterable[Stretch[T]],
         threads: int,
         cores: int,
-        rooms: tuple[Room, Room],
+        rooms: tuple[Room, ...],
         *,
         then: Callable[[], None] = _nothing,
     ) -> None:
@@ -215,7 +217,7 @@ class _Crew(Generic[T]):
         self._stretches = iter(stretches)
         self._begun: list[_Task[T]] = []
         self._taking = threading.Lock()
-        self._begun_room, self._piece_room = rooms
+        self._begun_room, self._piece_room = rooms[:2]
         self._cores, self._then = cores, then
         self._made: SimpleQueue[tuple[_Task[T], T | _End] | None] = SimpleQueue()
         self._workers = [
@@ -243,7 +245,7 @@ class _Crew(Generic[T]):
         self._at_exit()
 
     @staticmethod
-    def _end(rooms: tuple[Room, Room], workers: list[Worker[None]]) -> None:
+    def _end(rooms: tuple[Room, ...], workers: list[Worker[None]]) -> None:
         for room in rooms:
             room.close()
         for worker in workers:

@@ -21,7 +21,7 @@ from taesd_stream.engine.running.side_by_side import Stretch, in_order
 from taesd_stream.engine.running.tile_making import TileMaking
 from taesd_stream.models.layers.tile_state import LayerStates
 from tiling import Block, TilePlan
-from video.background import AbandonedError
+from video.background import AbandonedError, Room
 
 __all__ = ["Baton", "abreast"]
 
@@ -34,14 +34,15 @@ class Baton:
     Args:
         before: Brings what they remember of the steps before, or is it.
         crew: Helped by the thread that has to wait.
-        given_up: Set when nobody wants any steps more.
+        wanted: Closed when nobody wants any more steps.
 
     >>> import torch
     >>> from taesd_stream.engine.settings import Settings
     >>> layer, other = nn.ReLU(), nn.ReLU()
     >>> crew = RowCrew(1, Settings(torch.device("cpu"), torch.float32, "torch"))
-    >>> first = Baton({other: torch.zeros(1)}, crew, threading.Event())
-    >>> second = Baton(first, crew, threading.Event())
+    >>> wanted = Room(None)
+    >>> first = Baton({other: torch.zeros(1)}, crew, wanted)
+    >>> second = Baton(first, crew, wanted)
     >>> first.leave(layer, torch.ones(1))
     >>> second.take(layer)
     tensor([1.])
@@ -50,10 +51,8 @@ class Baton:
     tensor([0.])
     """
 
-    def __init__(
-        self, before: Baton | LayerStates, crew: RowCrew, given_up: threading.Event
-    ) -> None:
-        self._before, self._crew, self._given_up = before, crew, given_up
+    def __init__(self, before: Baton | LayerStates, crew: RowCrew, wanted: Room) -> None:
+        self._before, self._crew, self._wanted = before, crew, wanted
         self._left: dict[nn.Module, Tensor | None] = {}
         self._changing = threading.Lock()
         self._waiting: tuple[nn.Module, Calls] | None = None
@@ -70,7 +69,7 @@ class Baton:
         Raises:
             AbandonedError: The steps before have failed, or nobody wants these.
         """
-        if self._given_up.is_set():
+        if self._wanted.is_closed:
             raise AbandonedError
         before = self._before
         return before._given(layer) if isinstance(before, Baton) else before.get(layer)
@@ -139,7 +138,7 @@ def abreast(
         raise ValueError("expected a pass that remembers, found one that does not")
     threads = min(plan.threads, len(blocks))
     at, region = states.at, blocks[0].region
-    given_up = threading.Event()
+    wanted = Room(None)
     before = states.recall(region, at + blocks[0].frames.start)
 
     def work(items: Iterator[tuple[Block, Baton]]) -> Iterator[tuple[Block, T, Baton]]:
@@ -156,19 +155,16 @@ def abreast(
     def stretches() -> Iterator[Stretch[tuple[Block, T, Baton]]]:
         baton: Baton | LayerStates = before
         for block in blocks:
-            baton = Baton(baton, crew, given_up)
+            baton = Baton(baton, crew, wanted)
             yield Stretch([(block, baton)], work)
 
     with RowCrew(1 + (plan.cores or threads) - threads, make.settings) as crew:
         then = _Ending(threads, crew).help
-        with closing(in_order(stretches(), threads, then=then)) as pieces:
-            try:
-                for block, made, baton in pieces:
-                    states.keep(region, at + block.frames.stop, baton.kept)
-                    yield block, made
-                    del made
-            finally:
-                given_up.set()
+        with closing(in_order(stretches(), threads, then=then, until=wanted)) as pieces:
+            for block, made, baton in pieces:
+                states.keep(region, at + block.frames.stop, baton.kept)
+                yield block, made
+                del made
 
 
 class _Ending:
