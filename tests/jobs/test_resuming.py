@@ -9,7 +9,6 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,9 @@ import torch
 from torch import Tensor
 
 import taesd_stream as ts
-from taesd_stream.engine import AutoEncoder
 from taesd_stream.engine.streams.video_run import VideoRun
 from taesd_stream.jobs.resume import resumed_video as resuming
-from taesd_stream.models import variant_named
+from tests.engine.conftest import narrow_model_named
 from video import VideoReader
 
 FRAMES, EACH = 20, 6
@@ -36,18 +34,6 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def latents() -> Tensor:
     return torch.randn(FRAMES, 4, 8, 12, generator=torch.Generator().manual_seed(0))
-
-
-@cache
-def video_model() -> AutoEncoder:
-    """A model that looks back, whose weights mean nothing."""
-    decoder = variant_named("taesdv").decoder()
-    generator = torch.Generator().manual_seed(0)
-    state = {name: torch.randn(s, generator=generator) / 12 for name, s in decoder.shapes().items()}
-    return ts.load(
-        {f"decoder.{name}": tensor for name, tensor in state.items()}, variant="taesdv",
-        device="cpu", backend="torch",
-    )  # fmt: skip
 
 
 class StopError(Exception):
@@ -78,7 +64,7 @@ def render(latents: object, out: Path, **options: object) -> ts.Rendered:
 def test_what_was_cut_short_is_gone_on_with(
     name: str, remembers: bool, latents: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"model": video_model()} if remembers else {}
+    options = {"model": narrow_model_named("taesdv")} if remembers else {}
     (tmp_path / "once").mkdir()
     once = render(latents, tmp_path / "once" / name, **options)
     assert once.frames == FRAMES

@@ -52,22 +52,29 @@ CODECS = {"s.wav": "pcm_s16le", "s.m4a": "aac", "s.ogg": "libopus", "s.flac": "f
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "expected"),
+    ("source", "target", "expected", "seconds"),
     [
-        ("s.wav", "v.mp4", "aac"),
-        ("s.wav", "v.mov", "pcm_s16le"),
-        ("s.wav", "v.mkv", "pcm_s16le"),
-        ("s.wav", "v.webm", "opus"),
-        ("s.m4a", "v.mp4", "aac"),
-        ("s.m4a", "v.mkv", "aac"),
-        ("s.m4a", "v.webm", "opus"),
-        ("s.ogg", "v.webm", "opus"),
-        ("s.ogg", "v.mkv", "opus"),
-        ("s.flac", "v.mkv", "flac"),
-        ("s.flac", "v.mp4", "aac"),
+        ("s.wav", "v.mp4", "aac", 0.4),
+        ("s.wav", "v.mp4", "aac", 1.0),
+        ("s.wav", "v.mp4", "aac", 3.0),
+        ("s.wav", "v.mov", "pcm_s16le", 3.0),
+        ("s.wav", "v.mkv", "pcm_s16le", 0.4),
+        ("s.wav", "v.mkv", "pcm_s16le", 1.0),
+        ("s.wav", "v.mkv", "pcm_s16le", 3.0),
+        ("s.wav", "v.webm", "opus", 3.0),
+        ("s.m4a", "v.mp4", "aac", 0.4),
+        ("s.m4a", "v.mp4", "aac", 1.0),
+        ("s.m4a", "v.mp4", "aac", 3.0),
+        ("s.m4a", "v.mkv", "aac", 3.0),
+        ("s.m4a", "v.webm", "opus", 0.4),
+        ("s.ogg", "v.webm", "opus", 3.0),
+        ("s.ogg", "v.mkv", "opus", 0.4),
+        ("s.ogg", "v.mkv", "opus", 3.0),
+        ("s.flac", "v.mkv", "flac", 0.4),
+        ("s.flac", "v.mkv", "flac", 3.0),
+        ("s.flac", "v.mp4", "aac", 3.0),
     ],
 )
-@pytest.mark.parametrize("seconds", [0.4, 1.0, 3.0])
 def test_sound_goes_along_and_ends_with_the_pictures(
     tmp_path: Path, source: str, target: str, expected: str, seconds: float
 ) -> None:
