@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,26 +37,27 @@ def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _auto_takes_pytorch() -> Iterator[None]:
+def _auto_takes_pytorch() -> Iterator[Callable[[], bool]]:
     """The backend "auto" compiles nothing: OpenVINO does for every model and size, tests have many.
 
     Not so in processes that tests start, and where they use ``auto_takes_openvino``.
     """
     from taesd_stream.engine import settings
 
+    usual = settings._has_quicker_kernels
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "_has_quicker_kernels", lambda: False)
-        yield
+        yield usual
 
 
 @pytest.fixture
-def auto_takes_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+def auto_takes_openvino(
+    _auto_takes_pytorch: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The backend "auto" is what it is for users: OpenVINO, where that is installed."""
     from taesd_stream.engine import settings
 
-    monkeypatch.setattr(
-        settings, "_has_quicker_kernels", lambda: settings.find_spec("openvino") is not None
-    )
+    monkeypatch.setattr(settings, "_has_quicker_kernels", _auto_takes_pytorch)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
