@@ -56,7 +56,7 @@ def test_another_size_is_refused_until_a_pause(
     assert _post(page, _latents(4, 3, 5)).status == 202
     monkeypatch.setattr("taesd_stream.live.intake._HOLDS_SECONDS", 0.0)
     time.sleep(0.01)
-    assert _post(page, _latents(4, 5, 3)).status == 202
+    assert _post(page, _latents(4, 5, 3), "?when_full=wait").status == 202
     until(lambda: (page.status.width, page.status.height) == (24, 40))
 
 
