@@ -145,8 +145,11 @@ def test_without_memory_for_two_steps_it_goes_on_with_one_and_says_so(
         made = [tile for _, tile in executor.run(video)]
     assert all(map(torch.equal, made, expected))
     assert caplog.messages == ["memory ran out; going on with one time step after the other"]
+    crews, begin = list[int](), RowCrew.__enter__
+    monkeypatch.setattr(RowCrew, "__enter__", lambda crew: crews.append(crew.count) or begin(crew))
     monkeypatch.setattr(RowCrew, "help", None)  # which only threads with steps of their own call
     assert all(map(torch.equal, [tile for _, tile in executor.run(video)], expected))
+    assert crews == [2]  # all cores share what they do not do side by side
 
 
 def test_who_waits_makes_pieces_until_the_layer_is_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from itertools import count
@@ -101,6 +102,7 @@ def test_the_newest_is_refused_by_a_function_that_has_failed() -> None:
         with behind:
             for number in count():
                 behind.put_newest(number)
+                time.sleep(0.001)  # else it may take each out again before the function has it
 
     with pytest.raises(LookupError):
         put(WriteBehind(fail, most=1))

@@ -229,7 +229,7 @@ class Executor:
         self, make: TileMaking[T], turns: list[list[Block]]
     ) -> Iterator[Stretch[tuple[Block, T]]]:
         """What one thread does."""
-        work = partial(self._blocks, make)
+        work = partial(self._blocks, make, side_by_side=self._plan.threads)
         # Who takes over what is a matter of luck, and in 16 bits a tile that begins a sweep is
         # rounded otherwise than one that goes on from another.
         may_split = make.stage.states is None and self._settings.dtype == torch.float32
@@ -239,14 +239,16 @@ class Executor:
             else:
                 yield Stretch([blocks], lambda turn: work(chain.from_iterable(turn)))
 
-    def _blocks(self, make: TileMaking[T], blocks: Iterable[Block]) -> Iterator[tuple[Block, T]]:
+    def _blocks(
+        self, make: TileMaking[T], blocks: Iterable[Block], *, side_by_side: int
+    ) -> Iterator[tuple[Block, T]]:
         """Blocks one after the other, in a sweep where tiles go on from each other."""
         if self._tiles_made >= _MANY_TILES:
             self._tiles_made = 0
             release(self._settings.device)
         grid, states = make.stage.canvas.grid, make.stage.states
         sweep = Sweep() if grid.continued and len(grid.columns) > 1 else None
-        with crew_of(self._plan, self._settings) as crew:
+        with crew_of(self._plan, self._settings, side_by_side=side_by_side) as crew:
             for made in make.stage.backoff.run(blocks, partial(make, sweep=sweep, crew=crew)):
                 self._tiles_made += grid.continued
                 yield made
@@ -270,7 +272,7 @@ class Executor:
             self._may_be_abreast = False
             release(self._settings.device)
             _log.warning("memory ran out; going on with one time step after the other")
-        yield from self._blocks(make, blocks[done:])
+        yield from self._blocks(make, blocks[done:], side_by_side=1)
 
 
 def _as_it_is(block: Block, tile: Tensor) -> Tensor:

@@ -139,9 +139,15 @@ def _nothing(*_: object) -> None:
     pass
 
 
-def crew_of(plan: TilePlan, settings: Settings) -> AbstractContextManager[RowCrew | None]:
-    """Threads for the layers of one tile; None where it has one core, or they are not ours."""
-    inside = (plan.cores or 1) // plan.threads
+def crew_of(
+    plan: TilePlan, settings: Settings, *, side_by_side: int
+) -> AbstractContextManager[RowCrew | None]:
+    """Threads for the layers of one tile; None where it has one core, or they are not ours.
+
+    Args:
+        side_by_side: How many tiles share the cores of the plan.
+    """
+    inside = (plan.cores or 1) // side_by_side
     return RowCrew(inside, settings) if inside > 1 else nullcontext()
 
 
