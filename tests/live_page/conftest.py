@@ -40,7 +40,9 @@ def view(chromium: Chrome) -> Iterator[LiveView]:
 
 
 def is_of_end(complaint: str) -> bool:
-    """Whether the browser complains that the test's server is gone."""
+    """Whether the browser complains that the test's server is gone, or about to go."""
+    if "/offer - " in complaint and "503 (Service Unavailable)" in complaint:
+        return True
     return any(
         f"ERR_{error}" in complaint
         for error in ("CONNECTION_REFUSED", "CONNECTION_RESET", "INCOMPLETE_CHUNKED_ENCODING")
