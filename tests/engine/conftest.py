@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,11 @@ GOLDENS = TESTS / "data" / "goldens"
 Models = Callable[..., ts.AutoEncoder]
 
 _SHAPES_OF = {"taesdxl": "taesd", "taef1": "taesd3", "taew2_1": "taehv"}
+
+
+def threads_of_ours() -> int:
+    """The threads of this process that the engine has begun."""
+    return sum(each.name == "taesd-stream" for each in threading.enumerate())
 
 
 @lru_cache(maxsize=1)

@@ -16,14 +16,11 @@ import taesd_stream as ts
 from taesd_stream.engine.running import row_crew
 from taesd_stream.engine.running.row_crew import RowCrew
 from taesd_stream.models.layers import pieces as pieces_module
+from tests.engine.conftest import threads_of_ours
 from tests.engine.video_networks import ON_CPU
 from tiling import Interval
 
 PIECES = [Interval(i, i + 1) for i in range(12)]
-
-
-def threads_of_ours() -> int:
-    return sum(each.name == "taesd-stream" for each in threading.enumerate())
 
 
 def test_an_error_is_raised_when_all_are_still_and_the_crew_goes_on() -> None:

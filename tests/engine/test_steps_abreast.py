@@ -18,6 +18,7 @@ from taesd_stream.engine.running.row_crew import RowCrew
 from taesd_stream.engine.running.steps_abreast import Baton
 from taesd_stream.models.network import Network
 from tests.convolution import before_convolutions
+from tests.engine.conftest import threads_of_ours
 from tests.engine.video_networks import ON_CPU, Part, a_video, network_of
 from tests.plans import plan_for
 from tiling import Interval, Size
@@ -38,10 +39,6 @@ GROWING = [
 @pytest.fixture(scope="module")
 def network() -> Network:
     return network_of(GROWING)
-
-
-def threads_of_ours() -> int:
-    return sum(each.name == "taesd-stream" for each in threading.enumerate())
 
 
 def abreast(network: Network, video: Tensor, threads: int = 2) -> Iterator[Tensor]:
@@ -153,25 +150,21 @@ def test_without_memory_for_two_steps_it_goes_on_with_one_and_says_so(
 
 
 def test_who_waits_makes_pieces_until_the_layer_is_left() -> None:
-    layer, helper = nn.ReLU(), list[str]()
+    layer = nn.ReLU()
     crew = RowCrew(1, ON_CPU)
     first = Baton({}, crew, Room(None))
     second = Baton(first, crew, Room(None))
     taken = list[Tensor | None]()
 
-    def wait() -> None:
-        helper.append(threading.current_thread().name)
-        taken.append(second.take(layer))
-
-    waiting = threading.Thread(target=wait, name="waiting")
+    waiting = threading.Thread(target=lambda: taken.append(second.take(layer)), name="waiting")
     waiting.start()
     while crew.count == 1:
         time.sleep(0.001)
     made = dict[int, str]()
-    all_three = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=20)
 
     def make(rows: Interval) -> None:
-        all_three.wait()
+        both.wait()
         made[rows.start] = threading.current_thread().name
 
     crew.make([Interval(0, 1), Interval(1, 2)], make)

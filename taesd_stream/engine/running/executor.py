@@ -211,7 +211,7 @@ class Executor:
         return shared_out(stretches, self._plan, ordered=stage.states is None)
 
     def _turns(self, stage: Stage, sources: Sources, first_band: int) -> list[list[Block]]:
-        """What is made in one turn: bands of tiles, or a tile of a video in all of its steps."""
+        """The blocks of each turn: of a band of tiles, or of a tile of a video in all its steps."""
         grid = stage.canvas.grid
         batches = list(chunks(sources.plane.frames, self._plan.batch))
         made = stage.each.out_plane(stage.canvas.plane)
@@ -228,7 +228,7 @@ class Executor:
     def _stretches(
         self, make: TileMaking[T], turns: list[list[Block]]
     ) -> Iterator[Stretch[tuple[Block, T]]]:
-        """What one thread does."""
+        """The work of one thread each."""
         work = partial(self._blocks, make, side_by_side=self._plan.threads)
         # Who takes over what is a matter of luck, and in 16 bits a tile that begins a sweep is
         # rounded otherwise than one that goes on from another.

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Baton:
-    """What the layers of a tile remember, from the steps before to those after.
+    """Hands on what the layers of a tile remember, from the steps before to those after.
 
     Args:
         before: Brings what they remember of the steps before, or is it.

@@ -253,10 +253,9 @@ class Rest:
             return tensor
         if not self.in_turn or tensor.shape[0] <= state.together:
             return self.run(tensor, state)
-        are_last, made = state.is_last, list[Tensor]()
-        for first in range(0, tensor.shape[0], state.together):
-            part = tensor[first : first + state.together]
-            state.is_last = are_last and first + state.together >= tensor.shape[0]
+        parts, are_last, made = torch.split(tensor, state.together), state.is_last, list[Tensor]()
+        for part in parts:
+            state.is_last = are_last and part is parts[-1]
             made.append(self.run(part, state))
         state.is_last = are_last
         return torch.cat(made)

@@ -38,7 +38,7 @@ class PieceMakers(Protocol):
 
 
 class Relay(Protocol):
-    """What layers keep, between time steps of a tile that are under way at once."""
+    """Hands on what layers keep, between time steps of a tile that are under way at once."""
 
     def take(self, layer: nn.Module, /) -> Tensor | None:
         """What a layer kept of the steps before, once these are past it; None for nothing."""
