@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from taesd_stream.engine.plain_modes import Computing
 from taesd_stream.engine.running.row_crew import Calls, RowCrew
 from taesd_stream.engine.running.side_by_side import Stretch, in_order
 from taesd_stream.engine.running.tile_making import TileMaking
@@ -139,7 +140,8 @@ def abreast(
     threads = min(plan.threads, len(blocks))
     at, region = states.at, blocks[0].region
     wanted = Room(None)
-    before = states.recall(region, at + blocks[0].frames.start)
+    with Computing(make.settings):
+        before = states.recall(region, at + blocks[0].frames.start)
 
     def work(items: Iterator[tuple[Block, Baton]]) -> Iterator[tuple[Block, T, Baton]]:
         for block, baton in items:

@@ -58,7 +58,8 @@ class TileMaking(Generic[T]):
         turn: AbstractContextManager[Carry | None] = nullcontext()
         if sweep is not None:
             turn = sweep.making(block)
-        with nullcontext() if crew is None else keeping_to(1), turn as carry:
+        on_one_core = nullcontext() if crew is None else keeping_to(1)
+        with Computing(self.settings), on_one_core, turn as carry:
             state = TileState(
                 states.recall(block.region, at + block.frames.start) if states else None,
                 together=block.frames.size,
@@ -67,11 +68,10 @@ class TileMaking(Generic[T]):
                 known=self.sources.known,
                 block=block,
             )
-            with Computing(self.settings):
-                made = self._made(block, state, continued=continued)
-                if states is not None:
-                    states.keep(block.region, at + block.frames.stop, state.kept)
-                return self.finish(block, made)
+            made = self._made(block, state, continued=continued)
+            if states is not None:
+                states.keep(block.region, at + block.frames.stop, state.kept)
+            return self.finish(block, made)
 
     def of_steps(self, block: Block, relay: Relay, crew: RowCrew) -> T:
         """The same of the steps of a video that others are under way with, in a thread of one core.
